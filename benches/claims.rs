@@ -7,7 +7,8 @@ use autopack::phase::autofix::{Limits, autofix};
 use autopack::phase::plan::{Plan, PlanPhase, PlanRun};
 use autopack::phase::{Failure, PhaseId, PhaseState, RawSpec, Repair, RunId, UnixMs, Verdict};
 use autopack::store::{
-    Admission, Claim, Claimer, DatabaseUrl, Finish, Next, Owner, OwnerId, Place, Store,
+    Admission, Claim, ClaimOutcome, Claimer, DatabaseUrl, Finish, Owner, OwnerId, OwnerProcess,
+    Store,
 };
 use serde_json::json;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
@@ -93,7 +94,7 @@ async fn register(store: &Store, run: &RunId) -> OwnerId {
     let id = OwnerId::new("bench");
     let owner = Owner {
         id: id.clone(),
-        place: Place {
+        process: OwnerProcess {
             pid: std::process::id(),
             process_start: None,
             boot_id: "boot".into(),
@@ -122,7 +123,7 @@ async fn claim(store: &Store, owner: &OwnerId, run: &RunId) -> Claim {
         spending: false,
     };
     match store.claim_next(&claimer, NOW).await.expect("claimed") {
-        Next::Claimed(claim) => *claim,
+        ClaimOutcome::Claimed(claim) => *claim,
         other => panic!("nothing was claimed: {other:?}"),
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use autopack::memory::embed::builtin;
 use autopack::memory::index::faiss::Faiss;
-use autopack::memory::journal::{Change, Put};
+use autopack::memory::journal::{Change, VectorRef};
 use autopack::memory::memory_entry::{Collection, EntryId};
 
 const QUERIES: usize = 200;
@@ -32,23 +32,23 @@ fn main() -> anyhow::Result<()> {
 /// The exact index and, where one is due, the graph that takes its place.
 fn measure(count: usize) -> anyhow::Result<()> {
     let pool = Pool::new();
-    let folder = tempfile::tempdir()?;
+    let directory = tempfile::tempdir()?;
     let changes: Vec<Change> = (1..=count).map(|n| change(&pool, n, n)).collect();
     let queries: Vec<Vec<f32>> = (0..QUERIES).map(|q| pool.vector(10_000_000 + q)).collect();
 
     let before = resident_mib();
     let started = Instant::now();
-    let mut index = Faiss::open(folder.path(), builtin::ID, &[], 0).0;
+    let mut index = Faiss::open(directory.path(), builtin::ID, &[], 0).0;
     for batch in changes.chunks(1_000) {
         index.apply(batch)?;
     }
     let rebuild = started.elapsed();
     let third: HashSet<i64> =
         changes.iter().map(|change| change.n).filter(|n| n % 3 == 0).collect();
-    let puts: Vec<Put> = changes.iter().map(put).collect();
+    let vectors: Vec<VectorRef> = changes.iter().map(vector_ref).collect();
     let bench = Bench { pool, queries, third, count };
     let truth = bench.truth(&mut index)?;
-    bench.report(&mut index, "exact", &truth, &puts, rebuild, before)?;
+    bench.report(&mut index, "exact", &truth, &vectors, rebuild, before)?;
 
     let due = index.due()?;
     if due.is_empty() {
@@ -61,7 +61,7 @@ fn measure(count: usize) -> anyhow::Result<()> {
         index.replace(collection, snapshot.build()?)?;
     }
     let rebuild = started.elapsed();
-    bench.report(&mut index, "graph", &truth, &puts[SINGLES + BATCH..], rebuild, before)
+    bench.report(&mut index, "graph", &truth, &vectors[SINGLES + BATCH..], rebuild, before)
 }
 
 const SINGLES: usize = 200;
@@ -88,7 +88,7 @@ impl Bench {
         index: &mut Faiss,
         kind: &str,
         truth: &Truth,
-        puts: &[Put],
+        vectors: &[VectorRef],
         rebuild: Duration,
         before: u64,
     ) -> anyhow::Result<()> {
@@ -96,10 +96,10 @@ impl Bench {
         let (mut times, results) = self.found(index, None)?;
         let (mut filtered, of_third) = self.found(index, Some(&self.third))?;
 
-        let folder = tempfile::tempdir()?;
-        let file = std::fs::metadata(index.save_to(folder.path())?)?.len() >> 20;
+        let directory = tempfile::tempdir()?;
+        let file = std::fs::metadata(index.save_to(directory.path())?)?.len() >> 20;
         let started = Instant::now();
-        let (_, loaded) = Faiss::open(folder.path(), builtin::ID, puts, 0);
+        let (_, loaded) = Faiss::open(directory.path(), builtin::ID, vectors, 0);
         let load = started.elapsed();
         anyhow::ensure!(loaded.missing.is_empty(), "the file lacks what was written");
 
@@ -187,8 +187,8 @@ fn change(pool: &Pool, n: usize, entry: usize) -> Change {
     }
 }
 
-fn put(change: &Change) -> Put {
-    Put { n: change.n, id: change.id.clone(), collection: change.collection }
+fn vector_ref(change: &Change) -> VectorRef {
+    VectorRef { n: change.n, id: change.id.clone(), collection: change.collection }
 }
 
 /// Embedded texts, to mix vectors from: embedding a hundred thousand texts takes longer than all the rest.

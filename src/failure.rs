@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_went_away_is_no_failure() {
+    fn a_closed_output_is_not_a_failure() {
         assert_eq!(Failure::from(Error::from(ReaderGone).context("x")).exit_code(), 0);
     }
 

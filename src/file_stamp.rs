@@ -35,17 +35,17 @@ impl From<&Metadata> for FileStamp {
 
 /// Stamps of files written by this process within reach of agents, taken after writing.
 #[derive(Clone, Default)]
-pub struct Opened(Arc<Mutex<BTreeMap<PathBuf, Option<FileStamp>>>>);
+pub struct WrittenFiles(Arc<Mutex<BTreeMap<PathBuf, Option<FileStamp>>>>);
 
-impl Opened {
+impl WrittenFiles {
     /// Records the stamp of a file just written by us.
-    pub fn leave(&self, file: &Path) {
+    pub fn record(&self, file: &Path) {
         let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         files.insert(file.to_owned(), FileStamp::of(file));
     }
 
     /// Whether the file is unchanged since we wrote it. False for a file from another process.
-    pub fn is_as_left(&self, file: &Path) -> bool {
+    pub fn is_unchanged(&self, file: &Path) -> bool {
         let files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         files.get(file).is_some_and(|left| left.is_some() && *left == FileStamp::of(file))
     }

@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_server_that_falls_silent_is_left_and_the_address_is_not_told() {
+    async fn a_silent_server_times_out_and_the_address_is_not_reported() {
         let url = server("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf").await;
         let client = client(SOON, HttpAccess::Machine).unwrap();
         let answer = client.get(&url).send().await.unwrap();

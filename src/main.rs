@@ -15,7 +15,9 @@ fn main() -> ExitCode {
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) if cli::usage_as_json(&error) => return ExitCode::from(Exit::Usage.code()),
+        Err(error) if cli::print_usage_as_json(&error) => {
+            return ExitCode::from(Exit::Usage.code());
+        }
         Err(error) => error.exit(),
     };
     cli::set_up_terminal(&cli.global);
@@ -23,7 +25,7 @@ fn main() -> ExitCode {
     let code = match cli::run(cli) {
         Ok(exit) => exit.code(),
         Err(failure) => {
-            cli::tell(&failure, format);
+            cli::print_failure(&failure, format);
             failure.exit_code()
         }
     };

@@ -16,7 +16,7 @@ use autopack::agent::{
 use autopack::config::{AgentSettings, BuiltinAgentSettings, ModelProtocol};
 use autopack::phase::autofix::{Limits, autofix};
 use autopack::phase::{PhaseId, RawSpec, RunId, Tokens};
-use autopack::process::{How, Redactor, Stop, StopLevel};
+use autopack::process::{JobEnd, Redactor, Stop, StopLevel};
 use model_server::{ModelServer, Protocol, Turn, call, finish};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -109,7 +109,7 @@ impl AgentFixture {
 impl AgentRun {
     #[track_caller]
     fn finished(self) -> Self {
-        let good = self.reply.outcome == Outcome::Finished && self.reply.ended == How::Exited(0);
+        let good = self.reply.outcome == Outcome::Finished && self.reply.ended == JobEnd::Exited(0);
         assert!(good, "{:#?}\n{}", self.reply, self.log);
         self
     }
@@ -290,7 +290,7 @@ async fn silence_is_a_stall_and_a_second_chance() {
     let mut fixture = AgentFixture::new(&server, Protocol::OpenAi);
     fixture.settings.idle_timeout_seconds = 1;
     fixture.run().await.finished();
-    assert_eq!(fixture.run().await.reply.ended, How::Stalled);
+    assert_eq!(fixture.run().await.reply.ended, JobEnd::Stalled);
 }
 
 #[tokio::test]
@@ -307,7 +307,7 @@ async fn a_stop_ends_it_in_the_middle_of_a_request() {
             handle.raise(level);
         };
         let (run, ()) = tokio::join!(fixture.run(), raise);
-        assert_eq!((run.reply.ended, run.reply.outcome), (How::Stopped, Outcome::Finished));
+        assert_eq!((run.reply.ended, run.reply.outcome), (JobEnd::Stopped, Outcome::Finished));
     }
 }
 
@@ -316,7 +316,7 @@ async fn its_time_and_its_budget_hold() {
     let server = ModelServer::new(Protocol::Gemini, [Turn::Hang, Turn::Hang]);
     let mut fixture = AgentFixture::new(&server, Protocol::Gemini);
     fixture.settings.timeout_seconds = 1;
-    assert_eq!(fixture.run().await.reply.ended, How::TimedOut);
+    assert_eq!(fixture.run().await.reply.ended, JobEnd::TimedOut);
     fixture.budget.wall_time = Some(Duration::from_millis(50));
     let outcome = fixture.run().await.reply.outcome;
     assert!(

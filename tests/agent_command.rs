@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use autopack::agent::{self, AgentError, AgentEvent, Task};
 use autopack::config::{AgentSettings, CommandAgentSettings, PromptTransport};
-use autopack::process::{How, Redactor, Stop};
+use autopack::process::{JobEnd, Redactor, Stop};
 
 fn agent(command: &[&str]) -> AgentSettings {
     AgentSettings::Command(CommandAgentSettings {
@@ -40,7 +40,7 @@ async fn an_agent_works_in_its_slot_and_reports_its_usage() {
     let note = |event| events.lock().unwrap().push(event);
     let reply =
         agent::run(&agent(&["sh", "-c", script]), task, &Stop::never(), &note).await.unwrap();
-    assert_eq!(reply.ended, How::Exited(9));
+    assert_eq!(reply.ended, JobEnd::Exited(9));
     assert_eq!(reply.last_lines, "[redacted: A_TOKEN]\ngood");
     assert_eq!((reply.usage.tokens.input, reply.usage.tokens.output), (None, Some(7)));
     assert_eq!((reply.usage.cost_usd, reply.notes.len()), (None, 1));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use autopack::agent::{AgentEvent, AttemptBudget, Outcome, RateLimitReset};
 use autopack::phase::UnixMs;
-use autopack::process::{How, Stop, StopLevel};
+use autopack::process::{JobEnd, Stop, StopLevel};
 use futures_util::future::join_all;
 
 use fake_agent::Fake;
@@ -37,7 +37,7 @@ async fn an_agent_that_finished_but_stays_is_ended_and_its_result_kept() {
     let runs = kinds.iter().map(|kind| Fake::recorded(kind, "success", HANG).ended_early().run());
     for (kind, seen) in kinds.iter().zip(join_all(runs).await) {
         let came = (seen.reply.ended, &seen.reply.outcome);
-        assert_eq!(came, (How::Exited(0), &Outcome::Finished), "{kind}");
+        assert_eq!(came, (JobEnd::Exited(0), &Outcome::Finished), "{kind}");
         let output = fake_agent::expected(kind)["success"]["used"][1].as_u64();
         assert_eq!(seen.tokens()[1], output, "{kind}");
         assert!(seen.reply.notes.iter().any(|note| note.contains("did not exit")), "{kind}");
@@ -47,7 +47,7 @@ async fn an_agent_that_finished_but_stays_is_ended_and_its_result_kept() {
 #[tokio::test]
 async fn a_successful_final_message_overrides_the_exit_code() {
     let seen = Fake::recorded("claude", "success", "exit 3").run().await;
-    assert_eq!((seen.reply.ended, &seen.reply.outcome), (How::Exited(3), &Outcome::Finished));
+    assert_eq!((seen.reply.ended, &seen.reply.outcome), (JobEnd::Exited(3), &Outcome::Finished));
     assert!(seen.reply.notes.iter().any(|note| note.contains("exited with 3")));
 }
 
@@ -66,7 +66,7 @@ async fn an_agent_without_a_final_message_failed_regardless_of_its_exit_code() {
         let crash = Fake::doing(kind, "echo 'it broke' >&2; exit 7").run().await;
         assert_eq!(crash.reply.outcome, failed(7, "it broke"));
         let killed = Fake::doing(kind, "kill -9 $$").run().await;
-        assert_eq!(killed.reply.ended, How::Signalled(9));
+        assert_eq!(killed.reply.ended, JobEnd::Signalled(9));
         assert!(matches!(killed.reply.outcome, Outcome::Failed { .. }));
     }
 }
@@ -79,7 +79,7 @@ async fn a_token_budget_ends_the_attempt() {
     let seen = fake.run().await;
     let what = "used 120002 of the remaining 100000 tokens".to_owned();
     assert_eq!(seen.reply.outcome, Outcome::OverBudget { what });
-    assert_eq!((seen.reply.ended, seen.tokens()[0]), (How::Stopped, Some(120_000)));
+    assert_eq!((seen.reply.ended, seen.tokens()[0]), (JobEnd::Stopped, Some(120_000)));
 }
 
 #[tokio::test]
@@ -103,13 +103,13 @@ async fn a_time_budget_ends_the_attempt() {
         seen.reply.outcome,
         Outcome::OverBudget { what: "used up the remaining 1 s".to_owned() }
     );
-    assert_eq!(seen.reply.ended, How::TimedOut);
+    assert_eq!(seen.reply.ended, JobEnd::TimedOut);
 }
 
 #[tokio::test]
 async fn its_own_timeout_is_no_budget() {
     let seen = saying(&[claude_tool("1", "ls", 1)], HANG).with("timeout_seconds: 1").run().await;
-    assert_eq!((seen.reply.ended, &seen.reply.outcome), (How::TimedOut, &Outcome::Finished));
+    assert_eq!((seen.reply.ended, &seen.reply.outcome), (JobEnd::TimedOut, &Outcome::Finished));
 }
 
 #[tokio::test]
@@ -208,7 +208,7 @@ async fn a_stop_of_the_drain_is_reported_as_a_stop() {
         }
     };
     let seen = fake.run_watched(&stop, stop_it).await;
-    assert_eq!((seen.reply.ended, seen.reply.outcome), (How::Stopped, Outcome::Finished));
+    assert_eq!((seen.reply.ended, seen.reply.outcome), (JobEnd::Stopped, Outcome::Finished));
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use crate::support::fake_agent;
 use autopack::agent::{AgentEvent, Outcome};
-use autopack::process::How;
+use autopack::process::JobEnd;
 use serde_json::Value;
 
 use fake_agent::Fake;
@@ -17,7 +17,7 @@ async fn check(kind: &str, case: &str, expected: &Value) {
     let then = if hangs { "exec sleep 60".to_owned() } else { format!("exit {code}") };
     let seen = Fake::recorded(kind, case, &then).run().await;
     assert!(
-        hangs || seen.reply.ended == How::Exited(code),
+        hangs || seen.reply.ended == JobEnd::Exited(code),
         "{kind} {case}: {:?}",
         seen.reply.ended
     );
@@ -50,7 +50,7 @@ async fn each_recording_comes_to_its_expected_outcome() {
 #[tokio::test]
 async fn claude_succeeds() {
     let seen = Fake::recorded("claude", "success", "exit 0").with("model: opus").run().await;
-    assert_eq!((seen.reply.ended, &seen.reply.outcome), (How::Exited(0), &Outcome::Finished));
+    assert_eq!((seen.reply.ended, &seen.reply.outcome), (JobEnd::Exited(0), &Outcome::Finished));
     assert_eq!(seen.tokens(), [Some(240), Some(80), Some(1600), Some(600)]);
     assert_eq!(seen.reply.usage.cost_usd, Some(0.011625));
     assert_eq!(seen.reply.usage.model.as_deref(), Some("claude-opus-4-8"));

@@ -11,8 +11,8 @@ use autopack::config::{
 use autopack::memory::index::faiss::Faiss;
 use autopack::memory::journal::Journal;
 use autopack::memory::{
-    Backend, Collection, Entry, EntryId, Filter, MatchSource, Memory, MemoryError, Opened, Place,
-    Query, Recall, Starting,
+    AutostartPermission, Backend, Collection, Entry, EntryFilter, EntryId, MatchSource, Memory,
+    MemoryError, MemoryLocation, OpenMemory, Query, Recall,
 };
 use autopack::phase::{PhaseId, RunId};
 use autopack::process::Redactor;
@@ -59,12 +59,12 @@ impl Workspace {
         Self { dir, settings: self.settings.clone() }
     }
 
-    fn place(&self) -> Place {
+    fn place(&self) -> MemoryLocation {
         place(self.dir.path())
     }
 
-    async fn try_open(&self) -> Result<Opened, MemoryError> {
-        Memory::open(&self.settings, &self.place(), Starting::Allowed).await
+    async fn try_open(&self) -> Result<OpenMemory, MemoryError> {
+        Memory::open(&self.settings, &self.place(), AutostartPermission::Allowed).await
     }
 
     pub async fn open(&self) -> Memory {
@@ -76,8 +76,8 @@ impl Workspace {
     }
 }
 
-fn place(workspace: &Path) -> Place {
-    Place {
+fn place(workspace: &Path) -> MemoryLocation {
+    MemoryLocation {
         workspace: workspace.to_owned(),
         autopack_dir: workspace.join(".autopack"),
         docker_host: Some("unix:///nonexistent/docker.sock".into()),
@@ -181,7 +181,9 @@ async fn test_memory_service_disabled_env() {
     let places = autopack::config::Places { chosen: None, workspace: Some(dir.path().to_owned()) };
     let config = autopack::config::load(&places, &env, &[]).unwrap();
     assert!(!config.memory.enabled);
-    let opened = Memory::open(&config.memory, &place(dir.path()), Starting::Allowed).await.unwrap();
+    let opened = Memory::open(&config.memory, &place(dir.path()), AutostartPermission::Allowed)
+        .await
+        .unwrap();
     assert_eq!((opened.memory.backend(), opened.line), (Backend::Off, None));
     opened.memory.remember(error(1, "anything")).await;
     assert!(texts(&opened.memory, "anything").await.is_empty());
@@ -484,11 +486,11 @@ async fn the_repositorys_files_are_indexed_by_content() {
     let memory = workspace.open().await;
     let files = ["logo.png", "rain.py", "session.py"].map(str::to_owned);
     let first = memory.index(root, &files).await.unwrap();
-    assert_eq!((first.indexed, first.passed_over), (2, 1));
+    assert_eq!((first.indexed, first.skipped), (2, 1));
     assert_eq!(memory.index(root, &files).await.unwrap().unchanged, 2);
     let query = Query {
         text: "open a session for a user".into(),
-        filter: Filter { collections: vec![Collection::CodeDocs], run: None },
+        filter: EntryFilter { collections: vec![Collection::CodeDocs], run: None },
         limit: 1,
         ..Query::default()
     };
@@ -522,7 +524,7 @@ async fn a_killed_stub_keeps_acknowledged_writes() {
 /// The journal's entries as Qdrant should have them: the number and the text, by id.
 async fn in_journal(workspace: &Workspace) -> BTreeMap<String, (i64, String)> {
     let journal = Journal::open(&workspace.journal()).await.unwrap().journal;
-    let puts = journal.puts(EMBEDDER).await.unwrap();
+    let puts = journal.live_vectors(EMBEDDER).await.unwrap();
     let ids: Vec<EntryId> = puts.iter().map(|put| put.id.clone()).collect();
     let entries = journal.entries(&ids).await.unwrap();
     assert_eq!(journal.waiting(EMBEDDER).await.unwrap(), 0, "every entry has its vector");

@@ -14,15 +14,17 @@ use std::time::Duration;
 use crate::support::docker::{Engine, docker, text};
 use crate::support::{has, skip, succeeds};
 use autopack::config::QdrantSettings;
-use autopack::memory::autostart::{Autostart, CONTAINER, Started};
-use autopack::memory::{Backend, Collection, Entry, Memory, Opened, Place, Query, Starting};
+use autopack::memory::autostart::{Autostart, AutostartOutcome, CONTAINER};
+use autopack::memory::{
+    AutostartPermission, Backend, Collection, Entry, Memory, MemoryLocation, OpenMemory, Query,
+};
 use autopack::process::Redactor;
 use tempfile::TempDir;
 
 const SHIPPED: &str = include_str!("../docker-compose.yml");
 
 /// Starts, never later than the timeout and 2 s.
-async fn start(autostart: &Autostart) -> Started {
+async fn start(autostart: &Autostart) -> AutostartOutcome {
     let within = autostart.timeout() + Duration::from_secs(2);
     let started = tokio::time::timeout(within, autostart.start()).await;
     let started = started.expect("within the timeout and 2 s");
@@ -30,9 +32,9 @@ async fn start(autostart: &Autostart) -> Started {
     started
 }
 
-fn why(started: Started) -> String {
+fn why(started: AutostartOutcome) -> String {
     match started {
-        Started::Failed(why) => {
+        AutostartOutcome::Failed(why) => {
             assert!(!why.contains('\n'), "one line: {why}");
             why
         }
@@ -40,16 +42,16 @@ fn why(started: Started) -> String {
     }
 }
 
-fn how(started: Started) -> String {
+fn how(started: AutostartOutcome) -> String {
     match started {
-        Started::Ready(how) => how,
+        AutostartOutcome::Ready(how) => how,
         other => panic!("{other:?}"),
     }
 }
 
 /// The memory in the autostart's workspace, opened as by a drain.
-async fn open(autostart: &Autostart) -> Opened {
-    let place = Place {
+async fn open(autostart: &Autostart) -> OpenMemory {
+    let place = MemoryLocation {
         workspace: autostart.workspace.clone(),
         autopack_dir: autostart.workspace.join(".autopack"),
         docker_host: autostart.docker_host.clone(),
@@ -61,7 +63,7 @@ async fn open(autostart: &Autostart) -> Opened {
         ..autopack::config::MemorySettings::default()
     };
     let within = autostart.timeout() + Duration::from_secs(2);
-    let opening = Memory::open(&settings, &place, Starting::Allowed);
+    let opening = Memory::open(&settings, &place, AutostartPermission::Allowed);
     let opened = tokio::time::timeout(within, opening).await.expect("in time").unwrap();
     println!("{}", opened.line.as_deref().unwrap_or_default());
     opened
@@ -137,7 +139,10 @@ async fn two_processes_may_start_the_container_at_once() {
     let Some(engine) = Engine::get() else { return };
     let autostart = engine.autostart(&engine.image);
     let (one, two) = tokio::join!(start(&autostart), start(&autostart));
-    assert!(matches!((&one, &two), (Started::Ready(_), Started::Ready(_))), "{one:?} {two:?}");
+    assert!(
+        matches!((&one, &two), (AutostartOutcome::Ready(_), AutostartOutcome::Ready(_))),
+        "{one:?} {two:?}"
+    );
     engine.clean();
     if !compose_is_there() {
         return;
@@ -145,7 +150,10 @@ async fn two_processes_may_start_the_container_at_once() {
     let autostart = engine.autostart(&engine.image);
     engine.write_compose(&shipped(&autostart.settings));
     let (one, two) = tokio::join!(start(&autostart), start(&autostart));
-    assert!(matches!((&one, &two), (Started::Ready(_), Started::Ready(_))), "{one:?} {two:?}");
+    assert!(
+        matches!((&one, &two), (AutostartOutcome::Ready(_), AutostartOutcome::Ready(_))),
+        "{one:?} {two:?}"
+    );
 }
 
 fn compose_is_there() -> bool {

@@ -311,7 +311,7 @@ fn same_everywhere(project: &Project, stand_in: &StandInProcess) {
 /// The saved FAISS files: number of the journal's entries in them, and the missing changes.
 async fn saved_index(directory: &Path) -> (usize, Vec<i64>) {
     let journal = Journal::open(&directory.join("memory.db")).await.unwrap().journal;
-    let puts = journal.puts(builtin::ID).await.unwrap();
+    let puts = journal.live_vectors(builtin::ID).await.unwrap();
     let last = journal.last_change().await.unwrap();
     journal.close().await;
     let (index, loaded) = Faiss::open(&directory.join("faiss"), builtin::ID, &puts, last);

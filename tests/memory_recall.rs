@@ -10,7 +10,7 @@ use std::fs;
 
 use autopack::memory::embed::builtin;
 use autopack::memory::journal::{EntryVector, Journal};
-use autopack::memory::memory_entry::{Collection, Entry, EntryId, Filter, StoredEntry};
+use autopack::memory::memory_entry::{Collection, Entry, EntryFilter, EntryId, StoredEntry};
 use autopack::memory::recall::fuse;
 use serde::Deserialize;
 use tempfile::TempDir;
@@ -65,7 +65,7 @@ async fn journal_of(documents: &[Document], dir: &TempDir) -> Journal {
             hash: pending.hash,
         })
         .collect();
-    journal.attach(builtin::ID, &embedded).await.unwrap();
+    journal.store_vectors(builtin::ID, &embedded).await.unwrap();
     journal
 }
 
@@ -125,7 +125,7 @@ async fn vector_and_full_text_together_find_more_than_either() {
     for document in &documents {
         let Some(query) = &document.query else { continue };
         let vector = nearest(query, &documents);
-        let hits = journal.search_text(query, &Filter::default(), POOL).await.unwrap();
+        let hits = journal.search_text(query, &EntryFilter::default(), POOL).await.unwrap();
         let lexical: Vec<EntryId> = hits.into_iter().map(|hit| hit.id).collect();
         let hybrid: Vec<EntryId> =
             fuse(&vector, &lexical).into_iter().map(|ranked| ranked.id).collect();

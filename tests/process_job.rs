@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::support::process::{env, job, run, sh};
-use autopack::process::{How, Redactor, SpawnError, Stop, StopLevel, Stream, run as run_until};
+use autopack::process::{JobEnd, Redactor, SpawnError, Stop, StopLevel, Stream, run as run_until};
 
 fn here() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
@@ -14,15 +14,15 @@ fn here() -> tempfile::TempDir {
 #[tokio::test]
 async fn exit_codes_and_signals_are_distinguished() {
     let at = here();
-    let how = async |script: &str| run(sh(script, at.path())).await.unwrap().how;
-    assert_eq!(how("exit 0").await, How::Exited(0));
-    assert_eq!(how("exit 3").await, How::Exited(3));
+    let end_of = async |script: &str| run(sh(script, at.path())).await.unwrap().end;
+    assert_eq!(end_of("exit 0").await, JobEnd::Exited(0));
+    assert_eq!(end_of("exit 3").await, JobEnd::Exited(3));
     // A shell's code for a signal, and timeout(1)'s for a timeout: here just numbers.
     for code in [124, 137, 143] {
-        assert_eq!(how(&format!("exit {code}")).await, How::Exited(code));
+        assert_eq!(end_of(&format!("exit {code}")).await, JobEnd::Exited(code));
     }
-    assert_eq!(how("kill -TERM $$").await, How::Signalled(15));
-    assert_eq!(how("kill -KILL $$").await, How::Signalled(9));
+    assert_eq!(end_of("kill -TERM $$").await, JobEnd::Signalled(15));
+    assert_eq!(end_of("kill -KILL $$").await, JobEnd::Signalled(9));
 }
 
 #[tokio::test]
@@ -37,7 +37,7 @@ async fn a_timeout_is_recorded_regardless_of_the_programs_exit() {
         let mut job = sh(script, at.path());
         job.timeout = Duration::from_millis(200);
         job.grace = Duration::from_millis(200);
-        assert_eq!(run(job).await.unwrap().how, How::TimedOut, "{script}");
+        assert_eq!(run(job).await.unwrap().end, JobEnd::TimedOut, "{script}");
     }
 }
 
@@ -47,7 +47,7 @@ async fn silence_without_work_is_a_stall() {
     let mut job = sh("exec sleep 1000", at.path());
     job.idle_timeout = Some(Duration::from_millis(300));
     job.grace = Duration::from_millis(100);
-    assert_eq!(run(job).await.unwrap().how, How::Stalled);
+    assert_eq!(run(job).await.unwrap().end, JobEnd::Stalled);
 }
 
 #[tokio::test]
@@ -74,7 +74,7 @@ async fn a_stop_ends_it_gracefully_or_at_once() {
         let mut job = sh(script, at.path());
         job.on_line = Some(&when_up);
         let ended = run_until(job, &stop).await.unwrap();
-        assert_eq!(ended.how, How::Stopped);
+        assert_eq!(ended.end, JobEnd::Stopped);
         assert_eq!(ended.stdout.text(), expected);
     }
 }
@@ -91,7 +91,7 @@ async fn a_second_stop_cuts_the_grace_short() {
     let mut job = sh("trap 'echo asked' TERM; echo up; while :; do sleep 0.01; done", at.path());
     job.grace = crate::support::process::LONG;
     job.on_line = Some(&raise);
-    assert_eq!(run_until(job, &stop).await.unwrap().how, How::Stopped);
+    assert_eq!(run_until(job, &stop).await.unwrap().end, JobEnd::Stopped);
 }
 
 #[tokio::test]
@@ -100,7 +100,7 @@ async fn nothing_starts_after_a_stop() {
     let (handle, stop) = Stop::pair();
     handle.raise(StopLevel::Graceful);
     let ended = run_until(sh("touch started", at.path()), &stop).await.unwrap();
-    assert_eq!(ended.how, How::Stopped);
+    assert_eq!(ended.end, JobEnd::Stopped);
     assert!(!at.path().join("started").exists());
 }
 
@@ -165,13 +165,13 @@ async fn input_that_nobody_reads_blocks_nothing() {
         run(job)
     };
     // Never reads; reads a little and ends; closes it and goes on printing; echoes more than a pipe holds.
-    assert_eq!(fed("exit 5").await.unwrap().how, How::Exited(5));
-    assert_eq!(fed("head -c 10 >/dev/null").await.unwrap().how, How::Exited(0));
+    assert_eq!(fed("exit 5").await.unwrap().end, JobEnd::Exited(5));
+    assert_eq!(fed("head -c 10 >/dev/null").await.unwrap().end, JobEnd::Exited(0));
     let closes = fed("exec <&-; echo still here").await.unwrap();
     assert_eq!(closes.stdout.text(), "still here\n");
     assert_eq!(fed("cat").await.unwrap().stdout.total, 8 << 20);
     // Without input there is an end of input at once.
-    assert_eq!(run(sh("cat", at.path())).await.unwrap().how, How::Exited(0));
+    assert_eq!(run(sh("cat", at.path())).await.unwrap().end, JobEnd::Exited(0));
 }
 
 #[tokio::test]
@@ -184,7 +184,7 @@ async fn much_output_is_captured_at_both_ends_and_logged_up_to_the_cap() {
     job.log_cap = 3_000_000;
     let ended = run(job).await.unwrap();
     let total = 100_000_000 + 6 + 1 + 5;
-    assert_eq!((ended.how, ended.stdout.total), (How::Exited(0), total));
+    assert_eq!((ended.end, ended.stdout.total), (JobEnd::Exited(0), total));
     assert_eq!(ended.stdout.head.len() + ended.stdout.tail.len(), 1 << 20);
     let text = ended.stdout.text();
     assert!(text.starts_with("first\nxxx"));

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::support::process::{LONG, MARK, env, job, marked, run, unique};
 use crate::support::stubborn::STUBBORN;
 use autopack::process::{
-    FileLock, How, Job, SpawnError, Stop, StopLevel, Stream, run as run_until, sweep_marked,
+    FileLock, Job, JobEnd, SpawnError, Stop, StopLevel, Stream, run as run_until, sweep_marked,
 };
 use futures_util::future::join_all;
 
@@ -38,7 +38,7 @@ async fn twenty_stubborn_trees_are_gone_when_their_leader_ends() {
         let mark = unique();
         let ended = run(stubborn(at.path(), &mark, "sys.exit(6)")).await.unwrap();
         assert_eq!(marked(&mark), Vec::<String>::new());
-        assert_eq!((ended.how, ended.stdout.text().as_str()), (How::Exited(6), "up\n"));
+        assert_eq!((ended.end, ended.stdout.text().as_str()), (JobEnd::Exited(6), "up\n"));
         assert!(ended.swept >= 4, "{}", ended.swept);
     }
 }
@@ -55,7 +55,7 @@ async fn twenty_stubborn_trees_are_gone_when_they_are_stopped() {
         job.on_line = Some(&when_up);
         let ended = run_until(job, &stop).await.unwrap();
         assert_eq!(marked(&mark), Vec::<String>::new());
-        assert_eq!(ended.how, How::Stopped);
+        assert_eq!(ended.end, JobEnd::Stopped);
     }
 }
 
@@ -86,7 +86,7 @@ async fn end_stubborn(at: &Path, round: u32) -> Duration {
     let ended = run_until(job, &stop).await.unwrap();
     let took = hear.try_recv().unwrap().elapsed();
     assert_eq!(marked(&mark), Vec::<String>::new());
-    assert_eq!(ended.how, How::Stopped);
+    assert_eq!(ended.end, JobEnd::Stopped);
     took
 }
 
@@ -194,8 +194,8 @@ async fn signals_of_the_terminal_do_not_reach_supervisor_or_program() {
                   os.kill(os.getppid(), s)\n    assert signal.getsignal(s) != signal.SIG_IGN\nprint(os.getsid(os.getppid()) == os.getppid())";
     let ended = run(job(&["python3", "-c", script], at.path())).await.unwrap();
     assert_eq!(
-        (ended.how, ended.stdout.text().as_str()),
-        (How::Exited(0), "True\n"),
+        (ended.end, ended.stdout.text().as_str()),
+        (JobEnd::Exited(0), "True\n"),
         "{}",
         ended.stderr.text()
     );

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Drains a small real project in a temporary folder: no network, no key. Called by `make demo`.
+# Drains a small real project in a temporary directory: no network, no key. Called by `make demo`.
 # usage: docs/demo/run.sh PATH-TO-AUTOPACK
 set -euo pipefail
 
@@ -51,7 +51,7 @@ cat <<TEXT
 What to try next, in $project:
   autopack phases show --run-id demo command-line   red, then green on its retry
   autopack phases log --run-id demo tidy            what the stray agent did
-  autopack phases retry --run-id demo tidy          fresh tries for a failed one
+  autopack phases retry --run-id demo tidy          new attempts for a failed phase
   git merge autopack/demo                           take what landed
 The binary is $autopack
 TEXT

@@ -8,7 +8,7 @@ use super::runner::event::AttemptBudget;
 use super::runner::result_file;
 use super::runner::stream::Stream;
 use crate::phase::Usage;
-use crate::process::How;
+use crate::process::JobEnd;
 
 /// Reads an output as every kind of agent's stream, and as a result file.
 pub fn stream(input: &[u8]) {
@@ -35,7 +35,7 @@ fn read(adapter: &'static dyn Adapter, text: &str) {
     }
     reader.file(text).into_iter().for_each(|signal| drop(stream.take(signal)));
     stream.out_of_time(Duration::ZERO);
-    stream.outcome(How::Exited(0), false, text);
+    stream.outcome(JobEnd::Exited(0), false, text);
     let kept = stream.last_lines("");
     assert!(kept.lines().count() <= 60 && stream.notes().len() <= 20);
     is_sound(&stream.usage());

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use crate::config::AgentSettings;
 use crate::phase::{FixedSpec, PhaseId, RunId, Usage};
 use crate::process::child_env::Env;
-use crate::process::{How, Redactor, SpawnError, Stop};
+use crate::process::{JobEnd, Redactor, SpawnError, Stop};
 use adapters::Runner;
 
 pub use adapters::program_kinds;
@@ -89,7 +89,7 @@ pub trait Checks: Send + Sync {
 #[derive(Debug)]
 pub struct AgentReply {
     /// How the program ended.
-    pub ended: How,
+    pub ended: JobEnd,
     /// The outcome reported by the agent.
     pub outcome: Outcome,
     /// Tokens, cost and model.

@@ -21,12 +21,12 @@ const COLUMNS: usize = 200;
 
 /// Writer for one attempt. Dropping the value ends the writing.
 pub struct Activity {
-    said: watch::Sender<Said>,
+    sender: watch::Sender<ReportedActivity>,
     writing: JoinHandle<()>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Said {
+struct ReportedActivity {
     text: String,
     since: UnixMs,
     /// Number of steps so far: a new step is written without waiting.
@@ -36,28 +36,28 @@ struct Said {
 impl Activity {
     /// Starts the writing task of an attempt.
     pub fn new(store: Store, attempt: AttemptKey, redact: Redactor) -> Self {
-        let (said, heard) = watch::channel(Said::default());
-        let writing = tokio::spawn(write(store, attempt, redact, heard));
-        Self { said, writing }
+        let (sender, updates) = watch::channel(ReportedActivity::default());
+        let writing = tokio::spawn(write(store, attempt, redact, updates));
+        Self { sender, writing }
     }
 
     /// Reports a step by autopack.
     pub fn step(&self, text: &str) {
-        self.say(text, 1);
+        self.report(text, 1);
     }
 
     /// Reports an action or a message of the agent.
-    pub fn says(&self, text: &str) {
-        self.say(text, 0);
+    pub fn report_agent_text(&self, text: &str) {
+        self.report(text, 0);
     }
 
     /// Reports a text unless equal to the current text.
-    fn say(&self, text: &str, steps: u64) {
+    fn report(&self, text: &str, steps: u64) {
         let text = fit(text, COLUMNS);
-        self.said.send_if_modified(|said| {
-            let new = said.text != text;
+        self.sender.send_if_modified(|activity| {
+            let new = activity.text != text;
             if new {
-                *said = Said { text, since: now(), steps: said.steps + steps };
+                *activity = ReportedActivity { text, since: now(), steps: activity.steps + steps };
             }
             new
         });
@@ -72,31 +72,32 @@ impl Drop for Activity {
 
 /// Waits for a new step. Uses a separate receiver, so that the writing task still sees the change.
 async fn another_step(
-    heard: &mut watch::Receiver<Said>,
+    updates: &mut watch::Receiver<ReportedActivity>,
     than: u64,
 ) -> Result<(), watch::error::RecvError> {
-    heard.wait_for(|now| now.steps > than).await.map(|_| ())
+    updates.wait_for(|now| now.steps > than).await.map(|_| ())
 }
 
 async fn write(
     store: Store,
     attempt: AttemptKey,
     redact: Redactor,
-    mut heard: watch::Receiver<Said>,
+    mut updates: watch::Receiver<ReportedActivity>,
 ) {
-    while heard.changed().await.is_ok() {
+    while updates.changed().await.is_ok() {
         sleep(FLEETING).await;
-        let said = heard.borrow_and_update().clone();
-        let written = store.note_activity(attempt, &redact.redact(&said.text), said.since).await;
+        let activity = updates.borrow_and_update().clone();
+        let written =
+            store.record_activity(attempt, &redact.redact(&activity.text), activity.since).await;
         if let Err(error) = written {
             tracing::debug!("cannot write the activity of the attempt yet: {error}");
-            heard.mark_changed();
+            updates.mark_changed();
         }
         let again = Instant::now() + SELDOM;
-        let mut ahead = heard.clone();
+        let mut ahead = updates.clone();
         tokio::select! {
             () = sleep_until(again) => {}
-            step = another_step(&mut ahead, said.steps) => if step.is_err() { return },
+            step = another_step(&mut ahead, activity.steps) => if step.is_err() { return },
         }
     }
 }

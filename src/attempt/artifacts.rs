@@ -11,11 +11,11 @@ use crate::workspace::Side;
 const PATCH: &str = "changes.patch";
 
 /// Directory of one attempt's files.
-pub struct AttemptFolder {
+pub struct AttemptDirectory {
     path: PathBuf,
 }
 
-impl AttemptFolder {
+impl AttemptDirectory {
     /// Creates the directory. An attempt number is used once, but numbers start over with a new database: files of an
     /// earlier attempt with this number are moved aside, not overwritten.
     ///
@@ -154,8 +154,8 @@ impl AttemptFolder {
     }
 }
 
-fn kept_patch(folder: &Path) -> Option<PathBuf> {
-    Some(folder.join(PATCH)).filter(|patch| patch.is_file())
+fn kept_patch(directory: &Path) -> Option<PathBuf> {
+    Some(directory.join(PATCH)).filter(|patch| patch.is_file())
 }
 
 fn move_aside(path: &Path) -> io::Result<()> {

@@ -12,13 +12,14 @@ use crate::process::{Stop, StopLevel};
 use crate::progress::{Event, PhaseStarted, Step};
 use crate::store::Claim;
 use crate::workspace::{
-    CheckoutState, ClaimRef, Fence, MeasuredChange, Reset, Side, Slot, without_binaries,
+    CheckoutState, ClaimRef, FenceOutcome, MeasuredChange, ResetFindings, Side, Slot,
+    strip_binaries,
 };
 
 use super::activity_writer::Activity;
 use super::attempt_record::Record;
 use super::checkout_runner::SetupOutcome;
-use super::{AttemptError, AttemptFolder, Site, lesson};
+use super::{AttemptDirectory, AttemptError, DrainContext, lesson};
 
 /// Paths shown in a message; the rest are counted.
 const SHOWN: usize = 5;
@@ -28,7 +29,7 @@ const MEASURED_AFTER_STOP_NOW: Duration = Duration::from_secs(3);
 /// Attempt in progress.
 pub(super) struct Attempt<'a> {
     /// Context of the drain.
-    pub site: &'a Site,
+    pub context: &'a DrainContext,
     /// Claim being executed.
     pub claim: &'a Claim,
     /// Slot with the agent's and CI's checkout.
@@ -38,7 +39,7 @@ pub(super) struct Attempt<'a> {
     /// Branch of the run.
     pub branch: String,
     /// Directory of the attempt's files.
-    pub folder: AttemptFolder,
+    pub directory: AttemptDirectory,
     /// Stop signal for this attempt.
     pub stop: &'a Stop,
     /// Writer of the current activity.
@@ -59,13 +60,13 @@ pub(super) struct Attempt<'a> {
 
 /// Runs all steps in order. Each step either continues or returns the verdict.
 pub(super) async fn attempt(
-    site: &Site,
+    context: &DrainContext,
     claim: &Claim,
     drain_spent: BudgetUsage,
     stop: &Stop,
     record: &mut Record,
 ) -> Result<Verdict, AttemptError> {
-    let mut attempt = Attempt::prepare(site, claim, drain_spent, stop, record).await?;
+    let mut attempt = Attempt::prepare(context, claim, drain_spent, stop, record).await?;
     if let Some(verdict) = attempt.check_base().await? {
         attempt.look_for_repeats(&verdict).await?;
         return Ok(verdict);
@@ -84,7 +85,7 @@ pub(super) async fn attempt(
             return Ok(Verdict::Failed(failure));
         }
     };
-    attempt.say_left_out(&measured);
+    attempt.note_left_out(&measured);
     // The work is kept at once: it was paid for, and a later step may crash.
     let hidden = attempt.secret_in_binaries(&measured).await?;
     let kept = attempt.keep_work(&measured, hidden.is_some());
@@ -125,46 +126,46 @@ async fn too_late(stop: &Stop) {
 impl<'a> Attempt<'a> {
     /// Prepares the fence, a slot at the run's tip, and the directory of the attempt.
     async fn prepare(
-        site: &'a Site,
+        context: &'a DrainContext,
         claim: &'a Claim,
         drain_spent: BudgetUsage,
         stop: &'a Stop,
         record: &'a mut Record,
     ) -> Result<Self, AttemptError> {
-        let (facts, tip) = site.ensure_branch(&claim.run_id).await?;
-        site.progress.emit(&Event::PhaseStarted(PhaseStarted {
+        let (facts, tip) = context.ensure_branch(&claim.run_id).await?;
+        context.progress.emit(&Event::PhaseStarted(PhaseStarted {
             run_id: claim.run_id.clone(),
             phase_id: claim.phase_id.clone(),
             name: claim.phase.name().to_owned(),
             attempt: claim.attempt,
-            try_number: claim.tries + 1,
+            try_number: claim.counted_attempts + 1,
             max_attempts: claim.max_attempts,
-            agent: site.agent_of(claim)?.0.to_owned(),
+            agent: context.agent_of(claim)?.0.to_owned(),
         }));
         let (run, phase, number) = (&claim.run_id, &claim.phase_id, claim.attempt);
-        let mut slot = site.repo.acquire_slot().await?;
-        let folder = AttemptFolder::create(&site.repo.autopack_dir(), run, phase, number)?;
-        let shown = folder.relative_to(site.repo.root());
+        let mut slot = context.repo.acquire_slot().await?;
+        let directory = AttemptDirectory::create(&context.repo.autopack_dir(), run, phase, number)?;
+        let shown = directory.relative_to(context.repo.root());
         let slot_name = slot.number().to_string();
         tracing::debug!(slot = slot_name, base = tip.commit, "slot taken");
         // These steps are independent, and no program of the user starts before all are done.
         let (fence, recorded, reset, checkout) = tokio::join!(
-            site.repo.fence(run, phase, number, claim.owner.as_str()),
-            site.store.record_slot(claim, &slot_name, &shown),
-            slot.reset(&tip.commit, &site.settings.workspace),
-            site.repo.checkout_state(),
+            context.repo.fence(run, phase, number, claim.owner.as_str()),
+            context.store.record_slot(claim, &slot_name, &shown),
+            slot.reset(&tip.commit, &context.settings.workspace),
+            context.repo.checkout_state(),
         );
-        let Fence::Ours(fence) = fence? else { return Err(AttemptError::LeaseLost) };
+        let FenceOutcome::Ours(fence) = fence? else { return Err(AttemptError::LeaseLost) };
         recorded?;
         let mut attempt = Self {
-            site,
+            context,
             claim,
             slot,
             fence,
             branch: facts.branch,
-            folder,
+            directory,
             stop,
-            activity: Activity::new(site.store.clone(), claim.key(), site.redactor.clone()),
+            activity: Activity::new(context.store.clone(), claim.key(), context.redactor.clone()),
             base: tip.commit,
             record,
             used_tools: AtomicBool::new(false),
@@ -173,11 +174,11 @@ impl<'a> Attempt<'a> {
             missing_setup: None,
         };
         attempt.step(Step::Preparing);
-        attempt.say_reset(&reset?);
+        attempt.note_reset(&reset?);
         if attempt.set_up(Side::Agent).await? == SetupOutcome::Ran {
             attempt.refuse_changes_of_setup().await?;
             // Changes by setup in the user's checkout are not the agent's.
-            attempt.checkout = site.repo.checkout_state().await?;
+            attempt.checkout = context.repo.checkout_state().await?;
         }
         attempt.install_for_agent().await?;
         Ok(attempt)
@@ -188,12 +189,12 @@ impl<'a> Attempt<'a> {
         &mut self,
         commit: &str,
     ) -> Result<Option<Failure>, AttemptError> {
-        let reset = self.slot.reset_ci(commit, &self.site.settings.workspace).await?;
+        let reset = self.slot.reset_ci(commit, &self.context.settings.workspace).await?;
         // The other notes were already given for the agent's checkout.
-        self.say_reset(&Reset {
+        self.note_reset(&ResetFindings {
             set_aside: reset.set_aside,
             touched: reset.touched,
-            ..Reset::default()
+            ..ResetFindings::default()
         });
         Ok(match self.set_up(Side::Ci).await? {
             SetupOutcome::DidNotRun | SetupOutcome::Ran => self.install_for_ci().await?,
@@ -205,7 +206,7 @@ impl<'a> Attempt<'a> {
     async fn refuse_changes_of_setup(&self) -> Result<(), AttemptError> {
         let changes = match self.slot.measure(&self.base, &[]).await {
             Ok(measured) => measured.changes,
-            Err(error) if error.is_about_the_attempt() => {
+            Err(error) if error.is_caused_by_attempt() => {
                 return Err(AttemptError::Systemic(format!(
                     "workspace.setup left unreadable files: {error}"
                 )));
@@ -223,7 +224,7 @@ impl<'a> Attempt<'a> {
         )))
     }
 
-    fn say_reset(&self, reset: &Reset) {
+    fn note_reset(&self, reset: &ResetFindings) {
         for path in &reset.missing_links {
             self.note(&format!("workspace.link: {path} is not in your checkout"));
         }
@@ -246,12 +247,12 @@ impl<'a> Attempt<'a> {
     }
 
     async fn measure(&mut self) -> Result<Result<MeasuredChange, Failure>, AttemptError> {
-        self.site.repo.reopen(self.folder.path());
+        self.context.repo.reopen(self.directory.path());
         // The slot and the user's checkout are measured in parallel.
         let measured = self.slot.measure(&self.base, self.claim.phase.deliverables());
         let (measured, touched) =
-            tokio::join!(measured, self.site.repo.changed_since(&self.checkout));
-        self.say_touched(&touched?);
+            tokio::join!(measured, self.context.repo.changed_since(&self.checkout));
+        self.note_checkout_changes(&touched?);
         if let Ok(measured) = &measured
             && measured.changes.iter().any(|change| is_input(&change.path))
         {
@@ -260,18 +261,18 @@ impl<'a> Attempt<'a> {
         }
         match measured {
             Ok(measured) => Ok(Ok(measured)),
-            Err(error) if error.is_about_the_attempt() => {
+            Err(error) if error.is_caused_by_attempt() => {
                 Ok(Err(Failure::new(FailureKind::ScopeBreach, error.to_string())))
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    fn say_touched(&self, touched: &[String]) {
+    fn note_checkout_changes(&self, touched: &[String]) {
         if touched.is_empty() {
             return;
         }
-        let effect = match touched.iter().any(|path| self.site.repo.is_dependencies(path)) {
+        let effect = match touched.iter().any(|path| self.context.repo.is_dependencies(path)) {
             true => "; CI keeps the earlier dependencies until the next drain",
             false => "",
         };
@@ -281,9 +282,9 @@ impl<'a> Attempt<'a> {
         ));
     }
 
-    fn say_left_out(&self, measured: &MeasuredChange) {
-        if !measured.left_out.is_empty() {
-            let paths = measured.left_out.join(", ");
+    fn note_left_out(&self, measured: &MeasuredChange) {
+        if !measured.omitted.is_empty() {
+            let paths = measured.omitted.join(", ");
             self.note(&format!("new files left out because of workspace.keep: {paths}"));
         }
         if measured.without_binary {
@@ -300,45 +301,45 @@ impl<'a> Attempt<'a> {
         if measured.changes.is_empty() {
             return Ok(());
         }
-        let patch = self.folder.patch();
+        let patch = self.directory.patch();
         let whole = match in_binaries {
-            true => without_binaries(&measured.patch).into(),
+            true => strip_binaries(&measured.patch).into(),
             false => Cow::Borrowed(measured.patch.as_slice()),
         };
-        self.folder.write(&patch, self.site.redactor.redact_patch(&whole))?;
+        self.directory.write(&patch, self.context.redactor.redact_patch(&whole))?;
         self.record.kept = Some(patch);
         Ok(())
     }
 
     /// Collects data for the memory. The change may have landed already, so errors here are ignored.
     async fn learn(&mut self, measured: &MeasuredChange, verdict: &Verdict) {
-        if !self.site.memory.is_on() {
+        if !self.context.memory.is_on() {
             return;
         }
         self.record.lesson.has_ci = self.ci_plan(Side::Agent).await.is_configured();
         self.record.lesson.changed = measured.changes.iter().map(|c| c.path.clone()).collect();
         let retried =
             self.claim.last_failure.is_some() && matches!(verdict, Verdict::Passed { .. });
-        let Some(failed) = self.folder.earlier_patch().filter(|_| retried) else { return };
+        let Some(failed) = self.directory.earlier_patch().filter(|_| retried) else { return };
         let Ok(failed) = std::fs::read(&failed) else { return };
         let text = |patch: &[u8]| String::from_utf8_lossy(patch).into_owned();
         self.record.lesson.fix = lesson::difference(&text(&failed), &text(&measured.patch));
     }
 
     pub(super) fn step(&self, step: Step) {
-        self.does(step.as_str());
+        self.report_step(step.as_str());
     }
 
     /// Reports the current action of autopack.
-    pub(super) fn does(&self, what: &str) {
-        tracing::debug!("{what}");
-        self.activity.step(what);
-        self.site.progress.step(&self.claim.run_id, &self.claim.phase_id, what);
+    pub(super) fn report_step(&self, text: &str) {
+        tracing::debug!("{text}");
+        self.activity.step(text);
+        self.context.progress.step(&self.claim.run_id, &self.claim.phase_id, text);
     }
 
     /// Emits a note about this phase, with secrets removed: the text may be an agent's.
     pub(super) fn note(&self, text: &str) {
-        let text = self.site.redactor.redact(text);
-        self.site.progress.note(&format!("{}: {text}", self.claim.phase_id));
+        let text = self.context.redactor.redact(text);
+        self.context.progress.note(&format!("{}: {text}", self.claim.phase_id));
     }
 }

@@ -47,8 +47,8 @@ pub(super) struct Record {
 impl Record {
     /// Returns the usage for budgets; the estimate replaces unknown values.
     pub fn used(&self) -> BudgetUsage {
-        let turned_away = matches!(self.next, NextStep::AvoidAgent { .. });
-        let estimate = self.estimated_output.filter(|_| !turned_away);
+        let is_rate_limited = matches!(self.next, NextStep::DeferAgent { .. });
+        let estimate = self.estimated_output.filter(|_| !is_rate_limited);
         let tokens = self.usage.tokens.billed().or(estimate).unwrap_or_default();
         BudgetUsage {
             attempts: u64::from(self.estimated_output.is_some()),

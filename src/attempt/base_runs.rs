@@ -25,16 +25,16 @@ pub(super) type Proof = Arc<tokio::sync::Mutex<Option<BaseState>>>;
 pub struct BaseRuns {
     setup: String,
     environment: String,
-    known: Mutex<Known>,
+    cache: Mutex<BaseCache>,
     /// Proofs by run and command.
     proofs: Mutex<HashMap<(RunId, String), Proof>>,
     /// Lock for each result in progress.
     running: Mutex<HashMap<BaseKey, Arc<tokio::sync::Mutex<()>>>>,
-    said: Mutex<HashSet<String>>,
+    notes: Mutex<HashSet<String>>,
 }
 
 #[derive(Default)]
-struct Known {
+struct BaseCache {
     results: HashMap<BaseKey, Arc<TestResults>>,
     order: VecDeque<BaseKey>,
     /// Tree ids by commit.
@@ -49,10 +49,10 @@ impl BaseRuns {
         Self {
             setup: digest([setup.as_bytes()]),
             environment: environment(env),
-            known: Mutex::default(),
+            cache: Mutex::default(),
             proofs: Mutex::default(),
             running: Mutex::default(),
-            said: Mutex::default(),
+            notes: Mutex::default(),
         }
     }
 
@@ -74,27 +74,27 @@ impl BaseRuns {
     }
 
     pub(super) fn result(&self, key: &BaseKey) -> Option<Arc<TestResults>> {
-        locked(&self.known).results.get(key).cloned()
+        locked(&self.cache).results.get(key).cloned()
     }
 
     pub(super) fn put(&self, key: BaseKey, results: Arc<TestResults>) {
-        let mut known = locked(&self.known);
-        if known.results.insert(key.clone(), results).is_none() {
-            known.order.push_back(key);
+        let mut cache = locked(&self.cache);
+        if cache.results.insert(key.clone(), results).is_none() {
+            cache.order.push_back(key);
         }
-        if known.order.len() > KEPT
-            && let Some(oldest) = known.order.pop_front()
+        if cache.order.len() > KEPT
+            && let Some(oldest) = cache.order.pop_front()
         {
-            known.results.remove(&oldest);
+            cache.results.remove(&oldest);
         }
     }
 
     pub(super) fn tree_of(&self, commit: &str) -> Option<String> {
-        locked(&self.known).trees.get(commit).cloned()
+        locked(&self.cache).trees.get(commit).cloned()
     }
 
     pub(super) fn put_tree(&self, commit: &str, tree: &str) {
-        let trees = &mut locked(&self.known).trees;
+        let trees = &mut locked(&self.cache).trees;
         if trees.len() > KEPT {
             trees.clear();
         }
@@ -103,7 +103,7 @@ impl BaseRuns {
 
     /// Returns the stored result for this key. From an earlier drain only green results count: the cause of a red
     /// result may have been fixed outside of the repository.
-    pub(super) async fn known(
+    pub(super) async fn find_result(
         &self,
         store: &Store,
         run: &RunId,
@@ -138,8 +138,8 @@ impl BaseRuns {
     }
 
     /// Returns whether the text is new in this drain.
-    pub(super) fn is_news(&self, text: &str) -> bool {
-        locked(&self.said).insert(text.to_owned())
+    pub(super) fn is_new_note(&self, text: &str) -> bool {
+        locked(&self.notes).insert(text.to_owned())
     }
 }
 
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_last_results_are_kept() {
+    fn only_the_latest_results_are_kept() {
         let bases = BaseRuns::new(&Settings::default(), &BTreeMap::new());
         let key = |n: usize| bases.key(n.to_string(), "k".to_owned());
         let results = Arc::new(TestResults::of(CiOutcome::Passed));

@@ -11,8 +11,8 @@ use crate::ci::Pythons;
 use crate::config::{CommandLine, Settings};
 use crate::phase::shell;
 use crate::process::child_env::Env;
-use crate::process::which::{self, Found};
-use crate::process::{self, How, Job, Redactor, SpawnError, Stop, UsersCheckout};
+use crate::process::which::{self, ProgramLookup};
+use crate::process::{self, Job, JobEnd, Redactor, SpawnError, Stop, UsersCheckout};
 use crate::workspace::dependencies::{FrozenInstall, InstallCommand};
 use crate::workspace::{Repo, Side, Slot};
 
@@ -43,11 +43,11 @@ pub(crate) struct CheckoutRunner<'a> {
 
 /// Last setup of each checkout in this drain. State on disk is not trusted, because agents can write there.
 #[derive(Default)]
-pub(crate) struct Setups(Mutex<HashMap<PathBuf, Done>>);
+pub(crate) struct Setups(Mutex<HashMap<PathBuf, CompletedSetup>>);
 
 /// Last setup of a checkout.
 #[derive(Clone)]
-pub(crate) struct Done {
+pub(crate) struct CompletedSetup {
     /// Command, manifests and lock files of the setup.
     pub key: String,
     /// Results surviving a reset; `None` if a reset removes some of them.
@@ -68,12 +68,12 @@ pub(crate) enum SetupOutcome {
 
 impl Setups {
     /// Returns the last setup of a checkout.
-    pub fn get(&self, dir: &Path) -> Option<Done> {
+    pub fn get(&self, dir: &Path) -> Option<CompletedSetup> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(dir).cloned()
     }
 
     /// Replaces the last setup of a checkout.
-    pub fn put(&self, dir: &Path, done: Option<Done>) {
+    pub fn put(&self, dir: &Path, done: Option<CompletedSetup>) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match done {
             Some(done) => drop(all.insert(dir.to_owned(), done)),
@@ -82,7 +82,7 @@ impl Setups {
     }
 }
 
-impl Done {
+impl CompletedSetup {
     /// Whether all results of the setup still exist.
     pub fn is_whole(&self, dir: &Path) -> bool {
         let there = |path: &PathBuf| dir.join(path).symlink_metadata().is_ok();
@@ -101,7 +101,7 @@ enum CommandEnd {
 /// Reason of a failed command, and the end of the output.
 struct CommandFailure {
     why: String,
-    said: String,
+    output: String,
     last_lines: String,
 }
 
@@ -144,8 +144,8 @@ impl CheckoutRunner<'_> {
         slot.withdraw_remote(side)?;
         Ok(match end? {
             CommandEnd::Done | CommandEnd::Stopped => None,
-            CommandEnd::Failed(CommandFailure { why, said, .. }) => {
-                Some(match said.lines().last() {
+            CommandEnd::Failed(CommandFailure { why, output, .. }) => {
+                Some(match output.lines().last() {
                     Some(line) => {
                         format!(
                             "workspace.setup failed: {why}: {line}; its output is in {}",
@@ -191,13 +191,13 @@ impl CheckoutRunner<'_> {
                 // The next program notices the stop, too.
                 CommandEnd::Stopped => return Ok(report),
                 CommandEnd::Failed(failure) => {
-                    report.failed = Some(told(command, failure, log));
+                    report.failed = Some(describe_failure(command, failure, log));
                     slot.reset_again(side, &self.settings.workspace).await?;
                     return Ok(report);
                 }
             }
         }
-        slot.note_installed(side, &commands)?;
+        slot.record_installed(side, &commands)?;
         slot.reset_again(side, &self.settings.workspace).await?;
         Ok(report)
     }
@@ -216,7 +216,10 @@ impl CheckoutRunner<'_> {
     ) -> Result<Vec<FrozenInstall>, AttemptError> {
         let path = env.get(std::ffi::OsStr::new("PATH")).map(std::ffi::OsString::as_os_str);
         let has_program = |name: &str| {
-            matches!(which::find(name.as_ref(), slot.path_of(side), path), Found::Program(_))
+            matches!(
+                which::find(name.as_ref(), slot.path_of(side), path),
+                ProgramLookup::Program(_)
+            )
         };
         Ok(slot.due_installs(side, &has_program)?)
     }
@@ -237,8 +240,8 @@ impl CheckoutRunner<'_> {
             hold: Some(slot.lock_fd()?),
             ..Job::new(argv, dir, env, timeout)
         };
-        let failed = |why: String, said: String, last_lines: String| {
-            Ok(CommandEnd::Failed(CommandFailure { why, said, last_lines }))
+        let failed = |why: String, output: String, last_lines: String| {
+            Ok(CommandEnd::Failed(CommandFailure { why, output, last_lines }))
         };
         let ended = match process::run(job, stop).await {
             Err(error @ (SpawnError::NotFound { .. } | SpawnError::CannotStart { .. })) => {
@@ -246,15 +249,17 @@ impl CheckoutRunner<'_> {
             }
             ended => ended?,
         };
-        let why = match ended.how {
-            How::Exited(0) => return Ok(CommandEnd::Done),
-            How::Stopped => return Ok(CommandEnd::Stopped),
-            How::Exited(code) => format!("it exited with {code}"),
-            How::Signalled(signal) => format!("signal {signal} ended it"),
-            How::TimedOut | How::Stalled => format!("it took longer than {} s", timeout.as_secs()),
+        let why = match ended.end {
+            JobEnd::Exited(0) => return Ok(CommandEnd::Done),
+            JobEnd::Stopped => return Ok(CommandEnd::Stopped),
+            JobEnd::Exited(code) => format!("it exited with {code}"),
+            JobEnd::Signalled(signal) => format!("signal {signal} ended it"),
+            JobEnd::TimedOut | JobEnd::Stalled => {
+                format!("it took longer than {} s", timeout.as_secs())
+            }
         };
         let output = ended.last_lines(MOST_LINES);
-        let lines = said(&output);
+        let lines = meaningful_lines(&output);
         let last = |count: usize| lines[lines.len().saturating_sub(count)..].join("\n");
         failed(why, last(SHOWN_LINES), last(LAST_LINES))
     }
@@ -271,20 +276,24 @@ fn with_variables(mut env: Env, command: &InstallCommand) -> Env {
 }
 
 /// Returns the meaningful output lines of a failed command, up to a usage text.
-fn said(output: &str) -> Vec<&str> {
+fn meaningful_lines(output: &str) -> Vec<&str> {
     let content = |line: &&str| !matches!(line.trim(), "" | "npm error" | "npm ERR!");
     let is_usage = |line: &str| line.trim().trim_start_matches("npm error ") == "Usage:";
     output.lines().map(str::trim_end).filter(content).take_while(|line| !is_usage(line)).collect()
 }
 
-fn told(command: &InstallCommand, failure: CommandFailure, log: &Path) -> InstallFailure {
-    let said = match failure.said.as_str() {
+fn describe_failure(
+    command: &InstallCommand,
+    failure: CommandFailure,
+    log: &Path,
+) -> InstallFailure {
+    let output = match failure.output.as_str() {
         "" => String::new(),
-        said => format!(": {}", said.replace('\n', " | ")),
+        output => format!(": {}", output.replace('\n', " | ")),
     };
     InstallFailure {
         why: format!(
-            "{} changed and `{}` failed: {}{said}; if the project installs its dependencies in another way, set \
+            "{} changed and `{}` failed: {}{output}; if the project installs its dependencies in another way, set \
              workspace.setup in autopack.yaml to that command; the output is in {}",
             command.because,
             command.line(),
@@ -300,12 +309,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_npm_says_of_its_options_is_left_out() {
+    fn npm_usage_text_is_left_out() {
         let output = "added 0\nnpm error code EUSAGE\nnpm error\nnpm error Missing: two@1.0.0\nnpm error Usage:\nnpm error npm ci\n";
         assert_eq!(
-            said(output),
+            meaningful_lines(output),
             ["added 0", "npm error code EUSAGE", "npm error Missing: two@1.0.0"]
         );
-        assert_eq!(said("a\n\nb \n"), ["a", "b"]);
+        assert_eq!(meaningful_lines("a\n\nb \n"), ["a", "b"]);
     }
 }

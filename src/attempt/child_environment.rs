@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use super::Attempt;
 use super::checkout_runner::CheckoutRunner;
 use crate::ci::{self, CiPlan};
-use crate::process::Absent;
+use crate::process::MissingPathRule;
 use crate::process::child_env::{Env, OWNER, WORKTREE};
 use crate::workspace::{Side, Slot};
 
@@ -24,11 +24,11 @@ impl CheckoutRunner<'_> {
     pub(super) fn environment(&self, purpose: Purpose, slot: &Slot, side: Side) -> Env {
         let dir = slot.path_of(side);
         let (inherited, absent) = match purpose {
-            Purpose::Agent => (self.agent_env, Absent::KeepUnlessOfBuilds),
-            Purpose::Setup => (self.ci_env, Absent::KeepUnlessOfBuilds),
-            Purpose::Ci => (self.ci_env, Absent::Drop),
+            Purpose::Agent => (self.agent_env, MissingPathRule::KeepUnlessOfBuilds),
+            Purpose::Setup => (self.ci_env, MissingPathRule::KeepUnlessOfBuilds),
+            Purpose::Ci => (self.ci_env, MissingPathRule::Drop),
         };
-        let mut env = self.users_checkout.follow(inherited, dir, absent).env;
+        let mut env = self.users_checkout.relocate(inherited, dir, absent).env;
         env.extend(slot.environment());
         env.insert("AUTOPACK_WORKSPACE".into(), self.repo.root().into());
         env.insert(WORKTREE.into(), dir.into());
@@ -56,7 +56,7 @@ impl Attempt<'_> {
     /// Builds the environment of a program in a checkout of this attempt, marked so that leftovers of a dead drain
     /// can be found.
     pub(super) fn environment(&self, purpose: Purpose, side: Side) -> Env {
-        let mut env = self.site.runner().environment(purpose, &self.slot, side);
+        let mut env = self.context.runner().environment(purpose, &self.slot, side);
         env.insert(OWNER.into(), self.claim.owner.as_str().into());
         env
     }
@@ -64,8 +64,8 @@ impl Attempt<'_> {
     /// Returns the reason if CI in this checkout would import from the user's checkout.
     pub(super) async fn misplaced_imports(&self, plan: &CiPlan) -> Option<String> {
         let env = self.environment(Purpose::Ci, Side::Ci);
-        let root = self.site.repo.root();
+        let root = self.context.repo.root();
         let site = ci::Site { dir: self.slot.path_of(Side::Ci), workspace: root, env: &env };
-        ci::misplaced_imports(&site, plan, &self.site.pythons).await
+        ci::misplaced_imports(&site, plan, &self.context.pythons).await
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::checkout_runner::{CheckoutRunner, InstallReport};
 use super::child_environment::Purpose;
-use super::{AttemptError, Site};
+use super::{AttemptError, DrainContext};
 use crate::ci::{self, CiOutcome, CiPlan, CiRun, base_rerun, with_base_rerun};
 use crate::config::WorkspaceSettings;
 use crate::phase::words::short_commit;
@@ -163,7 +163,7 @@ impl CheckoutRunner<'_> {
     }
 }
 
-impl Site {
+impl DrainContext {
     /// Runs setup and CI at a commit of a run in a clean clone.
     pub(super) async fn run_in_clean_clone(
         &self,
@@ -188,10 +188,10 @@ impl Site {
 
     /// Returns `.autopack/clean/<run>/<commit>/`, created for people reading the logs of a red run.
     fn clean_logs(&self, run: &RunId, commit: &str) -> Result<PathBuf, AttemptError> {
-        let folder = self.repo.autopack_dir().join("clean").join(run.file_name());
-        let folder = folder.join(short_commit(commit));
-        std::fs::create_dir_all(&folder).map_err(|error| AttemptError::io(&folder, error))?;
-        Ok(folder)
+        let directory = self.repo.autopack_dir().join("clean").join(run.file_name());
+        let directory = directory.join(short_commit(commit));
+        std::fs::create_dir_all(&directory).map_err(|error| AttemptError::io(&directory, error))?;
+        Ok(directory)
     }
 }
 

@@ -16,15 +16,15 @@ use crate::attempt::AttemptError;
 use crate::ci::Pythons;
 use crate::config::{AgentSettings, Settings};
 use crate::memory::Memory;
-use crate::merge_queue::landing_order::LandingQueue;
+use crate::merge_queue::landing_order::MergeQueue;
 use crate::phase::{FixedSpec, RunId, Usage};
 use crate::process::{Redactor, UsersCheckout};
 use crate::progress::Progress;
 use crate::store::{Claim, RunFacts, Store};
-use crate::workspace::{Followed, Repo, RunBranch, Tip};
+use crate::workspace::{BranchUpdate, Repo, RunBranch, Tip};
 
 /// Context shared by all attempts of a drain.
-pub struct Site {
+pub struct DrainContext {
     /// Repository of the drain.
     pub repo: Repo,
     /// Store with runs, phases and attempts.
@@ -52,25 +52,25 @@ pub struct Site {
     /// Memory of the runs.
     pub memory: Memory,
     /// Estimates of output tokens.
-    pub foresight: Estimator,
+    pub estimator: Estimator,
     /// Failures common to several phases in a row, not caused by these phases.
     pub repeats: Repeats,
     /// Rate limits by agent.
     pub backoff: Backoff,
     /// Merge queue within the drain.
-    pub landings: LandingQueue,
+    pub merge_queue: MergeQueue,
     /// CI results at base commits.
     pub bases: BaseRuns,
     pub(super) setups: Setups,
     /// Locked while a run's branch is created.
-    making_branch: tokio::sync::Mutex<()>,
-    said_held: AtomicBool,
-    said_unpriced: AtomicBool,
+    branch_creation: tokio::sync::Mutex<()>,
+    has_noted_held_branch: AtomicBool,
+    has_noted_unpriced_usage: AtomicBool,
     /// Free disk space, watched for all workers.
     pub disk: DiskSpace,
 }
 
-impl Site {
+impl DrainContext {
     #[expect(
         clippy::too_many_arguments,
         reason = "each is a part of its own, and named at the one call"
@@ -105,41 +105,41 @@ impl Site {
             pythons,
             progress,
             memory: Memory::off(),
-            foresight: Estimator::default(),
+            estimator: Estimator::default(),
             repeats: Repeats::new(circuit_breaker, repeat_limit),
             backoff: Backoff::default(),
-            landings: LandingQueue::default(),
+            merge_queue: MergeQueue::default(),
             bases,
             setups: Setups::default(),
-            making_branch: tokio::sync::Mutex::default(),
-            said_held: AtomicBool::new(false),
-            said_unpriced: AtomicBool::new(false),
+            branch_creation: tokio::sync::Mutex::default(),
+            has_noted_held_branch: AtomicBool::new(false),
+            has_noted_unpriced_usage: AtomicBool::new(false),
             disk,
         }
     }
 
     /// Sets the values of `--agent` and `--base`.
-    pub fn overridden(mut self, agent: Option<String>, base: Option<String>) -> Self {
+    pub fn with_overrides(mut self, agent: Option<String>, base: Option<String>) -> Self {
         self.agent = agent;
         self.base = base.or(self.base);
         self
     }
 
     /// Sets the name of the configuration file.
-    pub fn configured_in(mut self, settings_file: String) -> Self {
+    pub fn with_settings_file(mut self, settings_file: String) -> Self {
         self.settings_file = settings_file;
         self
     }
 
     /// Sets the memory.
-    pub fn remembering(mut self, memory: Memory) -> Self {
+    pub fn with_memory(mut self, memory: Memory) -> Self {
         self.memory = memory;
         self
     }
 
     /// Sets the estimator.
-    pub fn foreseeing(mut self, foresight: Estimator) -> Self {
-        self.foresight = foresight;
+    pub fn with_estimator(mut self, estimator: Estimator) -> Self {
+        self.estimator = estimator;
         self
     }
 
@@ -158,13 +158,13 @@ impl Site {
         &'a self,
         claim: &'a Claim,
     ) -> Result<(&'a str, &'a AgentSettings), AttemptError> {
-        self.agent_for(&claim.phase, claim.tries)
+        self.agent_for(&claim.phase, claim.counted_attempts)
     }
 
     /// Returns the estimated output tokens of an attempt; 0 without an agent.
     pub fn expected_output(&self, claim: &Claim) -> u64 {
         let agent = self.agent_of(claim).ok();
-        agent.map_or(0, |agent| self.foresight.early(&claim.phase, agent).output_tokens)
+        agent.map_or(0, |agent| self.estimator.early(&claim.phase, agent).output_tokens)
     }
 
     /// Selects the agent: `--agent`, else the phase's, else the ladder's for this attempt, else the default.
@@ -175,9 +175,10 @@ impl Site {
     pub fn agent_for<'a>(
         &'a self,
         phase: &'a FixedSpec,
-        tries: u32,
+        counted_attempts: u32,
     ) -> Result<(&'a str, &'a AgentSettings), AttemptError> {
-        let wanted = self.settings.choose_agent(self.agent.as_deref(), phase.agent(), tries);
+        let wanted =
+            self.settings.choose_agent(self.agent.as_deref(), phase.agent(), counted_attempts);
         self.settings.agent(wanted).ok_or_else(|| {
             let known = self.settings.agents.named.keys().map(String::as_str).collect::<Vec<_>>();
             let known = known.join(", ");
@@ -199,13 +200,13 @@ impl Site {
     ///
     /// The run belongs to another repository, or git or the database fails.
     pub async fn ensure_branch(&self, run: &RunId) -> Result<(RunFacts, Tip), AttemptError> {
-        let _making = self.making_branch.lock().await;
+        let _making = self.branch_creation.lock().await;
         let facts = match self.store.run_facts(run).await? {
             Some(facts) => facts,
             None => self.settle_facts(run).await?,
         };
         // Another drain may have settled the run in the meantime.
-        if let Some(refusal) = facts.refusal(run, &self.repo.identity()) {
+        if let Some(refusal) = facts.explain_foreign_repository(run, &self.repo.identity()) {
             return Err(anyhow::Error::msg(refusal).into());
         }
         let branch =
@@ -218,7 +219,7 @@ impl Site {
         match self.repo.plan_branch(run, self.base.as_deref()).await {
             Ok(RunBranch { branch, base_commit }) => {
                 let facts = RunFacts { repo: self.repo.identity(), branch, base_commit };
-                Ok(self.store.settle_run_facts(run, &facts).await?)
+                Ok(self.store.record_run_facts(run, &facts).await?)
             }
             // Another drain may have settled the facts just now.
             Err(error) => match self.store.run_facts(run).await? {
@@ -229,9 +230,9 @@ impl Site {
     }
 
     /// Emits a note once per drain, for all workers.
-    pub(super) fn say_once(&self, text: &str) {
+    pub(super) fn note_once(&self, text: &str) {
         let text = self.redactor.redact(text);
-        if self.bases.is_news(&text) {
+        if self.bases.is_new_note(&text) {
             self.progress.note(&text);
         }
     }
@@ -250,8 +251,8 @@ impl Site {
     }
 
     /// Notes the variables rewritten for CI.
-    pub fn say_followed(&self) {
-        let names = self.users_checkout.named_by(&self.ci_env);
+    pub fn note_relocated_variables(&self) {
+        let names = self.users_checkout.affected_variables(&self.ci_env);
         if !names.is_empty() {
             self.progress.note(&format!(
                 "CI gets these variables without paths of your checkout (replaced by paths of CI's copy if the file exists there): {}",
@@ -261,9 +262,9 @@ impl Site {
     }
 
     /// Notes, once per drain, a branch not movable by a landing.
-    pub fn say_held(&self, branch: &str, held_by: Option<&Path>) {
+    pub fn note_held_branch(&self, branch: &str, held_by: Option<&Path>) {
         let Some(path) = held_by else { return };
-        if self.said_held.swap(true, Ordering::Relaxed) {
+        if self.has_noted_held_branch.swap(true, Ordering::Relaxed) {
             return;
         }
         self.progress.note(&format!(
@@ -273,13 +274,13 @@ impl Site {
     }
 
     /// Notes, once, usage not counted in dollar budgets for lack of a price.
-    pub fn say_unpriced(&self, usage: &Usage) {
+    pub fn note_unpriced_usage(&self, usage: &Usage) {
         let budgets = &self.settings.executor.budgets;
         let used = usage.tokens.billed().is_some_and(|tokens| tokens > 0);
         if usage.cost_usd.is_some() || !used || !budgets.has_cost_limit() {
             return;
         }
-        if !self.said_unpriced.swap(true, Ordering::Relaxed) {
+        if !self.has_noted_unpriced_usage.swap(true, Ordering::Relaxed) {
             let model = usage.model.as_deref().unwrap_or("a model not named by its agent");
             let remedy = match budgets.has_cost_limit_alone() {
                 true => "set prices.file or a token budget",
@@ -297,11 +298,13 @@ impl Site {
     ///
     /// Git or the disk fails.
     pub async fn follow(&self, run: &RunId, branch: &str) -> Result<(), AttemptError> {
-        match self.repo.follow(run).await? {
-            Followed::UpToDate => {}
-            Followed::Moved => self.progress.note(&format!("{branch} caught up with the landed commits")),
-            Followed::Held(path) => self.say_held(branch, Some(&path)),
-            Followed::Diverged => self.progress.note(&format!(
+        match self.repo.update_branch(run).await? {
+            BranchUpdate::UpToDate => {}
+            BranchUpdate::Moved => {
+                self.progress.note(&format!("{branch} caught up with the landed commits"));
+            }
+            BranchUpdate::Held(path) => self.note_held_branch(branch, Some(&path)),
+            BranchUpdate::Diverged => self.progress.note(&format!(
                 "{branch} has commits of its own; later landings are on refs/autopack/runs/{}: merge them",
                 run.file_name()
             )),

@@ -30,7 +30,7 @@ pub enum AttemptError {
     LeaseLost,
     /// autopack cannot continue: git, the database or the disk fails.
     #[error("{0:#}")]
-    Ours(anyhow::Error),
+    Internal(anyhow::Error),
 }
 
 impl AttemptError {

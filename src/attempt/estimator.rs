@@ -11,7 +11,7 @@ use crate::telemetry::{Calibration, Features};
 
 /// Estimate for one attempt.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Foreseen {
+pub struct Estimate {
     /// Expected output tokens.
     pub output_tokens: u64,
     /// Current size of each deliverable in bytes; `None` for a missing file.
@@ -33,26 +33,31 @@ impl Estimator {
     }
 
     /// Estimates before a slot exists.
-    pub fn early(&self, spec: &FixedSpec, agent: (&str, &AgentSettings)) -> Foreseen {
+    pub fn early(&self, spec: &FixedSpec, agent: (&str, &AgentSettings)) -> Estimate {
         self.of(spec, agent, &self.checkout)
     }
 
-    /// Estimates with the files in `folder`, the directory the agent is about to work in.
-    pub fn of(&self, spec: &FixedSpec, agent: (&str, &AgentSettings), folder: &Path) -> Foreseen {
+    /// Estimates with the files in `directory`, where the agent is about to work.
+    pub fn of(
+        &self,
+        spec: &FixedSpec,
+        agent: (&str, &AgentSettings),
+        directory: &Path,
+    ) -> Estimate {
         let existing_bytes: Vec<Option<u64>> =
-            spec.deliverables().iter().map(|path| size(folder, path.as_str())).collect();
+            spec.deliverables().iter().map(|path| size(directory, path.as_str())).collect();
         let (name, settings) = agent;
         let features = Features::of_spec(spec, &existing_bytes);
         let output_tokens = self.calibration.predict(Some(name), settings.model(), &features);
-        Foreseen { output_tokens, existing_bytes }
+        Estimate { output_tokens, existing_bytes }
     }
 }
 
 /// Returns the size of a file. An existing directory counts as present, regardless of contents; a glob names no file
 /// before matching.
-fn size(folder: &Path, path: &str) -> Option<u64> {
-    let found = std::fs::metadata(folder.join(path.trim_end_matches('/'))).ok()?;
-    Some(if found.is_file() { found.len() } else { 0 })
+fn size(directory: &Path, path: &str) -> Option<u64> {
+    let metadata = std::fs::metadata(directory.join(path.trim_end_matches('/'))).ok()?;
+    Some(if metadata.is_file() { metadata.len() } else { 0 })
 }
 
 #[cfg(test)]
@@ -60,12 +65,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_there_is_measured() {
+    fn sizes_of_existing_files_are_measured() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("a.rs"), "12345").unwrap();
         std::fs::create_dir(dir.path().join("docs")).unwrap();
-        let found =
+        let sizes =
             ["a.rs", "docs/", "b.rs", "src/*.rs", "a.rs/x"].map(|path| size(dir.path(), path));
-        assert_eq!(found, [Some(5), Some(0), None, None, None]);
+        assert_eq!(sizes, [Some(5), Some(0), None, None, None]);
     }
 }

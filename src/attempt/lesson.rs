@@ -79,20 +79,20 @@ mod tests {
     }
 
     #[test]
-    fn only_what_differs_is_told() {
+    fn lesson_contains_only_differences() {
         let failed = patch("src/a.py", " same\n+import os\n+x = 1\n");
         let passed = patch("src/a.py", " same\n+import os\n+x = 2\n") + &patch("b.py", "+y\n");
-        let told = difference(&failed, &passed).unwrap();
-        assert_eq!(told, "b.py:\n+y\nsrc/a.py:\n+x = 2\nno longer: +x = 1");
+        let lesson = difference(&failed, &passed).unwrap();
+        assert_eq!(lesson, "b.py:\n+y\nsrc/a.py:\n+x = 2\nno longer: +x = 1");
         assert_eq!(difference(&passed, &passed), None);
         assert_eq!(difference("", ""), None);
     }
 
     #[test]
-    fn much_is_cut_and_counted() {
+    fn long_lessons_are_cut_with_a_count() {
         let lines: String = (0..100).map(|n| format!("+line {n}\n")).collect();
-        let told = difference("", &patch("a", &lines)).unwrap();
-        assert!(told.ends_with("... 41 lines more"), "{told}");
+        let lesson = difference("", &patch("a", &lines)).unwrap();
+        assert!(lesson.ends_with("... 41 lines more"), "{lesson}");
     }
 
     /// Lines of a hunk, many of which look like another part of a patch.
@@ -123,8 +123,8 @@ mod tests {
         #![proptest_config(cases(256))]
 
         #[test]
-        fn each_line_that_only_one_patch_has_is_told_once(failed in files(), passed in files()) {
-            let told = difference(&whole(&failed), &whole(&passed)).unwrap_or_default();
+        fn each_differing_line_is_reported_once(failed in files(), passed in files()) {
+            let lesson = difference(&whole(&failed), &whole(&passed)).unwrap_or_default();
             let mut expected = Vec::new();
             for path in ["a.py", "docs/b c.md", "src/d.rs"] {
                 let (before, after) = (edited(&failed, path), edited(&passed, path));
@@ -136,16 +136,16 @@ mod tests {
                     expected.extend(lines);
                 }
             }
-            prop_assert_eq!(told.lines().collect::<Vec<_>>(), expected);
+            prop_assert_eq!(lesson.lines().collect::<Vec<_>>(), expected);
         }
 
         #[test]
-        fn a_patch_does_not_differ_from_itself_however_spoiled(files in files(), at in any::<Index>(), noise in "[-+@ \n\\\\a-z/]{0,20}") {
+        fn malformed_patch_equals_itself(files in files(), at in any::<Index>(), noise in "[-+@ \n\\\\a-z/]{0,20}") {
             let mut spoiled = whole(&files);
             spoiled.insert_str(at.index(spoiled.len() + 1), &noise);
             prop_assert_eq!(difference(&spoiled, &spoiled), None);
-            let told = difference(&whole(&files), &spoiled).unwrap_or_default();
-            prop_assert!(told.lines().count() <= LINES + 1);
+            let lesson = difference(&whole(&files), &spoiled).unwrap_or_default();
+            prop_assert!(lesson.lines().count() <= LINES + 1);
         }
     }
 }

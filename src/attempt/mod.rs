@@ -39,12 +39,12 @@ use limits::disk_space::unless_full;
 use limits::rate_limit_backoff::Backoff;
 use steps::finish_step::finish;
 
-pub use artifacts::AttemptFolder;
+pub use artifacts::AttemptDirectory;
 pub(crate) use checkout_runner::CheckoutRunner;
 pub(crate) use clean_clone_ci::{CloneRun, CloneTest};
-pub use drain_context::Site;
+pub use drain_context::DrainContext;
 pub use error::AttemptError;
-pub use estimator::{Estimator, Foreseen};
+pub use estimator::{Estimate, Estimator};
 pub use run_end::run_end;
 pub use run_tip_test::{TipTest, test_tip};
 pub use steps::memory_step::{plan, topic_of};
@@ -73,11 +73,11 @@ pub struct Finished {
 pub enum NextStep {
     /// No consequence.
     #[default]
-    GoOn,
+    Continue,
     /// The disk was full; removing old slots freed space, and the attempt does not count.
-    MadeRoom,
+    FreedSpace,
     /// The agent must not be asked before `until`.
-    AvoidAgent {
+    DeferAgent {
         /// Name of the agent.
         agent: String,
         /// End of the rate limit.
@@ -94,13 +94,13 @@ pub enum NextStep {
 ///
 /// Another drain reclaimed the phase, recovery has to check for a landing, or the result cannot be recorded.
 pub async fn execute(
-    site: &Site,
+    context: &DrainContext,
     claim: Claim,
     drain_spent: BudgetUsage,
     stop: &Stop,
 ) -> AttemptResult {
     let span = span(&claim);
-    execute_in_span(site, claim, drain_spent, stop).instrument(span).await
+    execute_in_span(context, claim, drain_spent, stop).instrument(span).await
 }
 
 /// Nests each span in the previous span, so that every log line names run, phase and attempt.
@@ -111,7 +111,7 @@ fn span(claim: &Claim) -> Span {
 }
 
 async fn execute_in_span(
-    site: &Site,
+    context: &DrainContext,
     claim: Claim,
     drain_spent: BudgetUsage,
     stop: &Stop,
@@ -119,50 +119,51 @@ async fn execute_in_span(
     let started = Instant::now();
     let mut record = Record::default();
     let (tried, shortage) =
-        site.disk.watch(attempt(site, &claim, drain_spent, stop, &mut record)).await;
+        context.disk.watch(attempt(context, &claim, drain_spent, stop, &mut record)).await;
     let tried = match unless_full(tried, shortage) {
-        Err(error) => unless_landed(site, &claim, &record, error).await,
+        Err(error) => unless_landed(context, &claim, &record, error).await,
         judged => judged,
     };
     let used = record.used();
     let next = std::mem::take(&mut record.next);
     let (verdict, next) = match tried {
         Ok(verdict) => {
-            let (verdict, next) = waiting_longer(&claim, verdict, next);
+            let (verdict, next) = extend_wait(&claim, verdict, next);
             (verdict, Ok(next))
         }
         Err(error @ (AttemptError::LeaseLost | AttemptError::Unsettled(_))) => {
             return AttemptResult::unfinished(error);
         }
-        Err(AttemptError::Crashed(why)) => match site.repeats.met_error(&claim.phase_id, &why) {
-            Some(shared) => requeued(AttemptError::Systemic(shared)),
+        Err(AttemptError::Crashed(why)) => match context.repeats.count_error(&claim.phase_id, &why)
+        {
+            Some(shared) => requeue_after(AttemptError::Systemic(shared)),
             None => {
-                site.progress.note(&format!("{}: {why}", claim.phase_id));
+                context.progress.note(&format!("{}: {why}", claim.phase_id));
                 (Verdict::Requeued(RequeueReason::Crashed), Ok(next))
             }
         },
         Err(error @ AttemptError::Full(_)) => {
-            let (verdict, full) = requeued(error);
-            let made_room = site.disk.make_room(&claim).await;
-            (verdict, if made_room { Ok(NextStep::MadeRoom) } else { full })
+            let (verdict, full) = requeue_after(error);
+            let freed_space = context.disk.free_space(&claim).await;
+            (verdict, if freed_space { Ok(NextStep::FreedSpace) } else { full })
         }
-        Err(error) => requeued(error),
+        Err(error) => requeue_after(error),
     };
     tracing::debug!(verdict = verdict.as_str(), "judged");
     let landed_patch = record.kept.take().filter(|_| matches!(verdict, Verdict::Passed { .. }));
-    let lessons = steps::memory_step::entries(&site.memory, &claim, &verdict, &record.lesson);
-    match finish(site, claim, verdict, record, started, stop).await {
+    let lessons = steps::memory_step::entries(&context.memory, &claim, &verdict, &record.lesson);
+    match finish(context, claim, verdict, record, started, stop).await {
         Ok(phase) => {
             if let Some(Err(error)) = landed_patch.map(std::fs::remove_file) {
                 tracing::warn!("cannot remove the patch of a landed change: {error}");
             }
-            site.memory.remember_all(lessons).await;
+            context.memory.remember_all(lessons).await;
             AttemptResult { finished: Some(Finished { phase, used }), next }
         }
         // The user needs to know the first error.
         Err(AttemptError::LeaseLost) => AttemptResult::unfinished(AttemptError::LeaseLost),
         Err(later) => AttemptResult::unfinished(match next {
-            Err(first @ AttemptError::Ours(_)) => first,
+            Err(first @ AttemptError::Internal(_)) => first,
             _ => later,
         }),
     }
@@ -174,19 +175,19 @@ impl AttemptResult {
         Self { finished: None, next: Err(error) }
     }
 }
-fn requeued(error: AttemptError) -> (Verdict, Result<NextStep, AttemptError>) {
+fn requeue_after(error: AttemptError) -> (Verdict, Result<NextStep, AttemptError>) {
     (Verdict::Requeued(RequeueReason::Systemic { message: error.to_string() }), Err(error))
 }
-fn waiting_longer(claim: &Claim, verdict: Verdict, next: NextStep) -> (Verdict, NextStep) {
+fn extend_wait(claim: &Claim, verdict: Verdict, next: NextStep) -> (Verdict, NextStep) {
     match (verdict, next) {
         (
             Verdict::Requeued(RequeueReason::Unavailable { not_before, message }),
-            NextStep::AvoidAgent { agent, until },
+            NextStep::DeferAgent { agent, until },
         ) => {
             let least = Backoff::at_least(claim.uncounted, now());
             let later = |at: UnixMs| UnixMs(at.0.max(least.0));
             let requeue = RequeueReason::Unavailable { not_before: later(not_before), message };
-            (Verdict::Requeued(requeue), NextStep::AvoidAgent { agent, until: later(until) })
+            (Verdict::Requeued(requeue), NextStep::DeferAgent { agent, until: later(until) })
         }
         others => others,
     }
@@ -195,7 +196,7 @@ fn waiting_longer(claim: &Claim, verdict: Verdict, next: NextStep) -> (Verdict, 
 /// Returns a passed verdict if the branch contains the commit of an interrupted attempt: another attempt would do the
 /// work twice.
 async fn unless_landed(
-    site: &Site,
+    context: &DrainContext,
     claim: &Claim,
     record: &Record,
     error: AttemptError,
@@ -204,7 +205,7 @@ async fn unless_landed(
     else {
         return Err(error);
     };
-    match site.repo.has_landed(&claim.run_id, &commit).await {
+    match context.repo.has_landed(&claim.run_id, &commit).await {
         Ok(true) => {
             tracing::warn!("{error}; {commit} had already landed");
             Ok(Verdict::Passed { commit: Some(commit) })

@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_red_tip_names_the_phase_that_broke_it_and_the_last_green_commit() {
+    fn red_tip_names_the_breaking_phase_and_the_last_green_commit() {
         let lines = red(|test| {
             test.broken_by = Some("b".repeat(40));
             test.broken_by_phase = Some(PhaseId::new("two"));
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_search_that_ran_out_of_time_names_the_range() {
+    fn search_out_of_time_names_the_range() {
         let range = red(|test| test.suspects = vec!["b".repeat(40), "c".repeat(40)]);
         assert_eq!(range[1], "broken by one of 2 commits, bbbbbbbbbb to cccccccccc");
         assert_eq!(red(|_| {})[1], "the breaking landing is not determined");

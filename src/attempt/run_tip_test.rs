@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use super::clean_clone_ci::{CleanRun, CloneVerdict};
-use super::{AttemptError, Site};
+use super::{AttemptError, DrainContext};
 use crate::clock::now;
 use crate::memory::normalise::normalise;
 use crate::phase::RunId;
@@ -47,35 +47,38 @@ pub enum TipTest {
 ///
 /// Errors of git, the disk or the database. A red CI is not an error.
 pub async fn test_tip(
-    site: &Site,
+    context: &DrainContext,
     run: &RunId,
     again: bool,
     stop: &Stop,
 ) -> Result<TipTest, AttemptError> {
-    let Some(facts) = site.store.run_facts(run).await? else { return Ok(TipTest::NothingLanded) };
-    let tip = site.repo.tip(run).await?.commit;
+    let Some(facts) = context.store.run_facts(run).await? else {
+        return Ok(TipTest::NothingLanded);
+    };
+    let tip = context.repo.tip(run).await?.commit;
     if !again {
         if tip == facts.base_commit {
             return Ok(TipTest::NothingLanded);
         }
-        if let Some(test) = site.store.run(run).await?.clean_test.filter(|test| test.commit == tip)
+        if let Some(test) =
+            context.store.run(run).await?.clean_test.filter(|test| test.commit == tip)
         {
             return Ok(TipTest::Known(test));
         }
     }
-    let lock = site.repo.clean_test_lock(run);
-    if let Some(folder) = lock.parent() {
-        std::fs::create_dir_all(folder).map_err(|error| AttemptError::io(folder, error))?;
+    let lock = context.repo.clean_test_lock(run);
+    if let Some(directory) = lock.parent() {
+        std::fs::create_dir_all(directory).map_err(|error| AttemptError::io(directory, error))?;
     }
     let Some(_lock) = FileLock::try_lock(&lock).map_err(|error| AttemptError::io(&lock, error))?
     else {
         return Ok(TipTest::Busy);
     };
-    Tester { site, run, stop, tip, base: facts.base_commit }.test().await
+    Tester { context, run, stop, tip, base: facts.base_commit }.test().await
 }
 
 struct Tester<'a> {
-    site: &'a Site,
+    context: &'a DrainContext,
     run: &'a RunId,
     stop: &'a Stop,
     tip: String,
@@ -117,7 +120,7 @@ impl Tester<'_> {
             true => (CleanOutcome::RedInCleanClone, self.search(known, duration).await?),
         };
         let landed = match &search.broken_by {
-            Some(_) => self.site.store.landed(self.run).await?,
+            Some(_) => self.context.store.landed_phases(self.run).await?,
             None => Vec::new(),
         };
         let broke_it = |(_, commit): &(_, String)| Some(commit) == search.broken_by.as_ref();
@@ -132,13 +135,13 @@ impl Tester<'_> {
             last_green: search.last_green,
         };
         if let Some(green) = &test.last_green {
-            self.site.repo.set_green(self.run, green).await?;
+            self.context.repo.set_green(self.run, green).await?;
         }
         self.keep(test, false).await
     }
 
     async fn green(&self, is_flaky: bool) -> Result<TipTest, AttemptError> {
-        self.site.repo.set_green(self.run, &self.tip).await?;
+        self.context.repo.set_green(self.run, &self.tip).await?;
         let test = CleanTest {
             commit: self.tip.clone(),
             outcome: CleanOutcome::Green,
@@ -153,20 +156,20 @@ impl Tester<'_> {
     }
 
     async fn keep(&self, test: CleanTest, is_flaky: bool) -> Result<TipTest, AttemptError> {
-        self.site.store.put_clean_test(self.run, &test, now()).await?;
+        self.context.store.put_clean_test(self.run, &test, now()).await?;
         Ok(TipTest::Tested { test, is_flaky })
     }
 
     /// Bisects between the last commit known to be green, or the base, and the tip.
     async fn search(&self, base: Option<&CleanRun>, ci: Duration) -> Result<Search, AttemptError> {
-        let green = self.site.repo.green(self.run).await?.filter(|green| *green != self.tip);
+        let green = self.context.repo.green(self.run).await?.filter(|green| *green != self.tip);
         let mut commits = Vec::new();
         if let Some(green) = &green {
-            commits = self.site.repo.commits_between(green, &self.tip).await?;
+            commits = self.context.repo.commits_between(green, &self.tip).await?;
         }
         let from_green = commits.len() >= 2;
         if !from_green {
-            commits = self.site.repo.commits_between(&self.base, &self.tip).await?;
+            commits = self.context.repo.commits_between(&self.base, &self.tip).await?;
         }
         let Some(mut bisection) = Bisection::new(commits.len()) else {
             return Ok(Search::nothing());
@@ -174,7 +177,7 @@ impl Tester<'_> {
         // A base with other failures is the start of the search, but not a commit to recommend.
         let mut is_green = from_green || base.is_none();
         let limit = self
-            .site
+            .context
             .settings
             .ci
             .final_budget
@@ -221,7 +224,7 @@ impl Tester<'_> {
     }
 
     async fn run(&self, commit: &str) -> Result<CleanRun, AttemptError> {
-        self.site.run_in_clean_clone(self.run, commit, self.stop).await
+        self.context.run_in_clean_clone(self.run, commit, self.stop).await
     }
 }
 
@@ -255,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_failures_at_the_base_are_not_the_runs() {
+    fn equal_failures_at_the_base_are_not_attributed_to_the_run() {
         let base = red(Some(&["a", "b"]), "");
         assert!(!fails_beyond(&red(Some(&["a"]), ""), Some(&base)));
         assert!(fails_beyond(&red(Some(&["a", "c"]), ""), Some(&base)));
@@ -263,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn without_single_results_the_last_lines_are_compared() {
+    fn last_lines_are_compared_without_individual_results() {
         let base = red(None, "make: no such file gen/x (took 3 s)");
         assert!(!fails_beyond(&red(None, "make: no such file gen/x (took 4 s)"), Some(&base)));
         assert!(fails_beyond(&red(None, "assertion failed"), Some(&base)));

@@ -36,7 +36,7 @@ impl Site<'_> {
     /// Whether a program is on CI's PATH, or exists at this path.
     pub(super) fn has_program(&self, program: &str) -> bool {
         let path = self.env.get(OsStr::new("PATH")).map(OsString::as_os_str);
-        matches!(which::find(program.as_ref(), self.dir, path), which::Found::Program(_))
+        matches!(which::find(program.as_ref(), self.dir, path), which::ProgramLookup::Program(_))
     }
 }
 

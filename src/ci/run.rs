@@ -19,7 +19,7 @@ use crate::ci::runners::test_report::Report;
 use crate::config::CommandLine;
 use crate::phase::shell;
 use crate::phase::words::quoted;
-use crate::process::{self, Ended, How, Job, Redactor, SpawnError, Stop, Stream};
+use crate::process::{self, FinishedJob, Job, JobEnd, Redactor, SpawnError, Stop, Stream};
 
 /// Sends both outputs into one pipe, to keep the order of lines from cargo and from tests.
 const TOGETHER: &str = r#"exec "$@" 2>&1"#;
@@ -257,24 +257,24 @@ fn read_junit(dir: &Path, junit: &Path) -> Option<Report> {
 
 fn judged(
     plan: &CiPlan,
-    ended: &Ended,
+    ended: &FinishedJob,
     report: Option<Report>,
     tail: Option<String>,
     nothing_to_test: &dyn Fn() -> bool,
 ) -> CiRun {
     let tail = tail.unwrap_or_else(|| ended.stdout.tail_lines(TAIL_LINES));
     let tail = last_chars(&console::strip_ansi_codes(&tail), TAIL_CHARS);
-    let results = match ended.how {
-        How::Stopped => TestResults::of(CiOutcome::Stopped),
-        How::TimedOut | How::Stalled => {
+    let results = match ended.end {
+        JobEnd::Stopped => TestResults::of(CiOutcome::Stopped),
+        JobEnd::TimedOut | JobEnd::Stalled => {
             TestResults::of(CiOutcome::TimedOut { ran_out_seconds: plan.timeout.as_secs() })
         }
-        How::Exited(code) => {
+        JobEnd::Exited(code) => {
             // Searching the project is needed only if pytest did not find its arguments.
             let nothing_to_test = code == 4 && nothing_to_test();
             run_outcome::of(Said { plan, code, report, output: &tail, nothing_to_test })
         }
-        How::Signalled(signal) => {
+        JobEnd::Signalled(signal) => {
             let (code, output) = (128 + signal, &tail);
             run_outcome::of(Said { plan, code, report: None, output, nothing_to_test: false })
         }

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, stdout};
 
 use super::Context;
-use crate::attempt::Site;
+use crate::attempt::DrainContext;
 use crate::ci::Pythons;
 use crate::failure::Failure;
 use crate::progress::{Mode, Progress};
@@ -11,21 +11,21 @@ use crate::store::Store;
 use crate::workspace::Repo;
 
 /// Returns the repository of the workspace, with the configured slots directory.
-pub(super) async fn repository(context: &Context) -> Result<Repo, Failure> {
+pub(super) async fn open_repository(context: &Context) -> Result<Repo, Failure> {
     let slots_dir = context.config()?.settings.workspace.slots_dir.as_deref();
     Ok(Repo::discover(&context.workspace()?).await?.with_slots_dir(slots_dir))
 }
 
 /// Builds a drain context from the configuration and environment of this process.
-pub(super) fn site(
+pub(super) fn build_drain_context(
     context: &Context,
     repo: Repo,
     store: Store,
     mode: Mode,
-) -> Result<Site, Failure> {
+) -> Result<DrainContext, Failure> {
     let config = context.config()?;
     let settings_file = config.settings_file(Some(repo.root()));
-    let site = Site::new(
+    let drain_context = DrainContext::new(
         repo,
         store,
         config.settings.clone(),
@@ -35,5 +35,5 @@ pub(super) fn site(
         Pythons::default(),
         Progress::new(mode, stdout().is_terminal() && console::colors_enabled()),
     );
-    Ok(site.configured_in(settings_file))
+    Ok(drain_context.with_settings_file(settings_file))
 }

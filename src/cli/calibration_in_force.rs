@@ -8,23 +8,23 @@ use crate::store::{CalibrationRow, Store};
 use crate::telemetry::Calibration;
 
 /// Active calibration with its version.
-pub(crate) struct InForce {
+pub(crate) struct VersionedCalibration {
     /// Version and start time; `None` for the shipped numbers.
     pub version: Option<(u32, UnixMs)>,
     pub calibration: Calibration,
 }
 
-impl InForce {
+impl VersionedCalibration {
     pub fn number(&self) -> Option<u32> {
         self.version.map(|(number, _)| number)
     }
 }
 
 /// Returns the active calibration with its version.
-pub(super) async fn in_force(store: &Store) -> Result<InForce, Failure> {
+pub(super) async fn in_force(store: &Store) -> Result<VersionedCalibration, Failure> {
     let row = store.active_calibration().await?;
     let calibration = row.as_ref().map(read).transpose()?.unwrap_or_default();
-    Ok(InForce { version: row.map(|row| (row.version, row.created_at)), calibration })
+    Ok(VersionedCalibration { version: row.map(|row| (row.version, row.created_at)), calibration })
 }
 
 /// Returns the active calibration, or the shipped defaults if none was applied.

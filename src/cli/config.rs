@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn passwords_of_urls_are_hidden() {
+    fn url_passwords_are_hidden() {
         assert_eq!(without_password("postgres://u:p@h/db"), "postgres://(hidden)@h/db");
         assert_eq!(without_password("sqlite:///a@b"), "sqlite:///a@b");
     }

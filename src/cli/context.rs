@@ -78,7 +78,7 @@ impl Context {
             return Err(Failure::new(format!("directory {} does not exist", self.start.display())));
         }
         let start = self.start.canonicalize().context("cannot resolve the workspace")?;
-        Repo::top_of(&start).map_err(|error| match error.hint() {
+        Repo::find_top(&start).map_err(|error| match error.hint() {
             Some(hint) => Failure::from(error).hint(hint),
             None => Failure::from(error),
         })
@@ -113,7 +113,7 @@ impl Context {
         };
         let places = Places { chosen, workspace };
         let config = config::load(&places, &self.env, &agent::program_kinds())?;
-        logging::know(&config);
+        logging::add_secrets(&config);
         Ok(self.config.get_or_init(|| config))
     }
 
@@ -150,7 +150,7 @@ impl Context {
     }
 
     /// Checks whether `DATABASE_URL` names an autopack database. Runs once, before the first use.
-    pub async fn look_at_shared_database(&self) {
+    pub async fn check_shared_database(&self) {
         let (Some(url), Ok(workspace)) = (self.env.shared_database_url(), self.workspace()) else {
             return;
         };

@@ -5,17 +5,17 @@ use std::time::Duration;
 
 use tracing::Instrument as _;
 
-use super::attempt_setup::{repository, site};
-use super::open_database::{self, Moved};
+use super::attempt_setup::{build_drain_context, open_repository};
+use super::open_database::{self, MoveMode};
 use super::output::table::counted;
 use super::{Context, autofix_limits, calibration_in_force};
 use crate::agent;
 use crate::attempt::Estimator;
 use crate::clock::now;
 use crate::config::MAX_JOBS;
-use crate::drain::{self, Drain, Planned, RegisteredDrain, Request, Signals};
+use crate::drain::{self, Drain, PlannedPhase, RegisteredDrain, Request, Signals};
 use crate::failure::{Exit, Failure};
-use crate::memory::{Opened, Starting};
+use crate::memory::{AutostartPermission, OpenMemory};
 use crate::phase::RunId;
 use crate::phase::words::quoted;
 use crate::process::Stop;
@@ -79,22 +79,22 @@ pub struct Args {
 
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let config = context.config()?;
-    let repo = repository(context).await?;
+    let repo = open_repository(context).await?;
     let store = open_database::open_existing(context).await?;
-    let mut runs = choose(&args, &store, &repo).await?;
+    let mut runs = select_runs(&args, &store, &repo).await?;
     if args.dry_run {
         return dry_run(&args, context, &store, &runs).await;
     }
     check_agent(&args, context)?;
     super::price_check::check(&config.settings, &context.workspace()?, args.agent.as_deref())?;
-    open_database::take_along(&store, &repo, &mut runs, Moved::Record).await?;
+    open_database::reassign_moved_runs(&store, &repo, &mut runs, MoveMode::Record).await?;
     for run in &runs {
         let hint = "drain it there, or import its plan here with another --run-id";
         open_database::check_repository(&run.run_id, run.facts.as_ref(), &repo, hint)?;
     }
-    repo.prepare_folder()?;
+    repo.prepare_directory()?;
     // Checked before the first claim.
-    repo.slots_place()?;
+    repo.slots_directory()?;
     let wanted = args.jobs.unwrap_or(config.settings.executor.jobs);
     let room = repo.room_for_slots(wanted, &config.settings.workspace).await?;
     let request = Request {
@@ -105,27 +105,29 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         stop_on_first_failure: args.stop_on_first_failure,
         sample: args.sample,
     };
-    let Opened { memory, line, .. } = super::memory::open(context, Starting::Allowed).await?;
+    let OpenMemory { memory, line, .. } =
+        super::memory::open(context, AutostartPermission::Allowed).await?;
     let (handle, stop) = Stop::pair();
     let signals = Signals::listen(handle)?;
     let executor = &config.settings.executor;
     let owner = RegisteredDrain::register(&store, &repo, &request.runs, executor, &signals).await?;
     let name = owner.id().to_string();
     let fix = autofix_limits::fixer(&config.settings, repo.root());
-    let foresight =
+    let estimator =
         Estimator::new(calibration_in_force::active(&store).await?, repo.root().to_owned());
-    let site = site(context, repo, store.clone(), mode(&args, context))?
-        .overridden(args.agent, args.base)
-        .remembering(memory.clone())
-        .foreseeing(foresight);
+    let drain_context = build_drain_context(context, repo, store.clone(), mode(&args, context))?
+        .with_overrides(args.agent, args.base)
+        .with_memory(memory.clone())
+        .with_estimator(estimator);
     if let Some(SlotRoom { slots, each_mib, free_mib }) = room {
-        site.progress.note(&format!(
+        drain_context.progress.note(&format!(
             "the disk of {} has {free_mib} MiB free, and a worker needs about {each_mib} MiB: using {} instead of {wanted}",
-            site.repo.slots_place()?.display(),
+            drain_context.repo.slots_directory()?.display(),
             counted(slots.into(), "worker")
         ));
     }
-    let drain = Drain::new(site, owner, &request, &fix, stop, &signals).saying(line);
+    let drain =
+        Drain::new(drain_context, owner, &request, &fix, stop, &signals).with_memory_line(line);
     let drained = drain.run().instrument(tracing::error_span!("drain", drain = name)).await;
     super::memory::close(&memory).await;
     store.close().await;
@@ -142,11 +144,11 @@ async fn dry_run(
     let settings = &context.config()?.settings;
     let workspace = context.workspace()?;
     let fix = autofix_limits::fixer(settings, &workspace);
-    let foresight = Estimator::new(calibration_in_force::active(store).await?, workspace.clone());
+    let estimator = Estimator::new(calibration_in_force::active(store).await?, workspace.clone());
     let mut planned = Vec::new();
     for run in runs {
         let rows = store.phases(&run.run_id, None).await?;
-        planned.extend(drain::plan(&rows, &fix, settings, args.agent.as_deref(), &foresight));
+        planned.extend(drain::plan(&rows, &fix, settings, args.agent.as_deref(), &estimator));
     }
     match args.json {
         true => context.out.json(&planned)?,
@@ -161,12 +163,12 @@ async fn dry_run(
 }
 
 /// Indentation of the remarks of a phase, in columns.
-const BENEATH: usize = 7;
+const REMARK_INDENT: usize = 7;
 /// Minimum width of an id or a line on a terminal.
-const LEAST: usize = 12;
+const MIN_WIDTH: usize = 12;
 
 /// Formats the plan. Remarks wrap at `columns`; in a pipe, each remark stays on a single line.
-fn plan_text(planned: &[Planned], columns: Option<usize>) -> String {
+fn plan_text(planned: &[PlannedPhase], columns: Option<usize>) -> String {
     let mut text = String::new();
     for phase in planned {
         let order = phase.order.map_or_else(|| "-".to_owned(), |order| order.to_string());
@@ -176,20 +178,20 @@ fn plan_text(planned: &[Planned], columns: Option<usize>) -> String {
         }
         let (mut id, facts) = (shown_id(phase.phase_id.as_str()), facts.join(" · "));
         if let Some(columns) = columns {
-            id = fit(&id, columns.saturating_sub(BENEATH + 2 + width(&facts)).max(LEAST));
+            id = fit(&id, columns.saturating_sub(REMARK_INDENT + 2 + width(&facts)).max(MIN_WIDTH));
         }
         text += &format!("{order:>5}  {id}  {facts}\n");
         let waits: Vec<&str> = phase.waits_for.iter().map(|id| id.as_str()).collect();
         let lines = phase.fixes.iter().map(|fix| format!("repair: {fix}"));
         let lines = lines.chain(phase.unfixable.iter().map(|why| format!("unfixable: {why}")));
         let waits = (!waits.is_empty()).then(|| format!("blocked: waits for {}", waits.join(", ")));
-        for line in lines.chain(waits).chain(put_off(phase)) {
+        for line in lines.chain(waits).chain(describe_deferral(phase)) {
             let line = shown_message(&line);
             let parts = match columns {
-                Some(columns) => wrap(&line, columns.saturating_sub(BENEATH).max(LEAST)),
+                Some(columns) => wrap(&line, columns.saturating_sub(REMARK_INDENT).max(MIN_WIDTH)),
                 None => vec![line],
             };
-            parts.iter().for_each(|part| text += &format!("{:BENEATH$}{part}\n", ""));
+            parts.iter().for_each(|part| text += &format!("{:REMARK_INDENT$}{part}\n", ""));
         }
     }
     let run = planned.iter().filter(|phase| phase.order.is_some()).count();
@@ -204,7 +206,7 @@ fn plan_text(planned: &[Planned], columns: Option<usize>) -> String {
 }
 
 /// Returns the remaining rate limit of a deferred phase as text.
-fn put_off(phase: &Planned) -> Option<String> {
+fn describe_deferral(phase: &PlannedPhase) -> Option<String> {
     let left = phase.not_before?.0.saturating_sub(now().0);
     let left = Duration::from_millis(u64::try_from(left).ok().filter(|left| *left > 0)?);
     Some(format!("rate limited for another {}", duration(left)))
@@ -223,7 +225,7 @@ fn mode(args: &Args, context: &Context) -> Mode {
 }
 
 /// Returns the named runs, all runs of this repository, or the only one with queued phases.
-async fn choose(args: &Args, store: &Store, repo: &Repo) -> Result<Vec<RunSummary>, Failure> {
+async fn select_runs(args: &Args, store: &Store, repo: &Repo) -> Result<Vec<RunSummary>, Failure> {
     let all = store.runs().await?;
     if !args.run_ids.is_empty() {
         let mut named = Vec::new();
@@ -256,7 +258,7 @@ async fn choose(args: &Args, store: &Store, repo: &Repo) -> Result<Vec<RunSummar
             .hint("import one with `autopack import FILE`")
             .exit(Exit::Usage)),
         (0, false) => Err(Failure::new(format!("no run has queued phases: {}", names(&all)))
-            .hint(after_all(&all))
+            .hint(suggest_next_command(&all))
             .exit(Exit::Usage)),
         _ => Err(Failure::new(format!("several runs have queued phases: {}", names(&open)))
             .hint("name one with --run-id, or drain them all with --all")
@@ -265,7 +267,7 @@ async fn choose(args: &Args, store: &Store, repo: &Repo) -> Result<Vec<RunSummar
 }
 
 /// Suggests the next command if no run has queued phases. An error only if no run was named.
-fn after_all(runs: &[RunSummary]) -> String {
+fn suggest_next_command(runs: &[RunSummary]) -> String {
     match runs.iter().find(|run| run.counts.failed > 0) {
         Some(run) => format!(
             "`autopack phases retry --run-id {} --failed` queues failed phases again",
@@ -276,7 +278,7 @@ fn after_all(runs: &[RunSummary]) -> String {
 }
 
 /// Builds the error for an unknown agent name or a missing default.
-fn no_agent(wanted: Option<&str>, known: &str, file: &str) -> Failure {
+fn missing_agent(wanted: Option<&str>, known: &str, file: &str) -> Failure {
     match wanted {
         Some(name) => Failure::new(format!("unknown agent {name:?}; configured agents: {known}"))
             .exit(Exit::Usage),
@@ -307,7 +309,7 @@ fn check_agent(args: &Args, context: &Context) -> Result<(), Failure> {
     let env = context.agent_env();
     for wanted in wanted {
         let Some((_, agent)) = settings.agent(wanted) else {
-            return Err(no_agent(wanted, &known, &file));
+            return Err(missing_agent(wanted, &known, &file));
         };
         let checked = agent::check(agent, &context.workspace()?, &env);
         checked.map_err(|error| Failure::from(error).exit(Exit::Systemic))?;
@@ -321,9 +323,9 @@ mod tests {
     use crate::phase::PhaseId;
 
     #[test]
-    fn a_plan_fits_on_the_terminal_and_each_remark_on_a_line_elsewhere() {
+    fn plan_fits_the_terminal_and_prints_one_remark_per_line_in_a_pipe() {
         let refused = "deliverables: \"../elsewhere/a.py\" leaves the repository through `..`, and nothing else is named";
-        let phase = Planned {
+        let phase = PlannedPhase {
             run_id: RunId::new("r"),
             phase_id: PhaseId::new("an-id-that-goes-on-for-a-good-while".repeat(3)),
             name: String::new(),

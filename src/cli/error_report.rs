@@ -17,7 +17,7 @@ use crate::store::{BadDatabaseUrl, StoreError};
 use crate::workspace::WorkspaceError;
 
 /// Prints the error to stderr. Prints nothing if the failure is only a closed stdout.
-pub fn tell(failure: &Failure, format: LogFormat) {
+pub fn print_failure(failure: &Failure, format: LogFormat) {
     screen::close();
     if failure.reader_is_gone() {
         return;
@@ -65,7 +65,7 @@ fn single_errors(failure: &Failure) -> Vec<String> {
 /// Prints a usage error as JSON if `--log-format json` was given, and returns whether it did.
 ///
 /// Reads the raw arguments, because clap has no parsed command line at this point.
-pub fn usage_as_json(error: &clap::Error) -> bool {
+pub fn print_usage_as_json(error: &clap::Error) -> bool {
     let args: Vec<_> = std::env::args_os().skip(1).collect();
     let asked = args.iter().any(|arg| arg == "--log-format=json")
         || args.windows(2).any(|pair| pair[0] == "--log-format" && pair[1] == "json");
@@ -99,7 +99,7 @@ fn kind(failure: &Failure) -> &'static str {
         _ => {}
     }
     let error = failure.error();
-    let kinds: [(&str, Is); 7] = [
+    let kinds: [(&str, ErrorPredicate); 7] = [
         ("configuration", has::<ConfigError>),
         ("database", |error| has::<StoreError>(error) || has::<BadDatabaseUrl>(error)),
         ("git", has::<WorkspaceError>),
@@ -111,7 +111,7 @@ fn kind(failure: &Failure) -> &'static str {
     kinds.iter().find(|(_, is)| is(error)).map_or("other", |(kind, _)| kind)
 }
 
-type Is = fn(&Error) -> bool;
+type ErrorPredicate = fn(&Error) -> bool;
 
 fn has<E: std::error::Error + Send + Sync + 'static>(error: &Error) -> bool {
     error.chain().any(|cause| cause.is::<E>())

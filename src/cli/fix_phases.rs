@@ -31,7 +31,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let fix = fixer(settings, &context.workspace()?);
     let store = open_database::open_existing(context).await?;
     let run = args.run_id.map(RunId::new);
-    let mut shown = Shown { json: args.json, dry_run: args.dry_run, ..Shown::default() };
+    let mut shown = FixOutput { json: args.json, dry_run: args.dry_run, ..FixOutput::default() };
     let mut on = |repaired| shown.take(repaired, context);
     let counts = store.repair_queued(run.as_ref(), &fix, args.dry_run, &mut on).await?;
     store.close().await;
@@ -41,29 +41,29 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 
 /// Output of the command: text per phase at once, JSON at the end.
 #[derive(Default)]
-struct Shown {
+struct FixOutput {
     json: bool,
     dry_run: bool,
-    phases: Vec<Fixed>,
+    phases: Vec<FixedPhase>,
     /// First output error; repairs continue.
     failure: Option<Failure>,
 }
 
 #[derive(Serialize)]
-struct Fixed {
+struct FixedPhase {
     run_id: String,
     phase_id: String,
     fixes: Vec<String>,
     unfixable: Option<String>,
 }
 
-impl Shown {
+impl FixOutput {
     fn take(&mut self, repaired: RepairedPhase, context: &Context) {
         if !self.json && self.failure.is_none() {
             self.failure = context.out.text(&text(&repaired, self.dry_run)).err();
         }
         if self.json {
-            self.phases.push(Fixed {
+            self.phases.push(FixedPhase {
                 run_id: repaired.run_id.to_string(),
                 phase_id: repaired.phase_id.to_string(),
                 fixes: repaired.fixes,

@@ -12,12 +12,12 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use super::Context;
-use super::open_database::{self, Moved};
+use super::open_database::{self, MoveMode};
 use super::output::table::counted;
 use crate::failure::{Exit, Failure};
 use crate::phase::RunId;
 use crate::progress::shown_id;
-use crate::store::{AttemptFolder, AttemptOutcome, RunSummary, Store};
+use crate::store::{AttemptDirectory, AttemptOutcome, RunSummary, Store};
 use crate::workspace::Repo;
 
 /// Remove attempt directories, slots and refs that are no longer needed
@@ -39,7 +39,7 @@ pub struct Args {
 
 /// Items removed, or to be removed in a dry run.
 #[derive(Debug, Default, Serialize)]
-struct Removed {
+struct RemovedItems {
     attempts: Vec<PathBuf>,
     slots: Vec<PathBuf>,
     refs: usize,
@@ -57,14 +57,14 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let repo = Repo::discover(&context.workspace()?).await?.with_slots_dir(slots_dir);
     let store = open_database::open_existing(context).await?;
     let run = args.run_id.as_ref().map(RunId::new);
-    let moved = if args.dry_run { Moved::Look } else { Moved::Record };
+    let moved = if args.dry_run { MoveMode::CheckOnly } else { MoveMode::Record };
     let (here, elsewhere) = runs(&store, &repo, run.as_ref(), moved).await?;
-    let mut removed = Removed { elsewhere, ..Removed::default() };
-    attempts(&store, &repo, run.as_ref(), &args, &mut removed).await?;
+    let mut removed = RemovedItems { elsewhere, ..RemovedItems::default() };
+    remove_attempts(&store, &repo, run.as_ref(), &args, &mut removed).await?;
     if run.is_none() {
-        removed.slots = slots(&repo, args.dry_run)?;
+        removed.slots = remove_slots(&repo, args.dry_run)?;
     }
-    removed.refs = refs(&repo, &here, args.dry_run).await?;
+    removed.refs = remove_refs(&repo, &here, args.dry_run).await?;
     store.close().await;
     match args.json {
         true => context.out.json(&removed)?,
@@ -78,11 +78,11 @@ async fn runs(
     store: &Store,
     repo: &Repo,
     named: Option<&RunId>,
-    moved: Moved,
+    moved: MoveMode,
 ) -> Result<(Vec<RunSummary>, Vec<RunId>), Failure> {
     if let Some(run) = named {
         let mut runs = [store.run(run).await?];
-        open_database::take_along(store, repo, &mut runs, moved).await?;
+        open_database::reassign_moved_runs(store, repo, &mut runs, moved).await?;
         let [run] = runs;
         open_database::check_repository(
             &run.run_id,
@@ -93,33 +93,33 @@ async fn runs(
         return Ok((vec![run], Vec::new()));
     }
     let mut all = store.runs().await?;
-    open_database::take_along(store, repo, &mut all, moved).await?;
+    open_database::reassign_moved_runs(store, repo, &mut all, moved).await?;
     let (elsewhere, here): (Vec<_>, Vec<_>) =
         all.into_iter().partition(|run| open_database::is_elsewhere(run.facts.as_ref(), repo));
     Ok((here, elsewhere.into_iter().map(|run| run.run_id).collect()))
 }
 
 /// Removes attempt directories and counts the kept ones.
-async fn attempts(
+async fn remove_attempts(
     store: &Store,
     repo: &Repo,
     run: Option<&RunId>,
     args: &Args,
-    removed: &mut Removed,
+    removed: &mut RemovedItems,
 ) -> Result<(), Failure> {
     let home = repo.autopack_dir().join("attempts");
-    let mut all = store.attempt_folders(None).await?;
+    let mut all = store.attempt_directories(None).await?;
     all.retain(|attempt| !removed.elsewhere.contains(&attempt.run_id));
-    let folder = |attempt: &AttemptFolder| repo.root().join(&attempt.log_dir);
-    let mut known: HashSet<PathBuf> = all.iter().map(folder).collect();
+    let directory = |attempt: &AttemptDirectory| repo.root().join(&attempt.log_dir);
+    let mut known: HashSet<PathBuf> = all.iter().map(directory).collect();
     for attempt in all.iter().filter(|attempt| run.is_none_or(|run| attempt.run_id == *run)) {
-        let folder = folder(attempt);
-        if !is_within(&folder, &home) {
+        let directory = directory(attempt);
+        if !is_within(&directory, &home) {
             continue;
         }
         if attempt.outcome.is_some() && (args.all_attempts || has_landed(attempt)) {
-            remove_folder(&folder, &home, args.dry_run)?;
-            removed.attempts.push(folder);
+            remove_directory(&directory, &home, args.dry_run)?;
+            removed.attempts.push(directory);
         } else {
             removed.kept_attempts += 1;
             removed.in_use += usize::from(attempt.outcome.is_none());
@@ -128,10 +128,10 @@ async fn attempts(
     known.extend(removed.attempts.iter().cloned());
     // An unknown directory may belong to a running attempt of another database.
     let quiet = !repo.slots()?.iter().any(|slot| slot.in_use);
-    for folder in unknown_attempts(&home, run, &known)? {
+    for directory in list_unknown_attempts(&home, run, &known)? {
         if args.all_attempts && quiet {
-            remove_folder(&folder, &home, args.dry_run)?;
-            removed.attempts.push(folder);
+            remove_directory(&directory, &home, args.dry_run)?;
+            removed.attempts.push(directory);
         } else {
             removed.kept_attempts += 1;
             removed.in_use += usize::from(!quiet);
@@ -140,65 +140,66 @@ async fn attempts(
     Ok(())
 }
 
-fn has_landed(attempt: &AttemptFolder) -> bool {
+fn has_landed(attempt: &AttemptDirectory) -> bool {
     matches!(attempt.outcome, Some(AttemptOutcome::Landed | AttemptOutcome::NoChangeNeeded))
 }
 
 /// Checks that the directory exists and is really inside `home`, because a database may contain any path.
-fn is_within(folder: &Path, home: &Path) -> bool {
-    match (folder.canonicalize(), home.canonicalize()) {
-        (Ok(folder), Ok(home)) => folder != home && folder.starts_with(home),
+fn is_within(directory: &Path, home: &Path) -> bool {
+    match (directory.canonicalize(), home.canonicalize()) {
+        (Ok(directory), Ok(home)) => directory != home && directory.starts_with(home),
         _ => false,
     }
 }
 
 /// Lists the directories `<run>/<phase>/<attempt>` unknown to the database, left by removed runs.
-fn unknown_attempts(
+fn list_unknown_attempts(
     home: &Path,
     run: Option<&RunId>,
     known: &HashSet<PathBuf>,
 ) -> anyhow::Result<Vec<PathBuf>> {
-    let mut folders = match run {
+    let mut directories = match run {
         Some(run) => vec![home.join(run.file_name())],
-        None => folders_in(home)?,
+        None => list_directories(home)?,
     };
     for _ in ["phase", "attempt"] {
         let mut deeper = Vec::new();
-        for folder in folders {
-            deeper.extend(folders_in(&folder)?);
+        for directory in directories {
+            deeper.extend(list_directories(&directory)?);
         }
-        folders = deeper;
+        directories = deeper;
     }
-    folders.retain(|folder| !known.contains(folder));
-    Ok(folders)
+    directories.retain(|directory| !known.contains(directory));
+    Ok(directories)
 }
 
 /// Lists the subdirectories of a directory, sorted.
-fn folders_in(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let cannot = || format!("cannot list {}", folder.display());
-    let entries = match fs::read_dir(folder) {
+fn list_directories(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let cannot = || format!("cannot list {}", directory.display());
+    let entries = match fs::read_dir(directory) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.with_context(cannot)?,
     };
-    let mut folders = Vec::new();
+    let mut directories = Vec::new();
     for entry in entries {
         let entry = entry.with_context(cannot)?;
         // Links are not followed: their targets are not ours.
         if entry.file_type().with_context(cannot)?.is_dir() {
-            folders.push(entry.path());
+            directories.push(entry.path());
         }
     }
-    folders.sort();
-    Ok(folders)
+    directories.sort();
+    Ok(directories)
 }
 
 /// Removes the directory and its empty parents.
-fn remove_folder(folder: &Path, home: &Path, dry_run: bool) -> anyhow::Result<()> {
+fn remove_directory(directory: &Path, home: &Path, dry_run: bool) -> anyhow::Result<()> {
     if dry_run {
         return Ok(());
     }
-    fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
-    let above = folder.ancestors().skip(1).take_while(|above| *above != home);
+    fs::remove_dir_all(directory)
+        .with_context(|| format!("cannot remove {}", directory.display()))?;
+    let above = directory.ancestors().skip(1).take_while(|above| *above != home);
     for empty in above.take(2) {
         if fs::remove_dir(empty).is_err() {
             break;
@@ -208,7 +209,7 @@ fn remove_folder(folder: &Path, home: &Path, dry_run: bool) -> anyhow::Result<()
 }
 
 /// Removes free slots, or lists them in a dry run.
-fn slots(repo: &Repo, dry_run: bool) -> Result<Vec<PathBuf>, Failure> {
+fn remove_slots(repo: &Repo, dry_run: bool) -> Result<Vec<PathBuf>, Failure> {
     let mut slots = match dry_run {
         true => repo.slots()?,
         false => repo.remove_free_slots()?,
@@ -218,7 +219,7 @@ fn slots(repo: &Repo, dry_run: bool) -> Result<Vec<PathBuf>, Failure> {
 }
 
 /// Removes the fences of runs without open phases and returns their number.
-async fn refs(repo: &Repo, runs: &[RunSummary], dry_run: bool) -> Result<usize, Failure> {
+async fn remove_refs(repo: &Repo, runs: &[RunSummary], dry_run: bool) -> Result<usize, Failure> {
     let mut refs = 0;
     for summary in runs {
         if summary.counts.queued == 0 && summary.counts.executing == 0 {
@@ -231,7 +232,7 @@ async fn refs(repo: &Repo, runs: &[RunSummary], dry_run: bool) -> Result<usize, 
     Ok(refs)
 }
 
-fn text(removed: &Removed, dry_run: bool) -> String {
+fn text(removed: &RemovedItems, dry_run: bool) -> String {
     let word = if dry_run { "would remove" } else { "removed" };
     let mut text = String::new();
     for path in removed.attempts.iter().chain(&removed.slots) {
@@ -264,22 +265,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_folders_beneath_ours_are_removed() {
+    fn directories_outside_attempts_are_never_removed() {
         let root = tempfile::tempdir().unwrap();
         let home = root.path().join("attempts");
-        let folder = home.join("r/p/1");
-        fs::create_dir_all(&folder).unwrap();
+        let directory = home.join("r/p/1");
+        fs::create_dir_all(&directory).unwrap();
         fs::create_dir_all(root.path().join("mine")).unwrap();
         std::os::unix::fs::symlink(root.path().join("mine"), home.join("r/link")).unwrap();
-        assert!(is_within(&folder, &home));
+        assert!(is_within(&directory, &home));
         for other in [home.clone(), home.join("../mine"), home.join("r/link"), home.join("gone")] {
             assert!(!is_within(&other, &home), "{}", other.display());
         }
         assert_eq!(
-            unknown_attempts(&home, None, &HashSet::new()).unwrap(),
-            std::slice::from_ref(&folder)
+            list_unknown_attempts(&home, None, &HashSet::new()).unwrap(),
+            std::slice::from_ref(&directory)
         );
-        remove_folder(&folder, &home, false).unwrap();
+        remove_directory(&directory, &home, false).unwrap();
         assert!(!home.join("r/p").exists());
         assert!(home.join("r/link").exists() && root.path().join("mine").exists());
     }

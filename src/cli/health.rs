@@ -6,12 +6,12 @@ use console::{Style, style};
 
 use super::Context;
 use crate::failure::{Exit, Failure};
-use crate::health::memory_checks::{self, Part};
+use crate::health::memory_checks::{self, MemoryPart};
 use crate::health::{
-    Check, Finding, Overall, Report, Status, agent_checks, ci_check, database_checks,
+    Check, Finding, HealthReport, Overall, Status, agent_checks, ci_check, database_checks,
     machine_checks, settings_checks,
 };
-use crate::memory::Starting;
+use crate::memory::AutostartPermission;
 use crate::progress::printable;
 
 const COLUMNS: usize = 80;
@@ -33,7 +33,7 @@ pub struct Args {
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let report = look(&args, context).await;
+    let report = run_checks(&args, context).await;
     match args.json {
         true => context.out.json(&report)?,
         false => context.out.text(&text(&report))?,
@@ -42,22 +42,22 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 }
 
 /// Runs all checks.
-async fn look(args: &Args, context: &Context) -> Report {
+async fn run_checks(args: &Args, context: &Context) -> HealthReport {
     let workspace = context.workspace();
     let config = context.config();
     let root = workspace.as_deref().ok();
     let agents = async {
-        let (Ok(config), Some(workspace)) = (&config, root) else { return unknown() };
+        let (Ok(config), Some(workspace)) = (&config, root) else { return skip_unknown() };
         let env = context.agent_env();
-        agent_checks::agents(&config.settings, workspace, &env).await
+        agent_checks::check_agents(&config.settings, workspace, &env).await
     };
     let ci = async {
-        let (Ok(config), Some(workspace)) = (&config, root) else { return unknown() };
+        let (Ok(config), Some(workspace)) = (&config, root) else { return skip_unknown() };
         let env = context.ci_env(config);
-        let found = settings_checks::ci(&config.settings, workspace, &env).await;
+        let found = settings_checks::check_ci(&config.settings, workspace, &env).await;
         match context.redactor() {
             Ok(redact) if args.ci && found.status == Status::Ok => {
-                ci_check::ci_run(&config.settings, workspace, &env, redact).await
+                ci_check::check_ci_run(&config.settings, workspace, &env, redact).await
             }
             _ => found,
         }
@@ -66,50 +66,59 @@ async fn look(args: &Args, context: &Context) -> Report {
         match super::open_database::url(context) {
             Ok(url) => database_checks::database(&url).await,
             Err(_) if root.is_none() => Finding::skip("needs the workspace"),
-            Err(failure) => settings_checks::failed(&failure, "set it with --database-url"),
+            Err(failure) => {
+                settings_checks::failure_finding(&failure, "set it with --database-url")
+            }
         }
     };
-    let starting = if args.no_autostart { Starting::OnlyLook } else { Starting::Allowed };
+    let starting = if args.no_autostart {
+        AutostartPermission::CheckOnly
+    } else {
+        AutostartPermission::Allowed
+    };
     let memory = match &config {
-        Ok(config) => super::memory::place(context, &config.memory).ok().map(|place| {
-            memory_checks::MemoryCheckInput { settings: &config.memory, place, starting }
-        }),
+        Ok(config) => {
+            super::memory::memory_location(context, &config.memory).ok().map(|location| {
+                memory_checks::MemoryCheckInput { settings: &config.memory, location, starting }
+            })
+        }
         Err(_) => None,
     };
-    let of_memory = |check: memory_checks::Part| {
+    let of_memory = |check: memory_checks::MemoryPart| {
         let memory = memory.as_ref();
         async move {
             match memory {
-                Some(memory) => memory.look(check).await,
-                None => unknown(),
+                Some(memory) => memory.check(check).await,
+                None => skip_unknown(),
             }
         }
     };
     let here = root.unwrap_or(Path::new("."));
     let read = config.as_ref().ok().map(|config| &config.settings);
-    Report::new(vec![
-        Check::of("workspace", settings_checks::workspace(&workspace, read)).await,
-        Check::of("configuration", async { settings_checks::configuration(&config, root) }).await,
+    HealthReport::new(vec![
+        Check::of("workspace", settings_checks::check_workspace(&workspace, read)).await,
+        Check::of("configuration", async { settings_checks::check_configuration(&config, root) })
+            .await,
         Check::of("database", database).await,
-        Check::of("disk", async { machine_checks::disk(here) }).await,
-        Check::of("git", machine_checks::git(here)).await,
+        Check::of("disk", async { machine_checks::check_disk(here) }).await,
+        Check::of("git", machine_checks::check_git(here)).await,
         Check::of("agent", agents).await,
         Check::of("ci", ci).await,
-        Check::of("docker", of_memory(Part::Docker)).await,
-        Check::of("qdrant", of_memory(Part::Qdrant)).await,
-        Check::of("faiss", of_memory(Part::Faiss)).await,
-        Check::of("journal", of_memory(Part::Journal)).await,
-        Check::of("embedder", of_memory(Part::Embedder)).await,
+        Check::of("docker", of_memory(MemoryPart::Docker)).await,
+        Check::of("qdrant", of_memory(MemoryPart::Qdrant)).await,
+        Check::of("faiss", of_memory(MemoryPart::Faiss)).await,
+        Check::of("journal", of_memory(MemoryPart::Journal)).await,
+        Check::of("embedder", of_memory(MemoryPart::Embedder)).await,
     ])
 }
 
 /// Result of checks skipped because workspace or configuration is invalid.
-fn unknown() -> Finding {
+fn skip_unknown() -> Finding {
     Finding::skip("needs the workspace and the configuration")
 }
 
 /// Formats a line per check, with the hint below.
-fn text(report: &Report) -> String {
+fn text(report: &HealthReport) -> String {
     let width = report.checks.iter().map(|check| check.name.len()).max().unwrap_or(0);
     let mut text = String::new();
     for Check { name, finding, .. } in &report.checks {
@@ -120,10 +129,10 @@ fn text(report: &Report) -> String {
             Status::Skip => ("skip", Style::new().dim()),
         };
         let indent = width + 8;
-        let detail = wrapped(&printable(&finding.detail), indent);
+        let detail = wrap_words(&printable(&finding.detail), indent);
         text += &format!("{}  {name:width$}  {detail}\n", look.apply_to(word));
         if let Some(hint) = &finding.hint {
-            let hint = wrapped(&printable(hint), indent + 3);
+            let hint = wrap_words(&printable(hint), indent + 3);
             text += &format!("{:indent$}{} {hint}\n", "", style("->").dim());
         }
     }
@@ -136,7 +145,7 @@ fn text(report: &Report) -> String {
 }
 
 /// Wraps text between words at the column limit and indents continuation lines.
-fn wrapped(text: &str, indent: usize) -> String {
+fn wrap_words(text: &str, indent: usize) -> String {
     let (mut broken, mut column) = (String::new(), indent);
     for word in text.split_whitespace() {
         let length = word.chars().count();
@@ -158,11 +167,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_lines_are_broken_between_words() {
-        let text = wrapped(&"word ".repeat(20), 20);
+    fn long_lines_break_between_words() {
+        let text = wrap_words(&"word ".repeat(20), 20);
         let (first, rest) = text.split_once('\n').expect("two lines");
         assert_eq!(first, ["word"; 12].join(" "), "twelve words and their spaces are 59 columns");
         assert_eq!(rest, format!("{:20}{}", "", ["word"; 8].join(" ")));
-        assert_eq!(wrapped(&"x".repeat(99), 20), "x".repeat(99), "a path stays whole");
+        assert_eq!(wrap_words(&"x".repeat(99), 20), "x".repeat(99), "a path stays whole");
     }
 }

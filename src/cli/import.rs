@@ -47,9 +47,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         Err(error) => return Err(error.into()),
     };
     let plan = draft.resolve(&existing)?;
-    let store = open_database::make(&url, context).await?;
+    let store = open_database::create_store(&url, context).await?;
     let reports = store.import_by_run(&plan, args.update, crate::clock::now()).await?;
-    let runs: Vec<Imported> = plan.runs.iter().zip(&reports).map(Imported::new).collect();
+    let runs: Vec<ImportedRun> = plan.runs.iter().zip(&reports).map(ImportedRun::new).collect();
     let database = store.path().display().to_string();
     match args.json {
         true => context.out.json(&serde_json::json!({"database": database, "runs": runs}))?,
@@ -76,7 +76,7 @@ async fn known(store: &Store, draft: &PlanDraft) -> Result<Existing, Failure> {
 }
 
 #[derive(Serialize)]
-struct Imported<'a> {
+struct ImportedRun<'a> {
     run_id: &'a RunId,
     added: u64,
     updated: u64,
@@ -91,7 +91,7 @@ struct Imported<'a> {
     notes: Vec<String>,
 }
 
-impl<'a> Imported<'a> {
+impl<'a> ImportedRun<'a> {
     fn new((run, report): (&'a PlanRun, &ImportReport)) -> Self {
         let notes = run.phases.iter().filter_map(|phase| {
             phase.note.as_ref().map(|note| format!("{}: {note}", phase.phase_id))
@@ -142,7 +142,7 @@ fn is_none(count: &u64) -> bool {
     *count == 0
 }
 
-fn text(plan: &Plan, runs: &[Imported], database: &str) -> String {
+fn text(plan: &Plan, runs: &[ImportedRun], database: &str) -> String {
     let mut text = String::new();
     for run in runs {
         text += &run.line();

@@ -30,8 +30,8 @@ pub async fn run(_: Args, context: &Context) -> Result<Exit, Failure> {
 /// Writes the file unless present, and returns whether it was written.
 fn write_new(path: &Path, text: &str) -> anyhow::Result<bool> {
     let cannot = || format!("cannot write {}", path.display());
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).with_context(cannot)?;
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory).with_context(cannot)?;
     }
     // `create_new` also keeps dangling links.
     match File::create_new(path) {

@@ -32,7 +32,7 @@ mod telemetry;
 mod verify;
 
 pub use context::{Context, DatabaseChoice};
-pub use error_report::{tell, usage_as_json};
+pub use error_report::{print_failure, print_usage_as_json};
 pub use global_options::{Color, Global, LogFormat};
 pub use output::{Output, set_up_terminal};
 
@@ -120,7 +120,7 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
     let context = Context::new(cli.global)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        context.look_at_shared_database().await;
+        context.check_shared_database().await;
         dispatch(cli.verb, &context).await
     })
 }
@@ -131,7 +131,7 @@ mod tests {
     use clap::CommandFactory;
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn command_line_definition_is_valid() {
         Cli::command().debug_assert();
     }
 }

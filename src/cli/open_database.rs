@@ -24,10 +24,10 @@ pub fn url(context: &Context) -> Result<DatabaseUrl, Failure> {
 }
 
 /// Opens or creates the store. A store in `.autopack/` is also excluded from git.
-pub async fn make(url: &DatabaseUrl, context: &Context) -> Result<Store, Failure> {
+pub async fn create_store(url: &DatabaseUrl, context: &Context) -> Result<Store, Failure> {
     let repo = Repo::discover(&context.workspace()?).await?;
     if url.path().starts_with(repo.autopack_dir()) {
-        repo.prepare_folder()?;
+        repo.prepare_directory()?;
     }
     Ok(Store::open(url).await?)
 }
@@ -57,7 +57,7 @@ pub async fn require_run(context: &Context, run: RunId) -> Result<(), Failure> {
 }
 
 /// Returns the named run, or the only run in the store.
-pub async fn the_run(store: &Store, named: Option<&str>) -> Result<RunId, Failure> {
+pub async fn select_run(store: &Store, named: Option<&str>) -> Result<RunId, Failure> {
     if let Some(name) = named {
         let run = RunId::new(name);
         store.require_runs(std::slice::from_ref(&run)).await?;
@@ -90,7 +90,7 @@ pub async fn elsewhere(
     runs: &[RunSummary],
 ) -> Result<BTreeMap<RunId, String>, Failure> {
     let mut runs = runs.to_vec();
-    take_along(store, repo, &mut runs, Moved::Look).await?;
+    reassign_moved_runs(store, repo, &mut runs, MoveMode::CheckOnly).await?;
     let others = runs.into_iter().filter(|run| is_elsewhere(run.facts.as_ref(), repo));
     Ok(others.filter_map(|run| Some((run.run_id, run.facts?.repo))).collect())
 }
@@ -106,32 +106,32 @@ pub fn name_all(elsewhere: &BTreeMap<RunId, String>) -> Option<String> {
 
 /// Handling of a moved repository.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Moved {
+pub enum MoveMode {
     /// The new location is stored.
     Record,
     /// Nothing is written.
-    Look,
+    CheckOnly,
 }
 
 /// Reassigns runs to a repository that was moved.
 ///
 /// Requires three conditions: the old location has no repository, the base ref of the run is here, and all landed
 /// commits are here. A copy gets no runs while the original exists.
-pub async fn take_along(
+pub async fn reassign_moved_runs(
     store: &Store,
     repo: &Repo,
     runs: &mut [RunSummary],
-    moved: Moved,
+    moved: MoveMode,
 ) -> Result<(), Failure> {
     let here = repo.identity();
     for run in runs {
         let Some(facts) = run.facts.as_mut().filter(|facts| facts.repo != here) else { continue };
-        if !repo.took_the_place_of(&facts.repo)
-            || !has_all_of(store, repo, &run.run_id, facts).await?
+        if !repo.has_replaced(&facts.repo)
+            || !has_all_landings(store, repo, &run.run_id, facts).await?
         {
             continue;
         }
-        if moved == Moved::Record {
+        if moved == MoveMode::Record {
             // Another copy may have taken the run first.
             if !store.move_run(&run.run_id, &facts.repo, &here).await? {
                 continue;
@@ -145,7 +145,7 @@ pub async fn take_along(
 }
 
 /// Checks that the repository has the base ref and all landed commits; an older copy lacks some.
-async fn has_all_of(
+async fn has_all_landings(
     store: &Store,
     repo: &Repo,
     run: &RunId,
@@ -154,7 +154,7 @@ async fn has_all_of(
     if repo.base_of(run).await?.as_deref() != Some(facts.base_commit.as_str()) {
         return Ok(false);
     }
-    let landed = store.landed(run).await?;
+    let landed = store.landed_phases(run).await?;
     Ok(repo.missing(run, &facts.base_commit, &landed).await?.is_empty())
 }
 
@@ -165,7 +165,7 @@ pub fn check_repository(
     repo: &Repo,
     hint: &str,
 ) -> Result<(), Failure> {
-    match facts.and_then(|facts| facts.refusal(run, &repo.identity())) {
+    match facts.and_then(|facts| facts.explain_foreign_repository(run, &repo.identity())) {
         None => Ok(()),
         Some(refusal) => Err(Failure::new(refusal).hint(hint)),
     }

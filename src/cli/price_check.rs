@@ -13,7 +13,7 @@ pub fn check(settings: &Settings, workspace: &Path, agent: Option<&str>) -> Resu
     if let Some(file) = &settings.prices.file {
         prices::set_own(read(&workspace.join(file), file)?);
     }
-    let Some((level, budget)) = limited(settings) else { return Ok(()) };
+    let Some((level, budget)) = find_dollar_budget(settings) else { return Ok(()) };
     let ladder = &settings.executor.ladder;
     let wanted: Vec<Option<&str>> = match agent {
         Some(name) => vec![Some(name)],
@@ -45,7 +45,7 @@ pub fn check(settings: &Settings, workspace: &Path, agent: Option<&str>) -> Resu
 }
 
 /// Returns the first dollar budget; budgets without a token limit come first.
-fn limited(settings: &Settings) -> Option<(&'static str, Budget)> {
+fn find_dollar_budget(settings: &Settings) -> Option<(&'static str, Budget)> {
     let budgets = &settings.executor.budgets;
     let all = [
         ("drain", budgets.drain),

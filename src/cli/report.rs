@@ -55,7 +55,7 @@ pub async fn run(mut args: Args, context: &Context) -> Result<Exit, Failure> {
     let root = context.workspace()?;
     let final_test = context.config()?.settings.ci.final_test;
     let store = open_database::open_existing(context).await?;
-    let run = open_database::the_run(&store, args.run_id.as_deref()).await?;
+    let run = open_database::select_run(&store, args.run_id.as_deref()).await?;
     let text = match args.format.unwrap_or(Format::of(args.output.as_deref())) {
         Format::Html => report::html(&store, &run, &root, final_test, &redactor).await?,
         Format::Md => report::markdown(&store, &run, final_test, &redactor).await?,

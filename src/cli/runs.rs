@@ -4,13 +4,13 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::Context;
-use super::open_database::{self, Moved};
+use super::open_database::{self, MoveMode};
 use super::output::table::{counted, table};
 use crate::failure::{Exit, Failure};
 use crate::phase::{PhaseState, RunId};
 use crate::progress::shown_id;
 use crate::store::RunSummary;
-use crate::workspace::{Followed, Repo};
+use crate::workspace::{BranchUpdate, Repo};
 
 /// List and remove runs
 #[derive(Debug, clap::Args)]
@@ -81,11 +81,11 @@ fn object(run: &RunSummary) -> serde_json::Value {
 }
 
 /// Refuses to remove a run whose landings are not all on its branch, because they would be lost.
-fn refuse_beside(run: &RunId, followed: Followed) -> Result<(), Failure> {
+fn refuse_beside(run: &RunId, followed: BranchUpdate) -> Result<(), Failure> {
     let why = match followed {
-        Followed::UpToDate | Followed::Moved => return Ok(()),
-        Followed::Held(path) => format!("its branch is checked out in {}", path.display()),
-        Followed::Diverged => "its branch has commits of its own".to_owned(),
+        BranchUpdate::UpToDate | BranchUpdate::Moved => return Ok(()),
+        BranchUpdate::Held(path) => format!("its branch is checked out in {}", path.display()),
+        BranchUpdate::Diverged => "its branch has commits of its own".to_owned(),
     };
     let beside = format!("refs/autopack/runs/{}", run.file_name());
     Err(Failure::new(format!(
@@ -102,7 +102,7 @@ async fn remove(names: &[String], context: &Context) -> Result<(), Failure> {
     let repo = Repo::discover(&context.workspace()?).await?;
     let mut known = store.runs().await?;
     known.retain(|run| runs.contains(&run.run_id));
-    open_database::take_along(&store, &repo, &mut known, Moved::Record).await?;
+    open_database::reassign_moved_runs(&store, &repo, &mut known, MoveMode::Record).await?;
     for run in &known {
         open_database::check_repository(&run.run_id, run.facts.as_ref(), &repo, "remove it there")?;
     }
@@ -110,7 +110,7 @@ async fn remove(names: &[String], context: &Context) -> Result<(), Failure> {
         let branch = store.run_facts(run).await?.map(|facts| facts.branch);
         if branch.is_some() {
             // Landings made while the branch was checked out must be on the branch first.
-            refuse_beside(run, repo.follow(run).await?)?;
+            refuse_beside(run, repo.update_branch(run).await?)?;
         }
         let phases = counted(store.remove_run(run).await?, "phase");
         context.out.line(format_args!("removed run {} with {phases}", shown_id(run.as_str())))?;

@@ -1,7 +1,7 @@
 //! `stop`: stops a running drain from another terminal, like Ctrl-C.
 
 use super::{Context, open_database};
-use crate::drain::looks_dead;
+use crate::drain::appears_dead;
 use crate::failure::{Exit, Failure};
 use crate::phase::RunId;
 use crate::progress::shown_id;
@@ -26,11 +26,14 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let how = if args.now { StopRequest::Now } else { StopRequest::Graceful };
     let asked = store.request_stop(&runs, how).await?;
     // A dead drain stays listed until the next drain reclaims its work.
-    let (dead, alive): (Vec<_>, Vec<_>) = asked.iter().partition(|owner| looks_dead(owner));
+    let (dead, alive): (Vec<_>, Vec<_>) = asked.iter().partition(|owner| appears_dead(owner));
     for owner in &alive {
         let runs: Vec<String> = owner.runs.iter().map(|run| shown_id(run.as_str())).collect();
-        let line =
-            format!("asked the drain of {} (process {}) to stop", runs.join(", "), owner.place.pid);
+        let line = format!(
+            "asked the drain of {} (process {}) to stop",
+            runs.join(", "),
+            owner.process.pid
+        );
         context.out.line(line)?;
     }
     if alive.is_empty() {

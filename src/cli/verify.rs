@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use super::attempt_setup::{repository, site};
+use super::attempt_setup::{build_drain_context, open_repository};
 use super::{Context, open_database};
 use crate::attempt::{TipTest, test_tip};
-use crate::drain::{Signals, clean_test_lines};
+use crate::drain::{Signals, describe_tip_test};
 use crate::failure::{Exit, Failure};
 use crate::phase::RunId;
 use crate::process::Stop;
@@ -36,14 +36,14 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let run = RunId::new(name);
     let store = open_database::open_existing(context).await?;
     let summary = store.run(&run).await?;
-    let repo = repository(context).await?;
+    let repo = open_repository(context).await?;
     open_database::check_repository(&run, summary.facts.as_ref(), &repo, "verify it there")?;
     let (handle, stop) = Stop::pair();
     let signals = Signals::listen(handle)?;
-    let site = site(context, repo, store.clone(), Mode::Lines)?;
-    let tested = match test_tip(&site, &run, true, &stop).await {
+    let drain_context = build_drain_context(context, repo, store.clone(), Mode::Lines)?;
+    let tested = match test_tip(&drain_context, &run, true, &stop).await {
         Ok(tested) => tested,
-        Err(error) => return Err(site.with_last_landing(error).await.into()),
+        Err(error) => return Err(drain_context.with_last_landing(error).await.into()),
     };
     let exit = match &tested {
         TipTest::Tested { test, .. } | TipTest::Known(test) => match test.outcome {
@@ -80,7 +80,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             TipTest::NoCi => {
                 vec![format!("{run}: no CI is configured: set ci.command in autopack.yaml")]
             }
-            tested => clean_test_lines(&site, &run, tested).await?,
+            tested => describe_tip_test(&drain_context, &run, tested).await?,
         };
         for line in lines {
             context.out.line(line)?;

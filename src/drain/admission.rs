@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use crate::attempt::Site;
+use crate::attempt::DrainContext;
 use crate::phase::budget::{Budget, BudgetUsage, ExhaustedBudget, Level};
 use crate::phase::{Failure, FailureKind, UnixMs};
 use crate::store::{Admission, Candidate};
@@ -14,12 +14,16 @@ pub struct Limits {
     started: Instant,
     spent: BudgetUsage,
     /// Per agent: end of the rate limit.
-    away: HashMap<String, UnixMs>,
+    deferred_agents: HashMap<String, UnixMs>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { started: Instant::now(), spent: BudgetUsage::default(), away: HashMap::new() }
+        Self {
+            started: Instant::now(),
+            spent: BudgetUsage::default(),
+            deferred_agents: HashMap::new(),
+        }
     }
 }
 
@@ -33,8 +37,8 @@ impl Limits {
     }
 
     /// Defers all phases of an agent until the given time.
-    pub fn send_away(&mut self, agent: String, until: UnixMs) {
-        self.away.insert(agent, until);
+    pub fn defer_agent(&mut self, agent: String, until: UnixMs) {
+        self.deferred_agents.insert(agent, until);
     }
 
     /// Returns the usage of this drain so far.
@@ -43,36 +47,36 @@ impl Limits {
     }
 
     /// Returns the exhausted drain budget if waiting cannot help: the drain's own time runs on meanwhile.
-    pub fn over(&self, site: &Site) -> Option<ExhaustedBudget> {
-        let drain = site.settings.executor.budgets.drain;
+    pub fn exhausted_budget(&self, context: &DrainContext) -> Option<ExhaustedBudget> {
+        let drain = context.settings.executor.budgets.drain;
         drain.refuses(Level::Drain, &self.spent(), &BudgetUsage::default())
     }
 
     /// Decides whether a phase may be claimed. `drain`: usage of this drain plus the estimates for running attempts.
     pub fn admit(
         &self,
-        site: &Site,
+        context: &DrainContext,
         candidate: &Candidate<'_>,
         drain: &BudgetUsage,
         now: UnixMs,
     ) -> Admission {
-        let agent = match site.agent_for(candidate.phase, candidate.tries) {
+        let agent = match context.agent_for(candidate.phase, candidate.counted_attempts) {
             Ok(agent) => agent,
             // `--agent`, the ladder and the default agent are checked earlier: only the agent named by the phase can
             // be wrong.
-            Err(trouble) => {
-                let why = format!("agent: {trouble}");
+            Err(error) => {
+                let why = format!("agent: {error}");
                 return Admission::Refuse(Failure::new(FailureKind::Unfixable, why));
             }
         };
-        if let Some(until) = self.away.get(agent.0).filter(|until| until.0 > now.0) {
+        if let Some(until) = self.deferred_agents.get(agent.0).filter(|until| until.0 > now.0) {
             return Admission::Later { until: *until };
         }
-        let budgets = &site.settings.executor.budgets;
+        let budgets = &context.settings.executor.budgets;
         if !budgets.needs_past_usage() {
             return Admission::Go;
         }
-        let predicted = site.foresight.early(candidate.phase, agent).output_tokens;
+        let predicted = context.estimator.early(candidate.phase, agent).output_tokens;
         let (phase, run) = (&candidate.spent.phase, &candidate.spent.run);
         let of_drain = budgets.drain.refuses(Level::Drain, drain, &drain.next_attempt(predicted));
         let of_run = || budgets.run.refuses(Level::Run, run, &run.next_attempt(predicted));

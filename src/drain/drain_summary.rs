@@ -53,34 +53,34 @@ impl Drain<'_> {
     /// Emits the start event and notes about unproven phases and relocated variables.
     pub(super) async fn announce(&self) -> anyhow::Result<()> {
         let runs = self.summaries().await?;
-        let left_behind = self.left_behind().await?;
+        let left_behind = self.count_left_behind().await?;
         let sum = |of: fn(&RunSummary) -> u64| runs.iter().map(of).sum();
-        self.site.progress.emit(&Event::DrainStarted(DrainStarted {
+        self.context.progress.emit(&Event::DrainStarted(DrainStarted {
             runs: self.request.runs.clone(),
-            workspace: self.site.repo.root().display().to_string(),
-            database: self.site.store.path().display().to_string(),
-            agent: self.site.default_agent().unwrap_or("none").to_owned(),
+            workspace: self.context.repo.root().display().to_string(),
+            database: self.context.store.path().display().to_string(),
+            agent: self.context.default_agent().unwrap_or("none").to_owned(),
             queued: sum(|run| run.counts.queued),
             left_behind,
             phases: sum(|run| run.counts.total()),
             settled: sum(|run| run.counts.settled()),
             batch_size: self.request.batch_size,
             jobs: self.request.jobs,
-            memory_backend: self.site.memory.backend().as_str(),
+            memory_backend: self.context.memory.backend().as_str(),
             memory: self.memory_line.clone(),
         }));
-        for told in self.unproven().await? {
-            self.site.progress.note(&told);
+        for note in self.unproven().await? {
+            self.context.progress.note(&note);
         }
-        self.site.say_followed();
+        self.context.note_relocated_variables();
         Ok(())
     }
 
     /// Emits the totals of the batch and the size of the remaining backlog.
     pub(super) async fn batch_finished(&self, batch: u32) -> Result<(), AttemptError> {
         let Backlog { queued, executing, blocked } =
-            self.site.store.backlog(&self.request.runs).await?;
-        self.site.progress.emit(&Event::BatchFinished(BatchFinished {
+            self.context.store.backlog(&self.request.runs).await?;
+        self.context.progress.emit(&Event::BatchFinished(BatchFinished {
             batch,
             done: self.tallies.done,
             failed: self.tallies.failed,
@@ -94,7 +94,7 @@ impl Drain<'_> {
 
     /// Returns whether no phase of these runs is running or can run.
     pub(super) async fn is_empty(&self) -> Result<bool, AttemptError> {
-        Ok(!self.site.store.has_work(&self.request.runs).await?)
+        Ok(!self.context.store.has_work(&self.request.runs).await?)
     }
 
     /// Emits the final summary, retires the owner and returns the exit code.
@@ -123,18 +123,18 @@ impl Drain<'_> {
             exit => exit,
         };
         let exit = self.unless_unwritten(exit);
-        self.site.progress.emit(&Event::DrainFinished(DrainFinished {
+        self.context.progress.emit(&Event::DrainFinished(DrainFinished {
             counts: self.counts(&runs).await,
             reason: reason.reason(),
             exit_code: exit.code(),
             message: reason.why().or(Some(unproven).filter(|text| !text.is_empty())),
             names_cure: reason.names_cure(),
             budget: reason.budget(),
-            unborn: self.site.repo.is_unborn().await.unwrap_or_default(),
-            duration_ms: millis(self.site.progress.elapsed()),
+            unborn: self.context.repo.is_unborn().await.unwrap_or_default(),
+            duration_ms: millis(self.context.progress.elapsed()),
         }));
         self.retire().await?;
-        if let Some(why) = self.site.progress.unwritten() {
+        if let Some(why) = self.context.progress.unwritten() {
             tracing::error!(
                 "cannot write to stdout: {why}; the drain continued without output; run `autopack status` to see the result"
             );
@@ -145,7 +145,7 @@ impl Drain<'_> {
 
     /// Replaces a success code if stdout is incomplete: a reader of the output lacks some events.
     fn unless_unwritten(&self, exit: Exit) -> Exit {
-        match self.site.progress.unwritten() {
+        match self.context.progress.unwritten() {
             Some(_) if exit == Exit::Done => Exit::OurFailure,
             _ => exit,
         }
@@ -153,15 +153,16 @@ impl Drain<'_> {
 
     /// Retires the owner. Waits for space if the disk is full.
     async fn retire(&self) -> anyhow::Result<()> {
-        let retire = || self.owner.retire(&self.site.store);
-        Ok(self.site.disk.retry_while_full(&self.stop, retire).await?)
+        let retire = || self.owner.retire(&self.context.store);
+        Ok(self.context.disk.retry_while_full(&self.stop, retire).await?)
     }
 
     async fn counts(&self, runs: &[RunSummary]) -> Vec<RunCounts> {
         let mut all = Vec::new();
         for run in runs {
             let mut counts = RunCounts::from(run);
-            if let (Some(branch), Ok(tip)) = (&counts.branch, self.site.repo.tip(&run.run_id).await)
+            if let (Some(branch), Ok(tip)) =
+                (&counts.branch, self.context.repo.tip(&run.run_id).await)
             {
                 let held = tip.on != format!("refs/heads/{branch}");
                 counts.tip = Some(if held || tip.shadowed { tip.on } else { branch.clone() });
@@ -179,7 +180,7 @@ impl Drain<'_> {
 
     async fn summaries(&self) -> anyhow::Result<Vec<RunSummary>> {
         let wanted = |run: &RunId| self.request.runs.contains(run);
-        let runs = self.site.store.runs().await?;
+        let runs = self.context.store.runs().await?;
         Ok(runs.into_iter().filter(|run| wanted(&run.run_id)).collect())
     }
 }

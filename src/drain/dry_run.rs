@@ -11,7 +11,7 @@ use crate::store::{Fixer, PhaseRow, QueuePlace};
 
 /// Queued phase in a dry run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Planned {
+pub struct PlannedPhase {
     /// Run of the phase.
     pub run_id: RunId,
     /// Id of the phase.
@@ -41,8 +41,8 @@ pub fn plan(
     fix: &Fixer<'_>,
     settings: &Settings,
     agent: Option<&str>,
-    foresight: &Estimator,
-) -> Vec<Planned> {
+    estimator: &Estimator,
+) -> Vec<PlannedPhase> {
     let at: HashMap<&PhaseId, usize> =
         rows.iter().enumerate().map(|(n, row)| (&row.phase_id, n)).collect();
     let waits = |state: PhaseState| matches!(state, PhaseState::Queued | PhaseState::Failed);
@@ -62,7 +62,7 @@ pub fn plan(
     let mut passed = BTreeSet::new();
     let mut order = 0;
     while let Some((_, n)) = ready.pop_first() {
-        let mut phase = one(&rows[n], fix, settings, agent, foresight);
+        let mut phase = one(&rows[n], fix, settings, agent, estimator);
         if phase.unfixable.is_none() {
             order += 1;
             phase.order = Some(order);
@@ -80,7 +80,7 @@ pub fn plan(
         let missing = |need: &&PhaseId| {
             at.get(*need).is_some_and(|need| waits(rows[*need].state) && !passed.contains(need))
         };
-        let mut phase = one(&rows[n], fix, settings, agent, foresight);
+        let mut phase = one(&rows[n], fix, settings, agent, estimator);
         phase.waits_for = rows[n].depends_on.iter().filter(missing).cloned().collect();
         planned.push(phase);
     }
@@ -92,19 +92,19 @@ fn one(
     fix: &Fixer<'_>,
     settings: &Settings,
     agent: Option<&str>,
-    foresight: &Estimator,
-) -> Planned {
+    estimator: &Estimator,
+) -> PlannedPhase {
     let repair = fix(&row.spec, row.last_failure.as_ref());
     let spec = repair.result.as_ref().ok();
     let own = spec.and_then(|spec| spec.agent());
     let wanted = settings.choose_agent(agent, own, row.attempts);
     let agent = settings.agent(wanted);
-    let expected = spec.zip(agent).map(|(spec, agent)| foresight.early(spec, agent).output_tokens);
+    let expected = spec.zip(agent).map(|(spec, agent)| estimator.early(spec, agent).output_tokens);
     let named = agent.map(|(name, _)| name.to_owned());
     let nobody = wanted
         .filter(|_| named.is_none())
         .map(|wanted| format!("agent: no agent is called {wanted:?}"));
-    Planned {
+    PlannedPhase {
         run_id: row.run_id.clone(),
         phase_id: row.phase_id.clone(),
         name: row.name.clone(),
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn phases_are_planned_in_the_order_of_the_queue() {
+    fn dry_run_follows_the_queue_order() {
         let rows = [
             row("took drains down", QueuePlace::new(1, 0), &[]),
             row("needs the last", QueuePlace::new(0, 1), &["last"]),

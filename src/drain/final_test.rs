@@ -1,7 +1,7 @@
 //! Test of a run's tip in a clean clone, once the run has nothing left to execute.
 
 use super::Drain;
-use crate::attempt::{AttemptError, Site, TipTest, test_tip};
+use crate::attempt::{AttemptError, DrainContext, TipTest, test_tip};
 use crate::config::FinalTest;
 use crate::phase::RunId;
 use crate::phase::words::{first_few, short_commit};
@@ -17,18 +17,18 @@ const SHOWN_LINES: usize = 5;
 impl Drain<'_> {
     /// Tests each run of this drain with no work left and a landing since the last test.
     pub(super) async fn test_tips(&self) -> Result<(), AttemptError> {
-        if self.site.settings.ci.final_test == FinalTest::Off {
+        if self.context.settings.ci.final_test == FinalTest::Off {
             return Ok(());
         }
         for run in &self.request.runs {
             if self.stop.level() > StopLevel::Run
-                || self.site.store.has_work(std::slice::from_ref(run)).await?
+                || self.context.store.has_work(std::slice::from_ref(run)).await?
             {
                 continue;
             }
-            let tested = test_tip(&self.site, run, false, &self.stop).await?;
-            for line in lines(&self.site, run, &tested).await? {
-                self.site.progress.note(&line);
+            let tested = test_tip(&self.context, run, false, &self.stop).await?;
+            for line in describe_tip_test(&self.context, run, &tested).await? {
+                self.context.progress.note(&line);
             }
         }
         Ok(())
@@ -40,16 +40,18 @@ impl Drain<'_> {
 /// # Errors
 ///
 /// Git cannot read the subject of the breaking commit.
-pub async fn lines(
-    site: &Site,
+pub async fn describe_tip_test(
+    context: &DrainContext,
     run: &RunId,
     tested: &TipTest,
 ) -> Result<Vec<String>, AttemptError> {
     let run = shown_id(run.as_str());
     let line = match tested {
-        TipTest::Tested { test, is_flaky } => return told(site, &run, test, *is_flaky).await,
+        TipTest::Tested { test, is_flaky } => {
+            return describe_test(context, &run, test, *is_flaky).await;
+        }
         TipTest::Known(test) if test.outcome == CleanOutcome::Green => return Ok(Vec::new()),
-        TipTest::Known(test) => return told(site, &run, test, false).await,
+        TipTest::Known(test) => return describe_test(context, &run, test, false).await,
         TipTest::NothingLanded | TipTest::Stopped => return Ok(Vec::new()),
         TipTest::NoCi => return Ok(Vec::new()),
         TipTest::Busy => format!("{run}: another drain is testing the tip in a clean clone"),
@@ -57,8 +59,8 @@ pub async fn lines(
     Ok(vec![line])
 }
 
-async fn told(
-    site: &Site,
+async fn describe_test(
+    context: &DrainContext,
     run: &str,
     test: &CleanTest,
     is_flaky: bool,
@@ -90,7 +92,7 @@ async fn told(
         lines.extend(output[last..].iter().map(|line| format!("  | {line}")));
     }
     if test.outcome == CleanOutcome::RedInCleanClone {
-        lines.push(culprit(site, run, test).await?);
+        lines.push(describe_breaking_commit(context, run, test).await?);
         if let Some(green) = &test.last_green {
             lines.push(format!(
                 "{run}: last green commit in a clean clone: {}",
@@ -101,10 +103,14 @@ async fn told(
     Ok(lines)
 }
 
-async fn culprit(site: &Site, run: &str, test: &CleanTest) -> Result<String, AttemptError> {
+async fn describe_breaking_commit(
+    context: &DrainContext,
+    run: &str,
+    test: &CleanTest,
+) -> Result<String, AttemptError> {
     Ok(match (&test.broken_by, test.suspects.as_slice()) {
         (Some(commit), _) => {
-            let subject = site.repo.subject_of(commit).await?;
+            let subject = context.repo.subject_of(commit).await?;
             format!("{run}: broken by {} {subject}", short_commit(commit))
         }
         (None, [first, .., last]) => format!(

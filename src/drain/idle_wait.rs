@@ -12,27 +12,27 @@ use crate::phase::{PhaseId, UnixMs};
 use crate::process::StopLevel;
 
 /// Interval between polls while waiting for another drain.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// Longest single wait for a point in time, so that clock changes and new work are noticed.
 const STEP: Duration = Duration::from_secs(5);
 
 /// Events that can end an idle wait, besides the end of one of our workers.
 #[derive(Default)]
-pub(super) struct Waits {
+pub(super) struct WakeConditions {
     /// Phase executed by another drain.
     pub another: Option<PhaseId>,
     /// Time at which the earliest deferred phase becomes ready.
     pub until: Option<UnixMs>,
 }
 
-impl Waits {
+impl WakeConditions {
     /// Waits for one of our workers only.
-    pub fn for_a_line() -> Self {
+    pub fn for_worker() -> Self {
         Self::default()
     }
 
     /// Returns whether only the end of one of our workers can bring new work.
-    pub fn is_for_a_line(&self) -> bool {
+    pub fn is_for_worker(&self) -> bool {
         self.another.is_none() && self.until.is_none()
     }
 
@@ -43,9 +43,9 @@ impl Waits {
 
     /// Returns the longest wait before the next poll; `None` if only the end of a worker can bring new work.
     fn pause(&self) -> Option<Duration> {
-        let look_again = self.another.as_ref().map(|_| LOOK_AGAIN);
+        let poll = self.another.as_ref().map(|_| POLL_INTERVAL);
         let step = self.left().map(|left| left.min(STEP));
-        [look_again, step].into_iter().flatten().min()
+        [poll, step].into_iter().flatten().min()
     }
 
     fn text(&self) -> Option<String> {
@@ -61,15 +61,15 @@ impl Drain<'_> {
     /// Returns the finished attempt, or `None` when the store must be polled again.
     pub(super) async fn wait(
         &mut self,
-        waits: &Waits,
-        said: &mut bool,
+        waits: &WakeConditions,
+        is_reported: &mut bool,
     ) -> Result<Option<AttemptResult>, AttemptError> {
-        if self.crew.is_empty()
-            && !*said
+        if self.workers.is_empty()
+            && !*is_reported
             && let Some(text) = waits.text()
         {
-            self.site.progress.note(&text);
-            *said = true;
+            self.context.progress.note(&text);
+            *is_reported = true;
         }
         let pause = async {
             match waits.pause() {
@@ -78,7 +78,7 @@ impl Drain<'_> {
             }
         };
         tokio::select! {
-            Some(ended) = self.crew.next() => return Ok(Some(ended)),
+            Some(result) = self.workers.next() => return Ok(Some(result)),
             () = pause => {}
             () = self.stop.reached(StopLevel::Graceful) => {}
         }

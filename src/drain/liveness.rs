@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::process::lock::{self, LockState};
 use crate::process::{boot_clock_ms, boot_id, host_place};
-use crate::store::{Owner, OwnerId, OwnerRow, Place, Store};
+use crate::store::{Owner, OwnerId, OwnerProcess, OwnerRow, Store};
 
 /// Liveness of another drain, as far as known without waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,10 +24,10 @@ pub(super) enum Liveness {
     Unknown,
 }
 
-/// Returns the location of this process.
-pub(super) fn here() -> Place {
+/// Describes this process.
+pub(super) fn this_process() -> OwnerProcess {
     let pid = std::process::id();
-    Place {
+    OwnerProcess {
         pid,
         process_start: host_place::process_start(pid),
         boot_id: boot_id(),
@@ -53,26 +53,26 @@ pub(super) fn liveness(row: &OwnerRow) -> Liveness {
 }
 
 fn of_owner(owner: &Owner) -> Liveness {
-    let here = here();
-    if !is_same_place(&owner.place, &here) {
+    let here = this_process();
+    if !is_same_host(&owner.process, &here) {
         return Liveness::Unknown;
     }
-    let state = lock::look(owner.lock_path.as_ref()).ok();
-    let running = host_place::is_running(owner.place.pid, owner.place.process_start);
-    judge(state, running, owner.place.pid == here.pid)
+    let state = lock::read_state(owner.lock_path.as_ref()).ok();
+    let running = host_place::is_running(owner.process.pid, owner.process.process_start);
+    judge(state, running, owner.process.pid == here.pid)
 }
 
 /// Returns whether a drain is shown as dead. Besides drains certainly dead, this includes a drain from before this
 /// host's last boot; for such a drain, recovery checks the heartbeat first.
-pub fn looks_dead(owner: &Owner) -> bool {
+pub fn appears_dead(owner: &Owner) -> bool {
     match of_owner(owner) {
         Liveness::Dead => true,
         Liveness::Locked => false,
         Liveness::Unknown => {
-            let (theirs, here) = (&owner.place, here());
+            let (theirs, here) = (&owner.process, this_process());
             theirs.boot_id != here.boot_id
                 && theirs.host == here.host
-                && matches!(lock::look(owner.lock_path.as_ref()), Ok(LockState::Free))
+                && matches!(lock::read_state(owner.lock_path.as_ref()), Ok(LockState::Free))
         }
     }
 }
@@ -92,8 +92,8 @@ fn judge(state: Option<LockState>, running: Option<bool>, is_us: bool) -> Livene
     }
 }
 
-/// Compares locations. Older versions recorded only boot and host.
-fn is_same_place(theirs: &Place, here: &Place) -> bool {
+/// Compares the hosts of two processes. Older versions recorded only boot and host.
+fn is_same_host(theirs: &OwnerProcess, here: &OwnerProcess) -> bool {
     let same = |theirs: &Option<String>, here: &Option<String>| theirs.is_none() || theirs == here;
     theirs.boot_id == here.boot_id
         && theirs.host == here.host
@@ -115,17 +115,17 @@ const QUARTERS_UNKNOWN: u32 = 4;
 #[derive(Debug, Default)]
 pub(super) struct HeartbeatChecks {
     /// Checks by owner.
-    under_way: HashMap<OwnerId, Look>,
+    under_way: HashMap<OwnerId, HeartbeatCheck>,
 }
 
 #[derive(Debug)]
-struct Look {
+struct HeartbeatCheck {
     task: tokio::task::JoinHandle<()>,
     /// Last heartbeat value, once unchanged for the whole check.
     silent_at: Arc<Mutex<Option<i64>>>,
 }
 
-impl Drop for Look {
+impl Drop for HeartbeatCheck {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -149,24 +149,24 @@ impl HeartbeatChecks {
             Liveness::Locked => QUARTERS_OVERDUE,
             Liveness::Unknown => QUARTERS_UNKNOWN,
         };
-        if let Some(look) = self.under_way.get(id) {
-            let silent_at = *look.silent_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(check) = self.under_way.get(id) {
+            let silent_at = *check.silent_at.lock().unwrap_or_else(PoisonError::into_inner);
             match silent_at {
                 Some(at) if at == row.heartbeat_boot_ms => return true,
-                None if !look.task.is_finished() => return false,
+                None if !check.task.is_finished() => return false,
                 // The heartbeat changed; a new check starts for the new value.
                 Some(_) | None => {}
             }
         }
         let silent_at = Arc::default();
-        let task = tokio::spawn(look_on(
+        let task = tokio::spawn(watch_heartbeat(
             store.clone(),
             id.clone(),
             lease / 4,
             quarters,
             Arc::clone(&silent_at),
         ));
-        self.under_way.insert(id.clone(), Look { task, silent_at });
+        self.under_way.insert(id.clone(), HeartbeatCheck { task, silent_at });
         false
     }
 
@@ -183,17 +183,17 @@ fn age(row: &OwnerRow) -> Duration {
 }
 
 /// Polls the heartbeat after each quarter of the lease; ends as soon as the value changes.
-async fn look_on(
+async fn watch_heartbeat(
     store: Store,
     id: OwnerId,
     quarter: Duration,
     quarters: u32,
     silent_at: Arc<Mutex<Option<i64>>>,
 ) {
-    let Ok(Some(first)) = store.heartbeat_of(&id).await else { return };
+    let Ok(Some(first)) = store.read_heartbeat(&id).await else { return };
     for _ in 0..quarters {
         stay_awake_for(quarter).await;
-        match store.heartbeat_of(&id).await {
+        match store.read_heartbeat(&id).await {
             Ok(Some(now)) if now == first => {}
             // An unreadable database says nothing about the owner.
             _ => return,
@@ -219,7 +219,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_free_lock_is_dead_and_one_whose_file_is_gone_is_asked_of_the_process() {
+    fn free_lock_means_dead_and_missing_lock_is_decided_by_the_process() {
         use {Liveness as L, LockState as S};
         for (state, running, liveness) in [
             (Some(S::Held), Some(true), L::Locked),
@@ -240,8 +240,8 @@ mod tests {
     }
 
     #[test]
-    fn another_boot_host_machine_or_namespace_is_not_ours_to_judge() {
-        let here = Place {
+    fn owner_of_another_boot_host_machine_or_namespace_is_unknown() {
+        let here = OwnerProcess {
             pid: 1,
             process_start: Some(1),
             boot_id: "boot".into(),
@@ -249,16 +249,16 @@ mod tests {
             machine: Some("machine".into()),
             pid_namespace: Some("pid:[1]".into()),
         };
-        let older = Place { machine: None, pid_namespace: None, ..here.clone() };
-        assert!(is_same_place(&here, &here) && is_same_place(&older, &here));
+        let older = OwnerProcess { machine: None, pid_namespace: None, ..here.clone() };
+        assert!(is_same_host(&here, &here) && is_same_host(&older, &here));
         for elsewhere in [
-            Place { boot_id: "other".into(), ..here.clone() },
-            Place { host: "other".into(), ..here.clone() },
-            Place { machine: Some("other".into()), ..here.clone() },
-            Place { pid_namespace: Some("pid:[2]".into()), ..here.clone() },
-            Place { boot_id: "other".into(), ..older },
+            OwnerProcess { boot_id: "other".into(), ..here.clone() },
+            OwnerProcess { host: "other".into(), ..here.clone() },
+            OwnerProcess { machine: Some("other".into()), ..here.clone() },
+            OwnerProcess { pid_namespace: Some("pid:[2]".into()), ..here.clone() },
+            OwnerProcess { boot_id: "other".into(), ..older },
         ] {
-            assert!(!is_same_place(&elsewhere, &here), "{elsewhere:?}");
+            assert!(!is_same_host(&elsewhere, &here), "{elsewhere:?}");
         }
     }
 }

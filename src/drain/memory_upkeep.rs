@@ -9,21 +9,21 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::Drain;
-use crate::attempt::{AttemptError, Site, plan, topic_of};
+use crate::attempt::{AttemptError, DrainContext, plan, topic_of};
 use crate::memory::{Entry, EntryId, Memory};
 use crate::phase::{PhaseState, RunId};
 use crate::store::{PhaseRow, Store, StoreError};
 
 impl Drain<'_> {
     /// Between two batches: checks for a changed backend and records the state for other commands.
-    pub(super) async fn tend_memory(&mut self) -> Result<(), AttemptError> {
-        if let Some(line) = self.site.memory.at_batch().await {
-            self.site.progress.note(&line);
+    pub(super) async fn update_memory(&mut self) -> Result<(), AttemptError> {
+        if let Some(line) = self.context.memory.at_batch().await {
+            self.context.progress.note(&line);
         }
-        let backend = self.site.memory.backend();
-        if self.memory_noted != Some(backend) {
-            self.site.store.note_memory_backend(&self.request.runs, backend.as_str()).await?;
-            self.memory_noted = Some(backend);
+        let backend = self.context.memory.backend();
+        if self.recorded_backend != Some(backend) {
+            self.context.store.record_memory_backend(&self.request.runs, backend.as_str()).await?;
+            self.recorded_backend = Some(backend);
         }
         Ok(())
     }
@@ -35,36 +35,36 @@ const A_MOMENT: Duration = Duration::from_millis(200);
 const PART: usize = 256;
 
 /// Task storing the plans in the memory.
-pub(super) struct Plans {
+pub(super) struct PlanWriter {
     writing: JoinHandle<()>,
-    ended: Arc<AtomicBool>,
+    is_ending: Arc<AtomicBool>,
 }
 
-impl Plans {
+impl PlanWriter {
     /// Stores the plans of the queued phases of these runs, so that earlier phases can recall later ones.
-    pub async fn remember(site: &Site, runs: &[RunId]) -> Option<Self> {
-        if !site.memory.is_on() {
+    pub async fn remember(context: &DrainContext, runs: &[RunId]) -> Option<Self> {
+        if !context.memory.is_on() {
             return None;
         }
-        let ended = Arc::new(AtomicBool::new(false));
-        let (store, memory, runs) = (site.store.clone(), site.memory.clone(), runs.to_vec());
-        let seen = Arc::clone(&ended);
+        let is_ending = Arc::new(AtomicBool::new(false));
+        let (store, memory, runs) = (context.store.clone(), context.memory.clone(), runs.to_vec());
+        let stop_flag = Arc::clone(&is_ending);
         let mut writing = tokio::spawn(async move {
             for run in &runs {
-                if let Err(error) = plan_run(&store, &memory, run, &seen).await {
+                if let Err(error) = plan_run(&store, &memory, run, &stop_flag).await {
                     tracing::warn!("memory: cannot store the plans of {run}: {error}");
                 }
             }
         });
         match timeout(A_MOMENT, &mut writing).await {
             Ok(_) => None,
-            Err(_) => Some(Self { writing, ended }),
+            Err(_) => Some(Self { writing, is_ending }),
         }
     }
 
     /// Ends the task. The next drain stores the remaining plans.
     pub async fn end(self) {
-        self.ended.store(true, Ordering::SeqCst);
+        self.is_ending.store(true, Ordering::SeqCst);
         let _ = self.writing.await;
     }
 }
@@ -73,12 +73,12 @@ async fn plan_run(
     store: &Store,
     memory: &Memory,
     run: &RunId,
-    ended: &AtomicBool,
+    is_ending: &AtomicBool,
 ) -> Result<(), StoreError> {
     let queued = store.phases(run, Some(PhaseState::Queued)).await?;
     let mut planned = BTreeMap::new();
     for part in queued.chunks(PART) {
-        if ended.load(Ordering::SeqCst) {
+        if is_ending.load(Ordering::SeqCst) {
             break;
         }
         let plans: Vec<Entry> = part.iter().map(entry).collect();

@@ -24,7 +24,7 @@ mod workers;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::attempt::{AttemptError, Site};
+use crate::attempt::{AttemptError, DrainContext};
 use crate::failure::Exit;
 use crate::memory::Backend;
 use crate::phase::{PhaseId, RunId};
@@ -39,9 +39,9 @@ use stop_reason::StopReason;
 use workers::WorkerPool;
 
 pub use drain_summary::Tallies;
-pub use dry_run::{Planned, plan};
-pub use final_test::lines as clean_test_lines;
-pub use liveness::looks_dead;
+pub use dry_run::{PlannedPhase, plan};
+pub use final_test::describe_tip_test;
+pub use liveness::appears_dead;
 pub use owner::{RegisteredDrain, Signals};
 
 /// Scope and limits of a drain, as given on the command line.
@@ -64,7 +64,7 @@ pub struct Request {
 /// Batch loop over one request.
 pub struct Drain<'a> {
     /// Context shared by all workers.
-    pub site: Arc<Site>,
+    pub context: Arc<DrainContext>,
     /// Registration of this drain in the store.
     pub owner: RegisteredDrain,
     /// Scope and limits.
@@ -75,7 +75,7 @@ pub struct Drain<'a> {
     pub stop: Stop,
     /// Signals received by this process.
     pub signals: &'a Signals,
-    crew: WorkerPool,
+    workers: WorkerPool,
     tallies: Tallies,
     limits: Limits,
     /// Only these phases are claimed while the list is not empty.
@@ -85,29 +85,28 @@ pub struct Drain<'a> {
     /// Claims left in this drain under `--max-batches`; unlimited if `None`.
     claims_left: Option<u64>,
     batches_begun: u32,
-    /// Reports in a row of a full disk despite free space.
     /// Whether another drain fenced this owner: running attempts no longer count, and the next claim needs a new
     /// owner.
     lost: bool,
     /// Whether a phase ended as FAILED in this drain.
     had_failure: bool,
     /// Heartbeat checks of drains possibly gone.
-    looks: HeartbeatChecks,
+    heartbeat_checks: HeartbeatChecks,
     /// Whether idle workers were reported.
-    said_idle: bool,
+    has_reported_idle_workers: bool,
     /// Phases already reported as lost from the branch.
-    said_lost: HashSet<(RunId, PhaseId)>,
+    reported_lost: HashSet<(RunId, PhaseId)>,
     /// How the memory was opened, reported once.
     memory_line: Option<String>,
     /// Backend recorded in the store.
-    memory_noted: Option<Backend>,
-    said: telemetry_check::Said,
+    recorded_backend: Option<Backend>,
+    telemetry_warnings: telemetry_check::TelemetryWarnings,
 }
 
 impl<'a> Drain<'a> {
     /// Creates a drain over a request.
     pub fn new(
-        site: Site,
+        context: DrainContext,
         owner: RegisteredDrain,
         request: &'a Request,
         fix: &'a Fixer<'a>,
@@ -115,13 +114,13 @@ impl<'a> Drain<'a> {
         signals: &'a Signals,
     ) -> Self {
         Self {
-            site: Arc::new(site),
+            context: Arc::new(context),
             owner,
             request,
             fix,
             stop,
             signals,
-            crew: WorkerPool::default(),
+            workers: WorkerPool::default(),
             tallies: Tallies::default(),
             limits: Limits::default(),
             only: Vec::new(),
@@ -130,17 +129,17 @@ impl<'a> Drain<'a> {
             batches_begun: 0,
             lost: false,
             had_failure: false,
-            looks: HeartbeatChecks::default(),
-            said_idle: false,
-            said_lost: HashSet::new(),
+            heartbeat_checks: HeartbeatChecks::default(),
+            has_reported_idle_workers: false,
+            reported_lost: HashSet::new(),
             memory_line: None,
-            memory_noted: None,
-            said: telemetry_check::Said::default(),
+            recorded_backend: None,
+            telemetry_warnings: telemetry_check::TelemetryWarnings::default(),
         }
     }
 
     /// Sets the memory line of the start summary.
-    pub fn saying(mut self, memory_line: Option<String>) -> Self {
+    pub fn with_memory_line(mut self, memory_line: Option<String>) -> Self {
         self.memory_line = memory_line;
         self
     }
@@ -152,10 +151,10 @@ impl<'a> Drain<'a> {
     /// The database fails at the start or the end. Errors in between become the stop reason.
     pub async fn run(mut self) -> anyhow::Result<Exit> {
         self.announce().await?;
-        let ended = self.batches().await;
+        let result = self.batches().await;
         // Also after a stop: landed work must be on the branch.
-        let followed = self.follow().await;
-        let mut reason = match ended {
+        let followed = self.update_branches().await;
+        let mut reason = match result {
             Ok(reason) => reason,
             Err(error) => self.stop_after(error).await,
         };
@@ -176,13 +175,13 @@ impl<'a> Drain<'a> {
     /// Runs batches, again after each full disk: interrupted phases are queued again by then.
     async fn batches(&mut self) -> Result<StopReason, AttemptError> {
         loop {
-            let reason = match self.batches_while_there_is_space().await {
+            let reason = match self.run_batches_while_space_lasts().await {
                 Ok(reason) => reason,
                 Err(error) => self.stop_after(error).await,
             };
             match reason {
                 StopReason::Error(AttemptError::Full(why)) => {
-                    if !self.site.disk.wait_until_free(why, &self.stop).await? {
+                    if !self.context.disk.wait_until_free(why, &self.stop).await? {
                         return Ok(StopReason::Interrupted);
                     }
                 }
@@ -191,24 +190,24 @@ impl<'a> Drain<'a> {
         }
     }
 
-    async fn batches_while_there_is_space(&mut self) -> Result<StopReason, AttemptError> {
+    async fn run_batches_while_space_lasts(&mut self) -> Result<StopReason, AttemptError> {
         let in_slots = self.attempts_in_slots().await?;
         self.recover().await?;
         self.remove_old_slots(&in_slots).await?;
-        self.follow().await?;
+        self.update_branches().await?;
         self.repair().await?;
-        give_back_memory();
-        let plans = memory_upkeep::Plans::remember(&self.site, &self.request.runs).await;
-        let ended = self.batch_after_batch().await;
+        return_freed_memory();
+        let plans = memory_upkeep::PlanWriter::remember(&self.context, &self.request.runs).await;
+        let result = self.run_batches_in_order().await;
         // After a sample, or an error between two batches, workers may still be running.
-        let reason = self.wind_down_after(ended).await;
+        let reason = self.wind_down_after(result).await;
         if let Some(plans) = plans {
             plans.end().await;
         }
         Ok(reason)
     }
 
-    async fn batch_after_batch(&mut self) -> Result<StopReason, AttemptError> {
+    async fn run_batches_in_order(&mut self) -> Result<StopReason, AttemptError> {
         if let Some(sampled) = self.sample().await.transpose() {
             return sampled;
         }
@@ -219,25 +218,25 @@ impl<'a> Drain<'a> {
         for number in self.batches_begun + 1.. {
             // Claims are counted, not batches: a batch interrupted by a full disk continues under another number.
             // Running attempts belong to the next batch.
-            if self.claims_left == Some(0) && self.crew.is_empty() {
+            if self.claims_left == Some(0) && self.workers.is_empty() {
                 return Ok(StopReason::MaxBatches);
             }
             self.batches_begun = number;
-            self.site.progress.emit(&Event::BatchStarted { batch: number, batch_size });
+            self.context.progress.emit(&Event::BatchStarted { batch: number, batch_size });
             self.tallies.start_batch();
-            self.tend_memory().await?;
+            self.update_memory().await?;
             if number > 1 {
                 self.recover().await?;
             }
             let mark = self.mark().await?;
             let reason = match self.batch().await.transpose() {
                 // Running attempts belong to the last batch.
-                Some(ended) => Some(self.wind_down_after(ended).await),
+                Some(result) => Some(self.wind_down_after(result).await),
                 None => None,
             };
-            self.look_at_yield(mark, reason.as_ref()).await?;
+            self.check_telemetry(mark, reason.as_ref()).await?;
             self.batch_finished(number).await?;
-            give_back_memory();
+            return_freed_memory();
             if let Some(reason) = reason {
                 return Ok(reason);
             }
@@ -265,8 +264,8 @@ impl<'a> Drain<'a> {
     }
 
     /// Once a stop reason exists, claims nothing more, then finishes and counts the running attempts.
-    async fn wind_down_after(&mut self, ended: Result<StopReason, AttemptError>) -> StopReason {
-        let reason = match ended {
+    async fn wind_down_after(&mut self, result: Result<StopReason, AttemptError>) -> StopReason {
+        let reason = match result {
             Ok(reason) => reason,
             Err(error) => self.stop_after(error).await,
         };
@@ -275,7 +274,7 @@ impl<'a> Drain<'a> {
             StopReason::Error(AttemptError::Systemic(why))
                 if self.request.stop_on_first_failure && self.had_failure =>
             {
-                self.site.progress.note(&why);
+                self.context.progress.note(&why);
                 StopReason::FirstFailure
             }
             reason => reason,
@@ -286,7 +285,7 @@ impl<'a> Drain<'a> {
 /// Returns freed memory to the system; `false` if there was none. A drain runs for a night and needs many times more
 /// memory at the start, while reading every spec, than later. The GNU C library keeps freed memory in several arenas if a
 /// block still in use follows. Other C libraries return memory by themselves.
-fn give_back_memory() -> bool {
+fn return_freed_memory() -> bool {
     #[cfg(target_env = "gnu")]
     // SAFETY: `malloc_trim` locks the allocator's arenas and moves no block in use.
     let given = unsafe { libc::malloc_trim(0) } == 1;
@@ -300,11 +299,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_lies_before_something_in_use_is_given_back() {
+    fn freed_memory_below_used_memory_is_returned() {
         let mut all: Vec<Vec<u8>> = (0..4_000).map(|_| vec![1; 2_048]).collect();
         let in_use = all.pop();
         drop(all);
-        assert!(give_back_memory());
+        assert!(return_freed_memory());
         assert_eq!(in_use.map(|kept| kept.len()), Some(2_048));
     }
 }

@@ -5,35 +5,35 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::Drain;
-use crate::attempt::{AttemptError, AttemptFolder};
+use crate::attempt::{AttemptDirectory, AttemptError};
 use crate::store::InFlight;
 use crate::workspace::{OldSlot, OldWork};
 
 impl Drain<'_> {
     /// Lists attempts of all drains with a slot. Called before recovery, since recovery forgets them.
     pub(super) async fn attempts_in_slots(&self) -> Result<Vec<InFlight>, AttemptError> {
-        let owners = self.site.store.owners().await?;
+        let owners = self.context.store.owners().await?;
         let all = owners.into_iter().flat_map(|owner| owner.executing);
         Ok(all.filter(|work| work.slot.is_some()).collect())
     }
 
     /// Removes slots of older versions and keeps their work.
     pub(super) async fn remove_old_slots(&self, in_slots: &[InFlight]) -> Result<(), AttemptError> {
-        for old in self.site.repo.old_slots()? {
+        for old in self.context.repo.old_slots()? {
             let number = old.number;
-            match self.site.repo.work_in(&old, &self.site.settings.workspace).await {
+            match self.context.repo.work_in(&old, &self.context.settings.workspace).await {
                 Ok(Some(work)) => self.keep_old_work(&old, &work, in_slots)?,
                 Ok(None) => {}
                 Err(error) => {
                     // An extra directory is better than lost work.
-                    self.site.progress.note(&format!(
+                    self.context.progress.note(&format!(
                         "slot {number} of an older version stays in .autopack/slots because it cannot be read: {error}"
                     ));
                     continue;
                 }
             }
             tracing::debug!("removing slot {number} of an older version");
-            self.site.repo.remove_old(old);
+            self.context.repo.remove_old(old);
         }
         Ok(())
     }
@@ -44,9 +44,9 @@ impl Drain<'_> {
         work: &OldWork,
         in_slots: &[InFlight],
     ) -> Result<(), AttemptError> {
-        let site = &self.site;
-        let patch = site.redactor.redact_bytes(&work.patch);
-        let attempts = site.repo.autopack_dir().join("attempts");
+        let context = &self.context;
+        let patch = context.redactor.redact_bytes(&work.patch);
+        let attempts = context.repo.autopack_dir().join("attempts");
         if is_kept(&attempts, &patch) {
             return Ok(());
         }
@@ -54,17 +54,18 @@ impl Drain<'_> {
         let owner = in_slots.iter().find(|attempt| attempt.slot.as_deref() == Some(&*number));
         let own = owner.map(|attempt| {
             let (run, phase) = (&attempt.run_id, &attempt.phase_id);
-            let folder = site.repo.autopack_dir();
-            AttemptFolder::at(AttemptFolder::locate(&folder, run, phase, attempt.attempt)).patch()
+            let directory = context.repo.autopack_dir();
+            AttemptDirectory::at(AttemptDirectory::locate(&directory, run, phase, attempt.attempt))
+                .patch()
         });
         let beside = || attempts.join(format!("slot-{number}.patch"));
         let file = own.filter(|patch| !patch.exists()).unwrap_or_else(beside);
-        let folder = file.parent().unwrap_or(&attempts);
-        fs::create_dir_all(folder).map_err(|error| AttemptError::io(folder, error))?;
+        let directory = file.parent().unwrap_or(&attempts);
+        fs::create_dir_all(directory).map_err(|error| AttemptError::io(directory, error))?;
         fs::write(&file, patch).map_err(|error| AttemptError::io(&file, error))?;
-        site.progress.note(&format!(
+        context.progress.note(&format!(
             "slot {number} of an older version held work that did not land; the work is kept in {}",
-            file.strip_prefix(site.repo.root()).unwrap_or(&file).display()
+            file.strip_prefix(context.repo.root()).unwrap_or(&file).display()
         ));
         Ok(())
     }
@@ -72,11 +73,12 @@ impl Drain<'_> {
 
 /// Returns whether an attempt already kept the same patch.
 fn is_kept(attempts: &Path, patch: &[u8]) -> bool {
-    let below = |folder: PathBuf| {
-        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let below = |directory: PathBuf| {
+        let entries = fs::read_dir(directory).into_iter().flatten().flatten();
         entries.map(|entry| entry.path())
     };
-    let mut folders = below(attempts.to_owned()).flat_map(below).flat_map(below);
-    folders
-        .any(|folder| fs::read(AttemptFolder::at(folder).patch()).is_ok_and(|kept| kept == patch))
+    let mut directories = below(attempts.to_owned()).flat_map(below).flat_map(below);
+    directories.any(|directory| {
+        fs::read(AttemptDirectory::at(directory).patch()).is_ok_and(|kept| kept == patch)
+    })
 }

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 
-use super::liveness::here;
+use super::liveness::this_process;
 use crate::clock::now;
 use crate::config::ExecutorSettings;
 use crate::failure::Exit;
@@ -18,16 +18,16 @@ use crate::store::{Control, Owner, OwnerId, StopRequest, Store, StoreError};
 use crate::workspace::Repo;
 
 /// Interval between checks for a stop request.
-const LOOK_FOR_STOP: Duration = Duration::from_millis(500);
+const STOP_POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Drain registered in the store. Dropping the value ends the heartbeat and frees the lock.
 #[derive(Debug)]
 pub struct RegisteredDrain {
     id: OwnerId,
     lock: FileLock,
-    pulse: JoinHandle<()>,
+    heartbeats: JoinHandle<()>,
     /// Stops the attempts of this owner: together with the drain, or when the owner is fenced.
-    lines: StopHandle,
+    attempts: StopHandle,
     following: JoinHandle<()>,
 }
 
@@ -44,13 +44,13 @@ impl RegisteredDrain {
         settings: &ExecutorSettings,
         signals: &Signals,
     ) -> anyhow::Result<Self> {
-        let place = here();
-        let pid = place.pid;
+        let process = this_process();
+        let pid = process.pid;
         let id = OwnerId::new(format!("{pid}-{}", nanoseconds()));
-        let folder = repo.autopack_dir().join("owners");
-        let cannot = || format!("cannot lock {}", folder.display());
-        std::fs::create_dir_all(&folder).with_context(cannot)?;
-        let path = folder.join(format!("{id}.lock"));
+        let directory = repo.autopack_dir().join("owners");
+        let cannot = || format!("cannot lock {}", directory.display());
+        std::fs::create_dir_all(&directory).with_context(cannot)?;
+        let path = directory.join(format!("{id}.lock"));
         let mut lock = FileLock::try_lock(&path)
             .with_context(cannot)?
             .with_context(|| format!("{} is locked by another process", path.display()))?;
@@ -58,7 +58,7 @@ impl RegisteredDrain {
         let lease = Duration::from_secs(settings.lease_seconds);
         let owner = Owner {
             id: id.clone(),
-            place,
+            process,
             lease_ms: Some(u64::try_from(lease.as_millis()).unwrap_or(u64::MAX)),
             repo: Some(repo.identity()),
             lock_path: path.display().to_string(),
@@ -66,14 +66,14 @@ impl RegisteredDrain {
             started_at: now(),
         };
         store.register_owner(&owner, boot_clock_ms()).await?;
-        let lines = Stop::pair().0;
+        let attempts = Stop::pair().0;
         let following = tokio::spawn({
-            let (lines, whole) = (lines.clone(), signals.handle.watch());
-            async move { match lines.follow(&whole).await {} }
+            let (attempts, whole) = (attempts.clone(), signals.handle.watch());
+            async move { match attempts.forward(&whole).await {} }
         });
-        let stops = StopSignals { drain: signals.handle.clone(), lines: lines.clone() };
-        let pulse = tokio::spawn(pulse(store.clone(), id.clone(), lease, stops));
-        Ok(Self { id, lock, pulse, lines, following })
+        let stops = StopSignals { drain: signals.handle.clone(), attempts: attempts.clone() };
+        let heartbeats = tokio::spawn(send_heartbeats(store.clone(), id.clone(), lease, stops));
+        Ok(Self { id, lock, heartbeats, attempts, following })
     }
 
     /// Returns the owner's id.
@@ -83,12 +83,12 @@ impl RegisteredDrain {
 
     /// Returns the stop signal for attempts of this owner.
     pub fn stop(&self) -> Stop {
-        self.lines.watch()
+        self.attempts.watch()
     }
 
     /// Stops all attempts of this owner: none of them counts any more.
-    pub fn end_lines(&self) {
-        self.lines.raise(StopLevel::Now);
+    pub fn stop_attempts(&self) {
+        self.attempts.raise(StopLevel::Now);
     }
 
     /// Removes the owner if no work is left. Can be repeated after a full disk.
@@ -97,7 +97,7 @@ impl RegisteredDrain {
     ///
     /// The database fails, for example on a full disk.
     pub async fn retire(&self, store: &Store) -> Result<(), StoreError> {
-        self.pulse.abort();
+        self.heartbeats.abort();
         if store.unregister_owner(&self.id).await? {
             // A missing lock file counts as a free lock.
             let _ = std::fs::remove_file(self.lock.path());
@@ -108,7 +108,7 @@ impl RegisteredDrain {
 
 impl Drop for RegisteredDrain {
     fn drop(&mut self) {
-        self.pulse.abort();
+        self.heartbeats.abort();
         self.following.abort();
     }
 }
@@ -116,26 +116,26 @@ impl Drop for RegisteredDrain {
 /// Stop handles used by the heartbeat: for the drain, and for this owner's attempts after a fence.
 struct StopSignals {
     drain: StopHandle,
-    lines: StopHandle,
+    attempts: StopHandle,
 }
 
 /// Sends heartbeats and reads stop requests. A database busy for a while does not end the drain.
-async fn pulse(store: Store, id: OwnerId, lease: Duration, stops: StopSignals) {
-    let renew_every = lease / 4;
-    let look_every = renew_every.clamp(Duration::from_millis(50), LOOK_FOR_STOP);
+async fn send_heartbeats(store: Store, id: OwnerId, lease: Duration, stops: StopSignals) {
+    let renewal_interval = lease / 4;
+    let poll_interval = renewal_interval.clamp(Duration::from_millis(50), STOP_POLL_INTERVAL);
     let mut renewed = Instant::now();
     loop {
-        tokio::time::sleep(look_every).await;
+        tokio::time::sleep(poll_interval).await;
         // A renewal is a durable write; reading the control row is not.
-        let control = if renewed.elapsed() >= renew_every {
+        let control = if renewed.elapsed() >= renewal_interval {
             renewed = Instant::now();
-            store.heartbeat(&id, boot_clock_ms()).await
+            store.record_heartbeat(&id, boot_clock_ms()).await
         } else {
-            store.control(&id).await
+            store.read_control(&id).await
         };
         match control {
             // The store refuses results of fenced attempts; the loop registers again.
-            Ok(Control { fenced: true, .. }) => return stops.lines.raise(StopLevel::Now),
+            Ok(Control { fenced: true, .. }) => return stops.attempts.raise(StopLevel::Now),
             Ok(Control { stop: StopRequest::Graceful, .. }) => {
                 stops.drain.raise(StopLevel::Graceful);
             }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::Drain;
 use super::liveness::{Liveness, liveness};
-use crate::attempt::{AttemptError, AttemptFolder, Site};
+use crate::attempt::{AttemptDirectory, AttemptError, DrainContext};
 use crate::clock::now;
 use crate::phase::{PhaseState, RunId};
 use crate::process::child_env::OWNER;
@@ -25,29 +25,29 @@ impl Drain<'_> {
     /// Reclaims the work of owners gone by now. An owner in doubt is left to a later call.
     pub(super) async fn recover(&mut self) -> Result<(), AttemptError> {
         let us = self.owner.id().clone();
-        let lease = Duration::from_secs(self.site.settings.executor.lease_seconds);
-        let rows = self.site.store.owners().await?;
-        self.looks.retain(&rows);
+        let lease = Duration::from_secs(self.context.settings.executor.lease_seconds);
+        let rows = self.context.store.owners().await?;
+        self.heartbeat_checks.retain(&rows);
         for row in rows {
             if row.owner.id == us {
                 continue;
             }
-            let ours = ours(&self.site.repo, &row, &self.request.runs);
+            let ours = owned_work(&self.context.repo, &row, &self.request.runs);
             let is_of_here = !ours.is_empty()
-                || (row.executing.is_empty() && is_registered_here(&self.site.repo, &row.owner));
-            if is_of_here && self.looks.is_gone(&self.site.store, &row, lease) {
-                rescue(&self.site, &us, &row.owner, ours).await?;
+                || (row.executing.is_empty() && is_registered_here(&self.context.repo, &row.owner));
+            if is_of_here && self.heartbeat_checks.is_gone(&self.context.store, &row, lease) {
+                reclaim(&self.context, &us, &row.owner, ours).await?;
             }
         }
         Ok(())
     }
 
     /// Counts the phases of these runs left by owners certainly gone; a drain reclaims these first.
-    pub(super) async fn left_behind(&self) -> Result<u64, AttemptError> {
+    pub(super) async fn count_left_behind(&self) -> Result<u64, AttemptError> {
         let (mut left, runs) = (0, &self.request.runs);
-        for row in self.site.store.owners().await? {
+        for row in self.context.store.owners().await? {
             if row.owner.id != *self.owner.id() && liveness(&row) == Liveness::Dead {
-                let ours = ours(&self.site.repo, &row, runs);
+                let ours = owned_work(&self.context.repo, &row, runs);
                 left += ours.iter().filter(|work| runs.contains(&work.run_id)).count();
             }
         }
@@ -57,7 +57,7 @@ impl Drain<'_> {
 
 /// Lists the work of an owner in this repository: attempts of runs executed here. A run without a repository has
 /// landed nothing: the work belongs to the owner's repository, and to any drain asked for this run.
-fn ours<'a>(repo: &Repo, row: &'a OwnerRow, wanted: &[RunId]) -> Vec<&'a InFlight> {
+fn owned_work<'a>(repo: &Repo, row: &'a OwnerRow, wanted: &[RunId]) -> Vec<&'a InFlight> {
     let here = repo.identity();
     let is_ours = |work: &&InFlight| match &work.repo {
         Some(settled) => *settled == here,
@@ -70,22 +70,22 @@ fn ours<'a>(repo: &Repo, row: &'a OwnerRow, wanted: &[RunId]) -> Vec<&'a InFligh
 /// the lock.
 fn is_registered_here(repo: &Repo, owner: &Owner) -> bool {
     match &owner.repo {
-        Some(there) => *there == repo.identity() || repo.took_the_place_of(there),
+        Some(there) => *there == repo.identity() || repo.has_replaced(there),
         None => std::path::Path::new(&owner.lock_path).starts_with(repo.autopack_dir()),
     }
 }
 
-async fn rescue(
-    site: &Site,
+async fn reclaim(
+    context: &DrainContext,
     us: &OwnerId,
     owner: &Owner,
     executing: Vec<&InFlight>,
 ) -> Result<(), AttemptError> {
     let id = &owner.id;
-    site.store.fence_owner(id).await?;
+    context.store.fence_owner(id).await?;
     // Order matters: first block landings, then end the processes, then queue again.
     for work in &executing {
-        site.repo.rescue_fence(&work.run_id, &work.phase_id, work.attempt, us.as_str()).await?;
+        context.repo.reclaim_fence(&work.run_id, &work.phase_id, work.attempt, us.as_str()).await?;
     }
     let mark = id.to_string();
     // The sweep checks every process repeatedly and sleeps in between.
@@ -93,10 +93,10 @@ async fn rescue(
     swept.map_err(|error| anyhow::anyhow!("cannot end the processes of a dead drain: {error}"))?;
     let deadline = Instant::now() + SUPERVISORS_END;
     for work in executing {
-        wait_for_slot(site, work, deadline).await;
-        settle(site, work).await?;
+        wait_for_slot(context, work, deadline).await;
+        reclaim_attempt(context, work).await?;
     }
-    if site.store.unregister_owner(id).await? {
+    if context.store.unregister_owner(id).await? {
         // Another drain may have removed the file already.
         let _ = std::fs::remove_file(&owner.lock_path);
     }
@@ -104,43 +104,43 @@ async fn rescue(
 }
 
 /// Waits for a slot. The supervisor holds the slot's lock, too, until the last process of the tree is gone.
-async fn wait_for_slot(site: &Site, work: &InFlight, deadline: Instant) {
+async fn wait_for_slot(context: &DrainContext, work: &InFlight, deadline: Instant) {
     let Some(slot) = &work.slot else { return };
-    let path = site.repo.slot_lock(slot);
-    let ended = async {
+    let path = context.repo.slot_lock(slot);
+    let slot_free = async {
         while !lock::is_free(&path).unwrap_or(true) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    if tokio::time::timeout_at(deadline, ended).await.is_err() {
+    if tokio::time::timeout_at(deadline, slot_free).await.is_err() {
         tracing::warn!("slot {slot} is still in use; using another slot");
     }
 }
 
-async fn settle(site: &Site, work: &InFlight) -> Result<(), AttemptError> {
-    let how = match &work.landing_commit {
-        Some(commit) if site.repo.has_landed(&work.run_id, commit).await? => {
+async fn reclaim_attempt(context: &DrainContext, work: &InFlight) -> Result<(), AttemptError> {
+    let outcome = match &work.landing_commit {
+        Some(commit) if context.repo.has_landed(&work.run_id, commit).await? => {
             ReclaimOutcome::Landed(commit.clone())
         }
         _ => ReclaimOutcome::Crashed,
     };
-    let landed = matches!(how, ReclaimOutcome::Landed(_));
-    let telemetry = site.settings.telemetry.enabled;
-    if let Some(state) = site.store.recover(work, how, now(), telemetry).await? {
+    let landed = matches!(outcome, ReclaimOutcome::Landed(_));
+    let telemetry = context.settings.telemetry.enabled;
+    if let Some(state) = context.store.reclaim_attempt(work, outcome, now(), telemetry).await? {
         let (run, phase) = (&work.run_id, &work.phase_id);
-        let what = match state {
+        let effect = match state {
             _ if landed => "had already landed",
             PhaseState::Failed => "failed after too many crashes",
             _ => "is queued again",
         };
-        let folder = &site.repo.autopack_dir();
+        let directory = &context.repo.autopack_dir();
         if let Some(patch) =
-            AttemptFolder::patch_of(folder, run, phase, work.attempt).filter(|_| landed)
+            AttemptDirectory::patch_of(directory, run, phase, work.attempt).filter(|_| landed)
         {
             // The change is on the branch; a leftover patch is misleading, but harmless.
             let _ = std::fs::remove_file(patch);
         }
-        site.progress.note(&format!("a drain died during {phase} of {run}: the phase {what}"));
+        context.progress.note(&format!("a drain died during {phase} of {run}: the phase {effect}"));
     }
     Ok(())
 }

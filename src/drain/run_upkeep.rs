@@ -12,29 +12,33 @@ const NAMED: usize = 8;
 
 impl Drain<'_> {
     /// Moves branches forward to landed work if the user had them checked out before.
-    pub(super) async fn follow(&mut self) -> Result<(), AttemptError> {
+    pub(super) async fn update_branches(&mut self) -> Result<(), AttemptError> {
         let request = self.request;
         for run in &request.runs {
-            if let Some(facts) = self.site.store.run_facts(run).await? {
-                self.site.follow(run, &facts.branch).await?;
-                self.say_lost(run, &facts).await?;
+            if let Some(facts) = self.context.store.run_facts(run).await? {
+                self.context.follow(run, &facts.branch).await?;
+                self.report_lost_phases(run, &facts).await?;
             }
         }
         Ok(())
     }
 
     /// Warns about a branch moved back by somebody, which lost landed phases. Each phase is reported once.
-    async fn say_lost(&mut self, run: &RunId, facts: &RunFacts) -> Result<(), AttemptError> {
-        let landed = self.site.store.landed(run).await?;
-        let mut lost = self.site.repo.missing(run, &facts.base_commit, &landed).await?;
-        lost.retain(|(phase, _)| self.said_lost.insert((run.clone(), phase.clone())));
+    async fn report_lost_phases(
+        &mut self,
+        run: &RunId,
+        facts: &RunFacts,
+    ) -> Result<(), AttemptError> {
+        let landed = self.context.store.landed_phases(run).await?;
+        let mut lost = self.context.repo.missing(run, &facts.base_commit, &landed).await?;
+        lost.retain(|(phase, _)| self.reported_lost.insert((run.clone(), phase.clone())));
         let Some((first, commit)) = lost.first() else { return Ok(()) };
         let (branch, short) = (&facts.branch, short_commit(commit));
         let more = match lost.len() - 1 {
             0 => String::new(),
             n => format!(" and {n} more"),
         };
-        self.site.progress.note(&format!(
+        self.context.progress.note(&format!(
             "{branch} no longer contains {first} ({short}){more}: the branch was moved; `git reflog {branch}` shows the \
              previous tip. To execute lost phases again: {}",
             redo(run, &lost)
@@ -44,17 +48,17 @@ impl Drain<'_> {
 
     /// Converts an error into the drain's stop reason.
     pub(super) async fn stop_after(&self, error: AttemptError) -> StopReason {
-        StopReason::Error(self.site.with_last_landing(error).await)
+        StopReason::Error(self.context.with_last_landing(error).await)
     }
 
     /// Repairs the specs of all runs.
     pub(super) async fn repair(&self) -> Result<(), AttemptError> {
         for run in &self.request.runs {
             let counts =
-                self.site.store.repair_queued(Some(run), self.fix, false, &mut |_| {}).await?;
+                self.context.store.repair_queued(Some(run), self.fix, false, &mut |_| {}).await?;
             if counts.changed > 0 {
                 let what = if counts.changed == 1 { "spec" } else { "specs" };
-                self.site.progress.note(&format!("repaired {} {what} of {run}", counts.changed));
+                self.context.progress.note(&format!("repaired {} {what} of {run}", counts.changed));
             }
         }
         Ok(())

@@ -16,7 +16,7 @@ impl Drain<'_> {
         if self.only.is_empty() {
             let mut rows = Vec::new();
             for run in &self.request.runs {
-                rows.extend(self.site.store.phases(run, None).await?);
+                rows.extend(self.context.store.phases(run, None).await?);
             }
             self.only = spread(&rows, size as usize);
         }
@@ -25,8 +25,8 @@ impl Drain<'_> {
         }
         let names: Vec<&str> = self.only.iter().map(|(_, id)| id.as_str()).collect();
         let (names, tried) = (names.join(", "), names.len());
-        self.site.progress.note(&format!("running a sample first: {names}"));
-        self.site.repeats.while_sampling(true);
+        self.context.progress.note(&format!("running a sample first: {names}"));
+        self.context.repeats.set_sampling(true);
         loop {
             match self.step().await? {
                 SchedulerStep::Stop(reason) => return Ok(Some(reason)),
@@ -34,7 +34,7 @@ impl Drain<'_> {
                 SchedulerStep::PhaseEnded => {}
             }
         }
-        self.site.repeats.while_sampling(false);
+        self.context.repeats.set_sampling(false);
         let passed = self.passed().await?;
         self.only.clear();
         self.sampled = true;
@@ -42,7 +42,7 @@ impl Drain<'_> {
             let error = AttemptError::Systemic(none_passed(tried, &names));
             return Ok(Some(StopReason::Error(error)));
         }
-        self.site.progress.note(&match tried {
+        self.context.progress.note(&match tried {
             1 => "the sampled phase passed".to_owned(),
             _ => format!("{passed} of the {tried} sampled phases passed"),
         });
@@ -53,7 +53,7 @@ impl Drain<'_> {
     async fn passed(&self) -> Result<usize, AttemptError> {
         let mut passed = 0;
         for run in &self.request.runs {
-            let complete = self.site.store.phases(run, Some(PhaseState::Complete)).await?;
+            let complete = self.context.store.phases(run, Some(PhaseState::Complete)).await?;
             passed += complete.iter().filter(|row| self.only.contains(&key(row))).count();
         }
         Ok(passed)
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn each_category_has_its_turn_and_what_cannot_run_yet_has_none() {
+    fn sample_rotates_categories_and_excludes_blocked_phases() {
         let rows = [
             row("a1", "api", &[]),
             row("a2", "api", &[]),
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_limit_put_off_is_sampled_only_where_there_is_nothing_else() {
+    fn deferred_phases_are_sampled_only_without_others() {
         let later = |id| PhaseRow { not_before: Some(UnixMs(9)), ..row(id, "api", &[]) };
         let ids = |rows: &[PhaseRow]| {
             spread(rows, 9).iter().map(|(_, id)| id.to_string()).collect::<Vec<_>>()

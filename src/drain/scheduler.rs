@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::idle_wait::Waits;
+use super::idle_wait::WakeConditions;
 use super::{Drain, RegisteredDrain, StopReason};
 use crate::attempt::{AttemptError, AttemptResult, Finished, NextStep};
 use crate::clock::now;
@@ -10,7 +10,7 @@ use crate::phase::PhaseState;
 use crate::phase::budget::ExhaustedBudget;
 use crate::process::StopLevel;
 use crate::progress::{Event, PhaseFinished};
-use crate::store::{Candidate, Claim, Claimer, Next, StoreError};
+use crate::store::{Candidate, Claim, ClaimOutcome, Claimer, StoreError};
 
 /// Outcome of a scheduler step.
 pub(super) enum SchedulerStep {
@@ -32,11 +32,11 @@ impl Drain<'_> {
         })
     }
     async fn assign_and_wait(&mut self) -> Result<SchedulerStep, AttemptError> {
-        let mut said = false;
+        let mut is_reported = false;
         loop {
             if !self.may_claim() {
-                match self.crew.next().await {
-                    Some(ended) => return self.ended(ended),
+                match self.workers.next().await {
+                    Some(result) => return self.process_end(result),
                     None if self.lost && self.stop.level() == StopLevel::Run => {
                         self.register_again().await?;
                     }
@@ -45,44 +45,50 @@ impl Drain<'_> {
                 continue;
             }
             let waits = match self.claim().await? {
-                Next::Claimed(claim) => {
+                ClaimOutcome::Claimed(claim) => {
                     self.start(*claim);
                     continue;
                 }
-                Next::Unfixable { run_id, phase_id, failure } => {
+                ClaimOutcome::Unfixable { run_id, phase_id, failure } => {
                     self.count_claim();
-                    return Ok(self.finished(PhaseFinished::refused(run_id, phase_id, failure)));
+                    return Ok(self.process_finished_phase(PhaseFinished::refused(
+                        run_id, phase_id, failure,
+                    )));
                 }
-                Next::Stopped(budget) if self.crew.is_empty() => return Ok(spent(budget)),
-                // Running attempts are expected to use up the rest, but may use less.
-                Next::Stopped(_) => Waits::for_a_line(),
-                Next::Waiting { until } => Waits { until: Some(until), ..Waits::default() },
-                Next::Held { by_another, until, overlapping } => {
-                    self.say_idle(overlapping);
-                    Waits { another: by_another, until }
-                }
-                Next::Nothing => Waits::for_a_line(),
-            };
-            if self.crew.is_empty() {
-                if let Some(budget) = self.limits.over(&self.site) {
+                ClaimOutcome::Stopped(budget) if self.workers.is_empty() => {
                     return Ok(spent(budget));
                 }
-                if waits.is_for_a_line() {
+                // Running attempts are expected to use up the rest, but may use less.
+                ClaimOutcome::Stopped(_) => WakeConditions::for_worker(),
+                ClaimOutcome::Waiting { until } => {
+                    WakeConditions { until: Some(until), ..WakeConditions::default() }
+                }
+                ClaimOutcome::Held { by_another, until, overlapping } => {
+                    self.report_idle_workers(overlapping);
+                    WakeConditions { another: by_another, until }
+                }
+                ClaimOutcome::Nothing => WakeConditions::for_worker(),
+            };
+            if self.workers.is_empty() {
+                if let Some(budget) = self.limits.exhausted_budget(&self.context) {
+                    return Ok(spent(budget));
+                }
+                if waits.is_for_worker() {
                     return Ok(SchedulerStep::NothingLeft);
                 }
             }
-            if let Some(ended) = self.wait(&waits, &mut said).await? {
-                return self.ended(ended);
+            if let Some(result) = self.wait(&waits, &mut is_reported).await? {
+                return self.process_end(result);
             }
         }
     }
 
     /// Reports idle workers, once per drain.
-    fn say_idle(&mut self, overlapping: bool) {
-        if overlapping && !self.said_idle && !self.crew.is_empty() {
-            self.said_idle = true;
-            let (busy, jobs) = (self.crew.len(), self.request.jobs);
-            self.site.progress.note(&format!(
+    fn report_idle_workers(&mut self, overlapping: bool) {
+        if overlapping && !self.has_reported_idle_workers && !self.workers.is_empty() {
+            self.has_reported_idle_workers = true;
+            let (busy, jobs) = (self.workers.len(), self.request.jobs);
+            self.context.progress.note(&format!(
                 "{busy} of {jobs} workers busy: the other queued phases touch the same paths"
             ));
         }
@@ -92,16 +98,16 @@ impl Drain<'_> {
         self.stop.level() == StopLevel::Run
             && !self.lost
             && self.claims_left != Some(0)
-            && self.crew.len() < self.request.jobs as usize
+            && self.workers.len() < self.request.jobs as usize
     }
 
-    async fn claim(&mut self) -> Result<Next, AttemptError> {
-        self.site.memory.may_claim().map_err(anyhow::Error::new)?;
+    async fn claim(&mut self) -> Result<ClaimOutcome, AttemptError> {
+        self.context.memory.may_claim().map_err(anyhow::Error::new)?;
         let at = now();
-        let executor = &self.site.settings.executor;
-        let spent = self.crew.and(self.limits.spent());
+        let executor = &self.context.settings.executor;
+        let spent = self.workers.with_estimates(self.limits.spent());
         let admit =
-            |candidate: &Candidate<'_>| self.limits.admit(&self.site, candidate, &spent, at);
+            |candidate: &Candidate<'_>| self.limits.admit(&self.context, candidate, &spent, at);
         let claimer = Claimer {
             owner: self.owner.id(),
             runs: &self.request.runs,
@@ -111,10 +117,10 @@ impl Drain<'_> {
             admit: &admit,
             spending: executor.budgets.needs_past_usage(),
         };
-        match self.site.store.claim_next(&claimer, at).await {
+        match self.context.store.claim_next(&claimer, at).await {
             Err(StoreError::Fenced { .. }) => {
-                self.lose();
-                Ok(Next::Waiting { until: at })
+                self.handle_lost_lease();
+                Ok(ClaimOutcome::Waiting { until: at })
             }
             next => Ok(next?),
         }
@@ -122,8 +128,8 @@ impl Drain<'_> {
 
     fn start(&mut self, claim: Claim) {
         self.count_claim();
-        let spent = self.crew.and(self.limits.spent());
-        self.crew.start(&self.site, claim, spent, self.owner.stop());
+        let spent = self.workers.with_estimates(self.limits.spent());
+        self.workers.start(&self.context, claim, spent, self.owner.stop());
     }
 
     fn count_claim(&mut self) {
@@ -134,25 +140,25 @@ impl Drain<'_> {
         self.claims_left = self.claims_left.map(|left| left.saturating_add(1));
     }
 
-    fn ended(&mut self, ended: AttemptResult) -> Result<SchedulerStep, AttemptError> {
-        let step = match ended.finished {
+    fn process_end(&mut self, result: AttemptResult) -> Result<SchedulerStep, AttemptError> {
+        let step = match result.finished {
             Some(Finished { phase, used }) => {
                 self.limits.add(&used);
-                self.finished(phase)
+                self.process_finished_phase(phase)
             }
             None => SchedulerStep::PhaseEnded,
         };
-        match ended.next {
-            Ok(NextStep::GoOn) => self.site.disk.note_success(),
-            // It was no try of the phase, and none of the drain.
-            Ok(NextStep::MadeRoom) => self.give_claim_back(),
-            Ok(NextStep::AvoidAgent { agent, until }) => self.limits.send_away(agent, until),
+        match result.next {
+            Ok(NextStep::Continue) => self.context.disk.note_success(),
+            // Counts neither for the phase nor for the drain.
+            Ok(NextStep::FreedSpace) => self.give_claim_back(),
+            Ok(NextStep::DeferAgent { agent, until }) => self.limits.defer_agent(agent, until),
             Ok(NextStep::OverBudget(budget)) => return Ok(spent(budget)),
             Err(AttemptError::LeaseLost) => {
-                self.site
+                self.context
                     .progress
                     .note("another drain reclaimed this phase; its result is discarded");
-                self.lose();
+                self.handle_lost_lease();
             }
             Err(error) => {
                 if matches!(error, AttemptError::Full(_)) {
@@ -164,11 +170,11 @@ impl Drain<'_> {
         Ok(step)
     }
 
-    fn finished(&mut self, ended: PhaseFinished) -> SchedulerStep {
-        let failed = ended.state == PhaseState::Failed;
+    fn process_finished_phase(&mut self, phase: PhaseFinished) -> SchedulerStep {
+        let failed = phase.state == PhaseState::Failed;
         self.had_failure |= failed;
-        self.tallies.add(&ended);
-        self.site.progress.emit(&Event::PhaseFinished(Box::new(ended)));
+        self.tallies.add(&phase);
+        self.context.progress.emit(&Event::PhaseFinished(Box::new(phase)));
         match failed && self.request.stop_on_first_failure {
             true => SchedulerStep::Stop(StopReason::FirstFailure),
             false => SchedulerStep::PhaseEnded,
@@ -177,17 +183,17 @@ impl Drain<'_> {
 
     /// Handles a lost lease: this drain was suspended for longer than the lease. All workers share the lease: their
     /// results no longer count, and they are stopped before the drain registers as a new owner.
-    fn lose(&mut self) {
+    fn handle_lost_lease(&mut self) {
         self.lost = true;
-        self.owner.end_lines();
+        self.owner.stop_attempts();
     }
 
     async fn register_again(&mut self) -> Result<(), AttemptError> {
         self.owner = RegisteredDrain::register(
-            &self.site.store,
-            &self.site.repo,
+            &self.context.store,
+            &self.context.repo,
             &self.request.runs,
-            &self.site.settings.executor,
+            &self.context.settings.executor,
             self.signals,
         )
         .await?;
@@ -197,11 +203,11 @@ impl Drain<'_> {
 
     /// Stops claiming; finishes and counts the running attempts.
     pub(super) async fn wind_down(&mut self, reason: &StopReason) {
-        if !self.crew.is_empty() && self.stop.level() == StopLevel::Run {
+        if !self.workers.is_empty() && self.stop.level() == StopLevel::Run {
             // Errors for the user to fix are reported at the end of the drain.
-            let why = reason.why().filter(|_| !reason.is_told_at_the_end());
+            let why = reason.why().filter(|_| !reason.is_reported_at_end());
             let why = why.map_or(String::new(), |why| format!(": {why}"));
-            let (under_way, meets) = match self.crew.len() {
+            let (under_way, meets) = match self.workers.len() {
                 1 => ("1 running phase".to_owned(), "it reaches"),
                 n => (format!("{n} running phases"), "they reach"),
             };
@@ -211,15 +217,15 @@ impl Drain<'_> {
                 None => String::new(),
             };
             let first = format!("waiting for {under_way}{unless}");
-            self.site.progress.note(&format!("not starting new phases{why}; {first}"));
+            self.context.progress.note(&format!("not starting new phases{why}; {first}"));
         }
         // Each error is reported once, even if several attempts meet the same.
-        let mut told: HashSet<String> = reason.why().into_iter().collect();
-        while let Some(ended) = self.crew.next().await {
-            if let Err(error) = self.ended(ended) {
+        let mut reported: HashSet<String> = reason.why().into_iter().collect();
+        while let Some(result) = self.workers.next().await {
+            if let Err(error) = self.process_end(result) {
                 let met = self.stop_after(error).await;
-                if let Some(why) = met.why().filter(|why| told.insert(why.clone())) {
-                    self.site.progress.note(&why);
+                if let Some(why) = met.why().filter(|why| reported.insert(why.clone())) {
+                    self.context.progress.note(&why);
                 }
             }
         }

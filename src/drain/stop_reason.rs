@@ -35,7 +35,7 @@ impl StopReason {
     pub fn why(&self) -> Option<String> {
         match self {
             Self::Budget(ExhaustedBudget { why, .. }) => Some(why.clone()),
-            Self::Error(AttemptError::Ours(error)) => Some(one_line(error)),
+            Self::Error(AttemptError::Internal(error)) => Some(one_line(error)),
             Self::Error(error) => Some(error.to_string()),
             Self::Drained | Self::FirstFailure | Self::MaxBatches | Self::Interrupted => None,
         }
@@ -52,13 +52,13 @@ impl StopReason {
     /// Returns whether the text names a remedy.
     pub fn names_cure(&self) -> bool {
         match self {
-            Self::Error(AttemptError::Ours(error)) => is_blocked(error) || names_cure(error),
+            Self::Error(AttemptError::Internal(error)) => is_blocked(error) || names_cure(error),
             _ => false,
         }
     }
 
     /// Returns whether the user has to fix the cause, reported at the end of the drain.
-    pub fn is_told_at_the_end(&self) -> bool {
+    pub fn is_reported_at_end(&self) -> bool {
         match self {
             Self::Error(AttemptError::Systemic(_) | AttemptError::Full(_)) => false,
             Self::Error(_) => true,
@@ -71,7 +71,7 @@ impl StopReason {
 pub(super) fn is_our_failure(error: &AttemptError) -> bool {
     match error {
         AttemptError::Systemic(_) | AttemptError::Full(_) => false,
-        AttemptError::Ours(error) => !is_blocked(error),
+        AttemptError::Internal(error) => !is_blocked(error),
         _ => true,
     }
 }
@@ -104,19 +104,19 @@ mod tests {
     use anyhow::Error;
 
     fn reason(error: WorkspaceError) -> StopReason {
-        StopReason::Error(AttemptError::Ours(Error::from(error)))
+        StopReason::Error(AttemptError::Internal(Error::from(error)))
     }
 
     #[test]
-    fn an_error_that_names_its_cure_is_told_from_one_that_does_not() {
+    fn error_with_a_cure_is_recognized() {
         assert!(reason(WorkspaceError::BranchNotOurs { branch: "a".to_owned() }).names_cure());
         assert!(!reason(WorkspaceError::NotReset(1)).names_cure());
     }
 
     #[test]
-    fn the_cause_of_an_error_is_said_once() {
+    fn cause_of_an_error_is_reported_once() {
         let source = std::io::Error::other("File exists");
-        let error = WorkspaceError::Io { doing: "make the folder", path: "/a".into(), source };
-        assert_eq!(reason(error).why().unwrap(), "cannot make the folder /a: File exists");
+        let error = WorkspaceError::Io { doing: "make the directory", path: "/a".into(), source };
+        assert_eq!(reason(error).why().unwrap(), "cannot make the directory /a: File exists");
     }
 }

@@ -14,10 +14,11 @@ impl Drain<'_> {
     /// Describes such phases for each run; empty if none.
     pub(super) async fn unproven(&self) -> Result<Vec<String>, AttemptError> {
         let runs = &self.request.runs;
-        let all = self.site.store.unproven(runs).await?;
+        let all = self.context.store.unproven_phases(runs).await?;
         let of = |run: &RunId| all.iter().filter(|phase| phase.run_id == *run).collect::<Vec<_>>();
-        let told = runs.iter().map(|run| (run, of(run))).filter(|(_, phases)| !phases.is_empty());
-        Ok(told.map(|(run, phases)| text(run, &phases)).collect())
+        let unproven =
+            runs.iter().map(|run| (run, of(run))).filter(|(_, phases)| !phases.is_empty());
+        Ok(unproven.map(|(run, phases)| text(run, &phases)).collect())
     }
 }
 

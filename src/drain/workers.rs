@@ -8,54 +8,60 @@ use std::sync::Arc;
 use tokio::task::{Id, JoinSet};
 use tracing::Instrument as _;
 
-use crate::attempt::{AttemptError, AttemptResult, Site, execute};
+use crate::attempt::{AttemptError, AttemptResult, DrainContext, execute};
 use crate::phase::budget::BudgetUsage;
 use crate::process::Stop;
 use crate::store::Claim;
 
 #[derive(Default)]
 pub(super) struct WorkerPool {
-    lines: JoinSet<AttemptResult>,
+    attempts: JoinSet<AttemptResult>,
     /// Estimated output tokens of each attempt.
     expected: HashMap<Id, u64>,
 }
 
 impl WorkerPool {
     /// Starts an attempt as a task.
-    pub fn start(&mut self, site: &Arc<Site>, claim: Claim, drain_spent: BudgetUsage, stop: Stop) {
-        let expected = site.expected_output(&claim);
-        let site = Arc::clone(site);
-        let line = async move { execute(&site, claim, drain_spent, &stop).await };
-        let id = self.lines.spawn(line.in_current_span()).id();
+    pub fn start(
+        &mut self,
+        context: &Arc<DrainContext>,
+        claim: Claim,
+        drain_spent: BudgetUsage,
+        stop: Stop,
+    ) {
+        let expected = context.expected_output(&claim);
+        let context = Arc::clone(context);
+        let attempt = async move { execute(&context, claim, drain_spent, &stop).await };
+        let id = self.attempts.spawn(attempt.in_current_span()).id();
         self.expected.insert(id, expected);
     }
 
     /// Returns the number of busy workers.
     pub fn len(&self) -> usize {
-        self.lines.len()
+        self.attempts.len()
     }
 
     /// Returns whether no worker is busy.
     pub fn is_empty(&self) -> bool {
-        self.lines.is_empty()
+        self.attempts.is_empty()
     }
 
     /// Returns the usage of a drain plus the estimates for running attempts.
-    pub fn and(&self, spent: BudgetUsage) -> BudgetUsage {
+    pub fn with_estimates(&self, spent: BudgetUsage) -> BudgetUsage {
         spent.with_running(self.len() as u64, self.expected.values().sum())
     }
 
     /// Waits for the next attempt to finish; returns `None` if no worker is busy. Cancel safe.
     pub async fn next(&mut self) -> Option<AttemptResult> {
-        let (id, ended) = match self.lines.join_next_with_id().await? {
-            Ok(ended) => ended,
+        let (id, result) = match self.attempts.join_next_with_id().await? {
+            Ok(result) => result,
             // The phase stays EXECUTING, and the next drain handles the attempt as a crash.
             Err(error) => {
                 let why = anyhow::anyhow!("an attempt broke off: {error}");
-                (error.id(), AttemptResult::unfinished(AttemptError::Ours(why)))
+                (error.id(), AttemptResult::unfinished(AttemptError::Internal(why)))
             }
         };
         self.expected.remove(&id);
-        Some(ended)
+        Some(result)
     }
 }

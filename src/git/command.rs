@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tracing::Instrument as _;
 
 use super::error::{Context, Result, WorkspaceError};
-use super::exact_directory::Exact;
+use super::exact_directory::ExactDirectory;
 use crate::config::Env;
 use crate::process::{Output, Tool, ToolError, output};
 
@@ -94,24 +94,25 @@ pub(crate) struct Git {
     config: Vec<String>,
     cwd: PathBuf,
     hold: Option<Arc<OwnedFd>>,
-    steering: Option<PinnedGitFiles>,
+    pinned_files: Option<PinnedGitFiles>,
 }
 
 /// The configuration files of a git directory of ours within reach of an agent: rewritten before each call.
 #[derive(Clone, Default)]
-pub(crate) struct PinnedGitFiles(Arc<Mutex<Option<(PathBuf, Exact)>>>);
+pub(crate) struct PinnedGitFiles(Arc<Mutex<Option<(PathBuf, ExactDirectory)>>>);
 
 impl PinnedGitFiles {
     /// Sets the files to write, and writes them now.
-    pub fn set(&self, folder: &Path, exact: Exact) -> Result<()> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((folder.to_owned(), exact));
+    pub fn set(&self, directory: &Path, exact: ExactDirectory) -> Result<()> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((directory.to_owned(), exact));
         self.renew()
     }
 
     pub fn renew(&self) -> Result<()> {
-        let steering = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((folder, exact)) = steering.as_ref() else { return Ok(()) };
-        exact.make(folder).doing("write the git directory", folder)
+        let pinned_files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((directory, exact)) = pinned_files.as_ref() else { return Ok(()) };
+        exact.make(directory).doing("write the git directory", directory)
     }
 }
 
@@ -123,7 +124,7 @@ impl Git {
             config: HARDENED.iter().map(|c| (*c).to_owned()).collect(),
             cwd: cwd.to_owned(),
             hold: None,
-            steering: None,
+            pinned_files: None,
         };
         git.set("GIT_TERMINAL_PROMPT", "0");
         git.set("GIT_OPTIONAL_LOCKS", "0");
@@ -170,8 +171,8 @@ impl Git {
         self
     }
 
-    pub fn steered(mut self, steering: PinnedGitFiles) -> Self {
-        self.steering = Some(steering);
+    pub fn pinned_files(mut self, pinned_files: PinnedGitFiles) -> Self {
+        self.pinned_files = Some(pinned_files);
         self
     }
 
@@ -181,7 +182,7 @@ impl Git {
     }
 
     /// Prepares a call. `doing` completes "cannot ..." in the error message.
-    pub fn call<I, A>(&self, doing: impl Into<String>, args: I) -> Call
+    pub fn call<I, A>(&self, doing: impl Into<String>, args: I) -> GitCall
     where
         I: IntoIterator<Item = A>,
         A: AsRef<OsStr>,
@@ -191,19 +192,19 @@ impl Git {
             all.extend(["-c".into(), setting.into()]);
         }
         all.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
-        Call { git: self.clone(), doing: doing.into(), args: all, stdin: None }
+        GitCall { git: self.clone(), doing: doing.into(), args: all, stdin: None }
     }
 }
 
 /// A prepared call of git.
-pub(crate) struct Call {
+pub(crate) struct GitCall {
     git: Git,
     doing: String,
     args: Vec<OsString>,
     stdin: Option<Vec<u8>>,
 }
 
-impl Call {
+impl GitCall {
     pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
         self.args.push(arg.as_ref().to_owned());
         self
@@ -225,10 +226,10 @@ impl Call {
     }
 
     /// Runs git and returns the answer, even if git fails.
-    pub async fn answer(self) -> Result<Answer> {
+    pub async fn answer(self) -> Result<GitAnswer> {
         let mut tool = Tool::new("git", self.git.cwd, TIMEOUT).args(self.args);
-        if let Some(steering) = &self.git.steering {
-            steering.renew()?;
+        if let Some(pinned_files) = &self.git.pinned_files {
+            pinned_files.renew()?;
         }
         tool.clear_env = true;
         tool.env = inherited();
@@ -242,7 +243,7 @@ impl Call {
             Ok(Ok(output)) => {
                 let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
                 tracing::debug!(code = output.code, ms, "git {call}");
-                Ok(Answer { doing, output })
+                Ok(GitAnswer { doing, output })
             }
             Ok(Err(ToolError::NotFound { .. })) => Err(WorkspaceError::GitMissing),
             Ok(Err(source)) => Err(WorkspaceError::GitUnusable { doing, source }),
@@ -273,12 +274,12 @@ fn words(args: &[OsString]) -> String {
 }
 
 /// Output and exit code of a git call.
-pub(crate) struct Answer {
+pub(crate) struct GitAnswer {
     pub doing: String,
     pub output: Output,
 }
 
-impl Answer {
+impl GitAnswer {
     pub fn ok(&self) -> bool {
         self.output.code == Some(0)
     }
@@ -297,7 +298,7 @@ impl Answer {
     }
 
     /// Returns the end of stderr as one line.
-    pub fn said(&self) -> String {
+    pub fn stderr_summary(&self) -> String {
         let text = String::from_utf8_lossy(&self.output.stderr);
         let lines: Vec<&str> = text
             .lines()
@@ -314,11 +315,11 @@ impl Answer {
     }
 
     pub fn error(self) -> WorkspaceError {
-        let said = self.said();
-        WorkspaceError::Git { doing: self.doing, code: self.output.code, said }
+        let stderr = self.stderr_summary();
+        WorkspaceError::Git { doing: self.doing, code: self.output.code, stderr }
     }
 
-    pub fn odd(self) -> WorkspaceError {
+    pub fn unexpected(self) -> WorkspaceError {
         let answer = String::from_utf8_lossy(&self.output.stdout).chars().take(200).collect();
         WorkspaceError::OddAnswer { doing: self.doing, answer }
     }

@@ -4,13 +4,13 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::Path;
 
-use super::command::Call;
+use super::command::GitCall;
 use super::error::{Context, Result};
-use super::path_bytes::{from_bytes, shown};
+use super::path_bytes::{from_bytes, to_text};
 use crate::phase::scope::{Change, ChangeKind};
 
 const NOTHING: &str = "000000";
-const FOLDER: &str = "040000";
+const DIRECTORY: &str = "040000";
 const SUBMODULE: &str = "160000";
 const SYMLINK: &str = "120000";
 
@@ -35,17 +35,17 @@ pub(crate) const BINARY: &str = "--binary";
 
 /// Compares `trees` with `call` and returns the output. The output goes through `file`, because a diff has no upper
 /// bound, and captured output has one.
-pub(crate) async fn through<A: AsRef<OsStr>>(
+pub(crate) async fn diff_through_file<A: AsRef<OsStr>>(
     file: &Path,
-    call: Call,
+    call: GitCall,
     trees: impl IntoIterator<Item = A>,
 ) -> Result<Vec<u8>> {
     let mut output = OsString::from("--output=");
     output.push(file);
     call.arg(output).args(trees).bytes().await?;
-    let said = fs::read(file).doing("read", file)?;
+    let output = fs::read(file).doing("read", file)?;
     fs::remove_file(file).doing("remove", file)?;
-    Ok(said)
+    Ok(output)
 }
 
 /// Difference between a tree and its predecessor.
@@ -55,7 +55,7 @@ pub(crate) struct Diff {
     /// Files, symbolic links and submodules.
     pub changes: Vec<RawChange>,
     /// Current ids of the directories with changes.
-    pub folders: Vec<String>,
+    pub directories: Vec<String>,
     pub patch: Vec<u8>,
     /// Whether the patch is complete; false if git could not include the content of binary files.
     pub whole: bool,
@@ -74,10 +74,10 @@ pub(crate) struct RawChange {
 
 impl Diff {
     /// Parses pairs of facts and path, each ended by NUL, then another NUL and the patch.
-    pub fn parse(tree: String, said: &[u8]) -> Self {
-        let (changes, folders, patch) = (Vec::new(), Vec::new(), Vec::new());
-        let mut diff = Self { tree, changes, folders, patch, whole: true };
-        let mut rest = said;
+    pub fn parse(tree: String, output: &[u8]) -> Self {
+        let (changes, directories, patch) = (Vec::new(), Vec::new(), Vec::new());
+        let mut diff = Self { tree, changes, directories, patch, whole: true };
+        let mut rest = output;
         while rest.first() == Some(&b':') {
             let mut parts = rest.splitn(3, |b| *b == 0);
             let (Some(facts), Some(path), Some(after)) = (parts.next(), parts.next(), parts.next())
@@ -94,10 +94,10 @@ impl Diff {
     fn note(&mut self, facts: &str, path: &[u8]) {
         let facts: Vec<&str> = facts.trim_start_matches(':').split(' ').collect();
         let [old_mode, new_mode, old_id, new_id, letter] = facts[..] else { return };
-        let is_folder = |mode: &str| matches!(mode, FOLDER | NOTHING);
-        if is_folder(old_mode) && is_folder(new_mode) {
-            if new_mode == FOLDER {
-                self.folders.push(new_id.to_owned());
+        let is_directory = |mode: &str| matches!(mode, DIRECTORY | NOTHING);
+        if is_directory(old_mode) && is_directory(new_mode) {
+            if new_mode == DIRECTORY {
+                self.directories.push(new_id.to_owned());
             }
             return;
         }
@@ -156,7 +156,7 @@ impl RawChange {
         (is_object && self.new_id != self.old_id).then_some(self.new_id.as_str())
     }
 
-    pub fn told(&self, root: &Path) -> Change {
+    pub fn to_change(&self, root: &Path) -> Change {
         let kind = match self.letter {
             b'A' => ChangeKind::Added,
             b'D' => ChangeKind::Deleted,
@@ -168,7 +168,7 @@ impl RawChange {
             (self.new_mode == SYMLINK).then(|| fs::read_link(root.join(from_bytes(&self.path))));
         let symlink_target =
             link.and_then(|target| target.ok()).map(|t| t.to_string_lossy().into_owned());
-        Change { path: shown(&self.path), kind, symlink_target, lets_out: None }
+        Change { path: to_text(&self.path), kind, symlink_target, lets_out: None }
     }
 }
 
@@ -177,15 +177,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_and_folders_and_the_patch_are_told_apart() {
-        let said = b":040000 040000 bb bc M\0d\0:100644 100755 aa aa M\0d/run.sh\0\
+    fn files_directories_and_the_patch_are_distinguished() {
+        let output = b":040000 040000 bb bc M\0d\0:100644 100755 aa aa M\0d/run.sh\0\
                      :000000 160000 00 bb A\0a\nb\0:040000 000000 cc 00 D\0e\0\
                      :100644 000000 dd 00 D\0e/f\0\0diff --git a/x\0";
-        let diff = Diff::parse("t".into(), said);
-        assert_eq!(diff.folders, ["bc"]);
-        let paths: Vec<String> = diff.changes.iter().map(|change| shown(&change.path)).collect();
+        let diff = Diff::parse("t".into(), output);
+        assert_eq!(diff.directories, ["bc"]);
+        let paths: Vec<String> = diff.changes.iter().map(|change| to_text(&change.path)).collect();
         assert_eq!(paths, ["d/run.sh", "a\nb", "e/f"]);
-        assert_eq!(diff.changes[0].told(Path::new("/")).kind, ChangeKind::ModeChanged);
+        assert_eq!(diff.changes[0].to_change(Path::new("/")).kind, ChangeKind::ModeChanged);
         assert_eq!(diff.changes[0].new_object(), None);
         assert_eq!(diff.changes[1].new_repository(), Some(b"a\nb".to_vec()));
         assert!(diff.changes[2].is_deletion() && diff.changes[2].new_object().is_none());

@@ -24,14 +24,14 @@ pub enum WorkspaceError {
         source: ToolError,
     },
     /// Git failed.
-    #[error("cannot {doing}: git says: {said}")]
+    #[error("cannot {doing}: git says: {stderr}")]
     Git {
         /// The operation; completes "cannot ...".
         doing: String,
         /// Exit code; `None` after a signal.
         code: Option<i32>,
         /// Message from git.
-        said: String,
+        stderr: String,
     },
     /// The program is shutting down.
     #[error("cannot {doing}: autopack is shutting down")]
@@ -94,8 +94,8 @@ pub enum WorkspaceError {
     },
     /// The run's branch was deleted.
     #[error(
-        "the run's branch {branch} is gone; restore it ({cure}), or remove the run",
-        cure = bring_back(branch, base_commit, last_landed.as_deref())
+        "the run's branch {branch} is gone; restore it ({remedy}), or remove the run",
+        remedy = restore_command(branch, base_commit, last_landed.as_deref())
     )]
     BranchGone {
         /// Name of the run's branch.
@@ -179,7 +179,7 @@ pub enum WorkspaceError {
 
     /// Objects of the commit are missing, because the repository is a partial clone.
     #[error(
-        "cannot fill the slot: this is a partial clone without all files of {commit} ({said}); \
+        "cannot fill the slot: this is a partial clone without all files of {commit} ({stderr}); \
          fetch them once: git -C {root} archive {commit} >/dev/null", root = root.display()
     )]
     PartialClone {
@@ -188,7 +188,7 @@ pub enum WorkspaceError {
         /// The incomplete commit.
         commit: String,
         /// Message from git.
-        said: String,
+        stderr: String,
     },
     /// The files left by an attempt cannot be read; `why` has the reason. This is a failure of the attempt, not of
     /// autopack.
@@ -200,7 +200,7 @@ pub enum WorkspaceError {
 }
 
 /// Returns the command to restore the branch. Restoring it at the run's base commit would lose the landed commits.
-fn bring_back(branch: &str, base: &str, last_landed: Option<&str>) -> String {
+fn restore_command(branch: &str, base: &str, last_landed: Option<&str>) -> String {
     match last_landed {
         Some(commit) => format!("git branch {branch} {commit}, the last landed commit"),
         None => format!("git branch {branch} COMMIT; the run started at {base}"),
@@ -235,18 +235,18 @@ impl WorkspaceError {
     }
 
     /// Whether the error concerns the attempt rather than autopack.
-    pub fn is_about_the_attempt(&self) -> bool {
-        matches!(self, Self::Unmeasurable { .. }) && !self.is_about_space()
+    pub fn is_caused_by_attempt(&self) -> bool {
+        matches!(self, Self::Unmeasurable { .. }) && !self.is_disk_full()
     }
 
     /// Whether git met a full disk or a full quota. Git ends a line with the C library's message; elsewhere in a
     /// line, the same words can be a file name.
-    pub fn is_about_space(&self) -> bool {
-        let (Self::Git { said, .. } | Self::Unmeasurable { why: said }) = self else {
+    pub fn is_disk_full(&self) -> bool {
+        let (Self::Git { stderr, .. } | Self::Unmeasurable { why: stderr }) = self else {
             return false;
         };
         let words = ["No space left on device", "Disk quota exceeded"];
-        said.split("; ").any(|line| words.iter().any(|words| line.ends_with(words)))
+        stderr.split("; ").any(|line| words.iter().any(|words| line.ends_with(words)))
     }
 }
 
@@ -255,14 +255,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_disk_is_no_fault_of_the_attempt() {
+    fn a_full_disk_is_not_caused_by_the_attempt() {
         let why = |why: &str| WorkspaceError::Unmeasurable { why: why.to_owned() };
         let full = why(
             "error: unable to write loose object file: No space left on device; error: a.txt: failed to insert into \
              database; fatal: adding files failed",
         );
-        assert!(full.is_about_space() && !full.is_about_the_attempt());
+        assert!(full.is_disk_full() && !full.is_caused_by_attempt());
         let named = why("error: open(\"No space left on device\"): Permission denied");
-        assert!(!named.is_about_space() && named.is_about_the_attempt());
+        assert!(!named.is_disk_full() && named.is_caused_by_attempt());
     }
 }

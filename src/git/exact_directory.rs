@@ -13,8 +13,8 @@ use super::removal::{open_up, remove, remove_any};
 
 /// Content of a directory, by path relative to its top.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Exact {
-    folders: BTreeSet<PathBuf>,
+pub(crate) struct ExactDirectory {
+    directories: BTreeSet<PathBuf>,
     files: BTreeMap<PathBuf, Vec<u8>>,
     /// Paths to ignore, present or not.
     kept: BTreeSet<PathBuf>,
@@ -22,18 +22,18 @@ pub(crate) struct Exact {
     open: BTreeSet<PathBuf>,
 }
 
-impl Exact {
+impl ExactDirectory {
     /// Adds a directory and its parents.
-    pub fn folder(&mut self, path: impl AsRef<Path>) -> &mut Self {
+    pub fn directory(&mut self, path: impl AsRef<Path>) -> &mut Self {
         let above = path.as_ref().ancestors().filter(|path| !path.as_os_str().is_empty());
-        self.folders.extend(above.map(Path::to_owned));
+        self.directories.extend(above.map(Path::to_owned));
         self
     }
 
     pub fn file(&mut self, path: impl AsRef<Path>, content: impl Into<Vec<u8>>) -> &mut Self {
         let path = path.as_ref();
-        if let Some(folder) = path.parent() {
-            self.folder(folder);
+        if let Some(directory) = path.parent() {
+            self.directory(directory);
         }
         self.files.insert(path.to_owned(), content.into());
         self
@@ -46,21 +46,21 @@ impl Exact {
     }
 
     /// Adds a directory whose unlisted entries are ignored. Its listed subdirectories are still exact.
-    pub fn open_folder(&mut self, path: impl AsRef<Path>) -> &mut Self {
+    pub fn open_directory(&mut self, path: impl AsRef<Path>) -> &mut Self {
         self.open.insert(path.as_ref().to_owned());
-        self.folder(path)
+        self.directory(path)
     }
 
     /// Whether the directory has exactly the listed entries, except for ignored paths.
-    pub fn is_made(&self, at: &Path) -> bool {
-        let folder = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| found.is_dir());
+    pub fn matches(&self, at: &Path) -> bool {
+        let directory = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| found.is_dir());
         let file = |path: &Path, content: &[u8]| {
             fs::symlink_metadata(path).is_ok_and(|found| found.is_file())
                 && fs::read(path).is_ok_and(|there| there == content)
         };
-        self.folders.iter().all(|path| folder(&at.join(path)))
+        self.directories.iter().all(|path| directory(&at.join(path)))
             && self.files.iter().all(|(path, content)| file(&at.join(path), content))
-            && self.strangers(at).is_ok_and(|strangers| strangers.is_empty())
+            && self.foreign_entries(at).is_ok_and(|foreign_entries| foreign_entries.is_empty())
     }
 
     /// Makes the directory `at` match the list. If an entry cannot be changed, removes the directory and creates it
@@ -78,46 +78,46 @@ impl Exact {
         if let Some(above) = at.parent() {
             fs::create_dir_all(above)?;
         }
-        if !make_folder(at)? {
-            for stranger in self.strangers(at)? {
-                remove_any(&at.join(stranger))?;
+        if !make_directory(at)? {
+            for entry in self.foreign_entries(at)? {
+                remove_any(&at.join(entry))?;
             }
         }
         // Parents come first in this order.
-        for folder in &self.folders {
-            make_folder(&at.join(folder))?;
+        for directory in &self.directories {
+            make_directory(&at.join(directory))?;
         }
         self.files.iter().try_for_each(|(path, content)| write(&at.join(path), content))
     }
 
     /// Returns the unexpected entries, parents first.
-    fn strangers(&self, at: &Path) -> io::Result<Vec<PathBuf>> {
-        let mut strangers = Vec::new();
+    fn foreign_entries(&self, at: &Path) -> io::Result<Vec<PathBuf>> {
+        let mut foreign_entries = Vec::new();
         let mut open = vec![PathBuf::new()];
         while let Some(below) = open.pop() {
-            let folder = at.join(&below);
-            open_up(&folder)?;
-            for entry in fs::read_dir(&folder)? {
+            let directory = at.join(&below);
+            open_up(&directory)?;
+            for entry in fs::read_dir(&directory)? {
                 let entry = entry?;
                 let (path, kind) = (below.join(entry.file_name()), entry.file_type()?);
                 if self.kept.contains(&path) {
                     continue;
                 }
                 let is_listed = kind.is_file() && self.files.contains_key(&path);
-                let may_stay = self.open.contains(&below) && !self.folders.contains(&path);
-                if kind.is_dir() && self.folders.contains(&path) {
+                let may_stay = self.open.contains(&below) && !self.directories.contains(&path);
+                if kind.is_dir() && self.directories.contains(&path) {
                     open.push(path);
                 } else if !is_listed && !may_stay {
-                    strangers.push(path);
+                    foreign_entries.push(path);
                 }
             }
         }
-        Ok(strangers)
+        Ok(foreign_entries)
     }
 }
 
 /// Creates a directory; false if there already was one.
-fn make_folder(path: &Path) -> io::Result<bool> {
+fn make_directory(path: &Path) -> io::Result<bool> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.is_dir() && mode(&found) & 0o1700 == 0o700 => Ok(false),
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
@@ -154,9 +154,9 @@ mod tests {
 
     use super::*;
 
-    fn wanted() -> Exact {
-        let mut exact = Exact::default();
-        exact.file("config", "a = b\n").file("refs/heads/work", "1234\n").folder("hooks");
+    fn wanted() -> ExactDirectory {
+        let mut exact = ExactDirectory::default();
+        exact.file("config", "a = b\n").file("refs/heads/work", "1234\n").directory("hooks");
         exact
     }
 
@@ -164,8 +164,8 @@ mod tests {
     fn listed(at: &Path) -> Vec<(PathBuf, Option<String>)> {
         let mut found = Vec::new();
         let mut open = vec![at.to_owned()];
-        while let Some(folder) = open.pop() {
-            for entry in fs::read_dir(folder).unwrap() {
+        while let Some(directory) = open.pop() {
+            for entry in fs::read_dir(directory).unwrap() {
                 let path = entry.unwrap().path();
                 let kind = fs::symlink_metadata(&path).unwrap().file_type();
                 assert!(kind.is_dir() || kind.is_file(), "{path:?}");
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_was_done_to_it_the_folder_is_as_if_new() {
+    fn any_change_to_the_directory_is_undone() {
         let dir = tempfile::tempdir().unwrap();
         let (at, outside) = (dir.path().join("git"), dir.path().join("outside"));
         fs::write(&outside, "not yours\n").unwrap();
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_right_is_left_alone() {
+    fn correct_files_are_not_rewritten() {
         let dir = tempfile::tempdir().unwrap();
         let at = dir.path().join("git");
         wanted().make(&at).unwrap();

@@ -27,35 +27,35 @@ const AT_ONCE: usize = 8;
 
 /// A directory of objects.
 #[derive(Clone, Copy)]
-pub(crate) struct Loose<'a> {
+pub(crate) struct LooseObjects<'a> {
     pub objects: &'a Path,
     pub sha256: bool,
     /// Whether written objects must survive a power cut.
     pub durable: bool,
 }
 
-/// Owned form of [`Loose`], for use in a blocking task.
-pub(crate) struct Objects {
+/// Owned form of [`LooseObjects`], for use in a blocking task.
+pub(crate) struct ObjectDirectory {
     pub dir: PathBuf,
     pub sha256: bool,
     pub durable: bool,
 }
 
-impl Objects {
-    pub fn loose(&self) -> Loose<'_> {
-        Loose { objects: &self.dir, sha256: self.sha256, durable: self.durable }
+impl ObjectDirectory {
+    pub fn loose(&self) -> LooseObjects<'_> {
+        LooseObjects { objects: &self.dir, sha256: self.sha256, durable: self.durable }
     }
 }
 
 /// A compressed object as stored in its file; the content matches the id.
-pub(crate) struct Packed {
+pub(crate) struct CompressedObject {
     id: String,
     compressed: Vec<u8>,
 }
 
-impl Loose<'_> {
+impl LooseObjects<'_> {
     /// Builds an object with this content.
-    pub fn make(&self, kind: &str, content: &[u8]) -> io::Result<Packed> {
+    pub fn make(&self, kind: &str, content: &[u8]) -> io::Result<CompressedObject> {
         let head = format!("{kind} {}\0", content.len());
         let mut hash = Hash::new(self.sha256);
         let mut zlib = ZlibEncoder::new(Vec::new(), Compression::fast());
@@ -63,12 +63,12 @@ impl Loose<'_> {
             hash.update(part);
             zlib.write_all(part)?;
         }
-        Ok(Packed { id: hash.hex(), compressed: zlib.finish()? })
+        Ok(CompressedObject { id: hash.hex(), compressed: zlib.finish()? })
     }
 
     /// Reads an object and checks its id; `None` if there is no such loose object here, or if it is too large to hold
     /// in memory.
-    pub fn take(&self, id: &str) -> io::Result<Option<Packed>> {
+    pub fn take(&self, id: &str) -> io::Result<Option<CompressedObject>> {
         let Some(path) = self.path(id) else { return Ok(None) };
         let mut file = match File::open(&path) {
             Ok(file) => file,
@@ -89,12 +89,12 @@ impl Loose<'_> {
                 read => hash.update(&some[..read]),
             }
         }
-        Ok((hash.hex() == id).then(|| Packed { id: id.to_owned(), compressed }))
+        Ok((hash.hex() == id).then(|| CompressedObject { id: id.to_owned(), compressed }))
     }
 
     /// Writes the objects, each completely or not at all. Existing objects only get the current time, so that `git
     /// gc` keeps them.
-    pub fn put(&self, objects: &[Packed]) -> io::Result<()> {
+    pub fn put(&self, objects: &[CompressedObject]) -> io::Result<()> {
         let mut beside = Vec::new();
         let written = self
             .write_beside(objects, &mut beside)
@@ -108,7 +108,11 @@ impl Loose<'_> {
         written
     }
 
-    fn write_beside(&self, objects: &[Packed], beside: &mut Vec<PendingRename>) -> io::Result<()> {
+    fn write_beside(
+        &self,
+        objects: &[CompressedObject],
+        beside: &mut Vec<PendingRename>,
+    ) -> io::Result<()> {
         for object in objects {
             let path = self.path(&object.id).ok_or(ErrorKind::InvalidInput)?;
             if let Ok(there) = File::open(&path) {
@@ -116,9 +120,9 @@ impl Loose<'_> {
                 let _ = there.set_modified(SystemTime::now());
                 continue;
             }
-            let folder = path.parent().ok_or(ErrorKind::InvalidInput)?;
-            fs::create_dir_all(folder)?;
-            let temporary = folder.join(temporary_name());
+            let directory = path.parent().ok_or(ErrorKind::InvalidInput)?;
+            fs::create_dir_all(directory)?;
+            let temporary = directory.join(temporary_name());
             let mut options = OpenOptions::new();
             let mut file = options.write(true).create_new(true).mode(0o444).open(&temporary)?;
             beside.push((file.try_clone()?, temporary, path));
@@ -135,7 +139,7 @@ impl Loose<'_> {
     }
 }
 
-impl Packed {
+impl CompressedObject {
     pub fn id(&self) -> &str {
         &self.id
     }
@@ -207,7 +211,7 @@ mod tests {
             (true, "2cf8d83d9ee29543b34a87727421fdecb7e3f3a183d337639025de576db9ebb4"),
         ] {
             let objects = dir.path().join(id);
-            let loose = Loose { objects: &objects, sha256, durable: true };
+            let loose = LooseObjects { objects: &objects, sha256, durable: true };
             let made = loose.make("blob", b"hello\n").unwrap();
             assert_eq!(made.id(), id);
             assert!(loose.take(id).unwrap().is_none());
@@ -220,12 +224,12 @@ mod tests {
     }
 
     #[test]
-    fn an_object_that_is_not_what_its_name_says_is_not_taken() {
+    fn an_object_with_another_hash_is_refused() {
         let dir = tempfile::tempdir().unwrap();
-        let loose = Loose { objects: dir.path(), sha256: false, durable: false };
+        let loose = LooseObjects { objects: dir.path(), sha256: false, durable: false };
         let made = loose.make("blob", b"hello\n").unwrap();
         let other = "0".repeat(40);
-        let forged = Packed { id: other.clone(), compressed: made.compressed };
+        let forged = CompressedObject { id: other.clone(), compressed: made.compressed };
         loose.put(&[forged]).unwrap();
         assert!(loose.take(&other).unwrap().is_none());
         assert!(loose.take("../../x").unwrap().is_none());

@@ -13,14 +13,14 @@ pub(crate) fn to_bytes(path: &Path) -> &[u8] {
 }
 
 /// Returns a path for people and for the scope; invalid UTF-8 becomes U+FFFD.
-pub(crate) fn shown(bytes: &[u8]) -> String {
+pub(crate) fn to_text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Returns `folder/name`, or only the name at the top.
-pub(crate) fn joined(folder: &[u8], name: &[u8]) -> Vec<u8> {
-    if folder.is_empty() {
+/// Returns `directory/name`, or only the name at the top.
+pub(crate) fn join_path(directory: &[u8], name: &[u8]) -> Vec<u8> {
+    if directory.is_empty() {
         return name.to_vec();
     }
-    [folder, b"/", name].concat()
+    [directory, b"/", name].concat()
 }

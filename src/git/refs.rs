@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::command::Answer;
+use super::command::GitAnswer;
 use super::error::WorkspaceError;
 
 /// Prefix of autopack's branches.
@@ -92,9 +92,9 @@ fn local_remotes(config: &str, checkout: &Path) -> Vec<(String, PathBuf)> {
     remotes
 }
 
-fn add_loose(common_dir: &Path, folder: &str, refs: &mut BTreeMap<String, String>) {
-    for entry in fs::read_dir(common_dir.join(folder)).into_iter().flatten().flatten() {
-        let name = format!("{folder}/{}", entry.file_name().to_string_lossy());
+fn add_loose(common_dir: &Path, directory: &str, refs: &mut BTreeMap<String, String>) {
+    for entry in fs::read_dir(common_dir.join(directory)).into_iter().flatten().flatten() {
+        let name = format!("{directory}/{}", entry.file_name().to_string_lossy());
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             if !format!("{name}/").starts_with(OURS) {
                 add_loose(common_dir, &name, refs);
@@ -108,10 +108,10 @@ fn add_loose(common_dir: &Path, folder: &str, refs: &mut BTreeMap<String, String
 }
 
 /// Explains why a ref could not be moved: a lock has an error of its own.
-pub(crate) fn ref_error(answer: Answer) -> WorkspaceError {
-    let said = String::from_utf8_lossy(&answer.output.stderr).into_owned();
-    let lock = said.split('\'').find(|part| part.ends_with(".lock"));
-    match lock.filter(|_| said.contains("File exists")) {
+pub(crate) fn ref_error(answer: GitAnswer) -> WorkspaceError {
+    let stderr = String::from_utf8_lossy(&answer.output.stderr).into_owned();
+    let lock = stderr.split('\'').find(|part| part.ends_with(".lock"));
+    match lock.filter(|_| stderr.contains("File exists")) {
         Some(lock) => WorkspaceError::RefLocked { doing: answer.doing, lock: lock.into() },
         None => answer.error(),
     }
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn loose_ones_count_before_packed_ones_and_ours_not_at_all() {
+    fn loose_refs_override_packed_refs_and_own_refs_are_ignored() {
         let dir = tempfile::tempdir().unwrap();
         let write = |path: &str, text: &str| {
             let path = dir.path().join(path);

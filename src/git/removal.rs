@@ -21,8 +21,8 @@ const DEEPEST: usize = 64;
 /// Removes an entry of this kind; a missing entry is no error.
 pub(crate) fn remove(path: &Path, kind: FileType) -> io::Result<()> {
     match kind.is_dir() {
-        true => remove_folder(path),
-        false => gone(fs::remove_file(path)),
+        true => remove_directory(path),
+        false => ignore_missing(fs::remove_file(path)),
     }
 }
 
@@ -36,25 +36,25 @@ pub(crate) fn remove_any(path: &Path) -> io::Result<()> {
 }
 
 /// Removes directory by directory, with only one open at a time.
-fn remove_folder(top: &Path) -> io::Result<()> {
+fn remove_directory(top: &Path) -> io::Result<()> {
     let mut pit = DeepMoveTarget { top, filled: 0 };
     let mut open = vec![(top.to_owned(), 0)];
     let mut emptied = Vec::new();
-    while let Some((folder, depth)) = open.pop() {
-        for entry in entries(&folder)? {
+    while let Some((directory, depth)) = open.pop() {
+        for entry in entries(&directory)? {
             let path = entry.path();
             if !entry.file_type()?.is_dir() {
-                gone(fs::remove_file(path))?;
+                ignore_missing(fs::remove_file(path))?;
             } else if depth >= DEEPEST || is_too_long(&path) {
-                open.push((pit.take_up(&path)?, 1));
+                open.push((pit.move_up(&path)?, 1));
             } else {
                 open.push((path, depth + 1));
             }
         }
-        emptied.push(folder);
+        emptied.push(directory);
     }
     // Children come after their parents, so the reverse order removes children first.
-    emptied.iter().rev().try_for_each(|folder| gone(fs::remove_dir(folder)))
+    emptied.iter().rev().try_for_each(|directory| ignore_missing(fs::remove_dir(directory)))
 }
 
 /// Target directory for entries too deep to remove: directly in the directory being removed.
@@ -64,13 +64,13 @@ struct DeepMoveTarget<'a> {
 }
 
 impl DeepMoveTarget<'_> {
-    fn take_up(&mut self, folder: &Path) -> io::Result<PathBuf> {
+    fn move_up(&mut self, directory: &Path) -> io::Result<PathBuf> {
         // Moving a directory writes its `..`.
-        open_up(folder)?;
+        open_up(directory)?;
         loop {
             let place = self.top.join(self.filled.to_string());
             self.filled += 1;
-            match fs::rename(folder, &place) {
+            match fs::rename(directory, &place) {
                 // If the target path is too long as well, the move would repeat forever.
                 Ok(()) if is_too_long(&place) => return Err(ErrorKind::InvalidFilename.into()),
                 Ok(()) => return Ok(place),
@@ -93,21 +93,21 @@ pub(crate) fn is_too_long(path: &Path) -> bool {
 }
 
 /// Reads all entries of a directory before any change to them. The directory stays open as long as the entries live.
-pub(crate) fn entries(folder: &Path) -> io::Result<Vec<DirEntry>> {
-    open_up(folder)?;
-    fs::read_dir(folder)?.collect()
+pub(crate) fn entries(directory: &Path) -> io::Result<Vec<DirEntry>> {
+    open_up(directory)?;
+    fs::read_dir(directory)?.collect()
 }
 
 /// Gives us permission to list, enter and change a directory.
-pub(crate) fn open_up(folder: &Path) -> io::Result<()> {
-    let mode = fs::symlink_metadata(folder)?.permissions().mode();
+pub(crate) fn open_up(directory: &Path) -> io::Result<()> {
+    let mode = fs::symlink_metadata(directory)?.permissions().mode();
     if mode & 0o700 != 0o700 {
-        fs::set_permissions(folder, Permissions::from_mode(mode | 0o700))?;
+        fs::set_permissions(directory, Permissions::from_mode(mode | 0o700))?;
     }
     Ok(())
 }
 
-fn gone(result: io::Result<()>) -> io::Result<()> {
+fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         other => other,
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_without_end_are_removed() {
+    fn very_deep_directories_are_removed() {
         let dir = tempfile::tempdir().unwrap();
         let top = dir.path().join("top");
         for (name, levels) in [("d", 3_000), (&*"n".repeat(255), 40)] {
@@ -144,15 +144,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_only_is_removed_and_what_links_lead_to_stays() {
+    fn read_only_files_are_removed_and_link_targets_stay() {
         let dir = tempfile::tempdir().unwrap();
         let (top, beside) = (dir.path().join("top"), dir.path().join("beside"));
         fs::create_dir_all(top.join("a/b")).unwrap();
         fs::create_dir(&beside).unwrap();
         fs::write(beside.join("f"), "").unwrap();
         std::os::unix::fs::symlink(&beside, top.join("a/b/link")).unwrap();
-        for folder in ["a/b", "a", ""] {
-            fs::set_permissions(top.join(folder), Permissions::from_mode(0o000)).unwrap();
+        for directory in ["a/b", "a", ""] {
+            fs::set_permissions(top.join(directory), Permissions::from_mode(0o000)).unwrap();
         }
         remove_any(&top).unwrap();
         remove_any(&top).unwrap();

@@ -21,7 +21,7 @@ pub(crate) enum Entry {
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
     leaves: BTreeMap<Vec<u8>, Entry>,
-    folders: HashSet<Vec<u8>>,
+    directories: HashSet<Vec<u8>>,
     submodules: BTreeMap<Vec<u8>, String>,
     /// Manifests and lock files among the leaves.
     inputs: BTreeSet<String>,
@@ -40,7 +40,7 @@ impl Tree {
         for field in fields(listed) {
             let Some(tab) = field.iter().position(|b| *b == b'\t') else { continue };
             let (facts, path) = (String::from_utf8_lossy(&field[..tab]), field[tab + 1..].to_vec());
-            tree.add_folders(&path);
+            tree.add_directories(&path);
             tree.inputs.extend(as_input(&path));
             if let Some(id) = facts.strip_prefix("160000 commit ") {
                 tree.submodules.insert(path.clone(), id.to_owned());
@@ -52,10 +52,10 @@ impl Tree {
         tree
     }
 
-    fn add_folders(&mut self, path: &[u8]) {
+    fn add_directories(&mut self, path: &[u8]) {
         for (at, _) in path.iter().enumerate().rev().filter(|(_, b)| **b == b'/') {
             // Its parents were added at the same time.
-            if !self.folders.insert(path[..at].to_vec()) {
+            if !self.directories.insert(path[..at].to_vec()) {
                 return;
             }
         }
@@ -81,13 +81,13 @@ impl Tree {
             }
         }
         if changes.iter().any(RawChange::is_deletion) {
-            tree.folders.clear();
+            tree.directories.clear();
         }
-        let paths: Vec<Vec<u8>> = match tree.folders.is_empty() {
+        let paths: Vec<Vec<u8>> = match tree.directories.is_empty() {
             true => tree.leaves.keys().cloned().collect(),
             false => changes.iter().map(|change| change.path.clone()).collect(),
         };
-        paths.iter().for_each(|path| tree.add_folders(path));
+        paths.iter().for_each(|path| tree.add_directories(path));
         Some(tree)
     }
 
@@ -97,8 +97,8 @@ impl Tree {
     }
 
     /// Whether the commit has files in this directory.
-    pub fn has_folder(&self, path: &str) -> bool {
-        self.folders.contains(path.trim_end_matches('/').as_bytes())
+    pub fn has_directory(&self, path: &str) -> bool {
+        self.directories.contains(path.trim_end_matches('/').as_bytes())
     }
 
     /// Returns every path of valid UTF-8, in git's order.
@@ -115,12 +115,12 @@ impl Tree {
         self.leaves.get(path).copied()
     }
 
-    pub(crate) fn is_folder(&self, path: &[u8]) -> bool {
-        self.folders.contains(path)
+    pub(crate) fn is_directory(&self, path: &[u8]) -> bool {
+        self.directories.contains(path)
     }
 
-    pub(crate) fn folders(&self) -> impl Iterator<Item = &[u8]> {
-        self.folders.iter().map(Vec::as_slice)
+    pub(crate) fn directories(&self) -> impl Iterator<Item = &[u8]> {
+        self.directories.iter().map(Vec::as_slice)
     }
 
     /// Returns path and commit of each submodule.
@@ -136,10 +136,10 @@ fn as_input(path: &[u8]) -> Option<String> {
 
 /// Trees of recent base commits, the latest last.
 #[derive(Clone, Default)]
-pub(crate) struct Trees(Arc<Mutex<Vec<Known>>>);
+pub(crate) struct Trees(Arc<Mutex<Vec<CommitTree>>>);
 
 /// A commit and its tree.
-type Known = (String, Arc<Tree>);
+type CommitTree = (String, Arc<Tree>);
 
 impl Trees {
     /// Number of trees to keep. A tree of 20,000 files takes about 2 MiB.
@@ -175,12 +175,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_files_folders_and_submodules() {
+    fn lists_files_directories_and_submodules() {
         let tree = Tree::parse(
             b"100644 blob 1\ta/b/c.py\x00100755 blob 2\ta/d\n\xff\x00160000 commit 3\tlib/x\x00",
         );
         assert!(tree.has_file("a/b/c.py") && !tree.has_file("a/b"));
-        assert!(tree.has_folder("a/b/") && tree.has_folder("a") && tree.has_folder("lib"));
+        assert!(tree.has_directory("a/b/") && tree.has_directory("a") && tree.has_directory("lib"));
         assert_eq!(tree.at(b"a/d\n\xff"), Some(Entry::Leaf));
         assert_eq!(tree.submodules().collect::<Vec<_>>(), [(&b"lib/x"[..], "3")]);
         assert_eq!(tree.paths().collect::<Vec<_>>(), ["a/b/c.py", "lib/x"]);

@@ -106,7 +106,7 @@ impl UserConfig {
     /// Returns the directory of the user's LFS objects.
     pub fn lfs_storage(&self, common_dir: &Path) -> PathBuf {
         match last(&self.lfs, "lfs.storage") {
-            Some(folder) => common_dir.join(folder),
+            Some(directory) => common_dir.join(directory),
             None => common_dir.join("lfs"),
         }
     }

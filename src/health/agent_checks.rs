@@ -12,7 +12,7 @@ use crate::config::{AgentSettings, Settings};
 use crate::process::child_env::Env;
 
 /// Checks all agents. The default agent and the agents of the ladder must be startable; other failures only warn.
-pub async fn agents(settings: &Settings, workspace: &Path, env: &Env) -> Finding {
+pub async fn check_agents(settings: &Settings, workspace: &Path, env: &Env) -> Finding {
     let named = &settings.agents.named;
     let Some((default, _)) = settings.agent(None) else {
         return match named.is_empty() {
@@ -35,21 +35,21 @@ pub async fn agents(settings: &Settings, workspace: &Path, env: &Env) -> Finding
     let needed = |name: &str| name == default || ladder.iter().any(|rung| rung == name);
     let worst = broken.iter().find(|(name, _)| needed(name)).or(broken.first());
     if let Some((name, error)) = worst {
-        let (what, hint) = halves(error);
+        let (what, hint) = split_error(error);
         let detail = format!("{name}: {what}");
         return match needed(name) {
             true => Finding::fail(detail, hint),
             false => Finding::warn(detail, hint),
         };
     }
-    versions(default, settings, workspace, env).await
+    list_versions(default, settings, workspace, env).await
 }
 
 /// Lists the default agent and other agents with a version, each with its program version.
-async fn versions(default: &str, settings: &Settings, workspace: &Path, env: &Env) -> Finding {
+async fn list_versions(default: &str, settings: &Settings, workspace: &Path, env: &Env) -> Finding {
     let named = &settings.agents.named;
-    let looks = named.iter().map(|(name, agent)| version_of(name, agent, workspace, env));
-    let mut found: Vec<Seen<'_>> = join_all(looks).await;
+    let looks = named.iter().map(|(name, agent)| read_version(name, agent, workspace, env));
+    let mut found: Vec<AgentVersionCheck<'_>> = join_all(looks).await;
     found.sort_by_key(|seen| seen.name != default);
     let said: Vec<String> = found
         .iter()
@@ -68,20 +68,20 @@ async fn versions(default: &str, settings: &Settings, workspace: &Path, env: &En
 }
 
 /// Agent with the version of its program and a warning about the version.
-struct Seen<'a> {
+struct AgentVersionCheck<'a> {
     name: &'a str,
     version: Option<String>,
     warning: Option<String>,
 }
 
-async fn version_of<'a>(
+async fn read_version<'a>(
     name: &'a str,
     agent: &AgentSettings,
     workspace: &Path,
     env: &Env,
-) -> Seen<'a> {
+) -> AgentVersionCheck<'a> {
     let Some(version) = agent::version(agent, workspace, env).await else {
-        return Seen { name, version: None, warning: None };
+        return AgentVersionCheck { name, version: None, warning: None };
     };
     let (program, tried) = (version.program, version.tested_versions.join(", "));
     let (said, warning) = match &version.found {
@@ -99,11 +99,11 @@ async fn version_of<'a>(
             (format!("{program}, unknown version"), Some(why))
         }
     };
-    Seen { name, version: Some(said), warning }
+    AgentVersionCheck { name, version: Some(said), warning }
 }
 
 /// Splits an error into cause and hint.
-fn halves(error: &AgentError) -> (String, &str) {
+fn split_error(error: &AgentError) -> (String, &str) {
     match error {
         AgentError::Missing { program, searched, hint } => {
             (format!("{program} is missing ({searched})"), hint)
@@ -122,10 +122,10 @@ mod tests {
 
     /// Checks agents `a`, `b`, ... with these commands; the first is the default.
     async fn finding(commands: &[&str]) -> Finding {
-        laddered(commands, &[]).await
+        check_ladder(commands, &[]).await
     }
 
-    async fn laddered(commands: &[&str], ladder: &[&str]) -> Finding {
+    async fn check_ladder(commands: &[&str], ladder: &[&str]) -> Finding {
         let mut settings = Settings::default();
         for (name, command) in ["a", "b"].iter().zip(commands) {
             let samples = AgentSettings::samples(&[]);
@@ -137,22 +137,22 @@ mod tests {
         settings.agents.default = (commands.len() > 1).then(|| "a".to_owned());
         settings.executor.ladder = ladder.iter().map(|name| (*name).to_owned()).collect();
         let env = [("PATH".into(), "/usr/bin:/bin".into())].into();
-        agents(&settings, Path::new("/"), &env).await
+        check_agents(&settings, Path::new("/"), &env).await
     }
 
     #[tokio::test]
-    async fn a_missing_agent_fails_where_it_is_the_default_and_warns_where_not() {
+    async fn missing_agent_fails_as_the_default_and_otherwise_warns() {
         assert_eq!(finding(&["sh"]).await, Finding::ok("a"));
         let missing = finding(&["no-such-agent", "sh"]).await;
         assert_eq!(missing.status, Status::Fail);
         assert!(missing.detail.starts_with("a: no-such-agent is missing (looked for in /usr/bin"));
         assert!(missing.hint.unwrap().starts_with("install it"));
         assert_eq!(finding(&["sh", "no-such-agent"]).await.status, Status::Warn);
-        assert_eq!(laddered(&["sh", "no-such-agent"], &["a", "b"]).await.status, Status::Fail);
+        assert_eq!(check_ladder(&["sh", "no-such-agent"], &["a", "b"]).await.status, Status::Fail);
     }
 
     #[tokio::test]
-    async fn without_an_agent_it_warns() {
+    async fn no_agent_is_a_warning() {
         assert_eq!(finding(&[]).await.status, Status::Warn);
     }
 
@@ -164,11 +164,11 @@ mod tests {
         std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
         let yaml = format!("agents: {{mine: {{kind: codex, program: '{}'}}}}", program.display());
         let settings: Settings = serde_yaml::from_str(&yaml).unwrap();
-        agents(&settings, at.path(), &[("PATH".into(), "/usr/bin:/bin".into())].into()).await
+        check_agents(&settings, at.path(), &[("PATH".into(), "/usr/bin:/bin".into())].into()).await
     }
 
     #[tokio::test]
-    async fn versions_are_shown_and_those_never_tried_warn() {
+    async fn versions_are_listed_and_untested_versions_warn() {
         assert_eq!(codex("codex-cli 0.169.0").await, Finding::ok("mine (codex 0.169.0)"));
         let new = codex("codex-cli 9.0.0").await;
         assert_eq!((new.status, new.detail.as_str()), (Status::Warn, "mine (codex 9.0.0)"));

@@ -14,10 +14,15 @@ use crate::process::child_env::Env;
 use crate::process::{Redactor, Stop, UsersCheckout};
 use crate::workspace::Repo;
 
-const HINT: &str = "mend it, or set workspace.setup or workspace.link in autopack.yaml for what a clean clone lacks";
+const HINT: &str = "fix CI, or provide the missing files of a clean clone with workspace.setup or workspace.link in autopack.yaml";
 
-/// What CI says of the commit at which runs begin, after setup, with what `workspace.link` and the automatic links bring.
-pub async fn ci_run(settings: &Settings, workspace: &Path, env: &Env, redact: Redactor) -> Finding {
+/// Runs CI at the commit where runs begin, after setup, with `workspace.link` and the automatic links.
+pub async fn check_ci_run(
+    settings: &Settings,
+    workspace: &Path,
+    env: &Env,
+    redact: Redactor,
+) -> Finding {
     match in_clean_clone(settings, workspace, env, redact).await {
         Ok(finding) => finding,
         Err(error) => Finding::fail(format!("CI cannot be tried: {error:#}"), HINT),
@@ -61,12 +66,12 @@ async fn in_clean_clone(
     Ok(match tested {
         CloneRun::NotReady { why } => Finding::fail(format!("at {commit}: {why}"), HINT),
         CloneRun::Tested { plan, run, missing_setup } => {
-            judged(settings, &plan, commit, &run, missing_setup)
+            convert_result(settings, &plan, commit, &run, missing_setup)
         }
     })
 }
 
-fn judged(
+fn convert_result(
     settings: &Settings,
     plan: &CiPlan,
     commit: &str,
@@ -78,7 +83,7 @@ fn judged(
     match (judge_base(plan, run, settings.ci.baseline, allow), run.outcome()) {
         (_, CiOutcome::Stopped) => Finding::skip(format!("{command}: was stopped")),
         (_, CiOutcome::NotConfigured) => Finding::warn(
-            "no CI was found: the deliverables alone decide",
+            "no CI found: only deliverables are checked",
             "set ci.command in autopack.yaml",
         ),
         (BaseState::Stop { why } | BaseState::Block { why }, _) => {
@@ -91,10 +96,10 @@ fn judged(
         (BaseState::Ready { notes }, _) if notes.is_empty() => {
             Finding::ok(format!("{command}: passes at {commit}"))
         }
-        // Neither what is excused nor what is flaky keeps a drain from starting.
+        // Excused and flaky tests do not prevent a drain.
         (BaseState::Ready { notes }, _) => Finding::warn(
             format!("at {commit}: {}", notes.join("; ")),
-            "a drain starts, and phases are not charged for these; mend them first where you can",
+            "drains start, and phases do not fail because of these; fix them first if you can",
         ),
     }
 }

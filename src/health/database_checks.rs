@@ -15,7 +15,7 @@ pub async fn database(url: &DatabaseUrl) -> Finding {
         }
         Err(error) => failed(&error),
         Ok(store) => {
-            let finding = look(&store).await.unwrap_or_else(|error| failed(&error));
+            let finding = inspect_database(&store).await.unwrap_or_else(|error| failed(&error));
             store.close().await;
             finding
         }
@@ -23,7 +23,7 @@ pub async fn database(url: &DatabaseUrl) -> Finding {
 }
 
 /// Checks the integrity and reads the versions.
-async fn look(store: &Store) -> Result<Finding, StoreError> {
+async fn inspect_database(store: &Store) -> Result<Finding, StoreError> {
     let damage = store.integrity_check().await?;
     let path = store.path().display();
     if !damage.is_empty() {
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_database_is_whole_or_not_there_or_not_ours() {
+    async fn database_is_checked_as_intact_missing_or_foreign() {
         let dir = tempfile::Builder::new().prefix("an odd; name").tempdir().unwrap();
         let url = DatabaseUrl::parse("sqlite:///a.db", dir.path()).unwrap();
         let none = database(&url).await;

@@ -7,11 +7,11 @@ use crate::config::MemorySettings;
 use crate::memory::autostart::{is_local, start_commands};
 use crate::memory::index::qdrant::address;
 use crate::memory::journal::JournalError;
-use crate::memory::{Backend, MemoryError, Place, Starting, part_checks};
+use crate::memory::{AutostartPermission, Backend, MemoryError, MemoryLocation, part_checks};
 
 /// Part of the memory to check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum MemoryPart {
     /// Docker engine that starts Qdrant.
     Docker,
     /// Qdrant server.
@@ -30,23 +30,23 @@ pub struct MemoryCheckInput<'a> {
     /// Memory settings.
     pub settings: &'a MemorySettings,
     /// Paths, keys and Docker host.
-    pub place: Place,
+    pub location: MemoryLocation,
     /// Whether Qdrant may be started.
-    pub starting: Starting,
+    pub starting: AutostartPermission,
 }
 
 impl MemoryCheckInput<'_> {
     /// Checks a part of the memory.
-    pub async fn look(&self, part: Part) -> Finding {
+    pub async fn check(&self, part: MemoryPart) -> Finding {
         if !self.settings.enabled {
             return Finding::skip("the memory is off");
         }
         match part {
-            Part::Docker => self.docker().await,
-            Part::Qdrant => self.qdrant().await,
-            Part::Faiss => self.faiss().await,
-            Part::Journal => self.journal().await,
-            Part::Embedder => self.embedder().await,
+            MemoryPart::Docker => self.docker().await,
+            MemoryPart::Qdrant => self.qdrant().await,
+            MemoryPart::Faiss => self.faiss().await,
+            MemoryPart::Journal => self.journal().await,
+            MemoryPart::Embedder => self.embedder().await,
         }
     }
 
@@ -58,10 +58,10 @@ impl MemoryCheckInput<'_> {
         if !qdrant.autostart || !is_local(&qdrant.host) {
             return Finding::skip("autopack does not start Qdrant here");
         }
-        match part_checks::engine(self.place.docker_host.as_deref()).await {
+        match part_checks::engine(self.location.docker_host.as_deref()).await {
             Ok(()) => Finding::ok("the engine responds"),
             Err(why) => {
-                let how = match &self.place.docker_host {
+                let how = match &self.location.docker_host {
                     Some(_) => "start Docker there, or correct DOCKER_HOST",
                     None => "start Docker, so that autopack can start Qdrant",
                 };
@@ -74,26 +74,26 @@ impl MemoryCheckInput<'_> {
         if !self.settings.use_qdrant {
             return Finding::skip("memory.use_qdrant is false");
         }
-        match part_checks::serving(self.settings, &self.place, self.starting).await {
+        match part_checks::serving(self.settings, &self.location, self.starting).await {
             Ok(serving) if serving.backend == Backend::Qdrant => {
                 let qdrant = &self.settings.qdrant;
-                Finding::ok(reachable(&address(&qdrant.host, qdrant.grpc_port), serving.how))
+                Finding::ok(format_reachable(&address(&qdrant.host, qdrant.grpc_port), serving.how))
             }
             Ok(serving) if serving.image_is_absent => {
                 let image = &self.settings.qdrant.image;
                 let pull = format!("pull {image}");
-                let pull = start_commands::of_engine(&self.place.workspace, &pull).await;
+                let pull = start_commands::of_engine(&self.location.workspace, &pull).await;
                 let now = pull.map_or(String::new(), |line| format!("; or now: {line}"));
                 let hint = format!("the next drain pulls it{now}");
                 Finding::warn(without_prefix(&serving.line), hint)
             }
             Ok(serving) => {
-                let hint = self.mend_qdrant(serving.refused).await;
+                let hint = self.qdrant_hint(serving.refused).await;
                 Finding { hint, ..Finding::warn(without_prefix(&serving.line), "") }
             }
             Err(error) => {
                 let refused = matches!(error, MemoryError::Required { refused: true, .. });
-                let hint = self.mend_qdrant(refused).await;
+                let hint = self.qdrant_hint(refused).await;
                 Finding { hint, ..Finding::fail(error.to_string(), "") }
             }
         }
@@ -102,7 +102,7 @@ impl MemoryCheckInput<'_> {
     /// Returns a hint for an unreachable Qdrant or a rejected key.
     ///
     /// Returns `None` if Docker would start Qdrant but does not respond; the Docker check has the hint.
-    async fn mend_qdrant(&self, refused: bool) -> Option<String> {
+    async fn qdrant_hint(&self, refused: bool) -> Option<String> {
         if refused {
             return Some(
                 "set memory.qdrant.api_key, or AUTOPACK_QDRANT_API_KEY, to its key".to_owned(),
@@ -110,12 +110,12 @@ impl MemoryCheckInput<'_> {
         }
         let qdrant = &self.settings.qdrant;
         if is_local(&qdrant.host)
-            && part_checks::engine(self.place.docker_host.as_deref()).await.is_err()
+            && part_checks::engine(self.location.docker_host.as_deref()).await.is_err()
         {
             let own = "start it, or set memory.use_qdrant to false";
             return (!qdrant.autostart).then(|| own.to_owned());
         }
-        Some(part_checks::commands(self.settings, &self.place).await.start())
+        Some(part_checks::commands(self.settings, &self.location).await.start())
     }
 
     async fn faiss(&self) -> Finding {
@@ -131,16 +131,16 @@ impl MemoryCheckInput<'_> {
     }
 
     async fn journal(&self) -> Finding {
-        match part_checks::journal(&self.place).await {
+        match part_checks::journal(&self.location).await {
             Ok(None) => Finding::ok("no journal yet; the first drain creates it"),
             Ok(Some(1)) => Finding::ok("1 entry"),
             Ok(Some(n)) => Finding::ok(format!("{n} entries")),
-            Err(error) => Finding::warn(error.to_string(), mend_journal(&error)),
+            Err(error) => Finding::warn(error.to_string(), journal_hint(&error)),
         }
     }
 
     async fn embedder(&self) -> Finding {
-        match part_checks::embedder(self.settings, &self.place).await {
+        match part_checks::embedder(self.settings, &self.location).await {
             Ok((id, dimensions)) => Finding::ok(format!("{id}, {dimensions} dimensions")),
             Err(error) => {
                 Finding::warn(error.to_string(), "correct memory.embedder in memory.yaml")
@@ -150,7 +150,7 @@ impl MemoryCheckInput<'_> {
 }
 
 /// Returns a hint for a journal error.
-fn mend_journal(error: &MemoryError) -> &'static str {
+fn journal_hint(error: &MemoryError) -> &'static str {
     let MemoryError::Journal(error) = error else { return "check the directory .autopack" };
     match error {
         JournalError::Broken { .. } => {
@@ -170,7 +170,7 @@ fn mend_journal(error: &MemoryError) -> &'static str {
 }
 
 /// Formats the address, with "autostarted and reachable" and the method if autopack started Qdrant.
-fn reachable(at: &str, how: Option<String>) -> String {
+fn format_reachable(at: &str, how: Option<String>) -> String {
     match how {
         Some(how) => format!("Qdrant at {at} autostarted and reachable: {how}"),
         None => format!("Qdrant at {at} reachable"),
@@ -186,10 +186,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_started_qdrant_is_told_from_one_that_ran() {
+    fn qdrant_started_by_the_check_is_reported() {
         let at = "localhost:6334";
-        assert_eq!(reachable(at, None), "Qdrant at localhost:6334 reachable");
-        let started = reachable(at, Some("container started".to_owned()));
+        assert_eq!(format_reachable(at, None), "Qdrant at localhost:6334 reachable");
+        let started = format_reachable(at, Some("container started".to_owned()));
         let told = "Qdrant at localhost:6334 autostarted and reachable: container started";
         assert_eq!(started, told);
     }

@@ -16,7 +16,7 @@ pub mod settings_checks;
 
 /// Result of all checks; the JSON of `health --json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Report {
+pub struct HealthReport {
     /// Overall result.
     pub status: Overall,
     /// Checks in order.
@@ -72,7 +72,7 @@ pub enum Status {
     Skip,
 }
 
-impl Report {
+impl HealthReport {
     /// Combines checks; the worst finding decides the overall status.
     pub fn new(checks: Vec<Check>) -> Self {
         let any = |status| checks.iter().any(|check| check.finding.status == status);
@@ -124,7 +124,7 @@ mod tests {
     fn status_of(findings: &[Finding]) -> Overall {
         let check =
             |finding: &Finding| Check { name: "x", finding: finding.clone(), elapsed_ms: 0 };
-        Report::new(findings.iter().map(check).collect()).status
+        HealthReport::new(findings.iter().map(check).collect()).status
     }
 
     #[test]

@@ -9,16 +9,17 @@ use crate::config::{Config, Settings};
 use crate::failure::Failure;
 use crate::phase::PhaseCi;
 use crate::process::child_env::Env;
-use crate::process::which::{self, Found};
-use crate::workspace::obstacles;
+use crate::process::which::{self, ProgramLookup};
+use crate::workspace::find_obstacles;
 use crate::workspace::{Obstacle, Repo, WorkspaceError};
 
 /// Checks the configuration files.
-pub fn configuration(config: &Result<&Config, Failure>, workspace: Option<&Path>) -> Finding {
+pub fn check_configuration(config: &Result<&Config, Failure>, workspace: Option<&Path>) -> Finding {
     match config {
-        Err(failure) => {
-            failed(failure, "correct it; see docs/configuration.md for all keys and variables")
-        }
+        Err(failure) => failure_finding(
+            failure,
+            "correct it; see docs/configuration.md for all keys and variables",
+        ),
         Ok(config) if config.files.is_empty() => Finding::ok("shipped defaults"),
         Ok(config) => {
             let files = config.files.iter().map(|file| relative(file, workspace));
@@ -28,7 +29,7 @@ pub fn configuration(config: &Result<&Config, Failure>, workspace: Option<&Path>
 }
 
 /// Checks the CI command, as chosen in the user's checkout.
-pub async fn ci(settings: &Settings, workspace: &Path, env: &Env) -> Finding {
+pub async fn check_ci(settings: &Settings, workspace: &Path, env: &Env) -> Finding {
     let site = Site { dir: workspace, workspace, env };
     let timeout_seconds = settings.ci.max_timeout_seconds;
     let limits = PhaseCi { timeout_seconds, ..PhaseCi::default() };
@@ -38,37 +39,39 @@ pub async fn ci(settings: &Settings, workspace: &Path, env: &Env) -> Finding {
         (Some(note), _) => {
             Finding::warn(format!("{}: only deliverables are checked", note.why), &note.hint)
         }
-        (None, Some(program)) => runnable(&plan.display(), program, workspace, env),
+        (None, Some(program)) => check_program(&plan.display(), program, workspace, env),
         (None, None) => Finding::ok(plan.display()),
     }
 }
 
-fn runnable(command: &str, program: &str, workspace: &Path, env: &Env) -> Finding {
+fn check_program(command: &str, program: &str, workspace: &Path, env: &Env) -> Finding {
     let path = env.get(OsStr::new("PATH")).map(OsString::as_os_str);
     let hint = "install it, or correct ci.command in autopack.yaml";
     match which::find(program.as_ref(), workspace, path) {
-        Found::Program(_) => Finding::ok(command),
-        Found::NotExecutable(file) => {
+        ProgramLookup::Program(_) => Finding::ok(command),
+        ProgramLookup::NotExecutable(file) => {
             Finding::fail(format!("{command}: {} is not executable", file.display()), hint)
         }
-        Found::Nowhere(_) => Finding::fail(format!("{command}: {program} is missing"), hint),
+        ProgramLookup::Nowhere(_) => {
+            Finding::fail(format!("{command}: {program} is missing"), hint)
+        }
     }
 }
 
 /// Checks the repository for problems that prevent a drain. `settings` is `None` if the configuration is invalid.
-pub async fn workspace(
+pub async fn check_workspace(
     workspace: &Result<PathBuf, Failure>,
     settings: Option<&Settings>,
 ) -> Finding {
     let root = match workspace {
         Ok(root) => root,
-        Err(failure) => return failed(failure, "choose a repository with --workspace"),
+        Err(failure) => return failure_finding(failure, "choose a repository with --workspace"),
     };
-    match in_the_way(root, settings).await {
+    match describe_obstacles(root, settings).await {
         Ok(found) if found.is_empty() => Finding::ok(root.display().to_string()),
         Ok(found) => {
             let (what, cures): (Vec<String>, Vec<String>) =
-                found.into_iter().map(|obstacle| (obstacle.what, obstacle.cure)).unzip();
+                found.into_iter().map(|obstacle| (obstacle.problem, obstacle.remedy)).unzip();
             Finding::fail(what.join("; "), cures.join("; "))
         }
         Err(error) => {
@@ -80,18 +83,18 @@ pub async fn workspace(
     }
 }
 
-async fn in_the_way(
+async fn describe_obstacles(
     root: &Path,
     settings: Option<&Settings>,
 ) -> Result<Vec<Obstacle>, WorkspaceError> {
     let settings = settings.map(|settings| &settings.workspace);
     let slots_dir = settings.and_then(|settings| settings.slots_dir.as_deref());
     let repo = Repo::discover(root).await?.with_slots_dir(slots_dir);
-    obstacles(&repo, settings.and_then(|settings| settings.base.as_deref())).await
+    find_obstacles(&repo, settings.and_then(|settings| settings.base.as_deref())).await
 }
 
 /// Converts a failure to a finding; the hint of the failure takes precedence.
-pub fn failed(failure: &Failure, hint: &str) -> Finding {
+pub fn failure_finding(failure: &Failure, hint: &str) -> Finding {
     Finding::fail(failure.text(), failure.hint_text().unwrap_or(hint))
 }
 
@@ -111,11 +114,11 @@ mod tests {
         let mut settings = Settings::default();
         settings.ci.command = command;
         let env = [("PATH".into(), "/usr/bin:/bin".into())].into();
-        ci(&settings, workspace.path(), &env).await
+        check_ci(&settings, workspace.path(), &env).await
     }
 
     #[tokio::test]
-    async fn a_ci_command_must_be_there() {
+    async fn missing_ci_command_fails() {
         let argv = |word: &str| Some(CommandLine::Argv(vec![word.to_owned(), "x".to_owned()]));
         assert_eq!(ci_of(argv("sh")).await, Finding::ok("sh x"));
         assert_eq!(ci_of(argv("no-such-ci")).await.detail, "no-such-ci x: no-such-ci is missing");
@@ -124,7 +127,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_ci_it_warns_and_says_what_decides() {
+    async fn no_ci_is_a_warning_that_names_the_remaining_check() {
         let finding = ci_of(None).await;
         assert_eq!(finding.status, Status::Warn);
         assert!(finding.detail.ends_with("only deliverables are checked"), "{}", finding.detail);

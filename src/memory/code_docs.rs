@@ -41,7 +41,7 @@ pub struct IndexSummary {
     /// Files removed from the index.
     pub removed: usize,
     /// Skipped files: binary, too large, or generated.
-    pub passed_over: usize,
+    pub skipped: usize,
 }
 
 impl MemoryWorker {
@@ -58,7 +58,7 @@ impl MemoryWorker {
             let Some(text) = read(&root.join(path), path) else {
                 // Git still lists a deleted file until the deletion is staged.
                 match root.join(path).symlink_metadata() {
-                    Ok(_) => indexed.passed_over += 1,
+                    Ok(_) => indexed.skipped += 1,
                     Err(_) => indexed.removed += usize::from(!before.is_empty()),
                 }
                 self.forget(&before).await?;
@@ -70,7 +70,7 @@ impl MemoryWorker {
                 indexed.unchanged += 1;
                 continue;
             }
-            writing.extend(self.taken_in(path, &text, &hash, &before));
+            writing.extend(self.index_file(path, &text, &hash, &before));
             indexed.indexed += 1;
             if writing.len() >= WORTH_WRITING {
                 self.journal.put(&std::mem::take(&mut writing)).await?;
@@ -86,7 +86,7 @@ impl MemoryWorker {
     }
 
     /// Returns a file's chunks and the chunks they replace, for a single transaction.
-    fn taken_in(
+    fn index_file(
         &self,
         path: &str,
         text: &str,
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn long_lines_make_shorter_chunks_and_none_is_lost() {
+    fn long_lines_make_shorter_chunks_without_loss() {
         let text: String = (1..=100).map(|n| format!("{n} {}\n", "x".repeat(300))).collect();
         let chunks = chunks(&text);
         let mut next = 1;
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn only_text_of_a_size_that_somebody_wrote_is_read() {
+    fn only_text_files_of_reasonable_size_are_indexed() {
         let dir = tempfile::tempdir().unwrap();
         let large = "x\n".repeat(400_000);
         for (name, contents, wanted) in [

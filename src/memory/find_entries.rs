@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::time::{Duration, timeout};
 
 use super::inner::{Backend, MemoryWorker, PATIENCE, locked};
-use super::memory_entry::{Collection, EntryId, Filter, StoredEntry};
+use super::memory_entry::{Collection, EntryFilter, EntryId, StoredEntry};
 use super::normalise::normalise;
 use super::recall::{RankedEntry, fuse};
 use super::{MemoryError, Query, Recall, Snippet};
@@ -31,7 +31,7 @@ struct VectorMatches {
 impl MemoryWorker {
     pub async fn recall(self: &Arc<Self>, recall: &Recall) -> Vec<Snippet> {
         if matches!(self.backend(), Backend::Suspended | Backend::Lost) {
-            self.look_for_qdrant();
+            self.check_qdrant_in_background();
             return Vec::new();
         }
         match timeout(PATIENCE, self.recall_all(recall)).await {
@@ -51,7 +51,7 @@ impl MemoryWorker {
     async fn recall_all(self: &Arc<Self>, recall: &Recall) -> Result<Vec<Snippet>, MemoryError> {
         let query = |text: String, collections: &[Collection]| Query {
             text,
-            filter: Filter { collections: collections.to_vec(), run: recall.run.clone() },
+            filter: EntryFilter { collections: collections.to_vec(), run: recall.run.clone() },
             everywhere: false,
             limit: recall.limit,
         };
@@ -63,12 +63,12 @@ impl MemoryWorker {
             }
             None => (Vec::new(), self.search(&of_phase).await?),
         };
-        Ok(capped(interleaved(of_failure, of_phase), recall))
+        Ok(limit_snippets(interleave(of_failure, of_phase), recall))
     }
 
     pub async fn search(self: &Arc<Self>, query: &Query) -> Result<Vec<Snippet>, MemoryError> {
         let pool = POOL.max(query.limit);
-        let near = timeout(VECTOR_PATIENCE, self.near(query, pool));
+        let near = timeout(VECTOR_PATIENCE, self.find_nearest(query, pool));
         let lexical = self.journal.search_text(&query.text, &query.filter, pool);
         let (near, lexical) = tokio::join!(near, lexical);
         let lexical: Vec<EntryId> = lexical?.into_iter().map(|hit| hit.id).collect();
@@ -84,7 +84,7 @@ impl MemoryWorker {
         self.snippets(ranked, near.foreign, query.limit).await
     }
 
-    async fn near(
+    async fn find_nearest(
         self: &Arc<Self>,
         query: &Query,
         pool: usize,
@@ -107,10 +107,10 @@ impl MemoryWorker {
                     }
                     return Ok(near);
                 }
-                Err(error) => self.qdrant_failed(&error),
+                Err(error) => self.switch_to_fallback(&error),
             }
         }
-        self.look_for_qdrant();
+        self.check_qdrant_in_background();
         if !self.faiss_stands_in() {
             return Ok(VectorMatches::default());
         }
@@ -133,10 +133,10 @@ impl MemoryWorker {
     async fn near_in_process(
         &self,
         vector: &[f32],
-        filter: &Filter,
+        filter: &EntryFilter,
         pool: usize,
     ) -> Result<Vec<EntryId>, MemoryError> {
-        let faiss = self.refreshed_faiss().await?;
+        let faiss = self.refresh_faiss().await?;
         let only: Option<HashSet<i64>> = match &filter.run {
             Some(_) => {
                 let numbers = self.journal.numbers(filter, self.embedder.id()).await?;
@@ -185,7 +185,7 @@ impl MemoryWorker {
 }
 
 /// Interleaves two lists, starting with the first; each entry once.
-fn interleaved(first: Vec<Snippet>, second: Vec<Snippet>) -> Vec<Snippet> {
+fn interleave(first: Vec<Snippet>, second: Vec<Snippet>) -> Vec<Snippet> {
     let mut seen = HashSet::new();
     let mut merged = Vec::with_capacity(first.len() + second.len());
     let (mut first, mut second) = (first.into_iter(), second.into_iter());
@@ -199,7 +199,7 @@ fn interleaved(first: Vec<Snippet>, second: Vec<Snippet>) -> Vec<Snippet> {
 }
 
 /// Limits the snippets for the prompt; the last text may be shortened if a useful length remains.
-fn capped(snippets: Vec<Snippet>, recall: &Recall) -> Vec<Snippet> {
+fn limit_snippets(snippets: Vec<Snippet>, recall: &Recall) -> Vec<Snippet> {
     const WORTH_CUTTING: usize = 200;
     let mut left = recall.max_chars;
     let mut kept = Vec::new();

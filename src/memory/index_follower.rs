@@ -36,7 +36,7 @@ impl MemoryWorker {
         while self.behind.swap(false, Ordering::SeqCst) {
             if let Err(error) = self.catch_up_once().await {
                 match &error {
-                    MemoryError::Qdrant(down) => self.qdrant_failed(down),
+                    MemoryError::Qdrant(down) => self.switch_to_fallback(down),
                     other => self.note(other),
                 }
             }
@@ -46,13 +46,13 @@ impl MemoryWorker {
     async fn catch_up_once(&self) -> Result<(), MemoryError> {
         self.journal.expire(now()).await?;
         // A failing embedder must not block entries with vectors.
-        let embedded = self.embed_what_waits().await;
+        let embedded = self.embed_pending().await;
         match self.backend() {
             Backend::Qdrant => {
-                self.bring_to_qdrant(&|_, _| {}, false).await?;
+                self.sync_to_qdrant(&|_, _| {}, false).await?;
             }
             Backend::Faiss => {
-                self.refreshed_faiss().await?;
+                self.refresh_faiss().await?;
             }
             Backend::Off | Backend::Suspended | Backend::Lost => {}
         }
@@ -60,7 +60,7 @@ impl MemoryWorker {
     }
 
     /// Embeds new entries, then entries of another embedder.
-    async fn embed_what_waits(&self) -> Result<(), MemoryError> {
+    async fn embed_pending(&self) -> Result<(), MemoryError> {
         loop {
             let mut waiting = self.journal.unembedded(EMBED_BATCH).await?;
             if waiting.is_empty() {
@@ -83,7 +83,7 @@ impl MemoryWorker {
             vector,
         };
         let embedded: Vec<EntryVector> = waiting.into_iter().zip(vectors).map(pair).collect();
-        Ok(self.journal.attach(self.embedder.id(), &embedded).await?)
+        Ok(self.journal.store_vectors(self.embedder.id(), &embedded).await?)
     }
 
     /// Rejects vectors of another length: another model under the same name makes vectors that fit no existing index.
@@ -102,7 +102,7 @@ impl MemoryWorker {
     }
 
     /// Syncs changes to Qdrant, one process at a time: a late write by one process could undo a deletion by another.
-    async fn bring_to_qdrant(
+    async fn sync_to_qdrant(
         &self,
         progress: Progress<'_>,
         completely: bool,
@@ -116,7 +116,7 @@ impl MemoryWorker {
         let embedder = self.embedder.id();
         let follows = self.compared.load(Ordering::SeqCst) && !completely;
         if !follows {
-            self.make_collections_fit(qdrant).await?;
+            self.recreate_misfit_collections(qdrant).await?;
         }
         let diverged = !follows
             && (completely || reconcile::has_diverged(&self.journal, qdrant, embedder).await?);
@@ -131,7 +131,7 @@ impl MemoryWorker {
 
     /// Takes the sync lock. Catching up leaves the work to the process with the lock; `sync` waits.
     async fn sync_lock(&self, waits: bool) -> Result<Option<FileLock>, MemoryError> {
-        let path = self.folder.join("memory.sync.lock");
+        let path = self.directory.join("memory.sync.lock");
         let deadline = Instant::now() + SYNC_LOCK_PATIENCE;
         loop {
             let lock = FileLock::try_lock(&path);
@@ -155,25 +155,25 @@ impl MemoryWorker {
     ) -> Result<SyncSummary, MemoryError> {
         let _alone = self.catching_up.lock().await;
         self.journal.expire(now()).await?;
-        self.embed_what_waits().await?;
-        self.ask_for_qdrant().await;
+        self.embed_pending().await?;
+        self.check_qdrant_now().await;
         let mut synced = SyncSummary::default();
         if self.backend() == Backend::Qdrant {
-            let brought = self.bring_to_qdrant(progress, true).await;
+            let brought = self.sync_to_qdrant(progress, true).await;
             if let Err(MemoryError::Qdrant(error)) = &brought {
-                self.qdrant_failed(error);
+                self.switch_to_fallback(error);
             }
             synced = brought?;
         }
         if self.settings.qdrant.fallback_to_faiss || !self.settings.use_qdrant {
-            self.refreshed_faiss().await?;
+            self.refresh_faiss().await?;
             self.save_faiss().await?;
         }
         Ok(synced)
     }
 
     /// Returns the in-process index, up to date with the journal.
-    pub async fn refreshed_faiss(&self) -> Result<Arc<Mutex<Faiss>>, MemoryError> {
+    pub async fn refresh_faiss(&self) -> Result<Arc<Mutex<Faiss>>, MemoryError> {
         let faiss = self.faiss.get_or_try_init(|| self.open_faiss()).await?;
         loop {
             let at = locked(faiss).applied();
@@ -191,10 +191,10 @@ impl MemoryWorker {
     async fn open_faiss(&self) -> Result<Arc<Mutex<Faiss>>, MemoryError> {
         let embedder = self.embedder.id().to_owned();
         let last = self.journal.last_change().await?;
-        let puts = self.journal.puts(&embedder).await?;
-        let folder = self.folder.join("faiss");
+        let puts = self.journal.live_vectors(&embedder).await?;
+        let directory = self.directory.join("faiss");
         let (index, loaded) =
-            blocking(move || Ok(Faiss::open(&folder, &embedder, &puts, last))).await?;
+            blocking(move || Ok(Faiss::open(&directory, &embedder, &puts, last))).await?;
         if let Some(why) = loaded.unusable.first() {
             tracing::warn!("memory: {why}; rebuilding the index from the journal");
         }
@@ -215,7 +215,7 @@ impl MemoryWorker {
             return;
         }
         tokio::task::spawn_blocking(move || {
-            let tidied = tidy(&index);
+            let tidied = clean_up_faiss(&index);
             locked(&index).tidied();
             if let Err(error) = tidied {
                 tracing::warn!("memory: {error}");
@@ -231,7 +231,7 @@ impl MemoryWorker {
     }
 }
 
-fn tidy(index: &Mutex<Faiss>) -> Result<(), FaissError> {
+fn clean_up_faiss(index: &Mutex<Faiss>) -> Result<(), FaissError> {
     let due = locked(index).due()?;
     for (collection, snapshot) in due {
         let built = snapshot.build()?;

@@ -239,14 +239,14 @@ impl StoredEntry {
 
 /// Selection of entries.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Filter {
+pub struct EntryFilter {
     /// Collections; empty selects all.
     pub collections: Vec<Collection>,
     /// Only entries of this run.
     pub run: Option<RunId>,
 }
 
-impl Filter {
+impl EntryFilter {
     /// Returns the selected collections.
     pub fn collections(&self) -> &[Collection] {
         if self.collections.is_empty() { &Collection::ALL } else { &self.collections }
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn collections_are_read_by_name() {
+    fn collections_are_parsed_by_name() {
         for collection in Collection::ALL {
             assert_eq!(collection.as_str().parse(), Ok(collection));
         }

@@ -29,10 +29,10 @@ use std::sync::Arc;
 use crate::phase::{RunId, UnixMs};
 use crate::process::Redactor;
 
-pub use choose_backend::Opened;
+pub use choose_backend::OpenMemory;
 pub use code_docs::IndexSummary;
 pub use inner::Backend;
-pub use memory_entry::{Collection, Entry, EntryId, Filter};
+pub use memory_entry::{Collection, Entry, EntryFilter, EntryId};
 pub use recall::MatchSource;
 pub use reconcile::SyncSummary;
 
@@ -91,7 +91,7 @@ impl From<reconcile::SyncError> for MemoryError {
 
 /// Location of the memory, with the relevant parts of the environment.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct MemoryLocation {
     /// Root of the workspace.
     pub workspace: PathBuf,
     /// The `.autopack` directory.
@@ -106,11 +106,11 @@ pub struct Place {
 
 /// Permission to start Qdrant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Starting {
+pub enum AutostartPermission {
     /// A stopped Qdrant may be started.
     Allowed,
     /// `--no-autostart`: only check.
-    OnlyLook,
+    CheckOnly,
 }
 
 /// A search request.
@@ -119,7 +119,7 @@ pub struct Query {
     /// Text to search for.
     pub text: String,
     /// Collections and run.
-    pub filter: Filter,
+    pub filter: EntryFilter,
     /// Include other repositories on the same Qdrant server.
     pub everywhere: bool,
     /// Maximum number of results.
@@ -178,18 +178,18 @@ pub struct Stats {
     /// Entries waiting for a vector.
     pub waiting: u64,
     /// Contents of the in-process index, if any.
-    pub faiss: Option<Holding>,
+    pub faiss: Option<IndexStatus>,
     /// Address of Qdrant, reachable or not.
     pub qdrant: Option<String>,
     /// This workspace's contents of Qdrant, if reachable.
-    pub in_qdrant: Option<Holding>,
+    pub in_qdrant: Option<IndexStatus>,
     /// Last problem, if any.
     pub problem: Option<String>,
 }
 
 /// Contents of an index, compared with the journal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Holding {
+pub struct IndexStatus {
     /// Number of vectors, by collection.
     pub points: BTreeMap<String, u64>,
     /// Changes in the journal not applied yet.
@@ -226,7 +226,7 @@ impl Memory {
     /// Removes entries.
     pub async fn forget(&self, ids: &[EntryId]) {
         if let Some(inner) = self.0.as_ref().filter(|_| !ids.is_empty()) {
-            inner.take_back(ids).await;
+            inner.remove_entries(ids).await;
         }
     }
 

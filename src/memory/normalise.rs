@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_error_of_another_day_is_the_same_text() {
+    fn same_error_of_another_day_is_the_same_text() {
         let pairs = [
             (
                 "File \"/tmp/pytest-of-root/pytest-7/test_a0/x.py\", line 12, in f\nKeyError: 'a'",
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_tells_errors_apart_stays() {
+    fn distinguishing_details_stay() {
         for text in [
             "KeyError: 'user_id'",
             "HTTP 404 for /api/users",

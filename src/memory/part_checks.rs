@@ -6,11 +6,11 @@ use std::time::Duration;
 use super::autostart::docker::Docker;
 use super::autostart::start_commands::Commands;
 use super::choose_backend::choose;
-use super::embed::{Embedder, Redact};
+use super::embed::{Embedder, TextRedactor};
 use super::index::faiss::Faiss;
 use super::inner::Backend;
 use super::journal::{Change, JOURNAL, Journal};
-use super::{Collection, EntryId, MemoryError, Place, Starting};
+use super::{AutostartPermission, Collection, EntryId, MemoryError, MemoryLocation};
 use crate::config::MemorySettings;
 
 const ENGINE: Duration = Duration::from_secs(3);
@@ -47,10 +47,10 @@ pub async fn engine(docker_host: Option<&str>) -> Result<(), String> {
 /// Qdrant is required and does not serve.
 pub async fn serving(
     settings: &MemorySettings,
-    place: &Place,
-    starting: Starting,
+    location: &MemoryLocation,
+    starting: AutostartPermission,
 ) -> Result<ServingIndex, MemoryError> {
-    let choice = choose(settings, place, starting).await?;
+    let choice = choose(settings, location, starting).await?;
     Ok(ServingIndex {
         backend: choice.backend,
         line: choice.line.unwrap_or_default(),
@@ -61,8 +61,8 @@ pub async fn serving(
 }
 
 /// Returns the commands for hints in this workspace.
-pub async fn commands(settings: &MemorySettings, place: &Place) -> Commands {
-    super::choose_backend::commands(&settings.qdrant, place).await
+pub async fn commands(settings: &MemorySettings, location: &MemoryLocation) -> Commands {
+    super::choose_backend::commands(&settings.qdrant, location).await
 }
 
 /// Checks the embedder; returns the id and the length of the vectors.
@@ -71,12 +71,16 @@ pub async fn commands(settings: &MemorySettings, place: &Place) -> Commands {
 /// The embedder cannot be set up or fails.
 pub async fn embedder(
     settings: &MemorySettings,
-    place: &Place,
+    location: &MemoryLocation,
 ) -> Result<(String, usize), MemoryError> {
-    let redactor = place.redactor.clone();
-    let redact = Redact::new(move |text| redactor.redact(text).into_owned());
-    let embedder =
-        Embedder::open(&settings.embedder, &place.workspace, place.provider_key.clone(), redact)?;
+    let redactor = location.redactor.clone();
+    let redact = TextRedactor::new(move |text| redactor.redact(text).into_owned());
+    let embedder = Embedder::open(
+        &settings.embedder,
+        &location.workspace,
+        location.provider_key.clone(),
+        redact,
+    )?;
     let vectors = embedder.embed(vec!["is anybody there".to_owned()]).await?;
     Ok((embedder.id().to_owned(), vectors.first().map_or(0, Vec::len)))
 }
@@ -85,8 +89,8 @@ pub async fn embedder(
 ///
 /// # Errors
 /// The journal cannot be read.
-pub async fn journal(place: &Place) -> Result<Option<u64>, MemoryError> {
-    Ok(Journal::look(&place.autopack_dir.join(JOURNAL)).await?)
+pub async fn journal(location: &MemoryLocation) -> Result<Option<u64>, MemoryError> {
+    Ok(Journal::count_existing(&location.autopack_dir.join(JOURNAL)).await?)
 }
 
 /// Adds, finds and removes a few vectors in a temporary index.
@@ -94,8 +98,8 @@ pub async fn journal(place: &Place) -> Result<Option<u64>, MemoryError> {
 /// # Errors
 /// FAISS fails or gives a wrong result.
 pub fn faiss() -> Result<(), MemoryError> {
-    let folder = tempfile::tempdir().map_err(|error| MemoryError::Setup(error.to_string()))?;
-    let (mut index, _) = Faiss::open(folder.path(), "probe", &[], 0);
+    let directory = tempfile::tempdir().map_err(|error| MemoryError::Setup(error.to_string()))?;
+    let (mut index, _) = Faiss::open(directory.path(), "probe", &[], 0);
     let put = |n: i64, vector: [f32; 4]| Change {
         n,
         id: EntryId::from_stored(n.to_string()),

@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn what_both_find_comes_before_what_one_finds() {
+    fn entries_found_by_both_rank_before_entries_found_by_one() {
         let ranked = fuse(&ids(&["a", "b", "c"]), &ids(&["d", "b"]));
         let order: Vec<&str> = ranked.iter().map(|ranked| ranked.id.as_str()).collect();
         assert_eq!(order, ["b", "a", "d", "c"]);

@@ -87,14 +87,14 @@ async fn apply(journal: &Journal, qdrant: &Qdrant, changes: &[Change]) -> Result
 ///
 /// # Errors
 /// The journal or Qdrant fails, or another workspace uses such a collection.
-pub async fn make_fit(
+pub async fn remove_misfits(
     journal: &Journal,
     qdrant: &Qdrant,
     embedder: &str,
     dimensions: usize,
 ) -> Result<Vec<String>> {
     let mut removed = Vec::new();
-    for collection in qdrant.misfits(dimensions).await? {
+    for collection in qdrant.find_misfits(dimensions).await? {
         let points: Vec<String> =
             qdrant.own(collection).await?.into_iter().map(|own| own.point).collect();
         for points in points.chunks(BATCH) {
@@ -118,7 +118,7 @@ pub async fn has_diverged(journal: &Journal, qdrant: &Qdrant, embedder: &str) ->
         return Ok(true);
     }
     let mut expected: HashMap<Collection, u64> = HashMap::new();
-    for put in journal.puts(embedder).await?.iter().filter(|put| put.n <= applied) {
+    for put in journal.live_vectors(embedder).await?.iter().filter(|put| put.n <= applied) {
         *expected.entry(put.collection).or_default() += 1;
     }
     // Tombstones not applied yet stand for points that may still exist.
@@ -151,7 +151,7 @@ pub async fn compare(
     let met_before = journal.applied(&follower).await? > 0;
     let mut synced = SyncSummary::default();
     let mut wanted: HashMap<EntryId, (Collection, i64)> = HashMap::new();
-    for put in journal.puts(embedder).await? {
+    for put in journal.live_vectors(embedder).await? {
         wanted.insert(put.id, (put.collection, put.n));
     }
     let mut old_points: Vec<(Collection, Vec<String>)> = Vec::new();
@@ -159,8 +159,9 @@ pub async fn compare(
         let own = qdrant.own(collection).await?;
         let old = own.iter().filter(|own| own.point != qdrant.point_of(&own.entry));
         old_points.push((collection, old.map(|own| own.point.clone()).collect()));
-        let unknown = strike_out(qdrant, collection, own, &mut wanted, met_before);
-        let (deleted, adopted) = settle(journal, qdrant, embedder, collection, &unknown).await?;
+        let unknown = remove_listed(qdrant, collection, own, &mut wanted, met_before);
+        let (deleted, adopted) =
+            adopt_or_delete(journal, qdrant, embedder, collection, &unknown).await?;
         synced.deleted += deleted;
         synced.adopted += adopted;
     }
@@ -170,7 +171,7 @@ pub async fn compare(
         synced.written += apply(journal, qdrant, &changes).await?.written;
         progress(synced.written, lacking.len());
     }
-    bury_elsewhere(journal, qdrant, embedder, up_to).await?;
+    apply_other_tombstones(journal, qdrant, embedder, up_to).await?;
     journal.set_applied(&follower, up_to, now).await?;
     // Adopted points have the numbers of the lost journal.
     let followed = follow(journal, qdrant, embedder, now, progress).await?;
@@ -187,7 +188,7 @@ pub async fn compare(
 }
 
 /// Removes correct points from `wanted`; returns existing points that are not wanted.
-fn strike_out(
+fn remove_listed(
     qdrant: &Qdrant,
     collection: Collection,
     own: Vec<ListedPoint>,
@@ -209,7 +210,7 @@ fn strike_out(
 }
 
 /// Handles points unknown to the journal: deletes dead points, adopts lost points.
-async fn settle(
+async fn adopt_or_delete(
     journal: &Journal,
     qdrant: &Qdrant,
     embedder: &str,
@@ -241,7 +242,7 @@ async fn settle(
 }
 
 /// Applies tombstones of unused embedders: their collections are not compared.
-async fn bury_elsewhere(
+async fn apply_other_tombstones(
     journal: &Journal,
     qdrant: &Qdrant,
     embedder: &str,

@@ -130,8 +130,8 @@ fn read(file: &Path) -> Option<Identity> {
 
 fn write(file: &Path, identity: &Identity) -> io::Result<()> {
     // A new name each time: two processes may be writing.
-    let folder = file.parent().unwrap_or(Path::new("."));
-    let mut beside = tempfile::NamedTempFile::new_in(folder)?;
+    let directory = file.parent().unwrap_or(Path::new("."));
+    let mut beside = tempfile::NamedTempFile::new_in(directory)?;
     beside.write_all(serde_json::to_string(identity)?.as_bytes())?;
     beside.as_file().sync_all()?;
     beside.persist(file)?;
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_stays_moves_along_and_is_not_copied() {
+    fn id_follows_a_move_but_not_a_copy() {
         let dir = tempfile::tempdir().unwrap();
         let (one, one_autopack) = workspace(dir.path(), "one");
         let id = of(&one, &one_autopack).unwrap();
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_is_seen_when_the_original_moved_away_before() {
+    fn copy_is_detected_after_a_move_of_the_original() {
         let dir = tempfile::tempdir().unwrap();
         let (one, one_autopack) = workspace(dir.path(), "one");
         let id = of(&one, &one_autopack).unwrap();
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_of_a_copy_is_a_third() {
+    fn copy_of_a_copy_gets_a_third_id() {
         let dir = tempfile::tempdir().unwrap();
         let names = ["one", "two", "three"].map(|name| workspace(dir.path(), name));
         let mut ids = vec![of(&names[0].0, &names[0].1).unwrap()];
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_earlier_version_wrote_is_kept() {
+    fn id_of_an_earlier_version_is_kept() {
         let dir = tempfile::tempdir().unwrap();
         let (one, autopack) = workspace(dir.path(), "one");
         let path = one.canonicalize().unwrap();
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn many_at_once_agree() {
+    fn concurrent_processes_get_the_same_id() {
         let dir = tempfile::tempdir().unwrap();
         let (one, autopack) = workspace(dir.path(), "one");
         let ids: std::collections::HashSet<String> = std::thread::scope(|scope| {
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_folder_finds_its_id_again() {
+    fn id_is_restored_after_loss_of_the_directory() {
         let dir = tempfile::tempdir().unwrap();
         let (one, autopack) = workspace(dir.path(), "one");
         let id = of(&one, &autopack).unwrap();

@@ -18,7 +18,7 @@ use crate::store::{OwnerId, Store};
 use crate::workspace::Repo;
 
 /// Interval between checks whether the current holder was fenced.
-const LOOK: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Order in which drains land on the runs of one repository.
 pub struct DrainOrder<'a> {
@@ -30,30 +30,30 @@ pub struct DrainOrder<'a> {
 
 impl DrainOrder<'_> {
     /// Waits for this drain's queue position. Returns `None` if no lock is available; the caller then lands without.
-    pub async fn turn_among_drains(
+    pub async fn wait_among_drains(
         &self,
         run: &RunId,
         us: &OwnerId,
         stop: &Stop,
     ) -> Option<FileLock> {
-        let turn = self.wait_for_turn(&self.repo.landing_lock(run), us, stop).await;
-        turn.unwrap_or_else(|error| {
+        let lock = self.wait_for_lock(&self.repo.landing_lock(run), us, stop).await;
+        lock.unwrap_or_else(|error| {
             tracing::debug!("landing without a queue position among drains: {error}");
             None
         })
     }
 
-    async fn wait_for_turn(
+    async fn wait_for_lock(
         &self,
         path: &Path,
         us: &OwnerId,
         stop: &Stop,
     ) -> io::Result<Option<FileLock>> {
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
+        if let Some(directory) = path.parent() {
+            fs::create_dir_all(directory)?;
         }
-        if let Some(turn) = FileLock::try_lock(path)? {
-            return named(turn, us).map(Some);
+        if let Some(lock) = FileLock::try_lock(path)? {
+            return with_owner_name(lock, us).map(Some);
         }
         let mut waiting = None;
         while self.may_wait_for(path).await {
@@ -62,9 +62,9 @@ impl DrainOrder<'_> {
                 None => waiting.insert(wait(path.to_owned(), us.clone())?),
             };
             tokio::select! {
-                turn = waiting => return turn.ok().transpose(),
+                lock = waiting => return lock.ok().transpose(),
                 () = stop.reached(StopLevel::Graceful) => break,
-                () = tokio::time::sleep(LOOK) => {}
+                () = tokio::time::sleep(POLL_INTERVAL) => {}
             }
         }
         Ok(None)
@@ -77,7 +77,7 @@ impl DrainOrder<'_> {
         if holder.is_empty() {
             return true;
         }
-        let control = self.store.control(&OwnerId::new(holder)).await;
+        let control = self.store.read_control(&OwnerId::new(holder)).await;
         control.is_ok_and(|control| !control.fenced)
     }
 }
@@ -85,15 +85,17 @@ impl DrainOrder<'_> {
 /// Waits on a separate thread: nothing else ends a wait for a lock, and a runtime would wait for the thread at
 /// shutdown.
 fn wait(path: PathBuf, us: OwnerId) -> io::Result<oneshot::Receiver<io::Result<FileLock>>> {
-    let (tell, waiting) = oneshot::channel();
+    let (sender, waiting) = oneshot::channel();
     // If the receiver is gone, the lock is freed at once.
-    let wait = move || drop(tell.send(FileLock::wait(&path).and_then(|turn| named(turn, &us))));
-    std::thread::Builder::new().name("landing-turn".to_owned()).spawn(wait)?;
+    let wait = move || {
+        drop(sender.send(FileLock::wait(&path).and_then(|lock| with_owner_name(lock, &us))))
+    };
+    std::thread::Builder::new().name("merge-queue".to_owned()).spawn(wait)?;
     Ok(waiting)
 }
 
 /// Writes the name at once, so that nobody mistakes the lock for the previous holder's.
-fn named(mut turn: FileLock, us: &OwnerId) -> io::Result<FileLock> {
-    turn.write(us.as_str())?;
-    Ok(turn)
+fn with_owner_name(mut lock: FileLock, us: &OwnerId) -> io::Result<FileLock> {
+    lock.write(us.as_str())?;
+    Ok(lock)
 }

@@ -10,18 +10,18 @@ use crate::phase::RunId;
 
 /// Merge queue shared by all attempts of a drain.
 #[derive(Debug, Default)]
-pub struct LandingQueue {
-    runs: Mutex<HashMap<RunId, Arc<tokio::sync::Mutex<Landed>>>>,
+pub struct MergeQueue {
+    runs: Mutex<HashMap<RunId, Arc<tokio::sync::Mutex<LastLanding>>>>,
 }
 
 /// Last commit landed on a run's branch by this drain.
 #[derive(Debug, Default)]
-pub struct Landed(Option<String>);
+pub struct LastLanding(Option<String>);
 
 /// Queue position of an attempt, held until dropped.
-pub type LandingTurn = OwnedMutexGuard<Landed>;
+pub type QueuePosition = OwnedMutexGuard<LastLanding>;
 
-impl Landed {
+impl LastLanding {
     /// Records a landed commit.
     pub fn note(&mut self, commit: &str) {
         self.0 = Some(commit.to_owned());
@@ -33,9 +33,9 @@ impl Landed {
     }
 }
 
-impl LandingQueue {
+impl MergeQueue {
     /// Waits for this attempt's queue position, first come, first served. A caller giving up leaves the queue.
-    pub async fn turn(&self, run: &RunId) -> LandingTurn {
+    pub async fn wait_for_position(&self, run: &RunId) -> QueuePosition {
         let queue = {
             let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
             runs.entry(run.clone()).or_default().clone()
@@ -49,15 +49,15 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_run_has_one_turn_at_a_time_and_runs_do_not_wait_for_each_other() {
-        let queue = LandingQueue::default();
+    async fn one_attempt_of_a_run_lands_at_a_time_and_runs_are_independent() {
+        let queue = MergeQueue::default();
         let (one, two) = (RunId::new("one"), RunId::new("two"));
-        let first = queue.turn(&one).await;
-        let _other = queue.turn(&two).await;
-        let mut second = std::pin::pin!(queue.turn(&one));
+        let first = queue.wait_for_position(&one).await;
+        let _other = queue.wait_for_position(&two).await;
+        let mut second = std::pin::pin!(queue.wait_for_position(&one));
         tokio::select! {
             biased;
-            _ = &mut second => panic!("two turns at once"),
+            _ = &mut second => panic!("two positions at once"),
             () = tokio::task::yield_now() => {}
         }
         drop(first);

@@ -38,16 +38,16 @@ impl CapturedOutput {
     }
 
     /// Returns the number of bytes dropped between head and tail.
-    pub fn left_out(&self) -> u64 {
+    pub fn omitted(&self) -> u64 {
         self.total - (self.head.len() + self.tail.len()) as u64
     }
 
     /// Returns the captured output, with a line that states the number of dropped bytes.
     pub fn text(&self) -> String {
         let (head, tail) = (lossy(&self.head), lossy(&self.tail));
-        match self.left_out() {
+        match self.omitted() {
             0 => String::from_utf8_lossy(&[&*self.head, &*self.tail].concat()).into_owned(),
-            left_out => format!("{head}\n... {left_out} bytes left out ...\n{tail}"),
+            omitted => format!("{head}\n... {omitted} bytes left out ...\n{tail}"),
         }
     }
 
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn of_much_the_two_ends_are_kept() {
+    fn long_output_keeps_both_ends() {
         let mut captured = CapturedOutput::default();
         let all: Vec<u8> = (0..5 * KEEP).map(|n| (n % 251) as u8).collect();
         for chunk in all.chunks(70_001) {
@@ -90,12 +90,12 @@ mod tests {
         let captured = captured.finish();
         assert_eq!(captured.head, all[..KEEP]);
         assert_eq!(captured.tail, all[4 * KEEP..]);
-        assert_eq!(captured.left_out(), 3 * KEEP as u64);
+        assert_eq!(captured.omitted(), 3 * KEEP as u64);
         assert!(captured.text().contains("1572864 bytes left out"));
     }
 
     #[test]
-    fn one_push_may_be_larger_than_all_that_is_kept() {
+    fn a_single_push_may_exceed_the_capacity() {
         let mut captured = CapturedOutput::default();
         captured.push(&vec![b'x'; 10 * KEEP]);
         let captured = captured.finish();

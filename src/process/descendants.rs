@@ -36,12 +36,12 @@ struct Process {
 
 /// Living processes, and the groups that contain no other processes.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct LiveProcesses {
     pids: BTreeSet<i32>,
     groups: BTreeSet<i32>,
 }
 
-impl Found {
+impl LiveProcesses {
     fn among(processes: &[Process], chosen: &BTreeSet<i32>) -> Self {
         let (ours, others): (Vec<&Process>, Vec<&Process>) =
             processes.iter().filter(|p| !p.zombie).partition(|p| chosen.contains(&p.pid));
@@ -75,10 +75,10 @@ pub(super) fn kill_group(leader: u32, signal: Signal) {
 }
 
 /// Returns all processes under `root`, without `root`.
-pub(super) fn below(root: Pid) -> Found {
+pub(super) fn below(root: Pid) -> LiveProcesses {
     let processes = all();
     let chosen = tree(&processes, root.as_raw()).iter().map(|p| p.pid).collect();
-    Found::among(&processes, &chosen)
+    LiveProcesses::among(&processes, &chosen)
 }
 
 /// Returns the direct children of this process: a single small read, where [`below`] takes hundreds.
@@ -97,19 +97,19 @@ pub(super) fn cpu_ms(root: i32) -> u64 {
 /// Returns the processor time of `leader` and of the processes under `leader` with `name` in their names,
 /// including children they waited for.
 pub(super) fn own_cpu_ms(leader: i32, name: &str) -> u64 {
-    let bears = |pid: i32| {
+    let is_named = |pid: i32| {
         let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
         comm.contains(name)
     };
     let own = process(leader).map_or(0, |p| p.ticks);
-    let named = tree(&all(), leader).into_iter().filter(|p| bears(p.pid));
+    let named = tree(&all(), leader).into_iter().filter(|p| is_named(p.pid));
     (own + named.map(|p| p.ticks).sum::<u64>()) * MS_PER_TICK
 }
 
 /// Stops the processes returned by `find` until no new process appears, then kills them all: a stopped
 /// process cannot fork away. Returns the killed processes.
-pub(super) fn freeze_and_kill(find: impl Fn() -> Found) -> BTreeSet<i32> {
-    let mut frozen = Found::default();
+pub(super) fn freeze_and_kill(find: impl Fn() -> LiveProcesses) -> BTreeSet<i32> {
+    let mut frozen = LiveProcesses::default();
     for _ in 0..FREEZE_ROUNDS {
         let found = find();
         if found.pids.is_subset(&frozen.pids) {
@@ -128,7 +128,7 @@ pub(super) fn kill_session(session: i32) {
     freeze_and_kill(|| {
         let processes = all();
         let chosen = processes.iter().filter(|p| p.session == session).map(|p| p.pid).collect();
-        Found::among(&processes, &chosen)
+        LiveProcesses::among(&processes, &chosen)
     });
 }
 
@@ -157,7 +157,7 @@ pub fn sweep_marked(name: &str, value: &str) -> usize {
 
 /// Finds marked processes and stops them on sight: a process that keeps forking and exiting has moved on
 /// after the snapshot.
-fn marked(mark: &[u8]) -> Found {
+fn marked(mark: &[u8]) -> LiveProcesses {
     let spared = ancestors(std::process::id().cast_signed());
     let (mut processes, mut roots) = (Vec::new(), Vec::new());
     // Newest first: a process that keeps forking and exiting is last in the list, and gone before the scan
@@ -165,9 +165,9 @@ fn marked(mark: &[u8]) -> Found {
     let mut newest_first: Vec<i32> = pids().collect();
     newest_first.reverse();
     for pid in newest_first {
-        // A process that ends meanwhile must not count as a stranger in its group.
-        let Some(bears) = bears(pid, mark) else { continue };
-        if bears && !spared.contains(&pid) {
+        // A process that ends meanwhile must not count as a foreign process in its group.
+        let Some(has_mark) = has_mark(pid, mark) else { continue };
+        if has_mark && !spared.contains(&pid) {
             let _ = kill(Pid::from_raw(pid), Signal::SIGSTOP);
             roots.push(pid);
         }
@@ -176,11 +176,11 @@ fn marked(mark: &[u8]) -> Found {
     let below = roots.iter().flat_map(|root| tree(&processes, *root)).map(|p| p.pid);
     let chosen: BTreeSet<i32> = below.chain(roots.iter().copied()).collect();
     // A marked process may be an ancestor of this process: a drain started by an agent.
-    Found::among(&processes, &chosen.difference(&spared).copied().collect())
+    LiveProcesses::among(&processes, &chosen.difference(&spared).copied().collect())
 }
 
 /// Returns `None` for a process that is gone or ending.
-fn bears(pid: i32, mark: &[u8]) -> Option<bool> {
+fn has_mark(pid: i32, mark: &[u8]) -> Option<bool> {
     match fs::read(format!("/proc/{pid}/environ")) {
         Ok(environ) if environ.is_empty() => None,
         Ok(environ) => Some(environ.split(|b| *b == 0).any(|entry| entry == mark)),
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn only_groups_without_strangers_are_signalled_as_one() {
+    fn only_groups_without_other_processes_are_signalled_as_one() {
         let at = |pid, parent, group| Process {
             pid,
             parent,
@@ -283,7 +283,7 @@ mod tests {
         let processes = [at(1, 0, 1), at(2, 1, 1), at(3, 2, 3), at(4, 2, 3), at(5, 9, 5)];
         let below: BTreeSet<i32> = tree(&processes, 1).iter().map(|p| p.pid).collect();
         assert_eq!(below, BTreeSet::from([2, 3, 4]));
-        assert_eq!(Found::among(&processes, &below).groups, BTreeSet::from([3]));
+        assert_eq!(LiveProcesses::among(&processes, &below).groups, BTreeSet::from([3]));
     }
 
     #[cfg(target_os = "linux")]

@@ -57,8 +57,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_editor_is_a_shell_line_and_its_refusal_counts() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("a b.json");
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("a b.json");
         std::fs::write(&file, "old").unwrap();
         open(OsStr::new("sed -i s/old/new/"), &file).await.unwrap();
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "new");

@@ -156,13 +156,13 @@ impl Code {
     }
 }
 
-/// Returns the first result of `look` for the possible decodings of a text.
-pub(super) fn decoded<T>(text: &[u8], look: &dyn Fn(&[u8]) -> Option<T>) -> Option<T> {
-    within(text, look, DEPTH)
+/// Returns the first result of `inspect` for the possible decodings of a text.
+pub(super) fn decoded<T>(text: &[u8], inspect: &dyn Fn(&[u8]) -> Option<T>) -> Option<T> {
+    within(text, inspect, DEPTH)
 }
 
-fn within<T>(text: &[u8], look: &dyn Fn(&[u8]) -> Option<T>, depth: u8) -> Option<T> {
-    percent_decoded(text).iter().find_map(|bytes| look(bytes)).or_else(|| {
+fn within<T>(text: &[u8], inspect: &dyn Fn(&[u8]) -> Option<T>, depth: u8) -> Option<T> {
+    percent_decoded(text).iter().find_map(|bytes| inspect(bytes)).or_else(|| {
         [Code::Base64, Code::Hex].into_iter().find_map(|code| {
             let runs = [false, true].map(|rests| code.runs(text, rests));
             let [whole, with_rests] = &runs;
@@ -170,7 +170,7 @@ fn within<T>(text: &[u8], look: &dyn Fn(&[u8]) -> Option<T>, depth: u8) -> Optio
             [whole]
                 .into_iter()
                 .chain(second)
-                .find_map(|letters| in_letters(code, letters, look, depth))
+                .find_map(|letters| in_letters(code, letters, inspect, depth))
         })
     })
 }
@@ -178,7 +178,7 @@ fn within<T>(text: &[u8], look: &dyn Fn(&[u8]) -> Option<T>, depth: u8) -> Optio
 fn in_letters<T>(
     code: Code,
     letters: &[u8],
-    look: &dyn Fn(&[u8]) -> Option<T>,
+    inspect: &dyn Fn(&[u8]) -> Option<T>,
     depth: u8,
 ) -> Option<T> {
     let (_, alignments) = code.size();
@@ -191,8 +191,8 @@ fn in_letters<T>(
                 .contains(&0)
                 .then(|| bytes.iter().copied().filter(|byte| *byte != 0).collect::<Vec<u8>>());
             for bytes in [Some(&bytes), plain.as_ref()].into_iter().flatten() {
-                let deeper = || (depth > 1).then(|| within(bytes, look, depth - 1)).flatten();
-                if let Some(found) = look(bytes).or_else(deeper) {
+                let deeper = || (depth > 1).then(|| within(bytes, inspect, depth - 1)).flatten();
+                if let Some(found) = inspect(bytes).or_else(deeper) {
                     return Some(found);
                 }
             }
@@ -273,18 +273,18 @@ mod tests {
         #[test]
         fn an_encoded_value_is_found(
             before in prop::collection::vec(any::<u8>(), 0..40), after in prop::collection::vec(any::<u8>(), 0..40),
-            value in "[ -~]{12,30}", width in 16..90_usize, how in 0..5_usize,
+            value in "[ -~]{12,30}", width in 16..90_usize, form in 0..5_usize,
         ) {
             let mut bytes = before;
             bytes.extend_from_slice(value.as_bytes());
             bytes.extend(&after);
-            let (letters, wrapped) = match how {
+            let (letters, wrapped) = match form {
                 0 => (encode(&bytes), false),
                 1 | 2 => (encode(&bytes), true),
                 3 => (bytes.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect(), false),
                 _ => (encode(&encode(&bytes)), false),
             };
-            let text = match (wrapped, how) {
+            let text = match (wrapped, form) {
                 (false, _) => [b"key: ".as_slice(), &letters, b"==\n"].concat(),
                 (true, 1) => letters.chunks(width).map(|line| [b"  ", line].concat()).collect::<Vec<_>>().join(&b'\n'),
                 _ => letters.chunks(width).map(|line| [b"    \"", line, b"\\n\" +\n"].concat()).collect::<Vec<_>>().concat(),
@@ -293,7 +293,7 @@ mod tests {
         }
 
         #[test]
-        fn a_form_stands_in_what_is_encoded(before in "[a-z]{0,4}", value in "[ -~]{12,30}", after in "[a-z]{0,4}") {
+        fn every_encoded_text_contains_a_searched_form(before in "[a-z]{0,4}", value in "[ -~]{12,30}", after in "[a-z]{0,4}") {
             let letters = encode(format!("{before}{value}{after}").as_bytes());
             let there = |form: &Vec<u8>| letters.windows(form.len()).any(|part| part == form);
             prop_assert!(forms(value.as_bytes()).iter().any(there));
@@ -306,14 +306,14 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_can_be_looked_through(text in prop::collection::vec(any::<u8>(), 0..300)) {
+        fn any_bytes_can_be_searched(text in prop::collection::vec(any::<u8>(), 0..300)) {
             decoded(&text, &|_: &[u8]| None::<()>);
             blotted(&text);
         }
     }
 
     #[test]
-    fn a_long_text_is_looked_through_in_pieces() {
+    fn a_long_text_is_searched_in_pieces() {
         let mut letters = encode(&vec![7; 900 * 1024]);
         letters.truncate(PIECE - 5);
         letters.extend(encode(b"correct-horse-battery"));

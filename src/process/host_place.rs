@@ -71,7 +71,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn this_process_runs_and_one_that_began_at_another_time_does_not() {
+    fn a_process_with_another_start_time_does_not_run() {
         let pid = std::process::id();
         let start = process_start(pid);
         assert!(start.is_some() && pid_namespace().is_some());

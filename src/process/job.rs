@@ -66,7 +66,7 @@ pub enum Stream {
 
 /// How a program ended: the first two variants by itself, the others by autopack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum How {
+pub enum JobEnd {
     /// The program's exit code. 143, 137 and 124 have no special meaning here: a shell or `timeout` returned
     /// them.
     Exited(i32),
@@ -82,9 +82,9 @@ pub enum How {
 
 /// Result of a program that ran.
 #[derive(Debug)]
-pub struct Ended {
+pub struct FinishedJob {
     /// How the program ended.
-    pub how: How,
+    pub end: JobEnd,
     /// Standard output, redacted.
     pub stdout: CapturedOutput,
     /// Standard error, redacted.
@@ -160,10 +160,10 @@ impl Job<'_> {
     }
 }
 
-impl Ended {
+impl FinishedJob {
     pub(super) fn never_started() -> Self {
         Self {
-            how: How::Stopped,
+            end: JobEnd::Stopped,
             stdout: CapturedOutput::default(),
             stderr: CapturedOutput::default(),
             duration: Duration::ZERO,

@@ -7,11 +7,11 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::{Instant, sleep_until};
 
 use super::descendants::kill_session;
-use super::job::{How, Job, SpawnError, Stream};
+use super::job::{Job, JobEnd, SpawnError, Stream};
 use super::launch::Supervised;
-use super::protocol::{Leader, Order, Report};
+use super::protocol::{Leader, Order, SupervisorMessage};
 use super::stop::{Stop, StopLevel};
-use super::timers::{Life, Timers};
+use super::timers::{ActivitySource, Timers};
 
 /// Time that other processes may keep the program's pipes open after the end.
 const PIPES_AFTER_END: Duration = Duration::from_secs(2);
@@ -27,7 +27,7 @@ pub(super) struct Watch {
     grace: Duration,
     timers: Timers,
     /// Why autopack ended the program, if so.
-    reason: Option<How>,
+    reason: Option<JobEnd>,
     stop_seen: StopLevel,
     leader: Option<(Leader, Instant)>,
     swept: Option<u32>,
@@ -46,8 +46,8 @@ struct Pipe {
 
 enum Event {
     Read(Stream, io::Result<usize>),
-    Report(Result<Report, SpawnError>),
-    TimeIsUp(How),
+    Message(Result<SupervisorMessage, SpawnError>),
+    TimeIsUp(JobEnd),
     Stop,
     NothingMoreToCome,
     NoAnswer,
@@ -87,11 +87,11 @@ impl Watch {
                 let read = read.map_err(SpawnError::Output)?;
                 return Ok(self.read(stream, read));
             }
-            Event::Report(report) => self.note(report?),
+            Event::Message(report) => self.note(report?),
             Event::TimeIsUp(reason) => self.end(supervised, reason, false).await,
             Event::Stop => {
                 self.stop_seen = stop.level();
-                self.end(supervised, How::Stopped, self.stop_seen == StopLevel::Now).await;
+                self.end(supervised, JobEnd::Stopped, self.stop_seen == StopLevel::Now).await;
             }
             Event::NothingMoreToCome => self.gave_up = true,
             Event::NoAnswer => {
@@ -115,7 +115,7 @@ impl Watch {
         tokio::select! {
             read = self.stdout.fill(stdout), if out_open => Event::Read(Stream::Stdout, read),
             read = self.stderr.fill(stderr), if err_open => Event::Read(Stream::Stderr, read),
-            report = reports.next(), if self.swept.is_none() => Event::Report(report),
+            report = reports.next(), if self.swept.is_none() => Event::Message(report),
             reason = self.timers.up(), if runs && self.reason.is_none() => Event::TimeIsUp(reason),
             () = stop.reached(next_level), if runs && self.stop_seen < StopLevel::Now => Event::Stop,
             () = sleep_until(last_moment), if !runs => Event::NothingMoreToCome,
@@ -145,21 +145,23 @@ impl Watch {
         Some((stream, &pipe.buffer[..read]))
     }
 
-    fn note(&mut self, report: Report) {
+    fn note(&mut self, report: SupervisorMessage) {
         match report {
-            Report::Leader(leader) => self.leader = Some((leader, Instant::now())),
-            Report::Done { swept } => self.swept = Some(swept),
-            Report::Started { .. } | Report::NotFound | Report::CannotStart { .. } => {}
+            SupervisorMessage::Leader(leader) => self.leader = Some((leader, Instant::now())),
+            SupervisorMessage::Done { swept } => self.swept = Some(swept),
+            SupervisorMessage::Started { .. }
+            | SupervisorMessage::NotFound
+            | SupervisorMessage::CannotStart { .. } => {}
         }
     }
 
     /// Ends the program without a grace, for an internal reason.
     pub async fn kill(&mut self, supervised: &mut Supervised) {
         self.stop_seen = StopLevel::Now;
-        self.end(supervised, How::Stopped, true).await;
+        self.end(supervised, JobEnd::Stopped, true).await;
     }
 
-    async fn end(&mut self, supervised: &mut Supervised, reason: How, now: bool) {
+    async fn end(&mut self, supervised: &mut Supervised, reason: JobEnd, now: bool) {
         self.reason.get_or_insert(reason);
         let grace_ms = u64::try_from(self.grace.as_millis()).unwrap_or(u64::MAX);
         let order = if now { Order::Kill } else { Order::End { grace_ms } };
@@ -169,11 +171,11 @@ impl Watch {
     }
 
     /// Returns how the program ended. An order after the end does not count.
-    pub fn how(&self) -> How {
+    pub fn job_end(&self) -> JobEnd {
         match (self.leader, self.reason) {
             (Some((Leader { ordered: true, .. }, _)) | None, Some(reason)) => reason,
-            (Some((Leader { signal: Some(signal), .. }, _)), _) => How::Signalled(signal),
-            (leader, _) => How::Exited(leader.and_then(|(leader, _)| leader.code).unwrap_or(-1)),
+            (Some((Leader { signal: Some(signal), .. }, _)), _) => JobEnd::Signalled(signal),
+            (leader, _) => JobEnd::Exited(leader.and_then(|(leader, _)| leader.code).unwrap_or(-1)),
         }
     }
 
@@ -198,9 +200,9 @@ impl Watch {
 }
 
 /// Returns the source of the processor time that shows life.
-fn life(job: &Job<'_>, supervised: &Supervised) -> Life {
+fn life(job: &Job<'_>, supervised: &Supervised) -> ActivitySource {
     let idler = job.idler.map(|name| (supervised.leader, name));
-    Life { root: supervised.pid(), idler }
+    ActivitySource { root: supervised.pid(), idler }
 }
 
 impl Pipe {

@@ -18,8 +18,8 @@ use tokio::time::timeout;
 
 use super::descendants::kill_session;
 use super::job::{Job, SpawnError};
-use super::protocol::{Order, Report, Spec, line};
-use super::spawn::{Start, Started};
+use super::protocol::{Order, ProgramSpec, SupervisorMessage, line};
+use super::spawn::{SpawnRequest, SpawnedProgram};
 use super::supervise::SUBCOMMAND;
 use crate::config::Env;
 
@@ -39,7 +39,7 @@ pub fn use_supervisor(executable: impl Into<PathBuf>) {
 pub(super) struct Supervised {
     pub stdout: Receiver,
     pub stderr: Receiver,
-    supervisor: Started,
+    supervisor: SpawnedProgram,
     /// The program's own process id.
     pub leader: i32,
     pub reports: Reports,
@@ -78,7 +78,7 @@ impl Supervised {
     }
 
     async fn hand_over(&mut self, job: &Job<'_>) -> Result<(), SpawnError> {
-        let spec = Spec {
+        let spec = ProgramSpec {
             argv: job.argv.iter().map(without_nul).collect(),
             cwd: job.cwd.clone().into_os_string(),
             env: job.env.iter().map(|(name, value)| (name.clone(), without_nul(value))).collect(),
@@ -87,17 +87,17 @@ impl Supervised {
         let _ = self.orders.write_all(&line(&spec)).await;
         let program = job.argv.first().cloned().unwrap_or_default();
         match self.reports.next().await? {
-            Report::Started { pid } => {
+            SupervisorMessage::Started { pid } => {
                 self.leader = pid;
                 Ok(())
             }
-            Report::NotFound => Err(SpawnError::NotFound { program }),
-            Report::CannotStart { errno, message } => {
+            SupervisorMessage::NotFound => Err(SpawnError::NotFound { program }),
+            SupervisorMessage::CannotStart { errno, message } => {
                 let kind = errno
                     .map_or(io::ErrorKind::Other, |no| io::Error::from_raw_os_error(no).kind());
                 Err(SpawnError::CannotStart { program, source: io::Error::new(kind, message) })
             }
-            Report::Leader(_) | Report::Done { .. } => {
+            SupervisorMessage::Leader(_) | SupervisorMessage::Done { .. } => {
                 Err(SpawnError::Supervisor(io::ErrorKind::InvalidData.into()))
             }
         }
@@ -114,7 +114,7 @@ impl Supervised {
     }
 
     /// Waits for the supervisor's own end after the last report; this releases the slot.
-    pub async fn ended(mut self) -> io::Result<()> {
+    pub async fn wait_for_end(mut self) -> io::Result<()> {
         self.supervisor.wait().await.map(|_| ())
     }
 }
@@ -128,7 +128,7 @@ pub(super) struct Reports {
 impl Reports {
     /// Returns the next report. Fails when the supervisor is gone, after killing the remaining processes.
     /// Cancel-safe.
-    pub async fn next(&mut self) -> Result<Report, SpawnError> {
+    pub async fn next(&mut self) -> Result<SupervisorMessage, SpawnError> {
         let lost = match self.lines.next_line().await {
             Ok(Some(line)) => match serde_json::from_str(&line) {
                 Ok(report) => return Ok(report),
@@ -150,11 +150,11 @@ impl Drop for Supervised {
     }
 }
 
-fn start(job: &Job<'_>, control: OwnedFd) -> io::Result<Started> {
+fn start(job: &Job<'_>, control: OwnedFd) -> io::Result<SpawnedProgram> {
     let mut files = vec![Arc::new(control)];
     files.extend(job.hold.clone());
     let numbers = files.iter().map(|file| file.as_raw_fd().to_string().into());
-    let start = Start {
+    let start = SpawnRequest {
         program: executable()?.into(),
         argv: ["autopack", SUBCOMMAND].map(OsString::from).into_iter().chain(numbers).collect(),
         // The supervisor's environment; the program's arrives with the orders.

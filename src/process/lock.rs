@@ -110,7 +110,7 @@ pub enum LockState {
 /// # Errors
 ///
 /// If the file cannot be opened or locked.
-pub fn look(path: &Path) -> io::Result<LockState> {
+pub fn read_state(path: &Path) -> io::Result<LockState> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(LockState::Missing),
@@ -129,7 +129,7 @@ pub fn look(path: &Path) -> io::Result<LockState> {
 ///
 /// If the file cannot be opened or locked.
 pub fn is_free(path: &Path) -> io::Result<bool> {
-    Ok(look(path)? != LockState::Held)
+    Ok(read_state(path)? != LockState::Held)
 }
 
 fn open(path: &Path) -> io::Result<File> {
@@ -151,8 +151,8 @@ mod tests {
 
     #[test]
     fn a_lock_is_held_once_and_free_when_dropped() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("owner.lock");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("owner.lock");
         assert!(is_free(&path).unwrap());
         let mut lock = FileLock::try_lock(&path).unwrap().unwrap();
         lock.write("pid 1").unwrap();
@@ -166,9 +166,9 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_that_was_handed_on_stays_held() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("slot.lock");
+    fn an_inherited_lock_stays_held() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("slot.lock");
         let lock = FileLock::try_lock(&path).unwrap().unwrap();
         let handed_on = lock.fd().unwrap();
         drop(lock);

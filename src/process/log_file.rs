@@ -7,31 +7,31 @@ use std::path::Path;
 pub(super) struct CappedLog {
     file: File,
     cap: u64,
-    left: u64,
-    left_out: u64,
+    remaining: u64,
+    omitted: u64,
 }
 
 impl CappedLog {
     /// Opens for appending: a second run of the same step continues the log.
     pub fn open(path: &Path, cap: u64) -> io::Result<Self> {
         let file = OpenOptions::new().append(true).create(true).open(path)?;
-        Ok(Self { file, cap, left: cap, left_out: 0 })
+        Ok(Self { file, cap, remaining: cap, omitted: 0 })
     }
 
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let fits = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
+        let fits = usize::try_from(self.remaining).unwrap_or(usize::MAX).min(bytes.len());
         self.file.write_all(&bytes[..fits])?;
-        self.left -= fits as u64;
-        self.left_out += (bytes.len() - fits) as u64;
+        self.remaining -= fits as u64;
+        self.omitted += (bytes.len() - fits) as u64;
         Ok(())
     }
 
     pub fn finish(mut self) -> io::Result<()> {
-        if self.left_out > 0 {
-            let (left_out, cap) = (self.left_out, self.cap);
+        if self.omitted > 0 {
+            let (omitted, cap) = (self.omitted, self.cap);
             writeln!(
                 self.file,
-                "\n... {left_out} bytes left out: this log ends at {cap} bytes ..."
+                "\n... {omitted} bytes left out: this log ends at {cap} bytes ..."
             )?;
         }
         Ok(())
@@ -44,8 +44,8 @@ mod tests {
 
     #[test]
     fn a_log_ends_at_its_cap_and_says_so() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("log");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
         let mut log = CappedLog::open(&path, 5).unwrap();
         for part in ["abc", "defg", "h"] {
             log.write(part.as_bytes()).unwrap();

@@ -23,18 +23,18 @@ pub enum PatchLine<'a> {
 
 /// Returns every line of `patch`, in order.
 pub fn lines(patch: &[u8]) -> impl Iterator<Item = PatchLine<'_>> {
-    let mut left = Counts::default();
+    let mut left = RemainingLines::default();
     patch.split_inclusive(|byte| *byte == b'\n').map(move |line| left.read(line))
 }
 
 /// Remaining lines of a hunk, in the old and in the new file.
 #[derive(Clone, Copy, Debug, Default)]
-struct Counts {
+struct RemainingLines {
     old: u64,
     new: u64,
 }
 
-impl Counts {
+impl RemainingLines {
     fn read<'a>(&mut self, line: &'a [u8]) -> PatchLine<'a> {
         if line.first() == Some(&b'\\') {
             return PatchLine::NoNewline(line);
@@ -63,7 +63,7 @@ impl Counts {
 }
 
 /// Parses `@@ -a,b +c,d @@ function`; a missing count means 1.
-fn counts(line: &[u8]) -> Option<Counts> {
+fn counts(line: &[u8]) -> Option<RemainingLines> {
     let line = std::str::from_utf8(line.get(..line.len().min(120))?).ok().or_else(|| {
         // The text behind the second `@@` is arbitrary, and may be cut anywhere.
         std::str::from_utf8(line.split(|byte| *byte >= 0x80).next()?).ok()
@@ -74,7 +74,7 @@ fn counts(line: &[u8]) -> Option<Counts> {
         None => range.parse::<u64>().ok().map(|_| 1),
         Some((_, count)) => count.parse().ok(),
     };
-    Some(Counts { old: count(old)?, new: count(new)? })
+    Some(RemainingLines { old: count(old)?, new: count(new)? })
 }
 
 /// Returns the path of a `diff --git a/x b/x` line; `None` for other headers.
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     /// Line contents that look like parts of a patch.
-    const LOOKS: [&str; 26] = [
+    const CONTENTS: [&str; 26] = [
         "++ b/x",
         "-- a/x",
         "++",
@@ -150,15 +150,15 @@ mod tests {
     }
 
     fn line() -> impl Strategy<Value = (u8, String)> {
-        let text = prop_oneof![select(&LOOKS[..]).prop_map(str::to_owned), "[-+@\\\\ a-z]{0,8}"];
+        let text = prop_oneof![select(&CONTENTS[..]).prop_map(str::to_owned), "[-+@\\\\ a-z]{0,8}"];
         (select(&b"+- "[..]), text)
     }
 
     proptest! {
         #[test]
-        fn whatever_lines_look_like_what_is_added_is_found(
+        fn added_lines_are_found_in_any_patch(
             files in prop::collection::vec((prop::collection::vec(line(), 1..8), any::<bool>(), any::<bool>()), 1..4),
-            at in any::<prop::sample::Index>(), within in any::<prop::sample::Index>(), before in select(&LOOKS[..]),
+            at in any::<prop::sample::Index>(), within in any::<prop::sample::Index>(), before in select(&CONTENTS[..]),
         ) {
             let mut files = files;
             let file = at.index(files.len());
@@ -196,11 +196,11 @@ mod tests {
     fn a_rename_a_mode_and_a_hunk_without_counts_are_read() {
         let patch = "diff --git a/a b/b\nsimilarity index 90%\nrename from a\nrename to b\n--- a/a\n+++ b/b\n@@ -3 +3 @@ x\n-- y\n+++ z\n\
                      \\ No newline at end of file\ndiff --git a/c b/c\nold mode 100644\nnew mode 100755\n";
-        let told: Vec<PatchLine> = lines(patch.as_bytes()).collect();
-        assert_eq!(told[7], PatchLine::Removed(b"- y\n"));
-        assert_eq!(told[8], PatchLine::Added(b"++ z\n"));
-        assert_eq!(told[9], PatchLine::NoNewline(b"\\ No newline at end of file\n"));
-        assert_eq!(told[10], PatchLine::Header(b"diff --git a/c b/c\n"));
+        let parsed: Vec<PatchLine> = lines(patch.as_bytes()).collect();
+        assert_eq!(parsed[7], PatchLine::Removed(b"- y\n"));
+        assert_eq!(parsed[8], PatchLine::Added(b"++ z\n"));
+        assert_eq!(parsed[9], PatchLine::NoNewline(b"\\ No newline at end of file\n"));
+        assert_eq!(parsed[10], PatchLine::Header(b"diff --git a/c b/c\n"));
         assert_eq!(path_of("diff --git a/a b/b\n"), Some("b"));
         assert_eq!(added(patch.as_bytes()), b"++ b/b\n++ z\n");
     }

@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn other_paths_are_left_alone() {
+    fn other_paths_are_unchanged() {
         for text in
             ["/h/app2/x", "/h/app-old", "/mnt/h/app/x", "/h/application", "x/h/app", "/h/app.bak"]
         {

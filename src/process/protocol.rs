@@ -7,56 +7,56 @@ use serde::{Deserialize, Serialize};
 
 /// The first line from the drain: the program to start. The environment is complete.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(from = "Wire", into = "Wire")]
-pub(super) struct Spec {
+#[serde(from = "WireSpec", into = "WireSpec")]
+pub(super) struct ProgramSpec {
     pub argv: Vec<OsString>,
     pub cwd: OsString,
     pub env: Vec<(OsString, OsString)>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Wire {
-    argv: Vec<Text>,
-    cwd: Text,
-    env: Vec<(Text, Text)>,
+struct WireSpec {
+    argv: Vec<WireString>,
+    cwd: WireString,
+    env: Vec<(WireString, WireString)>,
 }
 
 /// A string of the operating system, nearly always valid Unicode.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
-enum Text {
+enum WireString {
     Plain(String),
     Bytes(Vec<u8>),
 }
 
-impl From<OsString> for Text {
+impl From<OsString> for WireString {
     fn from(text: OsString) -> Self {
-        text.into_string().map_or_else(|odd| Self::Bytes(odd.into_vec()), Self::Plain)
+        text.into_string().map_or_else(|non_utf8| Self::Bytes(non_utf8.into_vec()), Self::Plain)
     }
 }
 
-impl From<Text> for OsString {
-    fn from(text: Text) -> Self {
+impl From<WireString> for OsString {
+    fn from(text: WireString) -> Self {
         match text {
-            Text::Plain(plain) => plain.into(),
-            Text::Bytes(bytes) => OsString::from_vec(bytes),
+            WireString::Plain(plain) => plain.into(),
+            WireString::Bytes(bytes) => OsString::from_vec(bytes),
         }
     }
 }
 
-impl From<Spec> for Wire {
-    fn from(Spec { argv, cwd, env }: Spec) -> Self {
+impl From<ProgramSpec> for WireSpec {
+    fn from(ProgramSpec { argv, cwd, env }: ProgramSpec) -> Self {
         let env = env.into_iter().map(|(name, value)| (name.into(), value.into()));
         Self {
-            argv: argv.into_iter().map(Text::from).collect(),
+            argv: argv.into_iter().map(WireString::from).collect(),
             cwd: cwd.into(),
             env: env.collect(),
         }
     }
 }
 
-impl From<Wire> for Spec {
-    fn from(Wire { argv, cwd, env }: Wire) -> Self {
+impl From<WireSpec> for ProgramSpec {
+    fn from(WireSpec { argv, cwd, env }: WireSpec) -> Self {
         let env = env.into_iter().map(|(name, value)| (name.into(), value.into()));
         Self {
             argv: argv.into_iter().map(OsString::from).collect(),
@@ -79,7 +79,7 @@ pub(super) enum Order {
 /// Reports from the supervisor, in this order: any of the first three, then `Leader`, then `Done`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Report {
+pub(super) enum SupervisorMessage {
     Started { pid: i32 },
     NotFound,
     CannotStart { errno: Option<i32>, message: String },
@@ -108,13 +108,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_string_of_the_system_comes_through() {
-        let odd = || OsString::from_vec(b"\xff/\xfe".to_vec());
-        let spec = Spec {
-            argv: vec!["".into(), "\u{e9}\n\"".into(), odd()],
-            cwd: odd(),
-            env: vec![("NAME".into(), odd()), (odd(), "value".into())],
+    fn every_system_string_survives_the_protocol() {
+        let non_utf8 = || OsString::from_vec(b"\xff/\xfe".to_vec());
+        let spec = ProgramSpec {
+            argv: vec!["".into(), "\u{e9}\n\"".into(), non_utf8()],
+            cwd: non_utf8(),
+            env: vec![("NAME".into(), non_utf8()), (non_utf8(), "value".into())],
         };
-        assert_eq!(serde_json::from_slice::<Spec>(&line(&spec)).unwrap(), spec);
+        assert_eq!(serde_json::from_slice::<ProgramSpec>(&line(&spec)).unwrap(), spec);
     }
 }

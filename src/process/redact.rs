@@ -216,7 +216,7 @@ c2VjcmV0
 ";
 
     #[test]
-    fn values_of_telling_variables_go_and_others_stay() {
+    fn secret_variables_are_redacted_and_others_stay() {
         let redact = |text: &str| redactor().redact(text).into_owned();
         assert_eq!(redact("a correct-horse-battery b"), "a [redacted: MY_TOKEN] b");
         assert_eq!(redact("correct-horse-battery-staple!"), "[redacted: LONG_TOKEN]!");
@@ -234,7 +234,7 @@ c2VjcmV0
     }
 
     #[test]
-    fn private_keys_go_whole_and_talk_of_them_stays() {
+    fn private_keys_are_redacted_whole_and_mentions_stay() {
         let redact = |text: &str| redactor().redact(text).into_owned();
         let gone = "[redacted: a private key]";
         assert_eq!(redact(&format!("a\n{KEY}b\n")), format!("a\n{gone}\nb\n"));
@@ -248,7 +248,7 @@ c2VjcmV0
     }
 
     #[test]
-    fn what_is_encoded_is_found_and_redacted() {
+    fn encoded_secrets_are_redacted() {
         let redactor = redactor();
         let found = |text: &str| redactor.find(text);
         for text in [
@@ -303,7 +303,7 @@ c2VjcmV0
     }
 
     #[test]
-    fn a_diff_is_searched_for_what_it_adds() {
+    fn only_added_lines_of_a_diff_are_searched() {
         let find = |patch: &str| redactor().find_in_patch(patch.as_bytes());
         assert_eq!(find("+x = 'correct-horse-battery'\n").as_deref(), Some("MY_TOKEN"));
         assert_eq!(find("-x = 'correct-horse-battery'\n correct-horse-battery\n"), None);

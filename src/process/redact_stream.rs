@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn wherever_a_stream_is_cut_the_result_is_the_same() {
+    fn a_stream_cut_anywhere_gives_the_same_result() {
         let text = format!("a correct-horse-battery\n{KEY}no end: correct-horse-battery-staple");
         let redactor = redactor();
         let whole = redactor.redact(&text).into_owned();

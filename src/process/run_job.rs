@@ -8,7 +8,7 @@ use std::ffi::{OsStr, OsString};
 
 use super::child_env::WORKTREE;
 use super::descendants::sweep_marked;
-use super::job::{Ended, Job, SpawnError};
+use super::job::{FinishedJob, Job, SpawnError};
 use super::job_events::Watch;
 use super::launch::Supervised;
 use super::sink::Sink;
@@ -20,9 +20,9 @@ use super::stop::{Stop, StopLevel};
 /// # Errors
 ///
 /// If the program or the supervisor cannot be started, the supervisor is lost, or output or log fail.
-pub async fn run(mut job: Job<'_>, stop: &Stop) -> Result<Ended, SpawnError> {
+pub async fn run(mut job: Job<'_>, stop: &Stop) -> Result<FinishedJob, SpawnError> {
     if stop.level() >= StopLevel::Graceful {
-        return Ok(Ended::never_started());
+        return Ok(FinishedJob::never_started());
     }
     let log = job.log.clone().unwrap_or_default();
     let cannot_log = |source| SpawnError::Log { path: log.clone(), source };
@@ -50,12 +50,12 @@ pub async fn run(mut job: Job<'_>, stop: &Stop) -> Result<Ended, SpawnError> {
         sweep_unsupervised(&job.env).await;
     }
     if let Some(swept) = watch.swept() {
-        supervised.ended().await.map_err(SpawnError::Supervisor)?;
+        supervised.wait_for_end().await.map_err(SpawnError::Supervisor)?;
         tracing::debug!(swept, "all processes of the program have ended");
     }
     let (stdout, stderr) = logged.and_then(|()| sink.finish()).map_err(cannot_log)?;
-    Ok(Ended {
-        how: watch.how(),
+    Ok(FinishedJob {
+        end: watch.job_end(),
         stdout,
         stderr,
         duration: watch.duration(),

@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_tell_secrets_from_other_things() {
+    fn secret_variables_are_recognized_by_name() {
         let secret = [
             "OPENAI_API_KEY",
             "GITHUB_TOKEN",

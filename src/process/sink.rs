@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     /// Returns the displayed lines of `pieces`, with at most `longest` bytes each.
-    fn shown(longest: usize, pieces: &[&str]) -> Vec<String> {
+    fn reported(longest: usize, pieces: &[&str]) -> Vec<String> {
         let seen = Mutex::new(Vec::new());
         let note = |_, line: &str| seen.lock().unwrap().push(line.to_owned());
         let job = Job::new(["x"], "/", Default::default(), Duration::ZERO);
@@ -122,15 +122,15 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_shown_once_however_long_and_in_how_many_pieces() {
+    fn a_line_is_reported_once_for_any_length_and_pieces() {
         let long = "x".repeat(300_000);
         let pieces: Vec<&str> = ["a\n", &long, &long, "\nb\n\n", "c"].into();
-        assert_eq!(shown(1_000_000, &pieces), ["a", &long.repeat(2), "b", "c"]);
-        assert_eq!(shown(5, &pieces), ["a", "xxxxx", "b", "c"]);
+        assert_eq!(reported(1_000_000, &pieces), ["a", &long.repeat(2), "b", "c"]);
+        assert_eq!(reported(5, &pieces), ["a", "xxxxx", "b", "c"]);
     }
 
     #[test]
-    fn a_progress_bar_is_shown_at_its_last_state() {
-        assert_eq!(shown(100, &["10%\r50%\r", "90%\r\n"]), ["90%"]);
+    fn a_progress_bar_is_reported_in_its_last_state() {
+        assert_eq!(reported(100, &["10%\r50%\r", "90%\r\n"]), ["90%"]);
     }
 }

@@ -52,9 +52,9 @@ impl StopHandle {
         Stop(self.0.subscribe())
     }
 
-    /// Follows the level of `whole` while awaited: a part of the work can be stopped alone, and stops with
+    /// Forwards the level of `whole` while awaited: a part of the work can be stopped alone, and stops with
     /// the whole.
-    pub async fn follow(&self, whole: &Stop) -> Infallible {
+    pub async fn forward(&self, whole: &Stop) -> Infallible {
         for level in [StopLevel::Graceful, StopLevel::Now] {
             whole.reached(level).await;
             self.raise(level);
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_level_rises_and_wakes_those_who_wait_for_less() {
+    async fn a_higher_level_wakes_tasks_waiting_for_a_lower_level() {
         let (handle, stop) = Stop::pair();
         let waiting = tokio::spawn({
             let stop = stop.clone();
@@ -117,11 +117,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_part_ends_with_the_whole_and_not_the_other_way_round() {
+    async fn a_part_stops_with_the_whole_but_not_the_whole_with_a_part() {
         let ((whole, of_whole), (part, of_part)) = (Stop::pair(), Stop::pair());
         whole.raise(StopLevel::Graceful);
         tokio::select! {
-            never = part.follow(&of_whole) => match never {},
+            never = part.forward(&of_whole) => match never {},
             () = of_part.reached(StopLevel::Graceful) => {}
         }
         part.raise(StopLevel::Now);

@@ -17,11 +17,11 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::signal::SigSet;
 use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout};
 
-use super::orders::Drain;
-use super::protocol::{Leader, Order, Report, Spec};
+use super::orders::DrainConnection;
+use super::protocol::{Leader, Order, ProgramSpec, SupervisorMessage};
 use super::tree::Tree;
 use super::wake::WakeSignal;
-use super::which::{self, Found};
+use super::which::{self, ProgramLookup};
 
 /// The hidden subcommand.
 pub const SUBCOMMAND: &str = "__supervise";
@@ -49,33 +49,33 @@ fn supervise(args: impl Iterator<Item = OsString>) -> io::Result<()> {
     // Kept open, and thereby locked, as long as this process lives.
     let _hold: Vec<OwnedFd> = files.collect::<io::Result<_>>()?;
     let wake = WakeSignal::take()?;
-    let mut drain = Drain::new(control.into());
+    let mut drain = DrainConnection::new(control.into());
     let Some(spec) = drain.spec()? else { return Ok(()) };
     let leader = match start(&spec) {
         Ok(leader) => leader,
-        Err(refusal) => return drain.tell(&refusal),
+        Err(refusal) => return drain.send(&refusal),
     };
     // A dead drain shows in the closed socket, so a failed report is no error.
-    let _ = drain.tell(&Report::Started { pid: leader.as_raw() });
+    let _ = drain.send(&SupervisorMessage::Started { pid: leader.as_raw() });
     release_standard_files()?;
     let mut tree = Tree::new(leader);
     let ordered = watch(&mut tree, &mut drain, &wake)?;
-    tree.kill_what_is_left();
+    tree.kill_remaining();
     let status = tree.wait_for_leader();
-    let ended = Leader { code: status.code(), signal: status.signal(), ordered };
-    let _ = drain.tell(&Report::Leader(ended));
-    tree.kill_the_rest(|| wake.wait(None, Some(KILL_AGAIN)))?;
-    let _ = drain.tell(&Report::Done { swept: tree.swept() });
+    let leader = Leader { code: status.code(), signal: status.signal(), ordered };
+    let _ = drain.send(&SupervisorMessage::Leader(leader));
+    tree.kill_until_empty(|| wake.wait(None, Some(KILL_AGAIN)))?;
+    let _ = drain.send(&SupervisorMessage::Done { swept: tree.swept() });
     Ok(())
 }
 
 /// Waits for the leader's end. Returns true if the end was ordered.
-fn watch(tree: &mut Tree, drain: &mut Drain, wake: &WakeSignal) -> io::Result<bool> {
+fn watch(tree: &mut Tree, drain: &mut DrainConnection, wake: &WakeSignal) -> io::Result<bool> {
     let mut ending: Option<Instant> = None;
     loop {
         tree.reap_orphans();
         // Before reading orders: a late order did not end the program.
-        if tree.leader_ended() {
+        if tree.has_leader_ended() {
             return Ok(ending.is_some());
         }
         while let Some(order) = drain.order() {
@@ -96,9 +96,12 @@ fn watch(tree: &mut Tree, drain: &mut Drain, wake: &WakeSignal) -> io::Result<bo
     }
 }
 
-fn start(spec: &Spec) -> Result<Pid, Report> {
+fn start(spec: &ProgramSpec) -> Result<Pid, SupervisorMessage> {
     let Some((program, args)) = spec.argv.split_first() else {
-        return Err(Report::CannotStart { errno: None, message: "the command is empty".into() });
+        return Err(SupervisorMessage::CannotStart {
+            errno: None,
+            message: "the command is empty".into(),
+        });
     };
     let mut command = Command::new(program);
     command.args(args).current_dir(&spec.cwd).env_clear().envs(spec.env.iter().cloned());
@@ -110,9 +113,9 @@ fn start(spec: &Spec) -> Result<Pid, Report> {
 
 /// Explains "No such file": the program, the working directory, or the interpreter of a script may be
 /// missing.
-fn refusal(spec: &Spec, program: &OsString, error: &io::Error) -> Report {
+fn refusal(spec: &ProgramSpec, program: &OsString, error: &io::Error) -> SupervisorMessage {
     let errno = error.raw_os_error();
-    let cannot = |message: String| Report::CannotStart { errno, message };
+    let cannot = |message: String| SupervisorMessage::CannotStart { errno, message };
     if !std::path::Path::new(&spec.cwd).is_dir() {
         return cannot(format!("the working directory {} does not exist", spec.cwd.display()));
     }
@@ -121,12 +124,14 @@ fn refusal(spec: &Spec, program: &OsString, error: &io::Error) -> Report {
     }
     let path = spec.env.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_os_str());
     match which::find(program, spec.cwd.as_ref(), path) {
-        Found::Program(file) => cannot(format!(
+        ProgramLookup::Program(file) => cannot(format!(
             "{} exists, but the interpreter named in its first line does not",
             file.display()
         )),
-        Found::NotExecutable(file) => cannot(format!("{} is not executable", file.display())),
-        Found::Nowhere(_) => Report::NotFound,
+        ProgramLookup::NotExecutable(file) => {
+            cannot(format!("{} is not executable", file.display()))
+        }
+        ProgramLookup::Nowhere(_) => SupervisorMessage::NotFound,
     }
 }
 

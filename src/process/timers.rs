@@ -5,37 +5,37 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use super::descendants::{cpu_ms, own_cpu_ms};
-use super::job::How;
+use super::job::JobEnd;
 
 /// Checks of a silent tree per idle timeout, but at least every 10 s.
-const LOOKS: u32 = 10;
-const LONGEST_LOOK: Duration = Duration::from_secs(10);
+const CHECKS: u32 = 10;
+const LONGEST_INTERVAL: Duration = Duration::from_secs(10);
 /// Less than half a percent of a processor is an idling runtime, not a sign of life.
 const IDLING: u64 = 200;
 
 pub(super) struct Timers {
     deadline: Instant,
-    idle: Option<Idle>,
+    idle: Option<IdleTimer>,
 }
 
-struct Idle {
+struct IdleTimer {
     timeout: Duration,
-    life: Life,
+    life: ActivitySource,
     alive: Instant,
     cpu_then: u64,
-    next_look: Instant,
+    next_check: Instant,
 }
 
 /// Source of the processor time that shows life.
 #[derive(Clone, Copy)]
-pub(super) struct Life {
+pub(super) struct ActivitySource {
     /// The supervisor: the processor time of the supervisor and everything under it is the tree's.
     pub root: i32,
     /// Excluded processor time: the program's, and that of processes under it with this text in their names.
     pub idler: Option<(i32, &'static str)>,
 }
 
-impl Life {
+impl ActivitySource {
     fn cpu_ms(self) -> u64 {
         let own = self.idler.map_or(0, |(leader, name)| own_cpu_ms(leader, name));
         cpu_ms(self.root).saturating_sub(own)
@@ -43,14 +43,14 @@ impl Life {
 }
 
 impl Timers {
-    pub fn start(timeout: Duration, idle_timeout: Option<Duration>, life: Life) -> Self {
+    pub fn start(timeout: Duration, idle_timeout: Option<Duration>, life: ActivitySource) -> Self {
         let now = Instant::now();
-        let idle = idle_timeout.map(|timeout| Idle {
+        let idle = idle_timeout.map(|timeout| IdleTimer {
             timeout,
             life,
             alive: now,
             cpu_then: 0,
-            next_look: now + look(timeout),
+            next_check: now + check_interval(timeout),
         });
         Self { deadline: now + timeout, idle }
     }
@@ -63,30 +63,30 @@ impl Timers {
     }
 
     /// Returns the reason once time is up. Cancel-safe.
-    pub async fn up(&mut self) -> How {
+    pub async fn up(&mut self) -> JobEnd {
         loop {
             let Some(idle) = &mut self.idle else {
                 sleep_until(self.deadline).await;
-                return How::TimedOut;
+                return JobEnd::TimedOut;
             };
-            sleep_until(self.deadline.min(idle.next_look)).await;
+            sleep_until(self.deadline.min(idle.next_check)).await;
             if Instant::now() >= self.deadline {
-                return How::TimedOut;
+                return JobEnd::TimedOut;
             }
             let life = idle.life;
             if idle.stalled(Instant::now(), || life.cpu_ms()) {
-                return How::Stalled;
+                return JobEnd::Stalled;
             }
         }
     }
 }
 
-impl Idle {
+impl IdleTimer {
     fn stalled(&mut self, now: Instant, cpu_ms: impl FnOnce() -> u64) -> bool {
-        self.next_look = now + look(self.timeout);
+        self.next_check = now + check_interval(self.timeout);
         let silent = now - self.alive;
         // Scanning every process is costly and not needed while there is output.
-        if silent < look(self.timeout) {
+        if silent < check_interval(self.timeout) {
             return false;
         }
         let cpu = cpu_ms();
@@ -98,8 +98,8 @@ impl Idle {
     }
 }
 
-fn look(timeout: Duration) -> Duration {
-    (timeout / LOOKS).min(LONGEST_LOOK)
+fn check_interval(timeout: Duration) -> Duration {
+    (timeout / CHECKS).min(LONGEST_INTERVAL)
 }
 
 #[cfg(test)]
@@ -112,29 +112,29 @@ mod tests {
         let mut timers = Timers::start(
             Duration::MAX / 4,
             Some(Duration::from_secs(100)),
-            Life { root: 0, idler: None },
+            ActivitySource { root: 0, idler: None },
         );
         let idle = timers.idle.as_mut().unwrap();
-        (idle.alive, idle.next_look) = (start, start);
+        (idle.alive, idle.next_check) = (start, start);
         let stalls = (0..1000).find(|second| {
             let now = start + Duration::from_secs(*second);
             if words.contains(second) {
                 idle.alive = now;
             }
-            now >= idle.next_look && idle.stalled(now, || cpu(*second))
+            now >= idle.next_check && idle.stalled(now, || cpu(*second))
         });
         stalls.unwrap_or(u64::MAX)
     }
 
     #[test]
-    fn neither_words_nor_work_is_a_stall() {
+    fn no_output_and_no_work_is_a_stall() {
         assert_eq!(lives(|_| 0, &[]), 100);
         assert_eq!(lives(|_| 70, &[]), 110);
         assert_eq!(lives(|_| 0, &[95]), 200);
     }
 
     #[test]
-    fn words_or_work_are_life_and_a_runtime_that_idles_is_not() {
+    fn output_or_work_is_activity_but_an_idle_runtime_is_not() {
         let words: Vec<u64> = (0..1000).step_by(90).collect();
         assert_eq!(lives(|_| 0, &words), u64::MAX);
         // One percent of a processor, and a tenth of a percent.

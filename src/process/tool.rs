@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 use super::descendants::kill_group;
-use super::spawn::{Start, Started, file_of};
+use super::spawn::{SpawnRequest, SpawnedProgram, file_of};
 use crate::config::Env;
 
 /// Time between asking a tool to end and killing it: git removes lock files when asked.
@@ -179,7 +179,7 @@ impl Output {
 ///
 /// If the tool cannot be started, exceeds the timeout or the output limit, or the output cannot be read.
 pub async fn output(tool: Tool) -> Result<Output, ToolError> {
-    let mut running = Running::start(&tool)?;
+    let mut running = RunningTool::start(&tool)?;
     let deadline = tool.timeout;
     match timeout(deadline, running.finish(&tool)).await {
         Ok(output) => output,
@@ -191,17 +191,17 @@ pub async fn output(tool: Tool) -> Result<Output, ToolError> {
 }
 
 /// A running tool. Dropping this value early ends the whole group.
-struct Running {
-    child: Started,
+struct RunningTool {
+    child: SpawnedProgram,
     /// Valid before the tool is reaped: afterwards, another group may have the same id.
     group: Option<u32>,
 }
 
-impl Running {
+impl RunningTool {
     fn start(tool: &Tool) -> Result<Self, ToolError> {
         let failed = |source| cannot_start(tool, source);
         let env = tool.whole_env();
-        let start = Start {
+        let start = SpawnRequest {
             program: file_of(&tool.program, &tool.cwd, &env).map_err(failed)?,
             argv: std::iter::once(&tool.program).chain(&tool.args).cloned().collect(),
             env,
@@ -229,12 +229,12 @@ impl Running {
         let reading = async {
             tokio::try_join!(read(out, &mut stdout, cap), read(err, &mut stderr, cap)).map(|_| ())
         };
-        let ended = async {
+        let end = async {
             let status = self.child.wait().await;
             self.group = None;
             status
         };
-        let status = feed_and_read(feed, reading, ended).await.map_err(failed)?;
+        let status = feed_and_read(feed, reading, end).await.map_err(failed)?;
         if stdout.len().max(stderr.len()) as u64 > cap {
             return Err(ToolError::TooMuchOutput { program: tool.program.clone(), cap });
         }
@@ -258,7 +258,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningTool {
     fn drop(&mut self) {
         self.signal(Signal::SIGKILL);
     }
@@ -269,16 +269,16 @@ impl Drop for Running {
 async fn feed_and_read<S>(
     feed: impl Future<Output = ()>,
     reading: impl Future<Output = io::Result<()>>,
-    ended: impl Future<Output = io::Result<S>>,
+    end: impl Future<Output = io::Result<S>>,
 ) -> io::Result<S> {
     let reading = async { tokio::join!(feed, reading).1 };
-    tokio::pin!(reading, ended);
+    tokio::pin!(reading, end);
     tokio::select! {
         read = &mut reading => {
             read?;
-            ended.await
+            end.await
         }
-        status = &mut ended => {
+        status = &mut end => {
             match timeout(PIPES_AFTER_END, reading).await {
                 Ok(read) => read?,
                 Err(_) => tracing::debug!("a process left behind by the tool keeps the output open"),
@@ -324,10 +324,10 @@ mod tests {
         let script = "cat; echo \"$ADDED ${HOME-none}\" >&2; exit 3";
         let mut tool = sh(script).stdin("x".repeat(1 << 20)).env("ADDED", "yes");
         tool.env.insert("HOME".into(), None);
-        let said = output(tool).await.unwrap();
-        assert_eq!((said.code, said.stdout.len()), (Some(3), 1 << 20));
-        assert_eq!(said.error_text(), "yes none");
-        assert!(!said.success());
+        let result = output(tool).await.unwrap();
+        assert_eq!((result.code, result.stdout.len()), (Some(3), 1 << 20));
+        assert_eq!(result.error_text(), "yes none");
+        assert!(!result.success());
         assert_eq!(output(sh("kill -9 $$")).await.unwrap().code, None);
         // Input neither read nor written to the end.
         let ignores = sh("true").stdin("x".repeat(1 << 20));
@@ -335,10 +335,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_goes_wrong_has_a_name() {
+    async fn failures_are_distinguished() {
         let missing = output(Tool::new("no-such-tool", "/", LONG)).await.unwrap_err();
         assert!(matches!(missing, ToolError::NotFound { .. }), "{missing}");
-        let nowhere = output(Tool::new("sh", "/no/such/folder", LONG)).await.unwrap_err();
+        let nowhere = output(Tool::new("sh", "/no/such/directory", LONG)).await.unwrap_err();
         assert!(matches!(nowhere, ToolError::CannotStart { .. }), "{nowhere}");
         let much = Tool { output_cap: 1000, ..sh("yes") };
         let much = output(much).await.unwrap_err();
@@ -346,14 +346,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_tool_that_takes_too_long_goes_with_its_children() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("lock");
+    async fn a_timeout_ends_a_tool_and_its_children() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
         std::fs::write(&path, "").unwrap();
         // The child holds a lock as long as the child lives, and has the lock before any output.
         let script = "exec 9>lock; flock 9; sleep 1000 & wait";
         let mut tool = sh(script);
-        tool.cwd = folder.path().to_owned();
+        tool.cwd = directory.path().to_owned();
         tool.timeout = Duration::from_millis(300);
         let late = output(tool).await.unwrap_err();
         assert!(matches!(late, ToolError::TimedOut { .. }), "{late}");
@@ -362,13 +362,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_daemon_that_keeps_the_pipes_does_not_keep_us() {
-        let folder = tempfile::tempdir().unwrap();
+    async fn a_daemon_holding_the_pipes_does_not_block() {
+        let directory = tempfile::tempdir().unwrap();
         let mut tool = sh("echo said; sleep 1000 & echo $! > pid");
-        tool.cwd = folder.path().to_owned();
-        let said = output(tool).await.unwrap();
-        assert_eq!(said.text(), "said");
-        let pid = std::fs::read_to_string(folder.path().join("pid")).unwrap();
+        tool.cwd = directory.path().to_owned();
+        let result = output(tool).await.unwrap();
+        assert_eq!(result.text(), "said");
+        let pid = std::fs::read_to_string(directory.path().join("pid")).unwrap();
         let pid = nix::unistd::Pid::from_raw(pid.trim().parse().unwrap());
         nix::sys::signal::kill(pid, Signal::SIGKILL).unwrap();
     }

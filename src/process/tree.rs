@@ -47,7 +47,7 @@ impl Tree {
 
     /// Kills all other processes after the leader's end. Scanning all processes takes milliseconds; if the
     /// leader is the only child, no other process is left, since orphans become children of the supervisor.
-    pub fn kill_what_is_left(&mut self) {
+    pub fn kill_remaining(&mut self) {
         if descendants::own_children() != [self.leader.as_raw()] {
             self.kill();
         }
@@ -68,7 +68,7 @@ impl Tree {
     ///
     /// A process that keeps forking and exiting has always moved on after a scan. But after each exit, the
     /// child becomes ours with a notification, so the supervisor can kill at once.
-    pub fn kill_the_rest(&mut self, wait: impl Fn() -> io::Result<()>) -> io::Result<()> {
+    pub fn kill_until_empty(&mut self, wait: impl Fn() -> io::Result<()>) -> io::Result<()> {
         for round in 0u32.. {
             if self.reap() {
                 break;
@@ -114,18 +114,18 @@ impl Tree {
 
     /// Checks whether the leader has ended, without reaping, so that the group keeps the id.
     #[cfg(target_os = "linux")]
-    pub fn leader_ended(&mut self) -> bool {
+    pub fn has_leader_ended(&mut self) -> bool {
         use nix::sys::wait::{Id, waitid};
-        let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-        !matches!(waitid(Id::Pid(self.leader), look), Ok(WaitStatus::StillAlive))
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        !matches!(waitid(Id::Pid(self.leader), flags), Ok(WaitStatus::StillAlive))
     }
 
     /// Reaps orphans that became children and have ended; leaves the leader alone.
     #[cfg(target_os = "linux")]
     pub fn reap_orphans(&self) {
         use nix::sys::wait::{Id, waitid};
-        let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-        while let Ok(status) = waitid(Id::All, look) {
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        while let Ok(status) = waitid(Id::All, flags) {
             match status.pid() {
                 Some(pid) if pid != self.leader => {
                     let _ = waitpid(pid, Some(WaitPidFlag::WNOHANG));
@@ -150,7 +150,7 @@ fn wait(pid: Pid, flags: Option<WaitPidFlag>) -> Option<ExitStatus> {
 /// Without waitid's WNOWAIT, checking means reaping; the group is killed an instant later.
 #[cfg(not(target_os = "linux"))]
 impl Tree {
-    pub fn leader_ended(&mut self) -> bool {
+    pub fn has_leader_ended(&mut self) -> bool {
         self.status = wait(self.leader, Some(WaitPidFlag::WNOHANG));
         self.status.is_some()
     }

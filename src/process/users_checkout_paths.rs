@@ -56,7 +56,7 @@ const OF_BUILDS: [&str; 15] = [
 
 /// Rule for paths missing in the copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Absent {
+pub enum MissingPathRule {
     /// For CI: the user's checkout must not influence the result.
     Drop,
     /// For agents and setup: untracked files may configure them. Variables used by builds are dropped all the
@@ -66,7 +66,7 @@ pub enum Absent {
 
 /// An environment that refers to the copy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Followed {
+pub struct RelocatedEnvironment {
     /// The changed environment.
     pub env: Env,
     /// Variables that now refer to the copy.
@@ -85,13 +85,13 @@ pub struct UsersCheckout {
     holds_home: bool,
 }
 
-enum Place {
+enum ReferencedPath {
     Outside,
     /// Relative to the top of the checkout.
     Inside(PathBuf),
 }
 
-enum Fate {
+enum PathDecision {
     Same,
     Changed(OsString),
     Dropped,
@@ -126,63 +126,74 @@ impl UsersCheckout {
     }
 
     /// Checks whether a path is in the checkout, in any spelling and through any symbolic links.
-    pub fn holds(&self, path: &Path) -> bool {
-        matches!(self.place(path), Place::Inside(_))
+    pub fn contains(&self, path: &Path) -> bool {
+        matches!(self.locate(path), ReferencedPath::Inside(_))
     }
 
-    /// Returns the names of variables that `follow` would change or drop, for people.
-    pub fn named_by(&self, env: &Env) -> Vec<String> {
+    /// Returns the names of variables that `relocate` would change or drop, for people.
+    pub fn affected_variables(&self, env: &Env) -> Vec<String> {
         // A missing copy has no paths: every affected variable shows.
-        let followed = self.follow(env, Path::new("/nonexistent"), Absent::Drop);
-        let mut names = [followed.changed, followed.dropped].concat();
+        let relocated = self.relocate(env, Path::new("/nonexistent"), MissingPathRule::Drop);
+        let mut names = [relocated.changed, relocated.dropped].concat();
         names.sort();
         names.dedup();
         names
     }
 
     /// Returns the environment for work in `copy`.
-    pub fn follow(&self, env: &Env, copy: &Path, absent: Absent) -> Followed {
-        let mut followed = Followed::default();
+    pub fn relocate(
+        &self,
+        env: &Env,
+        copy: &Path,
+        absent: MissingPathRule,
+    ) -> RelocatedEnvironment {
+        let mut relocated = RelocatedEnvironment::default();
         // The view puts the copy in the place of the checkout.
         if self.spellings.iter().any(|spelling| spelling == copy) {
-            followed.env = env.clone();
-            return followed;
+            relocated.env = env.clone();
+            return relocated;
         }
         for (name, value) in env {
             let shown = || name.to_string_lossy().into_owned();
-            let (value, lost) = match self.fate(name, value, copy, absent) {
-                (Fate::Same, lost) => (Some(value.clone()), lost),
-                (Fate::Changed(value), lost) => {
-                    followed.changed.push(shown());
+            let (value, lost) = match self.decide(name, value, copy, absent) {
+                (PathDecision::Same, lost) => (Some(value.clone()), lost),
+                (PathDecision::Changed(value), lost) => {
+                    relocated.changed.push(shown());
                     (Some(value), lost)
                 }
-                (Fate::Dropped, _) => (None, true),
+                (PathDecision::Dropped, _) => (None, true),
             };
             if lost {
-                followed.dropped.push(shown());
+                relocated.dropped.push(shown());
             }
             if let Some(value) = value {
-                followed.env.insert(name.clone(), value);
+                relocated.env.insert(name.clone(), value);
             }
         }
-        followed
+        relocated
     }
 
     /// Decides on a variable, and whether a part is lost.
-    fn fate(&self, name: &OsStr, value: &OsStr, copy: &Path, absent: Absent) -> (Fate, bool) {
+    fn decide(
+        &self,
+        name: &OsStr,
+        value: &OsStr,
+        copy: &Path,
+        absent: MissingPathRule,
+    ) -> (PathDecision, bool) {
         let text = name.to_string_lossy();
         if EXEMPT.contains(&text.as_ref()) || text.starts_with("AUTOPACK_") {
-            return (Fate::Same, false);
+            return (PathDecision::Same, false);
         }
         let of_builds = OF_BUILDS.contains(&text.as_ref()) || text.starts_with("COVERAGE_");
-        let drops = absent == Absent::Drop && !self.holds_home || of_builds;
+        let drops = absent == MissingPathRule::Drop && !self.holds_home || of_builds;
         let bytes = value.as_bytes();
         let elements: Vec<&[u8]> = bytes.split(|byte| *byte == b':').collect();
         let is_list = !bytes.windows(3).any(|three| three == b"://")
             && elements.iter().any(|element| self.is_inside(element));
         if !is_list {
             let moved = self.replacement(copy).apply(bytes).map(OsString::from_vec);
-            return (moved.map_or(Fate::Same, Fate::Changed), false);
+            return (moved.map_or(PathDecision::Same, PathDecision::Changed), false);
         }
         let mut kept: Vec<Vec<u8>> = Vec::new();
         let (mut changed, mut lost) = (false, false);
@@ -199,9 +210,9 @@ impl UsersCheckout {
         }
         let value = OsString::from_vec(kept.join(&b':'));
         match (kept.is_empty(), changed || lost) {
-            (true, _) => (Fate::Dropped, true),
-            (false, true) => (Fate::Changed(value), lost),
-            (false, false) => (Fate::Same, false),
+            (true, _) => (PathDecision::Dropped, true),
+            (false, true) => (PathDecision::Changed(value), lost),
+            (false, false) => (PathDecision::Same, false),
         }
     }
 
@@ -212,7 +223,7 @@ impl UsersCheckout {
         let below = self.spellings.iter().find_map(|top| path.strip_prefix(top).ok());
         let has_space = below.unwrap_or(path).as_os_str().as_bytes().contains(&b' ');
         let is_text = has_space && fs::symlink_metadata(path).is_err();
-        is_path && !is_text && self.holds(path)
+        is_path && !is_text && self.contains(path)
     }
 
     /// Returns `None` for a path outside of the checkout; otherwise the new path, if any.
@@ -221,7 +232,7 @@ impl UsersCheckout {
             return None;
         }
         let path = Path::new(OsStr::from_bytes(element));
-        let Place::Inside(below) = self.place(path) else { return None };
+        let ReferencedPath::Inside(below) = self.locate(path) else { return None };
         let moved = if below.as_os_str().is_empty() { copy.to_owned() } else { copy.join(below) };
         if fs::symlink_metadata(&moved).is_ok() {
             return Some(Some(moved));
@@ -231,12 +242,12 @@ impl UsersCheckout {
         Some(real.filter(|real| real.is_dir()))
     }
 
-    fn place(&self, path: &Path) -> Place {
+    fn locate(&self, path: &Path) -> ReferencedPath {
         let is_plain = !path.components().any(|part| part == Component::ParentDir);
         if is_plain
             && let Some(below) = self.spellings.iter().find_map(|top| path.strip_prefix(top).ok())
         {
-            return Place::Inside(below.to_owned());
+            return ReferencedPath::Inside(below.to_owned());
         }
         // The existing part, through all symbolic links.
         for existing in path.ancestors() {
@@ -244,12 +255,14 @@ impl UsersCheckout {
             let rest = path.strip_prefix(existing).unwrap_or(Path::new(""));
             return match real.strip_prefix(&self.real) {
                 // Joining an empty path would add a slash.
-                Ok(below) if rest.as_os_str().is_empty() => Place::Inside(below.to_owned()),
-                Ok(below) => Place::Inside(below.join(rest)),
-                Err(_) => Place::Outside,
+                Ok(below) if rest.as_os_str().is_empty() => {
+                    ReferencedPath::Inside(below.to_owned())
+                }
+                Ok(below) => ReferencedPath::Inside(below.join(rest)),
+                Err(_) => ReferencedPath::Outside,
             };
         }
-        Place::Outside
+        ReferencedPath::Outside
     }
 }
 

@@ -27,21 +27,21 @@ fn env(of: &[(&str, String)]) -> Env {
     of.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))).collect()
 }
 
-fn followed(at: &Places, name: &str, value: &str, absent: Absent) -> Option<String> {
+fn relocated(at: &Places, name: &str, value: &str, absent: MissingPathRule) -> Option<String> {
     let given = value.replace("APP", at.root.to_str().unwrap());
     let given = given.replace("LINK", at.top.join("link").to_str().unwrap());
     let pwd = at.top.join("link/src").display().to_string();
     let users = UsersCheckout::new(&at.root, &env(&[("PWD", pwd)]));
-    let followed = users.follow(&env(&[(name, given)]), &at.copy, absent);
-    let value = followed.env.get(OsStr::new(name))?.to_str()?.to_owned();
+    let relocated = users.relocate(&env(&[(name, given)]), &at.copy, absent);
+    let value = relocated.env.get(OsStr::new(name))?.to_str()?.to_owned();
     let value = value.replace(at.copy.to_str().unwrap(), "COPY");
     Some(value.replace(at.root.to_str().unwrap(), "APP").replace(at.top.to_str().unwrap(), ""))
 }
 
 #[test]
-fn paths_of_the_checkout_become_those_of_the_copy_or_go() {
+fn paths_of_the_checkout_are_replaced_or_dropped() {
     let at = places();
-    let ci = |name: &str, value: &str| followed(&at, name, value, Absent::Drop);
+    let ci = |name: &str, value: &str| relocated(&at, name, value, MissingPathRule::Drop);
     let some = |text: &str| Some(text.to_owned());
     assert_eq!(ci("VIRTUAL_ENV", "APP/.venv"), some("COPY/.venv"));
     assert_eq!(ci("PATH", "APP/.venv/bin:APP/tools:/usr/bin"), some("COPY/.venv/bin:/usr/bin"));
@@ -56,7 +56,7 @@ fn paths_of_the_checkout_become_those_of_the_copy_or_go() {
 }
 
 #[test]
-fn what_leads_elsewhere_stays() {
+fn paths_elsewhere_stay() {
     let at = places();
     for (name, value) in [
         ("PATH", "/usr/bin:/bin"),
@@ -66,14 +66,19 @@ fn what_leads_elsewhere_stays() {
         ("URL", "postgres://u@h/app"),
         ("EMPTY", ""),
     ] {
-        assert_eq!(followed(&at, name, value, Absent::Drop).as_deref(), Some(value), "{name}");
+        assert_eq!(
+            relocated(&at, name, value, MissingPathRule::Drop).as_deref(),
+            Some(value),
+            "{name}"
+        );
     }
 }
 
 #[test]
-fn agents_keep_untracked_files_but_for_what_builds_go_by() {
+fn agents_keep_untracked_files_except_in_build_variables() {
     let at = places();
-    let agent = |name: &str, value: &str| followed(&at, name, value, Absent::KeepUnlessOfBuilds);
+    let agent =
+        |name: &str, value: &str| relocated(&at, name, value, MissingPathRule::KeepUnlessOfBuilds);
     assert_eq!(agent("KEY_FILE", "APP/.key").as_deref(), Some("APP/.key"));
     assert_eq!(agent("PATH", "APP/tools:/bin").as_deref(), Some("APP/tools:/bin"));
     assert_eq!(agent("GOWORK", "APP/go.work"), None);
@@ -81,11 +86,11 @@ fn agents_keep_untracked_files_but_for_what_builds_go_by() {
 }
 
 #[test]
-fn variables_concerned_are_named() {
+fn affected_variables_are_named() {
     let at = places();
     let users = UsersCheckout::new(&at.root, &Env::new());
     let root = at.root.display();
-    let named = users.named_by(&env(&[
+    let named = users.affected_variables(&env(&[
         ("PATH", format!("{root}/tools:/bin")),
         ("GOWORK", format!("{root}/go.work")),
         ("PYTEST_ADDOPTS", format!("-c {root}/x.ini")),
@@ -95,10 +100,10 @@ fn variables_concerned_are_named() {
 }
 
 #[test]
-fn where_the_checkout_is_the_home_directory_nothing_is_dropped() {
+fn nothing_is_dropped_if_the_checkout_is_the_home_directory() {
     let at = places();
     let root = at.root.display().to_string();
     let env = env(&[("HOME", root.clone()), ("PATH", format!("{root}/.local/bin:/bin"))]);
     let users = UsersCheckout::new(&at.root, &env);
-    assert_eq!(users.follow(&env, &at.copy, Absent::Drop).env, env);
+    assert_eq!(users.relocate(&env, &at.copy, MissingPathRule::Drop).env, env);
 }

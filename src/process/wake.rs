@@ -72,10 +72,10 @@ impl WakeSignal {
     }
 
     pub fn wait(&self, socket: Option<&UnixStream>, limit: Option<Duration>) -> io::Result<()> {
-        let look = Duration::from_millis(100);
+        let interval = Duration::from_millis(100);
         let mut files: Vec<_> =
             socket.iter().map(|s| PollFd::new(s.as_fd(), PollFlags::POLLIN)).collect();
-        poll_once(&mut files, Some(limit.map_or(look, |limit| limit.min(look))))
+        poll_once(&mut files, Some(limit.map_or(interval, |limit| limit.min(interval))))
     }
 }
 

@@ -10,7 +10,7 @@ const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
 /// Result of searching for a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
+pub enum ProgramLookup {
     /// The file that would be started.
     Program(PathBuf),
     /// Only this file exists, and is not executable.
@@ -20,27 +20,27 @@ pub enum Found {
 }
 
 /// Finds a program: a name with a slash is a path relative to `cwd`; any other name is searched in `path`.
-pub fn find(program: &OsStr, cwd: &Path, path: Option<&OsStr>) -> Found {
+pub fn find(program: &OsStr, cwd: &Path, path: Option<&OsStr>) -> ProgramLookup {
     if program.as_bytes().contains(&b'/') {
         return among(vec![cwd.join(program)], |file| file.to_owned());
     }
     let default = OsString::from(DEFAULT_PATH);
-    let folders: Vec<PathBuf> = std::env::split_paths(path.unwrap_or(&default))
+    let directories: Vec<PathBuf> = std::env::split_paths(path.unwrap_or(&default))
         // An empty entry is the current directory.
-        .map(|folder| cwd.join(folder))
+        .map(|directory| cwd.join(directory))
         .collect();
-    among(folders, |folder| folder.join(program))
+    among(directories, |directory| directory.join(program))
 }
 
-fn among(places: Vec<PathBuf>, file_at: impl Fn(&Path) -> PathBuf) -> Found {
+fn among(places: Vec<PathBuf>, file_at: impl Fn(&Path) -> PathBuf) -> ProgramLookup {
     let files: Vec<PathBuf> =
         places.iter().map(|place| file_at(place)).filter(|file| file.is_file()).collect();
     if let Some(program) = files.iter().find(|file| is_executable(file)) {
-        return Found::Program(program.clone());
+        return ProgramLookup::Program(program.clone());
     }
     match files.into_iter().next() {
-        Some(file) => Found::NotExecutable(file),
-        None => Found::Nowhere(places),
+        Some(file) => ProgramLookup::NotExecutable(file),
+        None => ProgramLookup::Nowhere(places),
     }
 }
 
@@ -61,17 +61,17 @@ mod tests {
     fn the_first_executable_of_the_path_wins() {
         let at = tempfile::tempdir().unwrap();
         let (a, b) = (at.path().join("a"), at.path().join("b"));
-        for folder in [&a, &b] {
-            std::fs::create_dir(folder).unwrap();
+        for directory in [&a, &b] {
+            std::fs::create_dir(directory).unwrap();
         }
         touch(&a.join("tool"), 0o644);
         touch(&b.join("tool"), 0o755);
         let path = std::env::join_paths([&a, &b]).unwrap();
         let find = |name: &str, path: &OsStr| find(name.as_ref(), at.path(), Some(path));
-        assert_eq!(find("tool", &path), Found::Program(b.join("tool")));
-        assert_eq!(find("tool", a.as_os_str()), Found::NotExecutable(a.join("tool")));
-        assert_eq!(find("other", &path), Found::Nowhere(vec![a.clone(), b.clone()]));
-        assert_eq!(find("./b/tool", &path), Found::Program(at.path().join("./b/tool")));
-        assert_eq!(find("b", &path), Found::Nowhere(vec![a, b]));
+        assert_eq!(find("tool", &path), ProgramLookup::Program(b.join("tool")));
+        assert_eq!(find("tool", a.as_os_str()), ProgramLookup::NotExecutable(a.join("tool")));
+        assert_eq!(find("other", &path), ProgramLookup::Nowhere(vec![a.clone(), b.clone()]));
+        assert_eq!(find("./b/tool", &path), ProgramLookup::Program(at.path().join("./b/tool")));
+        assert_eq!(find("b", &path), ProgramLookup::Nowhere(vec![a, b]));
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::screen::Size;
 use super::terminal_text::{fit, shown_id, stopwatch};
-use super::view::{self, Fraction, Running};
+use super::view::{self, Fraction, RunningPhase};
 use super::{Event, Step, duration};
 use crate::phase::{PhaseId, PhaseState, RunId};
 
@@ -13,7 +13,7 @@ const KEPT_COLUMNS: usize = 200;
 
 /// Options for drawing the view.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Look {
+pub(super) struct DisplayOptions {
     pub size: Size,
     pub color: bool,
 }
@@ -28,13 +28,13 @@ pub(super) struct Board {
     blocked: u64,
     /// Phases completed by this drain.
     ended_here: u64,
-    running: Vec<Work>,
+    running: Vec<PhaseProgress>,
     drawn: Option<(Size, Vec<String>)>,
 }
 
 /// A phase in progress in this drain.
 #[derive(Debug)]
-struct Work {
+struct PhaseProgress {
     run: RunId,
     phase: PhaseId,
     try_number: u32,
@@ -59,7 +59,7 @@ impl Board {
             }
             Event::PhaseStarted(phase) => {
                 self.forget(&phase.run_id, &phase.phase_id);
-                self.running.push(Work {
+                self.running.push(PhaseProgress {
                     run: phase.run_id.clone(),
                     phase: phase.phase_id.clone(),
                     try_number: phase.try_number,
@@ -102,9 +102,9 @@ impl Board {
     }
 
     /// Returns the lines to draw, or `None` if unchanged.
-    pub(super) fn picture(&mut self, look: Look, now: Instant) -> Option<Vec<String>> {
+    pub(super) fn picture(&mut self, options: DisplayOptions, now: Instant) -> Option<Vec<String>> {
         let taken = now.saturating_duration_since(self.since?);
-        let (size, lines) = (look.size, self.lines(taken, look, now));
+        let (size, lines) = (options.size, self.lines(taken, options, now));
         let drawn = Some((size, lines));
         if self.drawn == drawn {
             return None;
@@ -113,13 +113,14 @@ impl Board {
         self.drawn.as_ref().map(|(_, lines)| lines.clone())
     }
 
-    fn lines(&self, taken: Duration, look: Look, now: Instant) -> Vec<String> {
-        let (columns, color) = (view::room(look.size), look.color);
+    fn lines(&self, taken: Duration, options: DisplayOptions, now: Instant) -> Vec<String> {
+        let (columns, color) = (view::room(options.size), options.color);
         let fraction = Fraction { done: self.settled, of: self.phases };
         let mut lines = vec![view::bar(fraction, &self.facts(taken), columns, color)];
-        let running: Vec<Running> = self.running.iter().map(|work| self.shown(work, now)).collect();
+        let running: Vec<RunningPhase> =
+            self.running.iter().map(|work| self.running_phase(work, now)).collect();
         // Leaves a row for the shell prompt from before the drain.
-        let rows = look.size.rows.saturating_sub(2);
+        let rows = options.size.rows.saturating_sub(2);
         lines.extend(view::running(&running, rows, columns, color));
         lines
     }
@@ -136,9 +137,9 @@ impl Board {
         facts
     }
 
-    fn shown(&self, work: &Work, now: Instant) -> Running {
+    fn running_phase(&self, work: &PhaseProgress, now: Instant) -> RunningPhase {
         let phase = shown_id(work.phase.as_str());
-        Running {
+        RunningPhase {
             name: match self.several_runs() {
                 true => format!("{}/{phase}", shown_id(work.run.as_str())),
                 false => phase,
@@ -169,8 +170,10 @@ mod tests {
     use super::*;
     use crate::phase::{Failure, FailureKind};
 
-    const WIDE: Look = Look { size: Size { rows: 24, columns: 80 }, color: false };
-    const NARROW: Look = Look { size: Size { rows: 9, columns: 40 }, color: false };
+    const WIDE: DisplayOptions =
+        DisplayOptions { size: Size { rows: 24, columns: 80 }, color: false };
+    const NARROW: DisplayOptions =
+        DisplayOptions { size: Size { rows: 9, columns: 40 }, color: false };
 
     fn started(runs: &[&str], now: Instant) -> Board {
         let mut board = Board::default();
@@ -219,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn several_phases_run_at_once_and_are_told_apart_by_their_run() {
+    fn parallel_phases_are_distinguished_by_run() {
         let now = Instant::now();
         let mut board = started(&["one", "two"], now);
         start(&mut board, "one", "same", now);
@@ -241,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_did_and_what_cannot_run_is_learnt_at_the_end_of_a_batch() {
+    fn foreign_and_blocked_phases_are_updated_at_the_end_of_a_batch() {
         let now = Instant::now();
         let mut board = started(&["one"], now);
         start(&mut board, "one", "a", now);

@@ -30,7 +30,7 @@ pub(super) fn log(event: &Event) {
             let (r#try, agent) = (phase.try_number, &phase.agent);
             tracing::info!(r#try, max_attempts = phase.max_attempts, agent, "phase started");
         }
-        Event::PhaseFinished(phase) => finished(phase),
+        Event::PhaseFinished(phase) => phase_finished(phase),
         Event::BatchFinished(batch) => {
             let (number, done, failed, left) = (batch.batch, batch.done, batch.failed, batch.left);
             tracing::info!(
@@ -42,11 +42,11 @@ pub(super) fn log(event: &Event) {
                 "batch finished"
             );
         }
-        Event::DrainFinished(end) => ended(end),
+        Event::DrainFinished(end) => drain_finished(end),
     }
 }
 
-fn finished(phase: &PhaseFinished) {
+fn phase_finished(phase: &PhaseFinished) {
     let (run, id, attempt) = (phase.run_id.as_str(), phase.phase_id.as_str(), phase.attempt);
     let (state, verdict, duration_ms) = (phase.state.as_str(), phase.verdict, phase.duration_ms);
     let kind = phase.failure.as_ref().map(|failure| failure.kind.as_str());
@@ -66,7 +66,7 @@ fn finished(phase: &PhaseFinished) {
     );
 }
 
-fn ended(end: &DrainFinished) {
+fn drain_finished(end: &DrainFinished) {
     let (reason, exit_code, duration_ms) = (end.reason.as_str(), end.exit_code, end.duration_ms);
     if let Some(message) = &end.message {
         // Always present, so that scripts find the field in each line.

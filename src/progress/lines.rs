@@ -13,7 +13,7 @@ use crate::phase::{PhaseState, RunId};
 
 /// Options for rendering lines.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Look {
+pub struct LineOptions {
     /// Whether to use color.
     pub color: bool,
     /// Whether phases of several runs are shown, so that each name includes its run.
@@ -28,12 +28,12 @@ const VERDICT: usize = 9;
 const LEAST_NAME: usize = 8;
 
 /// Renders the lines of an event; `None` for events of interest only to scripts.
-pub(super) fn render(event: &Event, look: Look) -> Option<String> {
+pub(super) fn render(event: &Event, options: LineOptions) -> Option<String> {
     match event {
         Event::DrainStarted(start) => Some(started(start)),
-        Event::PhaseFinished(phase) => Some(finished_line(phase, look)),
+        Event::PhaseFinished(phase) => Some(finished_line(phase, options)),
         Event::BatchFinished(batch) => (!was_empty(batch)).then(|| batch_line(batch)),
-        Event::DrainFinished(end) => Some(finished(end, look)),
+        Event::DrainFinished(end) => Some(finished(end, options)),
         Event::BatchStarted { .. } | Event::PhaseStarted(_) => None,
     }
 }
@@ -75,7 +75,7 @@ fn run_names(runs: &[RunId]) -> String {
 }
 
 /// Renders the result of a phase: a line, and further lines with the reason.
-pub fn finished_line(phase: &PhaseFinished, look: Look) -> String {
+pub fn finished_line(phase: &PhaseFinished, options: LineOptions) -> String {
     let (word, style) = match (phase.state, phase.verdict) {
         (PhaseState::Complete, "no_change_needed") => ("done", Style::new().green()),
         (PhaseState::Complete, _) => ("landed", Style::new().green()),
@@ -83,23 +83,23 @@ pub fn finished_line(phase: &PhaseFinished, look: Look) -> String {
         (_, "failed") => ("retry", Style::new().yellow()),
         _ => ("requeued", Style::new().yellow()),
     };
-    let word = style.force_styling(look.color).apply_to(format!("{word:<8}")).to_string();
+    let word = style.force_styling(options.color).apply_to(format!("{word:<8}")).to_string();
     let facts = match phase.attempt {
-        Some(_) => format!("  {}", facts_within(phase, look.columns).join(" · ")),
+        Some(_) => format!("  {}", facts_within(phase, options.columns).join(" · ")),
         None => String::new(),
     };
     let mut name = shown_id(phase.phase_id.as_str());
-    if look.several {
+    if options.several {
         name = format!("{}/{name}", shown_id(phase.run_id.as_str()));
     }
-    if let Some(columns) = look.columns {
+    if let Some(columns) = options.columns {
         name = fit(&name, columns.saturating_sub(VERDICT + width(&facts)).max(LEAST_NAME));
     }
     let mut line = format!("{word} {name}{facts}");
     if let Some(failure) = &phase.failure {
         let message = shown_message(failure.message.trim());
         let message = format!("{}: {message}", failure.kind.as_str());
-        for part in in_lines(message, VERDICT, look) {
+        for part in in_lines(message, VERDICT, options) {
             line.push_str(&format!("\n{:VERDICT$}{part}", ""));
         }
     }
@@ -107,8 +107,8 @@ pub fn finished_line(phase: &PhaseFinished, look: Look) -> String {
 }
 
 /// Wraps the text at word boundaries, since a terminal breaks words.
-fn in_lines(text: String, indent: usize, look: Look) -> Vec<String> {
-    match look.columns {
+fn in_lines(text: String, indent: usize, options: LineOptions) -> Vec<String> {
+    match options.columns {
         Some(columns) => wrap(&text, columns.saturating_sub(indent).max(LEAST_NAME)),
         None => vec![text],
     }
@@ -165,7 +165,7 @@ fn batch_line(batch: &BatchFinished) -> String {
     )
 }
 
-fn finished(end: &DrainFinished, look: Look) -> String {
+fn finished(end: &DrainFinished, options: LineOptions) -> String {
     let what = match end.reason {
         Reason::Drained => "drained",
         Reason::StoppedOnFailure => "stopped at the first failure",
@@ -181,11 +181,11 @@ fn finished(end: &DrainFinished, look: Look) -> String {
         _ => format!("{what} ({took})"),
     };
     if let Some(message) = &end.message {
-        let message = in_lines(format!("error: {}", printable(message)), 0, look);
+        let message = in_lines(format!("error: {}", printable(message)), 0, options);
         text.push_str(&format!("\n{}", message.join("\n")));
     }
     if let Some(hint) = end.hint() {
-        let hint = in_lines(format!("hint: {hint}"), 0, look);
+        let hint = in_lines(format!("hint: {hint}"), 0, options);
         text.push_str(&format!("\n{}", hint.join("\n")));
     }
     for run in &end.counts {
@@ -230,7 +230,7 @@ mod tests {
     use crate::phase::Tokens;
 
     #[test]
-    fn a_narrow_terminal_gets_one_line_that_fits() {
+    fn narrow_terminal_gets_one_fitting_line() {
         let tokens = Tokens { input: Some(1200), output: Some(345), ..Tokens::default() };
         let failure = crate::phase::Failure::new(crate::phase::FailureKind::NoChange, "nothing");
         let (run, id) = (RunId::new("demo"), crate::phase::PhaseId::new("漢字x".repeat(900)));
@@ -245,37 +245,39 @@ mod tests {
             ..PhaseFinished::refused(run, id, failure)
         };
         for columns in [30, 40, 60, 80, 120] {
-            let look = Look { columns: Some(columns), several: true, color: false };
-            let line = finished_line(&phase, look);
+            let options = LineOptions { columns: Some(columns), several: true, color: false };
+            let line = finished_line(&phase, options);
             assert!(width(&line) <= columns, "{columns}: {line}");
         }
-        let look = |columns| Look { columns: Some(columns), ..Look::default() };
-        let facts =
-            |columns| finished_line(&phase, look(columns)).split("  ").last().unwrap().to_owned();
+        let options = |columns| LineOptions { columns: Some(columns), ..LineOptions::default() };
+        let facts = |columns| {
+            finished_line(&phase, options(columns)).split("  ").last().unwrap().to_owned()
+        };
         assert_eq!(facts(80), "4ce8173b80 · 7.8 s · 1545 tokens");
         assert_eq!(facts(40), "7.8 s · 1545 tokens");
     }
 
     #[test]
-    fn a_message_goes_on_in_the_next_line_of_a_terminal() {
+    fn message_wraps_in_a_terminal() {
         let message = "the agent wrote outside of the scope of the phase: src/core/engine.rs, docs/guide.md and 3 more";
         let failure = crate::phase::Failure::new(crate::phase::FailureKind::ScopeBreach, message);
         let (run, id) = (RunId::new("demo"), crate::phase::PhaseId::new("p"));
         let phase = PhaseFinished::refused(run, id, failure);
-        let told = |columns| finished_line(&phase, Look { columns, ..Look::default() });
+        let line =
+            |columns| finished_line(&phase, LineOptions { columns, ..LineOptions::default() });
         for columns in [30, 80] {
-            let told = told(Some(columns));
-            let rest: Vec<&str> = told.lines().skip(1).collect();
-            assert!(rest.len() > 1 && rest.iter().all(|line| width(line) <= columns), "{told}");
-            assert!(rest.iter().all(|line| line.starts_with(&" ".repeat(VERDICT))), "{told}");
-            assert!(rest.iter().any(|line| line.ends_with("phase:")), "between words: {told}");
+            let line = line(Some(columns));
+            let rest: Vec<&str> = line.lines().skip(1).collect();
+            assert!(rest.len() > 1 && rest.iter().all(|line| width(line) <= columns), "{line}");
+            assert!(rest.iter().all(|line| line.starts_with(&" ".repeat(VERDICT))), "{line}");
+            assert!(rest.iter().any(|line| line.ends_with("phase:")), "between words: {line}");
         }
-        assert_eq!(told(None).lines().count(), 2, "lines in a file or a pipe are not wrapped");
+        assert_eq!(line(None).lines().count(), 2, "lines in a file or a pipe are not wrapped");
     }
 
     #[test]
-    fn only_a_drain_that_did_all_says_after_what_time() {
-        let told = |reason| {
+    fn only_a_completed_drain_is_reported_with_after_and_its_time() {
+        let line = |reason| {
             let end = DrainFinished {
                 counts: Vec::new(),
                 reason,
@@ -286,19 +288,19 @@ mod tests {
                 unborn: false,
                 duration_ms: 900,
             };
-            finished(&end, Look::default()).lines().next().unwrap_or_default().to_owned()
+            finished(&end, LineOptions::default()).lines().next().unwrap_or_default().to_owned()
         };
-        assert_eq!(told(Reason::Drained), "drained after 0.9 s");
-        assert_eq!(told(Reason::Budget), "stopped: a budget is spent (0.9 s)");
-        assert_eq!(told(Reason::MaxBatches), "stopped after the requested batches (0.9 s)");
+        assert_eq!(line(Reason::Drained), "drained after 0.9 s");
+        assert_eq!(line(Reason::Budget), "stopped: a budget is spent (0.9 s)");
+        assert_eq!(line(Reason::MaxBatches), "stopped after the requested batches (0.9 s)");
         assert_eq!(
-            told(Reason::Interrupted),
+            line(Reason::Interrupted),
             "interrupted; running phases are queued again (0.9 s)"
         );
     }
 
     #[test]
-    fn a_batch_in_which_there_was_nothing_to_do_has_no_line() {
+    fn batch_without_work_has_no_line() {
         let nothing = BatchFinished {
             batch: 1,
             done: 0,
@@ -308,14 +310,14 @@ mod tests {
             tokens: 0,
             phases_per_hour: None,
         };
-        let told = |batch| render(&Event::BatchFinished(batch), Look::default());
-        assert_eq!(told(nothing.clone()), None);
-        assert!(told(BatchFinished { failed: 1, ..nothing.clone() }).is_some());
-        assert!(told(BatchFinished { left: 3, ..nothing }).is_some());
+        let line = |batch| render(&Event::BatchFinished(batch), LineOptions::default());
+        assert_eq!(line(nothing.clone()), None);
+        assert!(line(BatchFinished { failed: 1, ..nothing.clone() }).is_some());
+        assert!(line(BatchFinished { left: 3, ..nothing }).is_some());
     }
 
     #[test]
-    fn a_drain_begins_with_what_there_is_to_do() {
+    fn drain_starts_with_the_amount_of_work() {
         let start = |queued, left_behind| DrainStarted {
             runs: vec![RunId::new("r")],
             workspace: String::new(),
@@ -330,13 +332,13 @@ mod tests {
             memory_backend: "off",
             memory: None,
         };
-        let told = |queued, left| {
+        let line = |queued, left| {
             started(&start(queued, left)).replace(" · agent a · batches of 5\ndatabase d", "")
         };
-        assert_eq!(told(0, 0), "draining r · 0 phases queued");
-        assert_eq!(told(1, 0), "draining r · 1 phase queued");
-        assert_eq!(told(0, 1), "draining r · 1 phase left by a drain that died");
-        assert_eq!(told(2, 1), "draining r · 2 phases queued, 1 left by a drain that died");
+        assert_eq!(line(0, 0), "draining r · 0 phases queued");
+        assert_eq!(line(1, 0), "draining r · 1 phase queued");
+        assert_eq!(line(0, 1), "draining r · 1 phase left by a drain that died");
+        assert_eq!(line(2, 1), "draining r · 2 phases queued, 1 left by a drain that died");
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod terminal_text;
 pub mod view;
 
 pub use drain_log::{ENDS, NOTES};
-pub use lines::{Look, finished_line};
+pub use lines::{LineOptions, finished_line};
 pub use terminal_text::{
     duration, fill, fit, printable, printable_lines, shown_id, shown_message, stopwatch, thousands,
     width, wrap,
@@ -329,8 +329,8 @@ impl Progress {
             screen::close();
         }
         let columns = if self.mode == Mode::Live { screen::output_columns() } else { None };
-        let look = lines::Look { color: self.color, several, columns };
-        if let Some(text) = lines::render(event, look) {
+        let options = LineOptions { color: self.color, several, columns };
+        if let Some(text) = lines::render(event, options) {
             self.print(&text);
         }
         self.draw();
@@ -394,9 +394,11 @@ async fn run_on(board: Arc<Mutex<Board>>) {
 /// Draws under the board's lock, so that an older view never replaces a newer view.
 fn draw(board: &Mutex<Board>) {
     let mut board = board.lock().unwrap_or_else(PoisonError::into_inner);
-    let look =
-        board::Look { size: screen::Size::of_terminal(), color: console::colors_enabled_stderr() };
-    if let Some(lines) = board.picture(look, Instant::now()) {
+    let options = board::DisplayOptions {
+        size: screen::Size::of_terminal(),
+        color: console::colors_enabled_stderr(),
+    };
+    if let Some(lines) = board.picture(options, Instant::now()) {
         screen::paint(lines);
     }
 }
@@ -410,7 +412,7 @@ fn unless_unread(error: io::Error) -> io::Result<()> {
 /// Checks for a terminal, including a terminal that is gone and no longer reports itself as such.
 fn is_a_device(output: impl std::os::fd::AsFd) -> bool {
     use nix::sys::stat::{SFlag, fstat};
-    fstat(output).is_ok_and(|found| {
-        SFlag::from_bits_truncate(found.st_mode) & SFlag::S_IFMT == SFlag::S_IFCHR
+    fstat(output).is_ok_and(|status| {
+        SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT == SFlag::S_IFCHR
     })
 }

@@ -134,7 +134,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn lines_end_between_words_where_they_can() {
+    fn lines_break_between_words() {
         assert_eq!(wrap("CI failed: 2 tests of 90", 10), ["CI failed:", "2 tests of", "90"]);
         assert_eq!(wrap("see src/very/deep.rs now", 8), ["see", "src/very", "/deep.rs", "now"]);
         assert_eq!(wrap("漢字漢字", 5), ["漢字", "漢字"]);
@@ -143,7 +143,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_line_is_too_long_and_nothing_is_lost(text in "[a-z漢 ]{0,60}", columns in 2_usize..20) {
+        fn wrapped_lines_fit_and_keep_all_text(text in "[a-z漢 ]{0,60}", columns in 2_usize..20) {
             let lines = wrap(&text, columns);
             prop_assert!(lines.iter().all(|line| width(line) <= columns), "{lines:?}");
             let letters = |text: &str| text.replace(' ', "");
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_cut_by_columns() {
+    fn long_text_is_cut_by_columns() {
         assert_eq!(fit("short", 5), "short");
         assert_eq!(fit("longer", 5), "long…");
         assert_eq!(fit("漢字漢字", 5), "漢字…");
@@ -179,7 +179,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_is_wider_than_asked_for(text in "\\PC{0,60}|.{0,60}|e\u{301}{0,400}", columns in 0usize..50) {
+        fn cut_text_fits_the_columns(text in "\\PC{0,60}|.{0,60}|e\u{301}{0,400}", columns in 0usize..50) {
             let shown = fit(&text, columns);
             prop_assert!(width(&shown) <= columns, "{shown:?}");
             prop_assert!(shown.chars().count() <= 4 * columns + 1);

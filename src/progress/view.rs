@@ -25,7 +25,7 @@ pub struct Fraction {
 
 /// A phase in progress.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Running {
+pub struct RunningPhase {
     /// Name of the phase, with its run if several runs are drained.
     pub name: String,
     /// Number of the counted attempt.
@@ -38,7 +38,7 @@ pub struct Running {
     pub activity: Option<(String, Duration)>,
 }
 
-impl Running {
+impl RunningPhase {
     fn tries(&self) -> String {
         match self.of_tries {
             Some(of) => format!("{}/{of}", self.try_number),
@@ -69,14 +69,14 @@ pub fn bar(fraction: Fraction, facts: &[String], columns: usize, color: bool) ->
 }
 
 /// Renders a line for each phase, at most `rows`; the last line then counts the rest.
-pub fn running(phases: &[Running], rows: usize, columns: usize, color: bool) -> Vec<String> {
-    let widest = |text: fn(&Running) -> String| {
+pub fn running(phases: &[RunningPhase], rows: usize, columns: usize, color: bool) -> Vec<String> {
+    let widest = |text: fn(&RunningPhase) -> String| {
         phases.iter().map(|phase| width(&text(phase))).max().unwrap_or(0)
     };
     let longest = LEAST_NAME.max(columns / 3).min(columns.saturating_sub(2));
     let name = widest(|phase| fit(&phase.name, LEAST_NAME * 8)).min(longest);
-    let (tries, time) = (widest(Running::tries), widest(|phase| stopwatch(phase.elapsed)));
-    let line = |phase: &Running| {
+    let (tries, time) = (widest(RunningPhase::tries), widest(|phase| stopwatch(phase.elapsed)));
+    let line = |phase: &RunningPhase| {
         let facts =
             format!("  {}  {:>time$}  ", fill(&phase.tries(), tries), stopwatch(phase.elapsed));
         let left = columns.saturating_sub(2 + name + width(&facts));
@@ -118,8 +118,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn phase(name: &str, activity: &str) -> Running {
-        Running {
+    fn phase(name: &str, activity: &str) -> RunningPhase {
+        RunningPhase {
             name: name.to_owned(),
             try_number: 2,
             of_tries: Some(3),
@@ -143,13 +143,13 @@ mod tests {
     }
 
     #[test]
-    fn at_80_columns_and_at_40() {
+    fn layout_fits_80_and_40_columns() {
         insta::assert_snapshot!(shown(79));
         insta::assert_snapshot!(shown(39));
     }
 
     #[test]
-    fn what_has_no_room_is_counted() {
+    fn hidden_lines_are_counted() {
         let phases = vec![phase("p", "x"); 7];
         let lines = running(&phases, 3, 79, false);
         assert_eq!((lines.len(), lines[2].as_str()), (3, "  … 5 more running"));
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_left_is_not_guessed_from_one_phase() {
+    fn time_left_is_not_estimated_from_one_phase() {
         let minute = Duration::from_secs(60);
         assert_eq!(time_left(2, minute, 10), None);
         assert_eq!(time_left(3, minute, 0), None);

@@ -88,14 +88,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn markup_is_text() {
+    fn markup_is_escaped() {
         let text = Html("<img src=x onerror='a()'> & \"`").to_string();
         assert_eq!(text, "&lt;img src=x onerror=&#39;a()&#39;&gt; &amp; &quot;&#96;");
         assert_eq!(json_in_script("\"</script><!--\""), "\"\\u003c/script\\u003e\\u003c!--\"");
     }
 
     #[test]
-    fn markdown_calls_nobody_and_links_nothing() {
+    fn markdown_has_no_mentions_and_no_links() {
         assert_eq!(markdown("@all see #1"), "\\@&#8203;all see \\#&#8203;1");
         assert_eq!(markdown("[a](https://x.y)\n# b"), "\\[a\\](https&#58;//x.y) \\#&#8203; b");
         assert_eq!(markdown("a | <b>"), "a \\| &lt;b&gt;");

@@ -134,21 +134,21 @@ mod tests {
     }
 
     #[test]
-    fn colours_titles_and_turned_lines_go() {
+    fn colors_titles_and_control_characters_are_removed() {
         let text = "\u{1b}[31mred\u{1b}[0m \u{1b}]0;title\u{7}\u{202e}x\u{0}\r\nnext\tcell";
         assert_eq!(block(text, &redactor()), "red x\nnext\tcell");
         assert_eq!(line(text, &redactor()), "red x next cell");
     }
 
     #[test]
-    fn secrets_of_this_process_go() {
+    fn secrets_of_this_process_are_redacted() {
         assert_eq!(line("a correct-horse-battery", &redactor()), "a [redacted: MY_TOKEN]");
         let coloured = "a correct-\u{1b}[1mhorse\u{1b}[0m-battery";
         assert_eq!(line(coloured, &redactor()), "a [redacted: MY_TOKEN]");
     }
 
     #[test]
-    fn excerpts_say_what_is_missing() {
+    fn excerpts_report_omitted_lines() {
         let text = "1\n2\n3\n4\n";
         assert_eq!(head(text, 3), Excerpt { text: "1\n2\n3".into(), left_out: 1, of_more: false });
         assert_eq!(
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_file_begins_with_a_whole_line_and_links_are_not_followed() {
+    fn file_tail_starts_at_a_line_and_links_are_not_followed() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("agent.log");
         std::fs::write(&path, "correct-horse-battery\nlast\n").unwrap();

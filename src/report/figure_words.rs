@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn intervals_are_shown_where_there_are_few() {
+    fn small_samples_show_intervals() {
         assert_eq!(rate(&Rate::new(0, 0)), "-");
         assert_eq!(rate(&Rate::new(9, 10)), "90 (60-98)");
         assert_eq!(rate(&Rate::new(900, 1_000)), "90");
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_money_is_not_nothing() {
+    fn unknown_cost_is_not_zero() {
         let shown = [None, Some(0.0), Some(0.0031), Some(12.345)].map(money);
         assert_eq!(shown, ["-", "$0.00", "$0.0031", "$12.35"]);
     }

@@ -2,7 +2,7 @@
 
 use super::escape::markdown;
 use super::figure_words::{UNKNOWN, count, counted, figure, millis, money, percent, rate};
-use super::story::{PhaseStory, Report};
+use super::story::{PhaseStory, RunReport};
 use crate::phase::PhaseState;
 use crate::phase::words::short_commit;
 use crate::telemetry::summary::Rate;
@@ -11,7 +11,7 @@ use crate::telemetry::summary::Rate;
 const LISTED: usize = 100;
 
 /// Renders the Markdown.
-pub fn render(report: &Report) -> String {
+pub fn render(report: &RunReport) -> String {
     let mut text = format!("## Run {}\n\n", markdown(&report.name));
     text += &headline(report);
     text += &end(report);
@@ -22,7 +22,7 @@ pub fn render(report: &Report) -> String {
     text
 }
 
-fn headline(report: &Report) -> String {
+fn headline(report: &RunReport) -> String {
     let counts = &report.run.counts;
     let mut parts = vec![format!("**{} of {} phases complete**", counts.complete, counts.total())];
     for (number, what) in [
@@ -39,12 +39,12 @@ fn headline(report: &Report) -> String {
 }
 
 /// CI on the run's tip in a clean clone.
-fn end(report: &Report) -> String {
+fn end(report: &RunReport) -> String {
     let lines: Vec<String> = report.end.iter().map(|line| markdown(line)).collect();
     if lines.is_empty() { String::new() } else { format!("{}\n\n", lines.join("; ")) }
 }
 
-fn figures(report: &Report) -> String {
+fn figures(report: &RunReport) -> String {
     let summary = &report.summary;
     if summary.attempts.ended == 0 {
         return "No attempt has ended yet.\n\n".to_owned();
@@ -106,7 +106,7 @@ fn share(of: &Rate, what: &str) -> String {
     if of.of == 0 { "no finished phases yet".to_owned() } else { format!("{} %{what}", rate(of)) }
 }
 
-fn landed(report: &Report) -> String {
+fn landed(report: &RunReport) -> String {
     let done = |phase: &&PhaseStory| phase.state == PhaseState::Complete;
     let phases: Vec<&PhaseStory> = report.phases.iter().filter(done).collect();
     if phases.is_empty() {
@@ -120,14 +120,14 @@ fn landed(report: &Report) -> String {
             "| {} | {} | {} | {} |\n",
             title(phase),
             commit.map_or_else(|| UNKNOWN.to_owned(), markdown),
-            phase.tries,
+            phase.counted_attempts,
             count(phase.billed()),
         );
     }
     text + &more(phases.len())
 }
 
-fn failed(report: &Report) -> String {
+fn failed(report: &RunReport) -> String {
     let failed = |phase: &&PhaseStory| phase.state == PhaseState::Failed;
     let phases: Vec<&PhaseStory> = report.phases.iter().filter(failed).collect();
     if phases.is_empty() {
@@ -141,17 +141,17 @@ fn failed(report: &Report) -> String {
             }
             None => "no recorded reason".to_owned(),
         };
-        let tries = if phase.tries == 1 {
+        let attempts = if phase.counted_attempts == 1 {
             "1 attempt".to_owned()
         } else {
-            format!("{} attempts", phase.tries)
+            format!("{} attempts", phase.counted_attempts)
         };
-        text += &format!("- {} after {tries}: {why}\n", title(phase));
+        text += &format!("- {} after {attempts}: {why}\n", title(phase));
     }
     text + &more(phases.len())
 }
 
-fn left(report: &Report) -> String {
+fn left(report: &RunReport) -> String {
     let open = |phase: &&PhaseStory| {
         matches!(phase.state, PhaseState::Queued | PhaseState::Executing | PhaseState::Skipped)
     };

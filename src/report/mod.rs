@@ -19,7 +19,7 @@ use crate::failure::Failure;
 use crate::phase::RunId;
 use crate::process::Redactor;
 use crate::store::Store;
-use story::Report;
+use story::RunReport;
 
 pub use run_figures::figures;
 
@@ -40,7 +40,7 @@ pub async fn html(
     final_test: FinalTest,
     redactor: &Redactor,
 ) -> Result<String, Failure> {
-    let mut report = Report::gather(store, run, final_test, redactor).await?;
+    let mut report = RunReport::gather(store, run, final_test, redactor).await?;
     let bare = page::render(&report)?.len();
     report.attach(root, redactor, PAGE_SIZE.saturating_sub(bare).max(LEAST_ROOM));
     page::render(&report)
@@ -57,5 +57,5 @@ pub async fn markdown(
     final_test: FinalTest,
     redactor: &Redactor,
 ) -> Result<String, Failure> {
-    Ok(markdown::render(&Report::gather(store, run, final_test, redactor).await?))
+    Ok(markdown::render(&RunReport::gather(store, run, final_test, redactor).await?))
 }

@@ -49,7 +49,7 @@ pub(super) async fn figures_of(
     }
     let mut last = i64::MIN;
     loop {
-        let page = store.lone_samples(named, last, PAGE).await?;
+        let page = store.samples_without_attempt(named, last, PAGE).await?;
         let Some(end) = page.last() else { break };
         last = end.number;
         page.iter().for_each(|sample| summariser.sample(sample));

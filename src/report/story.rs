@@ -6,7 +6,7 @@ use std::path::Path;
 use super::escape::Html;
 use super::excerpt::{self, Excerpt};
 use super::run_figures::figures_of;
-use crate::attempt::{AttemptFolder, run_end};
+use crate::attempt::{AttemptDirectory, run_end};
 use crate::clock::now;
 use crate::config::FinalTest;
 use crate::failure::Failure;
@@ -31,7 +31,7 @@ const LISTED: usize = 20;
 const FRAME: usize = 160;
 
 /// Content of a report.
-pub struct Report {
+pub struct RunReport {
     /// Id of the run, for people.
     pub name: String,
     /// Counters and branch of the run.
@@ -42,7 +42,7 @@ pub struct Report {
     pub phases: Vec<PhaseStory>,
     pub end: Vec<String>,
     /// Time of the report.
-    pub made_at: UnixMs,
+    pub created_at: UnixMs,
 }
 
 /// A phase in the report.
@@ -62,7 +62,7 @@ pub struct PhaseStory {
     /// Whether the phase is queued behind a failed phase.
     pub blocked: bool,
     /// Number of counted attempts.
-    pub tries: u32,
+    pub counted_attempts: u32,
     /// Landed commit.
     pub commit: Option<String>,
     /// Ids of required phases.
@@ -114,7 +114,7 @@ impl AttemptStory {
     }
 }
 
-impl Report {
+impl RunReport {
     /// Reads the content from the store, without the attempt directories.
     pub async fn gather(
         store: &Store,
@@ -122,7 +122,7 @@ impl Report {
         final_test: FinalTest,
         redactor: &Redactor,
     ) -> Result<Self, Failure> {
-        let made_at = now();
+        let created_at = now();
         let mut kinds = Kinds::new();
         let named = std::slice::from_ref(run);
         let summary = figures_of(store, named, None, |phase| {
@@ -131,7 +131,7 @@ impl Report {
         .await?;
         let mut attempts = store.attempts_of(run).await?;
         let rows = store.phases(run, None).await?;
-        let waiting = store.waiting(run, made_at).await?;
+        let waiting = store.waiting_phases(run, created_at).await?;
         let blocked: std::collections::HashSet<&PhaseId> =
             waiting.iter().filter(|w| w.blocked).map(|w| &w.phase_id).collect();
         let phases: Vec<PhaseStory> = rows
@@ -150,7 +150,7 @@ impl Report {
         let run = store.run(run).await?;
         let end =
             run_end(&run, final_test).iter().map(|text| excerpt::line(text, redactor)).collect();
-        Ok(Self { name, run, summary, phases, end, made_at })
+        Ok(Self { name, run, summary, phases, end, created_at })
     }
 
     /// Adds the last lines and patches of failed attempts while there is room, in bytes of the page: first
@@ -200,7 +200,7 @@ impl PhaseStory {
             complexity: line(&complexity),
             state: row.state,
             blocked: false,
-            tries: row.attempts,
+            counted_attempts: row.attempts,
             commit: row.commit.clone(),
             depends_on: row.depends_on.iter().map(|id| line(id.as_str())).collect(),
             failure: row.last_failure.as_ref().map(|failure| FailureStory::new(failure, redactor)),
@@ -279,7 +279,7 @@ impl AttemptStory {
     }
 
     fn attach(&mut self, root: &Path, redactor: &Redactor, room: &mut usize) {
-        let folder = self.row.log_dir.as_ref().map(|dir| AttemptFolder::at(root.join(dir)));
+        let folder = self.row.log_dir.as_ref().map(|dir| AttemptDirectory::at(root.join(dir)));
         let kept = self.row.failure.as_ref().map(|failure| failure.detail.log_tail.as_str());
         let tail = match kept.filter(|text| !text.trim().is_empty()) {
             Some(text) => Some(excerpt::tail(&excerpt::block(text, redactor), TAIL_LINES)),

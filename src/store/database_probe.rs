@@ -9,10 +9,10 @@ use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 
 use super::error::StoreError;
 use super::migrations::SCHEMA_VERSION;
-use super::sqlite::{APPLICATION_ID, Header, look_only};
+use super::sqlite::{APPLICATION_ID, Header, read_only_options};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum DatabaseContents {
     Nothing,
     /// A file without tables, or a database of autopack.
     Usable,
@@ -20,60 +20,62 @@ pub(super) enum Found {
 
 /// Application owning a database file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Whose {
+pub enum OwningApplication {
     /// There is no such file, or the file is empty.
-    Nobodys,
-    Ours,
+    None,
+    Autopack,
     PythonAutopack,
     /// Another application's database, not an SQLite database, or unreadable.
-    Others,
+    Other,
 }
 
 /// Returns the owner of a file; read-only.
-pub(super) async fn whose(path: &Path) -> Whose {
+pub(super) async fn find_owning_application(path: &Path) -> OwningApplication {
     let bytes = match first_bytes(path) {
-        Ok(None) => return Whose::Nobodys,
+        Ok(None) => return OwningApplication::None,
         Ok(Some(bytes)) => bytes,
-        Err(_) => return Whose::Others,
+        Err(_) => return OwningApplication::Other,
     };
     let has_wal = std::fs::metadata(beside(path, "-wal")).is_ok_and(|wal| wal.len() > 0);
     match Header::parse(&bytes) {
-        None if bytes.is_empty() && !has_wal => return Whose::Nobodys,
-        None if !bytes.is_empty() => return Whose::Others,
-        Some(header) if header.application_id == APPLICATION_ID => return Whose::Ours,
+        None if bytes.is_empty() && !has_wal => return OwningApplication::None,
+        None if !bytes.is_empty() => return OwningApplication::Other,
+        Some(header) if header.application_id == APPLICATION_ID => {
+            return OwningApplication::Autopack;
+        }
         _ => {}
     }
     let work = async {
-        let mut connection = look_only(path, has_wal).connect().await?;
+        let mut connection = read_only_options(path, has_wal).connect().await?;
         let id: i64 =
             sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut connection).await?;
-        let seen = refuse_foreign(&mut connection, path).await;
+        let refused = refuse_foreign(&mut connection, path).await;
         connection.close().await?;
-        Ok::<_, StoreError>((id, seen))
+        Ok::<_, StoreError>((id, refused))
     };
     match work.await {
-        Ok((id, Ok(()))) if id == i64::from(APPLICATION_ID) => Whose::Ours,
-        Ok((_, Ok(()))) => Whose::Nobodys,
-        Ok((_, Err(StoreError::PythonAutopack { .. }))) => Whose::PythonAutopack,
-        Ok((_, Err(_))) | Err(_) => Whose::Others,
+        Ok((id, Ok(()))) if id == i64::from(APPLICATION_ID) => OwningApplication::Autopack,
+        Ok((_, Ok(()))) => OwningApplication::None,
+        Ok((_, Err(StoreError::PythonAutopack { .. }))) => OwningApplication::PythonAutopack,
+        Ok((_, Err(_))) | Err(_) => OwningApplication::Other,
     }
 }
 
 /// Refuses, without touching the file: foreign databases, databases of a newer autopack and read-only files.
-pub(super) async fn probe(path: &Path) -> Result<Found, StoreError> {
+pub(super) async fn probe(path: &Path) -> Result<DatabaseContents, StoreError> {
     let Some(bytes) = first_bytes(path)? else {
-        return Ok(Found::Nothing);
+        return Ok(DatabaseContents::Nothing);
     };
     if !bytes.is_empty() {
         let header = Header::parse(&bytes).ok_or_else(|| no_database(path))?;
         if header.application_id == APPLICATION_ID {
             refuse_newer(path, header.user_version.into())?;
         } else {
-            look_inside(path).await?;
+            inspect_contents(path).await?;
         }
     }
     refuse_read_only(path)?;
-    Ok(Found::Usable)
+    Ok(DatabaseContents::Usable)
 }
 
 fn first_bytes(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
@@ -102,13 +104,13 @@ fn no_database(path: &Path) -> StoreError {
 
 /// Inspects a file without autopack's id. The database may still belong to autopack: after a crash right after
 /// creation, everything is in the WAL.
-async fn look_inside(path: &Path) -> Result<(), StoreError> {
+async fn inspect_contents(path: &Path) -> Result<(), StoreError> {
     let has_wal = std::fs::metadata(beside(path, "-wal")).is_ok_and(|wal| wal.len() > 0);
     let work = async {
-        let mut connection = look_only(path, has_wal).connect().await?;
-        let seen = refuse_foreign(&mut connection, path).await;
+        let mut connection = read_only_options(path, has_wal).connect().await?;
+        let refused = refuse_foreign(&mut connection, path).await;
         connection.close().await?;
-        seen
+        refused
     };
     work.await.map_err(|error: StoreError| error.at(path))
 }
@@ -164,8 +166,8 @@ pub(super) fn refuse_newer(path: &Path, found: i64) -> Result<(), StoreError> {
 /// Refuses read-only files early: SQLite opens them and fails only at the first write. Missing write permission counts
 /// for root too, because someone set the mode deliberately.
 fn refuse_read_only(path: &Path) -> Result<(), StoreError> {
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    for (place, what) in [(path, "the file"), (folder, "its directory")] {
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    for (place, what) in [(path, "the file"), (directory, "its directory")] {
         let marked = std::fs::metadata(place).is_ok_and(|meta| meta.permissions().readonly());
         if marked || access(place, AccessFlags::W_OK).is_err() {
             return Err(StoreError::ReadOnly { path: path.to_owned(), what: what.to_owned() });
@@ -175,19 +177,19 @@ fn refuse_read_only(path: &Path) -> Result<(), StoreError> {
 }
 
 /// Creates autopack's own directory; a longer missing path is more likely a typing error.
-pub(super) fn make_folder(path: &Path) -> Result<(), StoreError> {
-    let folder = path.parent().unwrap_or(Path::new("/"));
+pub(super) fn create_directory(path: &Path) -> Result<(), StoreError> {
+    let directory = path.parent().unwrap_or(Path::new("/"));
     let cannot = |why: String| StoreError::CannotOpen { path: path.to_owned(), why };
-    if folder.is_dir() {
-        let marked = std::fs::metadata(folder).is_ok_and(|meta| meta.permissions().readonly());
-        if marked || access(folder, AccessFlags::W_OK).is_err() {
-            let what = format!("the directory {}", folder.display());
+    if directory.is_dir() {
+        let marked = std::fs::metadata(directory).is_ok_and(|meta| meta.permissions().readonly());
+        if marked || access(directory, AccessFlags::W_OK).is_err() {
+            let what = format!("the directory {}", directory.display());
             return Err(StoreError::ReadOnly { path: path.to_owned(), what });
         }
         return Ok(());
     }
-    match std::fs::create_dir(folder) {
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && folder.is_dir() => {
+    match std::fs::create_dir(directory) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && directory.is_dir() => {
             Ok(())
         }
         Err(error) => Err(cannot(format!("cannot create its directory: {error}"))),

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::database_probe::{Whose, whose};
+use super::database_probe::{OwningApplication, find_owning_application};
 
 /// The absolute path of a `sqlite:` URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,10 +63,10 @@ impl DatabaseUrl {
     /// returns a database of the Python Autopack: opening fails with instructions.
     pub async fn of_hint(url: &str, workspace: &Path) -> Option<Self> {
         let parsed = Self::parse(url, workspace).ok()?;
-        let ours = match whose(&parsed.path).await {
-            Whose::Ours | Whose::PythonAutopack => true,
-            Whose::Nobodys => is_plain(url) && is_named_for_us(&parsed.path),
-            Whose::Others => false,
+        let ours = match find_owning_application(&parsed.path).await {
+            OwningApplication::Autopack | OwningApplication::PythonAutopack => true,
+            OwningApplication::None => is_plain(url) && is_named_for_us(&parsed.path),
+            OwningApplication::Other => false,
         };
         ours.then_some(parsed)
     }
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn three_slashes_are_relative_and_four_absolute() {
+    fn three_slashes_mean_relative_and_four_absolute() {
         for (url, path) in [
             ("sqlite:///.autopack/autopack.db", "/ws/.autopack/autopack.db"),
             ("sqlite:////var/lib/a b/é.db", "/var/lib/a b/é.db"),
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_file_is_refused() {
+    fn url_without_a_file_is_refused() {
         for url in [
             "sqlite:///",
             "sqlite://x.db",
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_servers_password_is_not_repeated() {
+    fn server_password_is_not_printed() {
         let error = parse("postgresql://me:hunter2@db/x").unwrap_err().to_string();
         assert!(error.contains("postgresql") && !error.contains("hunter2"), "{error}");
         let error = parse("postgresql:me:hunter2").unwrap_err().to_string();

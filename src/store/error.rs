@@ -16,7 +16,7 @@ const MAKE_IT_WRITABLE: &str = "make it writable or choose another with --databa
 const NAME_OURS: &str = "choose autopack's own with --database-url or AUTOPACK_DATABASE_URL";
 const BE_NEWER: &str = "use a newer autopack";
 
-fn take_over(path: &Path) -> String {
+fn import_hint(path: &Path) -> String {
     let path = path.display();
     format!(
         "import its backlog with `autopack import {path}` and choose another database with --database-url"
@@ -67,7 +67,7 @@ pub enum StoreError {
     /// The database belongs to the Python Autopack.
     #[error(
         "refusing the database {}: it belongs to the Python Autopack; it was not changed; {}",
-        path.display(), take_over(path)
+        path.display(), import_hint(path)
     )]
     PythonAutopack {
         /// Path of the database.
@@ -145,7 +145,7 @@ pub enum StoreError {
     /// Dependencies form a cycle.
     #[error(
         "the phases of run `{run}` wait for each other: {}; break the cycle in `depends_on`",
-        circle(cycle)
+        format_cycle(cycle)
     )]
     Cycle {
         /// Id of the run.
@@ -252,7 +252,7 @@ impl StoreError {
             Self::NoDatabase { .. } => Cow::Borrowed(IMPORT_MAKES_ONE),
             Self::Gone { .. } => Cow::Borrowed(START_AGAIN),
             Self::ReadOnly { .. } => Cow::Borrowed(MAKE_IT_WRITABLE),
-            Self::PythonAutopack { path } => Cow::Owned(take_over(path)),
+            Self::PythonAutopack { path } => Cow::Owned(import_hint(path)),
             Self::OtherApplication { .. } => Cow::Borrowed(NAME_OURS),
             Self::NewerSchema { .. } => Cow::Borrowed(BE_NEWER),
             Self::BadRow { .. } => Cow::Borrowed(RESTORE_IT),
@@ -295,7 +295,7 @@ fn names(ids: &[PhaseId]) -> String {
     ids.iter().map(PhaseId::as_str).collect::<Vec<_>>().join(", ")
 }
 
-fn circle(ids: &[PhaseId]) -> String {
+fn format_cycle(ids: &[PhaseId]) -> String {
     ids.iter().map(PhaseId::as_str).collect::<Vec<_>>().join(" -> ")
 }
 
@@ -312,7 +312,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_to_do_is_what_the_text_ends_with() {
+    fn message_ends_with_the_hint() {
         let path = PathBuf::from("/tmp/odd; name/a.db");
         let database = |code: DatabaseErrorKind| StoreError::Database {
             path: Some(path.clone()),

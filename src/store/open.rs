@@ -9,7 +9,7 @@ use std::time::Duration;
 use sqlx::Transaction;
 use sqlx::sqlite::{Sqlite, SqlitePool};
 
-use super::database_probe::{self, Found};
+use super::database_probe::{self, DatabaseContents};
 use super::database_url::DatabaseUrl;
 use super::error::StoreError;
 use super::migrations::{SCHEMA, SCHEMA_VERSION};
@@ -37,8 +37,8 @@ impl Store {
     /// The database cannot be created, opened or migrated, or belongs to someone else.
     pub async fn open(url: &DatabaseUrl) -> Result<Self, StoreError> {
         let path = url.path();
-        if database_probe::probe(path).await? == Found::Nothing {
-            database_probe::make_folder(path)?;
+        if database_probe::probe(path).await? == DatabaseContents::Nothing {
+            database_probe::create_directory(path)?;
         }
         Self::connect(path).await.map_err(|error| error.at(path))
     }
@@ -50,8 +50,8 @@ impl Store {
     pub async fn open_existing(url: &DatabaseUrl) -> Result<Self, StoreError> {
         let path = url.path();
         match database_probe::probe(path).await? {
-            Found::Nothing => Err(StoreError::NoDatabase { path: path.to_owned() }),
-            Found::Usable => Self::connect(path).await.map_err(|error| error.at(path)),
+            DatabaseContents::Nothing => Err(StoreError::NoDatabase { path: path.to_owned() }),
+            DatabaseContents::Usable => Self::connect(path).await.map_err(|error| error.at(path)),
         }
     }
 
@@ -182,7 +182,7 @@ impl Store {
 
 /// Returns device and inode.
 fn file_at(path: &Path) -> io::Result<(u64, u64)> {
-    std::fs::metadata(path).map(|found| (found.dev(), found.ino()))
+    std::fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 /// Opens the first connection, retrying: switching to WAL mode briefly needs exclusive access and does not always wait

@@ -8,7 +8,7 @@ use super::columns::{json, number, parse};
 use super::error::StoreError;
 use super::owner_id::OwnerId;
 use super::queue::queue_order::QueuePlace;
-use super::state_step::Standing;
+use super::state_step::PhaseSnapshot;
 use super::token_columns::TokenColumns;
 
 /// A phase as shown in lists.
@@ -116,8 +116,8 @@ impl PhaseRecord {
         format!("phase {} of run {}", self.phase_id, self.run_id)
     }
 
-    pub fn standing(&self) -> Result<Standing, StoreError> {
-        Ok(Standing {
+    pub fn snapshot(&self) -> Result<PhaseSnapshot, StoreError> {
+        Ok(PhaseSnapshot {
             id: self.id,
             run_id: RunId::new(&self.run_id),
             phase_id: PhaseId::new(&self.phase_id),

@@ -155,7 +155,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
 
 /// Opens a file without changing anything on disk. Without a WAL, the file is opened as immutable, so no locks or extra
 /// files are created.
-pub(super) fn look_only(path: &Path, through_wal: bool) -> SqliteConnectOptions {
+pub(super) fn read_only_options(path: &Path, through_wal: bool) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .read_only(true)
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_for_the_writer_that_takes_too_long_is_a_busy_database() {
+    fn writer_queue_timeout_is_reported_as_busy_database() {
         assert_eq!(DatabaseErrorKind::of(&sqlx::Error::PoolTimedOut), DatabaseErrorKind::Busy);
         assert_eq!(DatabaseErrorKind::of(&sqlx::Error::PoolClosed), DatabaseErrorKind::Other);
     }

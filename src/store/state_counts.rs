@@ -6,7 +6,7 @@ use crate::phase::PhaseState;
 
 /// Number of phases per state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct StateCounts {
     /// Phases in state QUEUED.
     pub queued: u64,
     /// Phases in state EXECUTING.
@@ -19,7 +19,7 @@ pub struct Counts {
     pub skipped: u64,
 }
 
-impl Counts {
+impl StateCounts {
     /// Returns the number of phases in a state.
     pub fn get(&self, state: PhaseState) -> u64 {
         match state {
@@ -53,7 +53,7 @@ impl Counts {
 }
 
 /// Serializes as an object with the state names as keys.
-impl Serialize for Counts {
+impl Serialize for StateCounts {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(PhaseState::ALL.into_iter().map(|state| (state, self.get(state))))
     }

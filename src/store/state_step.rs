@@ -10,7 +10,7 @@ use super::owner_id::OwnerId;
 
 /// Position of a phase when read.
 #[derive(Clone, Debug)]
-pub(super) struct Standing {
+pub(super) struct PhaseSnapshot {
     pub id: i64,
     pub run_id: RunId,
     pub phase_id: PhaseId,
@@ -20,7 +20,7 @@ pub(super) struct Standing {
     pub executions: u32,
 }
 
-impl Standing {
+impl PhaseSnapshot {
     /// Takes the step. Returns `None`, without a change, if the phase has moved on since.
     ///
     /// Every step except a claim clears the owner, and every step clears the commit; landing sets the new commit.
@@ -51,11 +51,11 @@ impl Standing {
         if moved == 0 {
             return Ok(None);
         }
-        self.tell_dependents(tx, to).await?;
+        self.update_dependents(tx, to).await?;
         Ok(Some(to))
     }
 
-    async fn tell_dependents(
+    async fn update_dependents(
         &self,
         tx: &mut SqliteConnection,
         to: PhaseState,

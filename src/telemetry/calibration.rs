@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_most_particular_numbers_hold() {
+    fn most_specific_coefficients_apply() {
         let numbers = |scale: f64| {
             serde_json::from_value::<Coefficients>(serde_json::json!({ "scale": scale })).unwrap()
         };

@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_survive_being_stored() {
+    fn stored_values_are_read_back_unchanged() {
         let mut logs = [0.0; COUNT];
         logs[SCALE] = 0.5;
         logs[KINDS] = -0.25;
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_stays_in_its_bounds() {
+    fn invalid_values_are_clamped() {
         let read = |text: &str| serde_json::from_str::<Coefficients>(text).unwrap();
         assert_eq!(read(r#"{"code": -5, "tests": 0, "nonsense": 3}"#).value(KINDS), 2_000.0);
         assert!((read(r#"{"code": 1e300}"#).value(KINDS) - 40_000.0).abs() < 1e-6);

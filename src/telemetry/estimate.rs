@@ -38,10 +38,13 @@ pub(super) fn tokens(coefficients: &Coefficients, features: &Features) -> f64 {
 }
 
 /// Positions of the coefficients multiplied in a term.
-type Of = (usize, Option<usize>);
+type FactorPositions = (usize, Option<usize>);
 
 /// Returns the terms of the sum, each with the positions of the coefficients used.
-pub(super) fn parts(coefficients: &Coefficients, features: &Features) -> [(f64, Of); 13] {
+pub(super) fn parts(
+    coefficients: &Coefficients,
+    features: &Features,
+) -> [(f64, FactorPositions); 13] {
     let value = |at: usize| coefficients.value(at);
     let mut parts = [(0.0, (BASE, None)); 13];
     parts[0].0 = value(BASE);
@@ -79,7 +82,7 @@ mod tests {
     /// Compares with attempts of an earlier system (hshk99/Autopack): each estimate is within a third of the measured
     /// use.
     #[test]
-    fn the_shipped_numbers_are_near_what_was_measured() {
+    fn shipped_coefficients_are_near_the_measurements() {
         let two = ["src/a.py", "tests/test_a.py"];
         let four = ["src/a.py", "src/b.py", "config/a.yaml", "tests/test_a.py"];
         let five = ["src/a.py", "src/b.py", "src/c.py", "tests/test_a.py", "docs/a.md"];
@@ -95,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_file_costs_less_to_change_than_to_write_and_a_large_one_more() {
+    fn editing_costs_less_than_writing_only_for_small_files() {
         let with = |existing: Option<u64>| {
             let existing_bytes = &[existing];
             let (category, complexity) = ("", Complexity::Low);

@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_there_is_told_from_what_is_new() {
+    fn existing_files_are_distinguished_from_new_files() {
         let features = Features::of(&Task {
             category: "Frontend_build",
             complexity: Complexity::Low,

@@ -26,20 +26,20 @@ pub fn kind(path: &str) -> Kind {
         return Kind::Several;
     }
     let lower = path.to_ascii_lowercase();
-    let (folder, name) = lower.rsplit_once('/').unwrap_or(("", &lower));
+    let (directory, name) = lower.rsplit_once('/').unwrap_or(("", &lower));
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
     match extension {
         "md" | "rst" | "txt" | "adoc" => Kind::Docs,
         "yaml" | "yml" | "json" | "toml" | "ini" | "cfg" | "env" | "lock" | "conf" => Kind::Config,
         _ if name.starts_with('.') || extension.is_empty() => Kind::Config,
-        _ if is_test(folder, name) => Kind::Tests,
+        _ if is_test(directory, name) => Kind::Tests,
         _ => Kind::Code,
     }
 }
 
-fn is_test(folder: &str, name: &str) -> bool {
+fn is_test(directory: &str, name: &str) -> bool {
     let in_tests =
-        folder.split('/').any(|dir| matches!(dir, "tests" | "test" | "__tests__" | "spec"));
+        directory.split('/').any(|dir| matches!(dir, "tests" | "test" | "__tests__" | "spec"));
     in_tests
         || name.starts_with("test_")
         || ["_test.", ".test.", ".spec."].iter().any(|mark| name.contains(mark))
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kinds_are_told_by_path() {
+    fn kind_is_derived_from_the_path() {
         for (path, expected) in [
             ("src/a.py", Kind::Code),
             ("tests/test_a.py", Kind::Tests),

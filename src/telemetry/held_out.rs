@@ -20,24 +20,24 @@ pub struct Errors {
     /// Error of the shipped coefficients.
     pub shipped: f64,
     /// Error of coefficients learned from other samples.
-    pub learnt: f64,
+    pub learned: f64,
 }
 
 /// Error of the active calibration, measured on later samples: the samples used for learning would give too small an
 /// error.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Against {
+pub struct CalibrationComparison {
     /// Number of samples.
     pub samples: usize,
     /// Error of the active calibration.
-    pub in_force: f64,
+    pub active: f64,
     /// Error of coefficients learned from other samples.
-    pub learnt: f64,
+    pub learned: f64,
 }
 
 /// Active calibration, with the time of activation.
 #[derive(Clone, Copy, Debug)]
-pub struct InForce<'a> {
+pub struct ActiveCalibration<'a> {
     /// The calibration.
     pub calibration: &'a Calibration,
     /// Time of activation.
@@ -46,7 +46,7 @@ pub struct InForce<'a> {
 
 /// Owner of samples: everyone, an agent, or an agent with a model.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Whose {
+pub enum SampleGroup {
     /// All samples.
     All,
     /// Samples of an agent.
@@ -59,11 +59,11 @@ pub enum Whose {
 pub struct SampleErrors<'a> {
     example: &'a Example,
     shipped: f64,
-    learnt: f64,
+    learned: f64,
 }
 
 /// Learns ten times, each time without another tenth of the samples, and measures the errors on the tenth left out.
-pub fn held_out<'a>(examples: &[&'a Example]) -> Vec<SampleErrors<'a>> {
+pub fn cross_validate<'a>(examples: &[&'a Example]) -> Vec<SampleErrors<'a>> {
     let order = shuffled(examples, SEED);
     let folds = FOLDS.min(order.len());
     (0..folds)
@@ -75,33 +75,36 @@ pub fn held_out<'a>(examples: &[&'a Example]) -> Vec<SampleErrors<'a>> {
 }
 
 /// Compares with the active calibration; `None` without samples after the activation.
-pub fn against(scored: &[SampleErrors<'_>], in_force: &InForce<'_>) -> Option<Against> {
+pub fn compare_with_active(
+    scored: &[SampleErrors<'_>],
+    active: &ActiveCalibration<'_>,
+) -> Option<CalibrationComparison> {
     let later: Vec<&SampleErrors<'_>> =
-        scored.iter().filter(|one| one.example.at > in_force.since).collect();
+        scored.iter().filter(|one| one.example.at > active.since).collect();
     let mean = |error: &dyn Fn(&SampleErrors<'_>) -> f64| {
         later.iter().map(|one| error(one)).sum::<f64>() / later.len() as f64
     };
-    (!later.is_empty()).then(|| Against {
+    (!later.is_empty()).then(|| CalibrationComparison {
         samples: later.len(),
-        in_force: mean(&|one| error(one.example, in_force.calibration)),
-        learnt: mean(&|one| one.learnt),
+        active: mean(&|one| error(one.example, active.calibration)),
+        learned: mean(&|one| one.learned),
     })
 }
 
 /// Returns the mean errors of these samples, with the given calibration and with the shipped coefficients.
-pub fn errors_of(examples: &[&Example], learnt: &Calibration) -> Errors {
-    let scored = score(examples, learnt);
-    by_group(&scored).remove(&Whose::All).unwrap_or_default()
+pub fn errors_of(examples: &[&Example], learned: &Calibration) -> Errors {
+    let scored = score(examples, learned);
+    by_group(&scored).remove(&SampleGroup::All).unwrap_or_default()
 }
 
-fn score<'a>(held: &[&'a Example], learnt: &Calibration) -> Vec<SampleErrors<'a>> {
+fn score<'a>(held: &[&'a Example], learned: &Calibration) -> Vec<SampleErrors<'a>> {
     let shipped = Calibration::default();
     let known = held.iter().filter(|example| !example.observation.bound);
     known
         .map(|example| SampleErrors {
             example,
             shipped: error(example, &shipped),
-            learnt: error(example, learnt),
+            learned: error(example, learned),
         })
         .collect()
 }
@@ -113,28 +116,30 @@ fn error(example: &Example, by: &Calibration) -> f64 {
 }
 
 /// Returns the mean errors of each group of samples.
-pub fn by_group(scored: &[SampleErrors<'_>]) -> BTreeMap<Whose, Errors> {
-    let mut groups: BTreeMap<Whose, Errors> = BTreeMap::new();
+pub fn by_group(scored: &[SampleErrors<'_>]) -> BTreeMap<SampleGroup, Errors> {
+    let mut groups: BTreeMap<SampleGroup, Errors> = BTreeMap::new();
     for one in scored {
-        for whose in whose(one.example) {
-            let sums = groups.entry(whose).or_default();
+        for group in groups_of(one.example) {
+            let sums = groups.entry(group).or_default();
             sums.samples += 1;
             sums.shipped += one.shipped;
-            sums.learnt += one.learnt;
+            sums.learned += one.learned;
         }
     }
     for sums in groups.values_mut() {
         sums.shipped /= sums.samples as f64;
-        sums.learnt /= sums.samples as f64;
+        sums.learned /= sums.samples as f64;
     }
     groups
 }
 
-fn whose(example: &Example) -> Vec<Whose> {
-    let mut all = vec![Whose::All];
+fn groups_of(example: &Example) -> Vec<SampleGroup> {
+    let mut all = vec![SampleGroup::All];
     if let Some(agent) = &example.agent {
-        all.push(Whose::Agent(agent.clone()));
-        all.extend(example.model.as_ref().map(|model| Whose::Model(agent.clone(), model.clone())));
+        all.push(SampleGroup::Agent(agent.clone()));
+        all.extend(
+            example.model.as_ref().map(|model| SampleGroup::Model(agent.clone(), model.clone())),
+        );
     }
     all
 }

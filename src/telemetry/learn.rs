@@ -97,11 +97,11 @@ fn models(agent: &str, of_agent: &[&Example], parent: &Coefficients) -> Vec<Grou
     }
     let all: Vec<&Observation> = of_agent.iter().map(|example| &example.observation).collect();
     let apart = models.into_iter().filter(|(_, observed)| !is_most(observed, &all));
-    let learnt = apart.filter_map(|(model, observed)| {
+    let learned = apart.filter_map(|(model, observed)| {
         let own = level(&observed, parent, MODEL_SPREAD)?;
         Some(group(agent, Some(model), &observed, own))
     });
-    learnt.collect()
+    learned.collect()
 }
 
 fn group(agent: &str, model: Option<&str>, observed: &[&Observation], own: Coefficients) -> Group {

@@ -66,19 +66,19 @@ proptest! {
     #[test]
     fn learning_is_total_and_says_the_same_each_time(examples in prop::collection::vec(example(), 0..24)) {
         let all: Vec<&Example> = examples.iter().collect();
-        let learnt = learn(&all);
-        prop_assert!(usable(&learnt.all) && learnt.groups.iter().all(|group| usable(&group.coefficients)));
-        prop_assert_eq!(&learnt, &learn(&all));
+        let learned = learn(&all);
+        prop_assert!(usable(&learned.all) && learned.groups.iter().all(|group| usable(&group.coefficients)));
+        prop_assert_eq!(&learned, &learn(&all));
         let proposal = Proposal::of(&examples, None);
         for errors in proposal.errors.values() {
-            prop_assert!((0.0..=200.0).contains(&errors.shipped) && (0.0..=200.0).contains(&errors.learnt));
+            prop_assert!((0.0..=200.0).contains(&errors.shipped) && (0.0..=200.0).contains(&errors.learned));
         }
     }
 }
 
 /// Checks fixed coefficients: a spread of 0 allows no change.
 #[test]
-fn a_ridge_holds_what_may_not_move() {
+fn ridge_keeps_fixed_coefficients() {
     let task = Task {
         category: "x",
         complexity: Complexity::Low,

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 
 use super::calibration::{Calibration, Group};
 use super::coefficients::Coefficients;
-use super::held_out::{Against, Errors, InForce, Whose, against, by_group, held_out};
+use super::held_out::{
+    ActiveCalibration, CalibrationComparison, Errors, SampleGroup, by_group, compare_with_active,
+    cross_validate,
+};
 use super::learn::{Example, LEAST_SAMPLES, learn};
 
 /// A calibration learned from samples, with the evidence for and against.
@@ -18,31 +21,33 @@ pub struct Proposal {
     /// Number of truncated samples, used as lower bounds.
     pub bounds: usize,
     /// Errors on held-out samples, by group.
-    pub errors: BTreeMap<Whose, Errors>,
+    pub errors: BTreeMap<SampleGroup, Errors>,
     /// Comparison with the active calibration; `None` while the shipped coefficients are active.
-    pub against: Option<Against>,
+    pub comparison: Option<CalibrationComparison>,
     /// Groups with errors larger than by the shipped coefficients; they keep the shipped ones.
-    pub held_back: Vec<Whose>,
+    pub held_back: Vec<SampleGroup>,
 }
 
 impl Proposal {
-    /// Learns from samples; `in_force` is `None` while the shipped coefficients are active.
-    pub fn of(examples: &[Example], in_force: Option<&InForce<'_>>) -> Self {
+    /// Learns from samples; `active` is `None` while the shipped coefficients are active.
+    pub fn of(examples: &[Example], active: Option<&ActiveCalibration<'_>>) -> Self {
         let examples: Vec<&Example> = examples.iter().collect();
-        let scored = held_out(&examples);
+        let scored = cross_validate(&examples);
         let errors = by_group(&scored);
-        let against = in_force.and_then(|in_force| against(&scored, in_force));
+        let comparison = active.and_then(|active| compare_with_active(&scored, active));
         let bounds = examples.iter().filter(|example| example.observation.bound).count();
         let mut calibration = learn(&examples);
         let worse =
-            errors.iter().filter(|(_, e)| e.samples >= LEAST_SAMPLES && e.learnt > e.shipped);
-        let held_back: Vec<Whose> =
-            worse.map(|(whose, _)| whose.clone()).filter(|whose| *whose != Whose::All).collect();
-        for whose in &held_back {
-            let samples = errors.get(whose).map_or(0, |errors| errors.samples);
-            hold_back(&mut calibration, whose, samples);
+            errors.iter().filter(|(_, e)| e.samples >= LEAST_SAMPLES && e.learned > e.shipped);
+        let held_back: Vec<SampleGroup> = worse
+            .map(|(group, _)| group.clone())
+            .filter(|group| *group != SampleGroup::All)
+            .collect();
+        for group in &held_back {
+            let samples = errors.get(group).map_or(0, |errors| errors.samples);
+            hold_back(&mut calibration, group, samples);
         }
-        Self { calibration, known: examples.len() - bounds, bounds, errors, against, held_back }
+        Self { calibration, known: examples.len() - bounds, bounds, errors, comparison, held_back }
     }
 
     /// Returns the reason against activation, as text for people; `None` when activation is allowed.
@@ -56,19 +61,19 @@ impl Proposal {
                 "there {known} with a known output; at least {LEAST_SAMPLES} are needed"
             ));
         }
-        let errors = self.errors.get(&Whose::All).copied().unwrap_or_default();
-        if errors.learnt > errors.shipped {
+        let errors = self.errors.get(&SampleGroup::All).copied().unwrap_or_default();
+        if errors.learned > errors.shipped {
             return Some(format!(
                 "worse on held-out samples than the shipped numbers: mean error {:.1} % instead of {:.1} %",
-                errors.learnt, errors.shipped
+                errors.learned, errors.shipped
             ));
         }
-        if let Some(against) =
-            self.against.filter(|a| a.samples >= LEAST_SAMPLES && a.learnt > a.in_force)
+        if let Some(comparison) =
+            self.comparison.filter(|a| a.samples >= LEAST_SAMPLES && a.learned > a.active)
         {
             return Some(format!(
-                "worse than the calibration in force: mean error {:.1} % instead of {:.1} %",
-                against.learnt, against.in_force
+                "worse than the active calibration: mean error {:.1} % instead of {:.1} %",
+                comparison.learned, comparison.active
             ));
         }
         let shipped = Coefficients::default();
@@ -79,11 +84,11 @@ impl Proposal {
 }
 
 /// Assigns the shipped coefficients to a group.
-fn hold_back(calibration: &mut Calibration, whose: &Whose, samples: usize) {
-    let (agent, model) = match whose {
-        Whose::All => return,
-        Whose::Agent(agent) => (agent.clone(), None),
-        Whose::Model(agent, model) => (agent.clone(), Some(model.clone())),
+fn hold_back(calibration: &mut Calibration, group: &SampleGroup, samples: usize) {
+    let (agent, model) = match group {
+        SampleGroup::All => return,
+        SampleGroup::Agent(agent) => (agent.clone(), None),
+        SampleGroup::Model(agent, model) => (agent.clone(), Some(model.clone())),
     };
     calibration.groups.retain(|group| group.agent != agent || group.model != model);
     calibration.groups.push(Group { agent, model, samples, coefficients: Coefficients::default() });

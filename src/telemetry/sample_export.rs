@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_json_has_every_field_in_the_order_of_the_header() {
+    fn json_line_has_every_field_in_header_order() {
         let mut line = String::new();
         ndjson_line(&sample(), &mut line).unwrap();
         let value: serde_json::Value = serde_json::from_str(line.trim_end()).unwrap();
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_csv_quotes_what_has_to_be() {
+    fn csv_line_quotes_special_characters() {
         let mut line = String::new();
         csv_line(&sample(), &mut line).unwrap();
         assert_eq!(
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn of_what_was_cut_off_only_the_bound_is_known() {
+    fn truncated_sample_has_only_a_lower_bound() {
         let cut =
             |actual| Sample { truncated: true, actual_output_tokens: Some(actual), ..sample() };
         let unknown = EstimateFigures::default();

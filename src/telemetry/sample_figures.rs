@@ -71,7 +71,7 @@ mod tests {
 
     /// Compares with rows of a real database (hshk99/Autopack) and the figures stored there.
     #[test]
-    fn the_figures_are_those_of_the_python_autopack() {
+    fn figures_match_the_python_autopack() {
         for (predicted, actual, smape, waste) in [
             (7_020, 3_788, 59.807_549_962_990_4, 1.853_220_695_937_7),
             (8_970, 5_606, 46.158_068_057_080_1, 1.600_071_352_122_73),
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_divided_by_nothing() {
+    fn zero_tokens_give_no_ratio() {
         assert_eq!((smape_percent(0, 0), waste_ratio(0, 0)), (0.0, None));
         assert_eq!((smape_percent(5, 0), waste_ratio(5, 0)), (200.0, None));
         assert_eq!((smape_percent(0, 5), waste_ratio(0, 5)), (200.0, Some(0.0)));

@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_stays_in_an_order_of_the_seed() {
+    fn shuffle_keeps_all_items_in_an_order_of_the_seed() {
         let items: Vec<u32> = (0..50).collect();
         let mut one = shuffled(&items, 1);
         assert_eq!(one, shuffled(&items, 1));

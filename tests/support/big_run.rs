@@ -106,7 +106,7 @@ fn verdict_of(fate: Fate, claim: &Claim, now: i64) -> (Verdict, Option<Fate>) {
         Failure { exit_code: Some(1), ..Failure::new(FailureKind::CiFailed, "2 tests failed") };
     failure.detail.log_tail =
         (0..60).map(|n| format!("tests/test_part.py::case_{n} FAILED <x>\n")).collect();
-    let over = claim.tries + 1 >= claim.max_attempts;
+    let over = claim.counted_attempts + 1 >= claim.max_attempts;
     let left = Fate { failures: fate.failures - 1, ..fate };
     (Verdict::Failed(failure), (!over).then_some(left))
 }

@@ -3,7 +3,8 @@
 use autopack::phase::autofix::{Limits, autofix};
 use autopack::phase::{Failure, RawSpec, RunId, UnixMs, Usage, Verdict};
 use autopack::store::{
-    Admission, Claim, Claimer, DatabaseUrl, Finish, Next, Owner, OwnerId, Place, Store,
+    Admission, Claim, ClaimOutcome, Claimer, DatabaseUrl, Finish, Owner, OwnerId, OwnerProcess,
+    Store,
 };
 
 use super::Project;
@@ -40,7 +41,7 @@ impl ByHand {
         let store = Store::open(&url).await.unwrap();
         let owner = Owner {
             id: OwnerId::new("drain-1"),
-            place: Place {
+            process: OwnerProcess {
                 pid: 1,
                 process_start: None,
                 boot_id: "boot".into(),
@@ -75,8 +76,8 @@ impl ByHand {
             spending: false,
         };
         match self.store.claim_next(&claimer, UnixMs(now)).await.unwrap() {
-            Next::Claimed(claim) => Some(*claim),
-            Next::Nothing => None,
+            ClaimOutcome::Claimed(claim) => Some(*claim),
+            ClaimOutcome::Nothing => None,
             other => panic!("{other:?}"),
         }
     }

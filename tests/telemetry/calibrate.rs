@@ -92,7 +92,7 @@ async fn a_calibration_worse_than_the_active_one_is_refused() {
         "{shown}"
     );
     let ran = project.autopack(["telemetry", "calibrate", "--apply"]).exited(1);
-    assert!(ran.stderr.contains("worse than the calibration in force: "), "{ran:#?}");
+    assert!(ran.stderr.contains("worse than the active calibration: "), "{ran:#?}");
     assert!(ran.stdout.contains(" since calibration 1: "), "{ran:#?}");
     assert!(ran.stdout.lines().all(|line| line.chars().count() <= 80), "{}", ran.stdout);
 }

@@ -10,20 +10,20 @@ use super::generator::{Random, WORLDS, samples};
 /// A row of the table for one world: mean SMAPE on held-out samples, and the split with the worst result.
 struct Row {
     shipped: f64,
-    learnt: f64,
+    learned: f64,
     worst: f64,
 }
 
 /// Learns from 7 in 10 and measures on the rest, `times` times.
 fn splits(examples: &[&Example], times: u64) -> Row {
-    let mut row = Row { shipped: 0.0, learnt: 0.0, worst: f64::MIN };
+    let mut row = Row { shipped: 0.0, learned: 0.0, worst: f64::MIN };
     for seed in 0..times {
         let order = shuffled(examples, seed);
         let (training, held) = order.split_at(order.len() * 7 / 10);
         let errors = errors_of(held, &learn(training));
         row.shipped += errors.shipped / times as f64;
-        row.learnt += errors.learnt / times as f64;
-        row.worst = row.worst.max(errors.learnt - errors.shipped);
+        row.learned += errors.learned / times as f64;
+        row.worst = row.worst.max(errors.learned - errors.shipped);
     }
     row
 }
@@ -67,7 +67,7 @@ async fn on_fifty_splits_it_lowers_the_error_and_never_raises_it_by_more_than_a_
     let real = real().await;
     println!(
         "{:15} {:>8} {:>9} {:>8} {:>12}",
-        "world", "samples", "shipped", "learnt", "worst split"
+        "world", "samples", "shipped", "learned", "worst split"
     );
     for world in &WORLDS {
         let mut all = samples(world, 300, &mut Random::of(20_260));
@@ -79,30 +79,30 @@ async fn on_fifty_splits_it_lowers_the_error_and_never_raises_it_by_more_than_a_
             world.name,
             examples.len(),
             row.shipped,
-            row.learnt,
+            row.learned,
             row.worst
         );
         assert!(row.worst <= 1.0, "{}: {:+.2}", world.name, row.worst);
         let right_already = world.name == "as shipped";
-        assert!(right_already || row.learnt < row.shipped - 3.0, "{}", world.name);
+        assert!(right_already || row.learned < row.shipped - 3.0, "{}", world.name);
     }
 }
 
 /// A handful of samples may not be worth much; on average they must not cost anything.
 #[test]
 fn few_samples_cost_nothing_on_average() {
-    println!("{:15} {:>8} {:>9} {:>8}", "world", "samples", "shipped", "learnt");
+    println!("{:15} {:>8} {:>9} {:>8}", "world", "samples", "shipped", "learned");
     for (world, count) in WORLDS.iter().flat_map(|world| [(world, 8), (world, 24)]) {
-        let mut sum = Row { shipped: 0.0, learnt: 0.0, worst: 0.0 };
+        let mut sum = Row { shipped: 0.0, learned: 0.0, worst: 0.0 };
         for seed in 1..=8 {
             let all = samples(world, count, &mut Random::of(seed * 7_919));
             let examples: Vec<Example> = all.iter().filter_map(Example::of).collect();
             let row = splits(&examples.iter().collect::<Vec<_>>(), 20);
             sum.shipped += row.shipped / 8.0;
-            sum.learnt += row.learnt / 8.0;
+            sum.learned += row.learned / 8.0;
         }
-        println!("{:15} {count:8} {:7.1} % {:6.1} %", world.name, sum.shipped, sum.learnt);
-        assert!(sum.learnt <= sum.shipped + 1.0, "{}", world.name);
+        println!("{:15} {count:8} {:7.1} % {:6.1} %", world.name, sum.shipped, sum.learned);
+        assert!(sum.learned <= sum.shipped + 1.0, "{}", world.name);
     }
 }
 
@@ -121,8 +121,8 @@ fn truncated_samples_raise_estimates_and_never_lower_them() {
     let mut all = samples(&WORLDS[1], 200, &mut Random::of(11));
     let scale = |all: &[Sample]| {
         let examples: Vec<Example> = all.iter().filter_map(Example::of).collect();
-        let learnt = learn(&examples.iter().collect::<Vec<_>>());
-        let numbers = learnt.coefficients(Some("claude"), None).clone();
+        let learned = learn(&examples.iter().collect::<Vec<_>>());
+        let numbers = learned.coefficients(Some("claude"), None).clone();
         numbers.named().find(|(name, _)| *name == "scale").unwrap().1
     };
     let whole = scale(&all);

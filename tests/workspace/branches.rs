@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use autopack::workspace::{Followed, Landing, RunBranch, WorkspaceError};
+use autopack::workspace::{BranchUpdate, Landing, RunBranch, WorkspaceError};
 
 use super::lab::{Lab, claimed, commit, ensure_branch, error, run, settings, write};
 
@@ -111,12 +111,12 @@ async fn a_checked_out_branch_stays_and_follows_when_it_is_free() {
     }
     assert_eq!(lab.git(&["rev-parse", "autopack/r1"]), base);
     assert_eq!(lab.git_in(&elsewhere, &["status", "--porcelain"]), "");
-    assert_eq!(repo.follow(&run()).await.unwrap(), Followed::Held(elsewhere.clone()));
+    assert_eq!(repo.update_branch(&run()).await.unwrap(), BranchUpdate::Held(elsewhere.clone()));
     lab.git_in(&elsewhere, &["checkout", "-q", "--detach"]);
-    assert_eq!(repo.follow(&run()).await.unwrap(), Followed::Moved);
+    assert_eq!(repo.update_branch(&run()).await.unwrap(), BranchUpdate::Moved);
     assert_eq!(lab.git(&["rev-parse", "autopack/r1"]), tip);
     assert_eq!(lab.git(&["for-each-ref", "refs/autopack/runs"]), "");
-    assert_eq!(repo.follow(&run()).await.unwrap(), Followed::UpToDate);
+    assert_eq!(repo.update_branch(&run()).await.unwrap(), BranchUpdate::UpToDate);
 }
 
 #[tokio::test]
@@ -164,7 +164,7 @@ async fn a_users_commit_on_the_branch_is_the_tip_or_reported_as_diverged() {
     lab.commit_all("mine again");
     let tip = repo.tip(&run()).await.unwrap();
     assert_eq!((tip.commit, tip.diverged), (new, true));
-    assert_eq!(repo.follow(&run()).await.unwrap(), Followed::Diverged);
+    assert_eq!(repo.update_branch(&run()).await.unwrap(), BranchUpdate::Diverged);
     assert!(fs::exists(lab.root.join("mine")).unwrap());
 }
 

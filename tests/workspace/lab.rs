@@ -9,7 +9,7 @@ use autopack::config::WorkspaceSettings;
 use autopack::phase::scope::ChangeKind;
 use autopack::phase::{PathPattern, PhaseId, RunId};
 use autopack::workspace::{
-    CommitMessage, Fence, MeasuredChange, Repo, RunBranch, Slot, WorkspaceError,
+    CommitMessage, FenceOutcome, MeasuredChange, Repo, RunBranch, Slot, WorkspaceError,
 };
 
 pub use crate::support::executable;
@@ -188,7 +188,7 @@ pub async fn claimed(
     owner: &str,
 ) -> autopack::workspace::ClaimRef {
     match repo.fence(&run(), &phase(name), attempt, owner).await.unwrap() {
-        Fence::Ours(claim) => claim,
+        FenceOutcome::Ours(claim) => claim,
         fenced => panic!("{fenced:?}"),
     }
 }

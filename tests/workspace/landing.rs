@@ -4,7 +4,7 @@ use std::fs;
 
 use autopack::phase::{PhaseId, RunId};
 use autopack::workspace::{
-    CommitMessage, Fence, Landing, RebaseOutcome, Repo, Slot, WorkspaceError,
+    CommitMessage, FenceOutcome, Landing, RebaseOutcome, Repo, Slot, WorkspaceError,
 };
 
 use super::lab::{
@@ -142,7 +142,7 @@ async fn a_measured_tree_is_not_listed_again() {
     assert_eq!(paths, listed.paths().collect::<Vec<_>>());
     assert_eq!(paths, ["README", "run.sh/now/a directory"]);
     for directory in ["src", "run.sh", "run.sh/now"] {
-        assert_eq!(known.has_folder(directory), listed.has_folder(directory), "{directory}");
+        assert_eq!(known.has_directory(directory), listed.has_directory(directory), "{directory}");
     }
 }
 
@@ -227,19 +227,21 @@ async fn a_fence_yields_only_to_later_attempts_and_reclaims() {
     claimed(&repo, "p", 2, "a").await;
     for (attempt, owner) in [(1, "b"), (2, "b"), (1, "a")] {
         let fence = repo.fence(&run(), &p, attempt, owner).await.unwrap();
-        assert_eq!(fence, Fence::Fenced { attempt: 2, holder: "a".to_owned() });
+        assert_eq!(fence, FenceOutcome::Fenced { attempt: 2, holder: "a".to_owned() });
     }
-    let Fence::Ours(_) = repo.rescue_fence(&run(), &p, 2, "r").await.unwrap() else { panic!() };
+    let FenceOutcome::Ours(_) = repo.reclaim_fence(&run(), &p, 2, "r").await.unwrap() else {
+        panic!()
+    };
     let fence = repo.fence(&run(), &p, 2, "a").await.unwrap();
-    assert_eq!(fence, Fence::Fenced { attempt: 2, holder: "r".to_owned() });
+    assert_eq!(fence, FenceOutcome::Fenced { attempt: 2, holder: "r".to_owned() });
     claimed(&repo, "p", 3, "b").await;
-    let late = repo.rescue_fence(&run(), &p, 2, "r").await.unwrap();
-    assert_eq!(late, Fence::Fenced { attempt: 3, holder: "b".to_owned() });
+    let late = repo.reclaim_fence(&run(), &p, 2, "r").await.unwrap();
+    assert_eq!(late, FenceOutcome::Fenced { attempt: 3, holder: "b".to_owned() });
     // A reclaim also fences a drain that has not reached the fence yet.
-    repo.rescue_fence(&run(), &phase("q"), 1, "r").await.unwrap();
+    repo.reclaim_fence(&run(), &phase("q"), 1, "r").await.unwrap();
     assert!(matches!(
         repo.fence(&run(), &phase("q"), 1, "slow").await.unwrap(),
-        Fence::Fenced { attempt: 1, .. }
+        FenceOutcome::Fenced { attempt: 1, .. }
     ));
 }
 
@@ -252,7 +254,7 @@ async fn only_one_of_many_claimers_gets_the_fence() {
         let repo = repo.clone();
         all.spawn(async move {
             let fence = repo.fence(&run(), &phase("p"), 1, &format!("owner {n}")).await.unwrap();
-            matches!(fence, Fence::Ours(_))
+            matches!(fence, FenceOutcome::Ours(_))
         });
     }
     let ours = all.join_all().await;
@@ -280,7 +282,7 @@ async fn a_reclaimed_attempt_cannot_land() {
     let base = ensure_branch(&repo, &run(), None, None).await.unwrap().base_commit;
     let (slot, new) = worked(&repo, &base, "stale").await;
     let stale = claimed(&repo, "p", 1, "stale").await;
-    repo.rescue_fence(&run(), &phase("p"), 1, "reclaimer").await.unwrap();
+    repo.reclaim_fence(&run(), &phase("p"), 1, "reclaimer").await.unwrap();
     assert_eq!(slot.land(&stale, &run(), &base, &new).await.unwrap(), Landing::Fenced);
     claimed(&repo, "p", 2, "next").await;
     assert_eq!(slot.land(&stale, &run(), &base, &new).await.unwrap(), Landing::Fenced);

@@ -81,7 +81,7 @@ async fn a_slot_without_its_git_directory_is_still_measured() {
 }
 
 #[tokio::test]
-async fn nothing_that_the_agent_configures_runs() {
+async fn programs_configured_by_the_agent_do_not_run() {
     let lab = Lab::new();
     let (_repo, slot, base) = lab.slot().await;
     let marker = lab.temp.path().join("ran");
@@ -103,7 +103,7 @@ async fn nothing_that_the_agent_configures_runs() {
 }
 
 #[tokio::test]
-async fn files_of_nested_repositories_are_seen() {
+async fn files_of_nested_repositories_are_measured() {
     let lab = Lab::new();
     let (_repo, slot, base) = lab.slot().await;
     // With a commit, without one, one in the other, in a directory with tracked files, a broken one.
@@ -136,7 +136,7 @@ async fn a_repository_with_commits_alone_is_opened_too() {
 }
 
 #[tokio::test]
-async fn ignored_files_are_seen_only_as_deliverables() {
+async fn ignored_files_are_measured_only_as_deliverables() {
     let lab = Lab::new();
     lab.write(".gitignore", "*.log\ndist/\n");
     lab.commit_all("ignore");
@@ -166,7 +166,7 @@ async fn a_glob_includes_ignored_files() {
 }
 
 #[tokio::test]
-async fn odd_names_are_reported() {
+async fn unusual_names_are_reported() {
     let lab = Lab::new();
     let (_repo, slot, base) = lab.slot().await;
     let names: [&[u8]; 5] = [b"a\nb", b"\xff\xfe", "ünï cödé".as_bytes(), b"-rf", b"\"q\" *?[x]"];
@@ -200,7 +200,7 @@ async fn a_pipe_in_place_of_a_file_is_a_reason() {
     fs::remove_file(slot.path().join("README")).unwrap();
     nix::unistd::mkfifo(&slot.path().join("README"), nix::sys::stat::Mode::S_IRWXU).unwrap();
     let error = error(slot.measure(&base, &[]).await);
-    assert!(error.is_about_the_attempt(), "{error}");
+    assert!(error.is_caused_by_attempt(), "{error}");
     assert!(error.to_string().contains("README"), "{error}");
     slot.reset(&base, &settings()).await.unwrap();
     assert_eq!(change_lines(&measure(&slot, &base).await), [""; 0]);

@@ -84,7 +84,7 @@ async fn caches_are_kept_outside_the_diff() {
     }
     let measured = measure(&slot, &base).await;
     assert_eq!(change_lines(&measured), ["A src/cache/x", "A src/target/new.rs"]);
-    assert_eq!(measured.left_out, ["cache/", "pkg/", "target/"]);
+    assert_eq!(measured.omitted, ["cache/", "pkg/", "target/"]);
     slot.reset(&base, &settings).await.unwrap();
     for (path, stays) in
         [("target/x", true), ("pkg/target/x", true), ("cache/x", true), ("src/cache/x", false)]
@@ -93,7 +93,7 @@ async fn caches_are_kept_outside_the_diff() {
     }
     assert!(!slot.path().join("src/target/new.rs").exists(), "tracked files inside: no cache");
     let measured = measure(&slot, &base).await;
-    assert_eq!((change_lines(&measured), measured.left_out), (vec![], vec![]));
+    assert_eq!((change_lines(&measured), measured.omitted), (vec![], vec![]));
 }
 
 #[tokio::test]
@@ -115,7 +115,7 @@ async fn links_are_copies_outside_the_diff() {
     fs::write(slot.path().join("node_modules/left/index.js"), "the agent's").unwrap();
     write(slot.path(), "node_modules/extra/x", "x");
     let measured = measure(&slot, &base).await;
-    assert_eq!((change_lines(&measured), measured.left_out), (vec![], vec![]));
+    assert_eq!((change_lines(&measured), measured.omitted), (vec![], vec![]));
     assert_eq!(fs::read_to_string(lab.root.join("node_modules/left/index.js")).unwrap(), "left");
     slot.reset(&base, &settings).await.unwrap();
     assert_eq!(fs::read_to_string(slot.path().join("node_modules/left/index.js")).unwrap(), "left");

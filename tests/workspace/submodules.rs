@@ -83,7 +83,7 @@ async fn an_unfetched_submodule_is_an_empty_directory() {
 }
 
 #[tokio::test]
-async fn large_files_are_there_where_lfs_is() {
+async fn lfs_files_are_present_if_lfs_is_installed() {
     let lab = Lab::new();
     if !lab.try_git_in(&lab.root, &["lfs", "version"]).0 {
         return skip("git-lfs", "git-lfs is not installed");

@@ -42,7 +42,7 @@ async fn an_attempt_changes_no_checkout_index_branch_or_configuration() {
 }
 
 #[tokio::test]
-async fn nothing_that_the_user_configures_runs_or_stops_us() {
+async fn programs_configured_by_the_user_neither_run_nor_block() {
     let lab = Lab::new();
     let marker = lab.temp.path().join("ran");
     let script = lab.temp.path().join("monitor.sh");
@@ -83,7 +83,7 @@ async fn nothing_that_the_user_configures_runs_or_stops_us() {
 }
 
 #[tokio::test]
-async fn odd_repositories_are_accepted() {
+async fn unusual_repositories_are_accepted() {
     for (name, init) in [
         ("with space", &[][..]),
         ("ünï \"cödé\" $x", &[]),
@@ -140,11 +140,11 @@ async fn the_autopack_directory_is_excluded_once_and_the_users_lines_are_kept() 
     let exclude = lab.root.join(".git/info/exclude");
     fs::write(&exclude, "mine\n*.swp").unwrap();
     for _ in 0..2 {
-        lab.repo().await.prepare_folder().unwrap();
+        lab.repo().await.prepare_directory().unwrap();
     }
     assert_eq!(fs::read_to_string(&exclude).unwrap(), "mine\n*.swp\n/.autopack\n");
     fs::remove_dir_all(lab.root.join(".git/info")).unwrap();
-    lab.repo().await.prepare_folder().unwrap();
+    lab.repo().await.prepare_directory().unwrap();
     assert_eq!(fs::read_to_string(&exclude).unwrap(), "/.autopack\n");
 }
 
@@ -154,14 +154,14 @@ async fn the_autopack_directory_is_excluded_if_it_is_a_link() {
     let exclude = lab.root.join(".git/info/exclude");
     let older = "/.autopack/\n";
     fs::write(&exclude, older).unwrap();
-    lab.repo().await.prepare_folder().unwrap();
+    lab.repo().await.prepare_directory().unwrap();
     assert_eq!(fs::read_to_string(&exclude).unwrap(), older, "enough for a directory");
 
     let elsewhere = lab.root.with_file_name("elsewhere");
     fs::rename(lab.root.join(".autopack"), &elsewhere).unwrap();
     std::os::unix::fs::symlink(&elsewhere, lab.root.join(".autopack")).unwrap();
     for _ in 0..2 {
-        lab.repo().await.prepare_folder().unwrap();
+        lab.repo().await.prepare_directory().unwrap();
     }
     assert_eq!(fs::read_to_string(&exclude).unwrap(), "/.autopack/\n/.autopack\n");
     assert_eq!(lab.git(&["status", "--porcelain"]), "");
@@ -178,16 +178,16 @@ async fn local_ignore_rules_of_the_user_apply_in_slots() {
     write(slot.path(), "x.mine", "x");
     write(slot.path(), "x.everywhere", "x");
     let measured = measure(&slot, &base).await;
-    assert_eq!((change_lines(&measured), measured.left_out), (vec![], vec![]));
+    assert_eq!((change_lines(&measured), measured.omitted), (vec![], vec![]));
     assert_eq!(lab.git_in(slot.path(), &["status", "--porcelain"]), "");
 }
 
 #[tokio::test]
-async fn writes_into_the_checkout_are_noticed() {
+async fn writes_into_the_checkout_are_detected() {
     let lab = Lab::new();
     lab.write("dirty", "1");
     let repo = lab.repo().await;
-    repo.prepare_folder().unwrap();
+    repo.prepare_directory().unwrap();
     let state = repo.checkout_state().await.unwrap();
     lab.write(".autopack/slots/x", "ours");
     assert_eq!(repo.changed_since(&state).await.unwrap(), [""; 0]);
@@ -214,7 +214,7 @@ async fn a_directory_without_a_checkout_is_reported() {
     let lab = Lab::new();
     let find = async |dir: &std::path::Path| error(Repo::discover_with(dir, &lab.env()).await);
     let outside = tempfile::tempdir().unwrap();
-    let top = |dir: &std::path::Path| error(Repo::top_of(dir));
+    let top = |dir: &std::path::Path| error(Repo::find_top(dir));
     assert!(matches!(find(outside.path()).await, WorkspaceError::NotARepository(_)));
     assert!(matches!(top(outside.path()), WorkspaceError::NotARepository(_)));
     assert!(matches!(find(&outside.path().join("absent")).await, WorkspaceError::Io { .. }));
@@ -232,7 +232,7 @@ async fn a_directory_without_a_checkout_is_reported() {
     assert!(matches!(find(&odd).await, WorkspaceError::OddPath { .. }));
     let repo = Repo::discover_with(&lab.root.join("src"), &lab.env()).await.unwrap();
     assert_eq!(repo.root(), lab.root);
-    assert_eq!(Repo::top_of(&lab.root.join("src")).unwrap(), lab.root);
+    assert_eq!(Repo::find_top(&lab.root.join("src")).unwrap(), lab.root);
 }
 
 #[tokio::test]
@@ -279,7 +279,7 @@ async fn in_a_hostile_environment() {
 }
 
 #[tokio::test]
-async fn a_partial_clone_that_lacks_files_says_what_to_do() {
+async fn an_incomplete_partial_clone_is_reported_with_a_remedy() {
     let mut lab = Lab::new();
     lab.git(&["config", "uploadpack.allowFilter", "true"]);
     let url = format!("file://{}", lab.root.display());

@@ -11,7 +11,7 @@ use crate::agent::runner::result_file;
 use crate::agent::runner::start_check::check_command;
 use crate::agent::{AgentError, AgentEvent, AgentReply, Outcome, Task};
 use crate::config::{CommandAgentSettings, PromptTransport};
-use crate::process::{self, How, Job, Stop};
+use crate::process::{self, Job, JobEnd, Stop};
 
 /// Lines of output kept for the next prompt.
 const LAST_LINES: usize = 60;
@@ -33,12 +33,12 @@ pub(crate) async fn run(
     let report = result_file::read(&task.result_file, &task.redact);
     let last_lines = ended.last_lines(LAST_LINES);
     Ok(AgentReply {
-        ended: ended.how,
-        outcome: outcome(ended.how, report.outcome, settings, &task, &last_lines),
+        ended: ended.end,
+        outcome: outcome(ended.end, report.outcome, settings, &task, &last_lines),
         session: None,
         usage: report.usage,
         summary: report.summary,
-        provider_failure: provider_failure(ended.how, &last_lines),
+        provider_failure: provider_failure(ended.end, &last_lines),
         last_lines,
         notes: report.notes,
     })
@@ -47,17 +47,17 @@ pub(crate) async fn run(
 /// Determines the outcome. Usage and errors are reported at the end, if at all; only the wall time can end
 /// the program earlier.
 fn outcome(
-    how: How,
+    end: JobEnd,
     reported: Option<Outcome>,
     settings: &CommandAgentSettings,
     task: &Task,
     last_lines: &str,
 ) -> Outcome {
-    match (how, task.budget.wall_time) {
-        (How::TimedOut, Some(wall)) if wall < Duration::from_secs(settings.timeout_seconds) => {
+    match (end, task.budget.wall_time) {
+        (JobEnd::TimedOut, Some(wall)) if wall < Duration::from_secs(settings.timeout_seconds) => {
             out_of_time(wall)
         }
-        (How::Exited(code), _) => reported.unwrap_or_else(|| of_exit_code(code, last_lines)),
+        (JobEnd::Exited(code), _) => reported.unwrap_or_else(|| of_exit_code(code, last_lines)),
         _ => Outcome::Finished,
     }
 }

@@ -16,7 +16,7 @@ use super::own_command::of_exit_code;
 use crate::agent::runner::result_file::{self, ResultFile};
 use crate::agent::{AgentError, AgentEvent, AgentReply, Outcome, Task};
 use crate::config::ReplayAgentSettings;
-use crate::process::{How, Stop, StopLevel};
+use crate::process::{JobEnd, Stop, StopLevel};
 
 const NOTES_FILE: &str = ".autopack-replay.json";
 
@@ -29,13 +29,13 @@ pub(crate) async fn run(
     let directory = recordings_dir(settings, &task.workspace)?.join(task.phase_id.file_name());
     on_event(AgentEvent::Started);
     if stop.level() >= StopLevel::Graceful {
-        return Ok(reply(How::Stopped, ResultFile::default(), String::new()));
+        return Ok(reply(JobEnd::Stopped, ResultFile::default(), String::new()));
     }
     let Some(recording) = recording(&directory, task.counted_attempt) else {
         let note = format!("no recording for this phase in {}", directory.display());
         on_event(AgentEvent::Line(note.clone()));
         let result = ResultFile { notes: vec![note.clone()], ..ResultFile::default() };
-        return Ok(reply(How::Exited(1), result, note));
+        return Ok(reply(JobEnd::Exited(1), result, note));
     };
     let played = tokio::task::spawn_blocking(move || play(&recording, &task.worktree));
     let (code, result, lines) = match played.await {
@@ -43,12 +43,12 @@ pub(crate) async fn run(
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     };
     lines.iter().for_each(|line| on_event(AgentEvent::Line(line.clone())));
-    Ok(reply(How::Exited(code), result, lines.join("\n")))
+    Ok(reply(JobEnd::Exited(code), result, lines.join("\n")))
 }
 
-fn reply(ended: How, result: ResultFile, last_lines: String) -> AgentReply {
+fn reply(ended: JobEnd, result: ResultFile, last_lines: String) -> AgentReply {
     let outcome = match ended {
-        How::Exited(code) => result.outcome.unwrap_or_else(|| of_exit_code(code, &last_lines)),
+        JobEnd::Exited(code) => result.outcome.unwrap_or_else(|| of_exit_code(code, &last_lines)),
         _ => Outcome::Finished,
     };
     AgentReply {
@@ -264,7 +264,7 @@ mod tests {
                         "exit_code":3,"summary":"did it"}"#;
         fixture.write("recorded/p/1/.autopack-replay.json", notes);
         let reply = fixture.run(1).await;
-        assert_eq!(reply.ended, How::Exited(3));
+        assert_eq!(reply.ended, JobEnd::Exited(3));
         assert_eq!((reply.usage.tokens.input, reply.usage.cost_usd), (Some(5), Some(0.1)));
         assert_eq!(reply.summary.as_deref(), Some("did it"));
         assert_eq!(fixture.read("worktree/src/new.txt"), "new");
@@ -285,7 +285,7 @@ mod tests {
             assert_eq!(fixture.read("worktree/try"), played);
         }
         let nothing = fixture.run(1).await;
-        assert_eq!((nothing.ended, nothing.notes.len()), (How::Exited(1), 1));
+        assert_eq!((nothing.ended, nothing.notes.len()), (JobEnd::Exited(1), 1));
     }
 
     #[tokio::test]

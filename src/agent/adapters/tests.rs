@@ -7,7 +7,7 @@ use super::*;
 use crate::agent::runner::event::AttemptBudget;
 use crate::agent::runner::stream::{QUIET, Stream};
 use crate::agent::{AgentEvent, Outcome};
-use crate::process::How;
+use crate::process::JobEnd;
 
 fn repository() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -107,7 +107,7 @@ async fn the_toy_adapter_works_as_documented() {
     let tools = events.iter().filter(|event| matches!(event, AgentEvent::Tool(_))).count();
     let texts = events.iter().filter(|event| matches!(event, AgentEvent::Line(_))).count();
     assert_eq!((texts, tools), (2, 1), "{events:?}");
-    assert_eq!(stream.outcome(How::Exited(0), false, ""), Outcome::Finished);
+    assert_eq!(stream.outcome(JobEnd::Exited(0), false, ""), Outcome::Finished);
     assert_eq!(
         (stream.session.as_deref(), stream.summary().as_deref()),
         (Some("s1"), Some("all done"))
@@ -118,7 +118,7 @@ async fn the_toy_adapter_works_as_documented() {
     let failed = r#"{"type": "error", "status": 401, "code": "bad_key", "message": "no"}"#;
     let mut stream = Stream::new(&toy::Toy, AttemptBudget::default(), QUIET);
     reader.line(failed).into_iter().for_each(|signal| drop(stream.take(signal)));
-    let outcome = stream.outcome(How::Exited(1), false, "");
+    let outcome = stream.outcome(JobEnd::Exited(1), false, "");
     let Outcome::Systemic { message } = outcome else { panic!("{outcome:?}") };
     assert!(message.contains(toy::Toy.login()), "{message}");
 }

@@ -32,7 +32,7 @@ use super::runner::start_check::AgentCheck;
 use super::{AgentError, AgentEvent, AgentReply, Task};
 use crate::config::BuiltinAgentSettings;
 use crate::process::child_env::Env;
-use crate::process::{How, Stop, StopLevel};
+use crate::process::{JobEnd, Stop, StopLevel};
 use provider::Provider;
 use session::{End, Session};
 
@@ -55,7 +55,7 @@ pub(super) async fn run(
     let wall = task.budget.wall_time.filter(|wall| *wall < timeout);
     let end = tokio::select! {
         biased;
-        () = stop.reached(StopLevel::Graceful) => Ok(End::Ended(How::Stopped)),
+        () = stop.reached(StopLevel::Graceful) => Ok(End::Ended(JobEnd::Stopped)),
         () = tokio::time::sleep(wall.unwrap_or(timeout)) => Ok(out_of_time(wall)),
         end = session.work() => end,
     };
@@ -69,6 +69,6 @@ pub(super) async fn run(
 fn out_of_time(wall: Option<Duration>) -> End {
     match wall {
         Some(wall) => End::Told(agent_job::out_of_time(wall)),
-        None => End::Ended(How::TimedOut),
+        None => End::Ended(JobEnd::TimedOut),
     }
 }

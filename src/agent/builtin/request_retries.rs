@@ -6,7 +6,7 @@ use super::request_failure::{Fault, RequestError};
 use super::retry_delay::backoff;
 use super::session::{End, Session, failed};
 use super::system_prompt::SYSTEM;
-use crate::process::How;
+use crate::process::JobEnd;
 
 /// Retries of a request after the first.
 const RETRIES: u32 = 4;
@@ -36,7 +36,7 @@ impl Session<'_> {
                 }
                 RequestError::Passing { message, .. } => message,
                 RequestError::Silent if silences >= SILENT_RETRIES => {
-                    return Ok(Err(End::Ended(How::Stalled)));
+                    return Ok(Err(End::Ended(JobEnd::Stalled)));
                 }
                 RequestError::Silent => {
                     silences += 1;
@@ -129,7 +129,7 @@ impl Session<'_> {
             RequestError::Refused(message) | RequestError::Passing { message, .. } => {
                 failed(format!("{base} refused the request: {message}"))
             }
-            RequestError::Silent => End::Ended(How::Stalled),
+            RequestError::Silent => End::Ended(JobEnd::Stalled),
         }
     }
 }

@@ -21,7 +21,7 @@ use super::transcript::Transcript;
 use super::worktree::Worktree;
 use crate::config::BuiltinAgentSettings;
 use crate::phase::budget::format_dollars;
-use crate::process::How;
+use crate::process::JobEnd;
 
 /// Limit of malformed or truncated answers in a row: more of them do not improve.
 pub(super) const PATIENCE: u32 = 5;
@@ -30,7 +30,7 @@ const LAST_LINES: usize = 30;
 pub(super) enum End {
     /// Finished according to the model.
     Finished(String),
-    Ended(How),
+    Ended(JobEnd),
     Told(Outcome),
 }
 
@@ -256,9 +256,9 @@ impl<'a> Session<'a> {
 
     pub(super) async fn reply(mut self, end: End) -> Result<AgentReply, AgentError> {
         let (ended, outcome, summary) = match end {
-            End::Finished(summary) => (How::Exited(0), Outcome::Finished, Some(summary)),
+            End::Finished(summary) => (JobEnd::Exited(0), Outcome::Finished, Some(summary)),
             End::Ended(how) => (how, Outcome::Finished, None),
-            End::Told(outcome) => (How::Exited(1), outcome, None),
+            End::Told(outcome) => (JobEnd::Exited(1), outcome, None),
         };
         let outcome = self.redacted(outcome);
         let summary = summary.map(|summary| self.secrets.redact(summary.trim()));

@@ -5,7 +5,7 @@
 use super::event::Outcome;
 use super::provider_errors::{sounds_limited, sounds_unavailable};
 use super::signal::Fault;
-use crate::process::How;
+use crate::process::JobEnd;
 
 /// Provider codes for an account without credit.
 const NO_CREDIT: [&str; 7] = [
@@ -130,8 +130,8 @@ pub(crate) fn provider_fault(printed: &str) -> Option<Outcome> {
 }
 
 /// Like `provider_fault`, for a program that exited with an error.
-pub(crate) fn provider_failure(how: How, printed: &str) -> Option<Outcome> {
-    let failed = matches!(how, How::Exited(code) if code != 0);
+pub(crate) fn provider_failure(end: JobEnd, printed: &str) -> Option<Outcome> {
+    let failed = matches!(end, JobEnd::Exited(code) if code != 0);
     failed.then(|| provider_fault(printed)).flatten()
 }
 
@@ -180,9 +180,12 @@ mod tests {
         assert!(matches!(of("HTTP 429 Too Many Requests"), Some(Outcome::RateLimited { .. })));
         assert_eq!(of(&format!("ConnectionError{}", "\nthen this".repeat(5))), None);
         assert_eq!([of(""), of("it broke"), of("claude: not found")], [None, None, None]);
-        assert!(provider_failure(How::Exited(3), refused).is_some());
+        assert!(provider_failure(JobEnd::Exited(3), refused).is_some());
         assert_eq!(
-            [provider_failure(How::Exited(0), refused), provider_failure(How::TimedOut, refused)],
+            [
+                provider_failure(JobEnd::Exited(0), refused),
+                provider_failure(JobEnd::TimedOut, refused)
+            ],
             [None, None]
         );
     }

@@ -21,7 +21,9 @@ use crate::agent::{AgentError, AgentReply, Task};
 use crate::config::ProgramAgentSettings;
 use crate::config::env::agent_quiet;
 use crate::process::child_env::Env;
-use crate::process::{self, Ended, How, Job, Stop, StopHandle, StopLevel, Stream as Channel};
+use crate::process::{
+    self, FinishedJob, Job, JobEnd, Stop, StopHandle, StopLevel, Stream as Channel,
+};
 
 /// Maximum line in bytes: a line with a whole file is still a single line of JSON.
 const LONGEST_LINE: usize = 16 * 1024 * 1024;
@@ -202,7 +204,7 @@ impl<'a> Run<'a> {
         &self,
         job: Job<'_>,
         stop: &Stop,
-    ) -> Result<(Ended, bool), process::SpawnError> {
+    ) -> Result<(FinishedJob, bool), process::SpawnError> {
         let (handle, part) = Stop::pair();
         let on_line = |channel, line: &str| self.line(channel, line);
         let job = Job { on_line: Some(&on_line), ..job };
@@ -215,7 +217,7 @@ impl<'a> Run<'a> {
         let ended = tokio::select! {
             biased;
             ended = process::run(job, &part) => ended?,
-            never = handle.follow(stop) => match never {},
+            never = handle.forward(stop) => match never {},
             () = overdue => unreachable!("the future never completes"),
         };
         let by_deadline = *by_deadline.lock().unwrap_or_else(PoisonError::into_inner);
@@ -289,44 +291,44 @@ impl<'a> Run<'a> {
 
     fn reply(
         &self,
-        ended: &Ended,
+        ended: &FinishedJob,
         by_deadline: bool,
         settings: &ProgramAgentSettings,
         task: &Task,
     ) -> AgentReply {
         let (_, stream) = &mut *self.read();
         let stderr = ended.stderr.tail_lines(STDERR_LINES);
-        if let (How::TimedOut, Some(wall)) = (ended.how, task.budget.wall_time)
+        if let (JobEnd::TimedOut, Some(wall)) = (ended.end, task.budget.wall_time)
             && wall.as_secs() < settings.timeout_seconds
         {
             stream.out_of_time(wall);
         }
-        let lingered = by_deadline && ended.how == How::Stopped && stream.lingered();
+        let lingered = by_deadline && ended.end == JobEnd::Stopped && stream.lingered();
         if lingered {
             stream.note("the agent finished but did not exit, so autopack ended it".to_owned());
         }
         let printed = printed(ended, &stderr);
-        let outcome = stream.outcome(ended.how, by_deadline, &printed);
-        if let (How::Exited(code @ 1..), Outcome::Finished) = (ended.how, &outcome) {
+        let outcome = stream.outcome(ended.end, by_deadline, &printed);
+        if let (JobEnd::Exited(code @ 1..), Outcome::Finished) = (ended.end, &outcome) {
             stream.note(format!("the agent exited with {code} after finishing"));
         }
         AgentReply {
-            ended: if lingered { How::Exited(0) } else { ended.how },
+            ended: if lingered { JobEnd::Exited(0) } else { ended.end },
             outcome,
             usage: stream.usage(),
             session: stream.session.clone(),
             summary: stream.summary(),
             last_lines: stream.last_lines(&stderr),
             notes: stream.notes(),
-            provider_failure: provider_failure(ended.how, &printed),
+            provider_failure: provider_failure(ended.end, &printed),
         }
     }
 }
 
 /// Returns the last output beside the stream: standard error, otherwise prose among the stream's lines, as
 /// from a program that ends before the stream begins.
-fn printed(ended: &Ended, stderr: &str) -> String {
-    if !stderr.is_empty() || matches!(ended.how, How::Exited(0)) {
+fn printed(ended: &FinishedJob, stderr: &str) -> String {
+    if !stderr.is_empty() || matches!(ended.end, JobEnd::Exited(0)) {
         return stderr.to_owned();
     }
     let tail = ended.stdout.tail_lines(STDERR_LINES);

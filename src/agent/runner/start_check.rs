@@ -10,7 +10,7 @@ use super::command_template::fill;
 use crate::agent::AgentError;
 use crate::config::CommandAgentSettings;
 use crate::process::child_env::Env;
-use crate::process::which::{self, Found};
+use crate::process::which::{self, ProgramLookup};
 
 /// Programs that run the program in their first argument.
 const INTERPRETERS: [&str; 12] =
@@ -70,7 +70,7 @@ pub(crate) fn find_program(
         hint,
     };
     match which::find(program, cwd, path) {
-        Found::Program(file) => match missing_interpreter(&file) {
+        ProgramLookup::Program(file) => match missing_interpreter(&file) {
             None => Ok(file),
             Some(interpreter) => Err(cannot_start(
                 &format!(
@@ -80,11 +80,11 @@ pub(crate) fn find_program(
                 "install the interpreter, or correct the line".to_owned(),
             )),
         },
-        Found::NotExecutable(file) => {
+        ProgramLookup::NotExecutable(file) => {
             let hint = format!("run `chmod +x {}`", file.display());
             Err(cannot_start("it is not executable", hint))
         }
-        Found::Nowhere(places) => {
+        ProgramLookup::Nowhere(places) => {
             let places: Vec<String> = places.iter().map(|at| at.display().to_string()).collect();
             let searched = format!("looked for in {}", places.join(", "));
             Err(AgentError::Missing { program: name, searched, hint: FIX.to_owned() })

@@ -16,7 +16,7 @@ use super::usage_meter::Meter;
 use crate::agent::adapters::Adapter;
 use crate::agent::prices;
 use crate::phase::Usage;
-use crate::process::How;
+use crate::process::JobEnd;
 
 /// An agent has ended after its final message, without working subagents, and this long without a further
 /// event, whatever processes are left. The result is kept. Tests shorten this time
@@ -258,11 +258,11 @@ impl Stream {
 
     /// Returns the outcome, from how the program ended, whether a deadline of the stream was the cause, and
     /// the last output beside the stream.
-    pub fn outcome(&mut self, how: How, by_deadline: bool, printed: &str) -> Outcome {
+    pub fn outcome(&mut self, end: JobEnd, by_deadline: bool, printed: &str) -> Outcome {
         if let Some(outcome) = self.ended.take() {
             return outcome;
         }
-        if how == How::Stopped && by_deadline && self.surprised {
+        if end == JobEnd::Stopped && by_deadline && self.surprised {
             let message =
                 "the agent kept working after its final message, and was ended while working"
                     .to_owned();
@@ -272,18 +272,18 @@ impl Stream {
             return Outcome::Finished;
         }
         let login = self.adapter.login();
-        match (how, self.fault.take()) {
-            (How::Exited(_) | How::Signalled(_), Some(fault)) => fault.outcome(login),
+        match (end, self.fault.take()) {
+            (JobEnd::Exited(_) | JobEnd::Signalled(_), Some(fault)) => fault.outcome(login),
             // Stopped for another reason, or too late to matter.
-            (How::Stopped, _) if !by_deadline => Outcome::Finished,
-            (How::TimedOut | How::Stalled | How::Stopped, Some(fault))
+            (JobEnd::Stopped, _) if !by_deadline => Outcome::Finished,
+            (JobEnd::TimedOut | JobEnd::Stalled | JobEnd::Stopped, Some(fault))
                 if by_deadline || fault.last || fault.cause() != Cause::Other =>
             {
                 fault.outcome(login)
             }
-            (How::TimedOut | How::Stalled | How::Stopped, _) => Outcome::Finished,
-            (How::Exited(0), None) if !self.adapter.says_when_done() => Outcome::Finished,
-            (How::Exited(code), None) => {
+            (JobEnd::TimedOut | JobEnd::Stalled | JobEnd::Stopped, _) => Outcome::Finished,
+            (JobEnd::Exited(0), None) if !self.adapter.says_when_done() => Outcome::Finished,
+            (JobEnd::Exited(code), None) => {
                 if let Some(outcome) = provider_fault(printed) {
                     return outcome;
                 }
@@ -296,7 +296,7 @@ impl Stream {
                     message: format!("{} exited with {code}: {why}", self.adapter.program()),
                 }
             }
-            (How::Signalled(signal), None) => Outcome::Failed {
+            (JobEnd::Signalled(signal), None) => Outcome::Failed {
                 message: format!("{} was ended by signal {signal}", self.adapter.program()),
             },
         }

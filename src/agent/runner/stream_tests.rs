@@ -22,7 +22,7 @@ async fn a_rate_limit_is_waited_for_until_progress_or_timeout() {
     assert_eq!(left(&stream), None);
     stream.take(limited());
     assert!(matches!(
-        stream.outcome(How::Stopped, true, ""),
+        stream.outcome(JobEnd::Stopped, true, ""),
         Outcome::RateLimited { until: None, .. }
     ));
 }
@@ -40,7 +40,7 @@ async fn signals_after_the_final_message_are_ignored() {
         tokens: crate::phase::Tokens { input: Some(9), ..Default::default() },
         ..Default::default()
     }));
-    assert_eq!(stream.outcome(How::Stopped, true, ""), Outcome::Finished);
+    assert_eq!(stream.outcome(JobEnd::Stopped, true, ""), Outcome::Finished);
 }
 
 fn tool(id: &str, purpose: Purpose) -> Signal {
@@ -81,7 +81,7 @@ async fn a_working_subagent_delays_the_end() {
 async fn any_stream_output_delays_the_end() {
     let mut stream = dismissed(vec![Signal::Finished(Finish::default())]);
     assert!(stream.lingered());
-    assert_eq!(stream.outcome(How::Stopped, true, ""), Outcome::Finished);
+    assert_eq!(stream.outcome(JobEnd::Stopped, true, ""), Outcome::Finished);
     let mut stream = Stream::new(&claude::Claude, AttemptBudget::default(), QUIET);
     stream.take(Signal::Finished(Finish::default()));
     stream.last_activity -= QUIET;
@@ -101,6 +101,6 @@ async fn an_agent_working_when_ended_never_passes() {
         stream.take(work);
         stream.take(Signal::Finished(Finish::default()));
         assert!(!stream.lingered());
-        assert!(matches!(stream.outcome(How::Stopped, true, ""), Outcome::Failed { .. }));
+        assert!(matches!(stream.outcome(JobEnd::Stopped, true, ""), Outcome::Failed { .. }));
     }
 }

@@ -32,14 +32,14 @@ const PART: u64 = 10;
 /// Minimum of free inodes.
 const NEEDED_FILES: u64 = 1000;
 /// Interval between checks during a wait.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+const WAIT_POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Interval between checks during an attempt. A check is one system call, and a failed write of an agent takes less than
 /// a second.
-const LOOK_DURING: Duration = Duration::from_millis(250);
+const ATTEMPT_POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// Limit on freeing space after attempts of one phase: its agent may fill the disk, and each attempt costs tokens.
-const MADE_FOR_A_PHASE: u32 = 3;
+const MAX_CLEANUPS_PER_PHASE: u32 = 3;
 /// Retries of a write that fails though the file system has space: a quota, or a limit on the size of a file.
-const IN_VAIN: u32 = 5;
+const MAX_RETRIES_DESPITE_SPACE: u32 = 5;
 
 /// A directory with too little free space.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,11 +63,11 @@ pub struct DiskSpace {
     database: PathBuf,
     progress: Arc<Progress>,
     /// Whether the wait was reported.
-    is_told: AtomicBool,
+    is_reported: AtomicBool,
     /// Number of times space was freed, by phase.
-    room_made: Mutex<HashMap<(RunId, PhaseId), u32>>,
+    cleanups: Mutex<HashMap<(RunId, PhaseId), u32>>,
     /// Consecutive reports of a full disk with space left.
-    full_in_vain: AtomicU32,
+    retries_despite_space: AtomicU32,
 }
 
 impl DiskSpace {
@@ -76,9 +76,9 @@ impl DiskSpace {
             repo: repo.clone(),
             database: database.parent().unwrap_or(database).to_owned(),
             progress: Arc::clone(progress),
-            is_told: AtomicBool::new(false),
-            room_made: Mutex::default(),
-            full_in_vain: AtomicU32::new(0),
+            is_reported: AtomicBool::new(false),
+            cleanups: Mutex::default(),
+            retries_despite_space: AtomicU32::new(0),
         }
     }
 
@@ -87,16 +87,16 @@ impl DiskSpace {
     pub fn shortage(&self) -> Option<Shortage> {
         let autopack = self.repo.autopack_dir();
         let places = [autopack.as_path(), self.repo.common_dir(), &self.database];
-        places.into_iter().chain(self.repo.slots_place().ok()).find_map(shortage_at)
+        places.into_iter().chain(self.repo.slots_directory().ok()).find_map(shortage_at)
     }
 
     /// Waits before a failed write is retried, and reports the wait once. Returns `false` if the drain was stopped.
     pub(in crate::attempt) async fn wait_a_moment(&self, why: &str, stop: &Stop) -> bool {
-        if !self.is_told.swap(true, Ordering::Relaxed) {
+        if !self.is_reported.swap(true, Ordering::Relaxed) {
             self.progress.note(&format!("{why}; waiting for space"));
         }
         tokio::select! {
-            () = tokio::time::sleep(LOOK_AGAIN) => {}
+            () = tokio::time::sleep(WAIT_POLL_INTERVAL) => {}
             () = stop.reached(StopLevel::Graceful) => {}
         }
         stop.level() == StopLevel::Run
@@ -128,71 +128,71 @@ impl DiskSpace {
     /// # Errors
     /// [`AttemptError::Systemic`] if writes fail though the file system has space.
     pub async fn wait_until_free(&self, why: String, stop: &Stop) -> Result<bool, AttemptError> {
-        let mut in_vain = self.full_in_vain.load(Ordering::Relaxed);
+        let mut retries = self.retries_despite_space.load(Ordering::Relaxed);
         if self.shortage().is_none() {
-            in_vain += 1;
-            self.full_in_vain.store(in_vain, Ordering::Relaxed);
-            if in_vain > IN_VAIN {
+            retries += 1;
+            self.retries_despite_space.store(retries, Ordering::Relaxed);
+            if retries > MAX_RETRIES_DESPITE_SPACE {
                 let what = "free some space, or raise the quota, and start the drain again";
                 return Err(AttemptError::Systemic(format!("{why}; {what}")));
             }
         }
-        let mut looks = 0;
+        let mut checks = 0;
         // 2, 4, 8 checks, one per second, if the file system itself has space.
-        while self.shortage().is_some() || looks < 1 << in_vain {
+        while self.shortage().is_some() || checks < 1 << retries {
             if !self.wait_a_moment(&why, stop).await {
                 return Ok(false);
             }
-            looks += 1;
+            checks += 1;
         }
-        self.tell_space_again();
+        self.note_space_again();
         Ok(true)
     }
 
     /// Records an attempt without a full disk.
     pub fn note_success(&self) {
-        self.full_in_vain.store(0, Ordering::Relaxed);
-        self.tell_space_again();
+        self.retries_despite_space.store(0, Ordering::Relaxed);
+        self.note_space_again();
     }
 
-    fn tell_space_again(&self) {
-        if self.is_told.swap(false, Ordering::Relaxed) {
+    fn note_space_again(&self) {
+        if self.is_reported.swap(false, Ordering::Relaxed) {
             self.progress.note("there is space again: resuming");
         }
     }
 
     /// Frees space after an attempt by removing free slots. Returns whether the disk has enough space now.
-    pub(in crate::attempt) async fn make_room(&self, claim: &Claim) -> bool {
+    pub(in crate::attempt) async fn free_space(&self, claim: &Claim) -> bool {
         let Some(shortage) = self.shortage() else { return false };
-        if !self.may_make_room(claim) {
+        if !self.may_free_space(claim) {
             return false;
         }
         let removed = self.remove_free_slots(&shortage.path).await.unwrap_or_else(|error| {
             tracing::warn!("cannot free space: {error}");
             0
         });
-        let made = removed > 0 && self.shortage().is_none();
-        if made {
+        let is_free = removed > 0 && self.shortage().is_none();
+        if is_free {
             let slots = counted(removed as u64, "slot");
             let what = "not in use: there is space again";
             self.progress.note(&format!("{shortage}; removed {slots} {what}"));
         }
-        made
+        is_free
     }
 
-    fn may_make_room(&self, claim: &Claim) -> bool {
-        let mut made = self.room_made.lock().unwrap_or_else(PoisonError::into_inner);
-        let times = made.entry((claim.run_id.clone(), claim.phase_id.clone())).or_default();
+    fn may_free_space(&self, claim: &Claim) -> bool {
+        let mut cleanups = self.cleanups.lock().unwrap_or_else(PoisonError::into_inner);
+        let times = cleanups.entry((claim.run_id.clone(), claim.phase_id.clone())).or_default();
         *times += 1;
-        *times <= MADE_FOR_A_PHASE
+        *times <= MAX_CLEANUPS_PER_PHASE
     }
 
     /// Removes free slots on the full file system, and returns their number. Left files and build caches can be made
     /// again.
     async fn remove_free_slots(&self, full: &Path) -> anyhow::Result<usize> {
-        let device = |path: &Path| std::fs::metadata(path).map(|found| found.dev()).ok();
+        let device = |path: &Path| std::fs::metadata(path).map(|metadata| metadata.dev()).ok();
         let at = device(full);
-        if at.is_none() || at != device(self.repo.slots_place()?) {
+        if at.is_none() || at != device(self.repo.slots_directory()?) {
             return Ok(0);
         }
         let repo = self.repo.clone();
@@ -206,14 +206,14 @@ impl DiskSpace {
         attempt: impl Future<Output = T>,
     ) -> (T, Option<Shortage>) {
         let mut attempt = pin!(attempt);
-        let mut looks = tokio::time::interval(LOOK_DURING);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut interval = tokio::time::interval(ATTEMPT_POLL_INTERVAL);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut met = None;
         let ended = loop {
             tokio::select! {
                 // Checks once before the first write.
                 biased;
-                _ = looks.tick(), if met.is_none() => met = self.shortage(),
+                _ = interval.tick(), if met.is_none() => met = self.shortage(),
                 ended = &mut attempt => break ended,
             }
         };
@@ -242,7 +242,7 @@ pub(in crate::attempt) fn unless_full(
     let Some(shortage) = shortage else { return tried };
     let why = match tried {
         Ok(Verdict::Failed(Failure { message, .. })) => message,
-        Err(AttemptError::Ours(error)) => format!("{error:#}"),
+        Err(AttemptError::Internal(error)) => format!("{error:#}"),
         tried => return tried,
     };
     Err(AttemptError::Full(format!("{why}, while {shortage}")))
@@ -253,7 +253,7 @@ impl From<anyhow::Error> for AttemptError {
     fn from(error: anyhow::Error) -> Self {
         match error.chain().any(is_about_space) {
             true => Self::Full(format!("{error:#}")),
-            false => Self::Ours(error),
+            false => Self::Internal(error),
         }
     }
 }
@@ -265,5 +265,5 @@ fn is_about_space(cause: &(dyn std::error::Error + 'static)) -> bool {
     let workspace = cause.downcast_ref::<WorkspaceError>();
     io.is_some_and(|e| matches!(e.kind(), StorageFull | QuotaExceeded))
         || store.is_some_and(|e| e.database_kind() == Some(DatabaseErrorKind::Full))
-        || workspace.is_some_and(WorkspaceError::is_about_space)
+        || workspace.is_some_and(WorkspaceError::is_disk_full)
 }

@@ -18,18 +18,18 @@ const FURTHEST: Duration = Duration::from_secs(31 * 24 * 60 * 60);
 /// limit.
 #[derive(Debug, Default)]
 pub struct Backoff {
-    turned_away: Mutex<HashMap<String, (u32, UnixMs)>>,
+    limited_agents: Mutex<HashMap<String, (u32, UnixMs)>>,
 }
 
 impl Backoff {
     /// Returns when the agent is ready again.
     pub fn next(&self, agent: &str, until: Option<RateLimitReset>, now: UnixMs) -> UnixMs {
-        let mut agents = self.turned_away.lock().unwrap_or_else(PoisonError::into_inner);
-        let (times, away) = agents.entry(agent.to_owned()).or_insert((0, UnixMs(0)));
+        let mut agents = self.limited_agents.lock().unwrap_or_else(PoisonError::into_inner);
+        let (times, limited_until) = agents.entry(agent.to_owned()).or_insert((0, UnixMs(0)));
         // Parallel attempts hit the same limit; they do not count as further limits.
-        let same = now.0 < away.0;
+        let same = now.0 < limited_until.0;
         *times += u32::from(!same);
-        let said = match until {
+        let reported = match until {
             Some(RateLimitReset::At(at)) => {
                 u64::try_from(at.0.saturating_sub(now.0)).unwrap_or_default()
             }
@@ -37,16 +37,16 @@ impl Backoff {
             None => 0,
         };
         // Reset times in the past are ignored. If an earlier reset time proved too short, the wait grows anyway.
-        let wait = match (said, *times - 1) {
+        let wait = match (reported, *times - 1) {
             (0, before) => longer(before),
-            (said, 0) => Duration::from_millis(said),
-            (said, before) => Duration::from_millis(said).max(longer(before - 1)),
+            (reported, 0) => Duration::from_millis(reported),
+            (reported, before) => Duration::from_millis(reported).max(longer(before - 1)),
         };
         let wait = wait.min(FURTHEST);
         let wait = wait + jitter(wait);
         let until = now.0.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
-        *away = UnixMs(if same { until.max(away.0) } else { until });
-        *away
+        *limited_until = UnixMs(if same { until.max(limited_until.0) } else { until });
+        *limited_until
     }
 
     /// Returns the shortest wait for a phase limited this many times before, by this or earlier drains.
@@ -58,7 +58,7 @@ impl Backoff {
 
     /// Resets the count after a response of the agent.
     pub fn reset(&self, agent: &str) {
-        self.turned_away.lock().unwrap_or_else(PoisonError::into_inner).remove(agent);
+        self.limited_agents.lock().unwrap_or_else(PoisonError::into_inner).remove(agent);
     }
 }
 
@@ -87,12 +87,12 @@ mod tests {
     fn again_and_again(
         backoff: &Backoff,
         agent: &str,
-        said: Option<RateLimitReset>,
+        reported: Option<RateLimitReset>,
         times: usize,
     ) -> Vec<i64> {
         let mut at = NOW;
         let mut wait = || {
-            let until = backoff.next(agent, said, at);
+            let until = backoff.next(agent, reported, at);
             let wait = (until.0 - at.0) / 1000;
             at = until;
             wait
@@ -101,17 +101,20 @@ mod tests {
     }
 
     #[test]
-    fn those_who_are_turned_away_together_wait_as_long_as_one() {
+    fn parallel_rate_limits_count_once() {
         let backoff = Backoff::default();
         let waits: Vec<i64> = (0..8).map(|_| seconds(backoff.next("a", None, NOW))).collect();
         assert!(waits.iter().all(|wait| (30..=33).contains(wait)), "{waits:?}");
         let later = Some(RateLimitReset::After(Duration::from_secs(600)));
         assert!(seconds(backoff.next("a", later, NOW)) >= 600);
-        assert!(seconds(backoff.next("a", None, NOW)) >= 600, "what one was told holds for all");
+        assert!(
+            seconds(backoff.next("a", None, NOW)) >= 600,
+            "a reset time holds for all attempts"
+        );
     }
 
     #[test]
-    fn what_the_provider_says_holds() {
+    fn reset_time_of_the_provider_is_used() {
         let backoff = Backoff::default();
         let at = backoff.next("a", Some(RateLimitReset::At(UnixMs(NOW.0 + 60_000))), NOW);
         assert!((60..=66).contains(&seconds(at)), "{}", seconds(at));
@@ -120,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_has_passed_says_nothing_and_one_that_was_wrong_is_doubted() {
+    fn past_reset_times_are_ignored_and_too_early_ones_are_extended() {
         let backoff = Backoff::default();
         for until in [
             RateLimitReset::At(UnixMs(0)),
@@ -131,8 +134,8 @@ mod tests {
             let at = backoff.next(&agent, Some(until), NOW);
             assert!((30..=33).contains(&seconds(at)), "{agent}: {}", seconds(at));
         }
-        let said = Some(RateLimitReset::After(Duration::from_secs(1)));
-        let waits = again_and_again(&backoff, "hasty", said, 9);
+        let reported = Some(RateLimitReset::After(Duration::from_secs(1)));
+        let waits = again_and_again(&backoff, "hasty", reported, 9);
         assert!(waits[0] <= 2);
         let waits = &waits[1..];
         assert!((30..=33).contains(&waits[0]) && waits[7] >= 3600, "{waits:?}");
@@ -141,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_word_it_waits_ever_longer_for_each_agent() {
+    fn wait_grows_per_agent_without_a_reset_time() {
         let backoff = Backoff::default();
         let waits = again_and_again(&backoff, "a", None, 9);
         assert!((30..=33).contains(&waits[0]) && (60..=66).contains(&waits[1]), "{waits:?}");

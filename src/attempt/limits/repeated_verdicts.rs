@@ -120,7 +120,7 @@ impl Repeats {
     }
 
     /// Counts an error not caused by the phase. Returns a description once the limit is reached.
-    pub fn met_error(&self, phase: &PhaseId, error: &str) -> Option<String> {
+    pub fn count_error(&self, phase: &PhaseId, error: &str) -> Option<String> {
         let phases = self.met(phase, &Signature::of_error(error))?;
         Some(format!("{} met the same error: {error}", row(&phases)))
     }
@@ -149,7 +149,7 @@ impl Repeats {
     }
 
     /// Suspends counting while a sample runs.
-    pub fn while_sampling(&self, is_sampling: bool) {
+    pub fn set_sampling(&self, is_sampling: bool) {
         self.is_sampling.store(is_sampling, Ordering::Relaxed);
     }
 
@@ -183,17 +183,20 @@ pub(crate) fn why(
 ) -> String {
     let row = row(phases);
     let lines = last_lines(&failure.detail.log_tail);
-    let said = match lines.is_empty() {
+    let last_output = match lines.is_empty() {
         true => String::new(),
         false => format!(": {}", lines.join(" | ")),
     };
     match signature {
         Signature::Error(_) => format!("{row} met the same error: {}", error_of(failure)),
         Signature::NoChange | Signature::SameOutput(_) => {
-            let said =
-                if said.is_empty() { said } else { format!("; the agent's last lines{said}") };
+            let last_output = if last_output.is_empty() {
+                last_output
+            } else {
+                format!("; the agent's last lines{last_output}")
+            };
             format!(
-                "{row} ended without a change by the agent{said}; run the agent by hand, and check its command, login \
+                "{row} ended without a change by the agent{last_output}; run the agent by hand, and check its command, login \
                  and model in {file}"
             )
         }
@@ -213,7 +216,7 @@ pub(crate) fn why(
             )
         }
         Signature::Lines(_) => format!(
-            "{row} failed CI in the same way, and CI fails without the changes too{said}; fix CI, ci.command or \
+            "{row} failed CI in the same way, and CI fails without the changes too{last_output}; fix CI, ci.command or \
              workspace.setup first"
         ),
     }

@@ -27,7 +27,7 @@ fn met(repeats: &Repeats, phase: &str, signature: &Signature) -> Option<usize> {
 }
 
 #[test]
-fn different_phases_that_fail_alike_are_counted_until_one_lands() {
+fn equal_failures_of_different_phases_are_counted_until_one_lands() {
     let repeats = Repeats::new(3, 4);
     let met = |phase: &str, lines: &str| met(&repeats, phase, &red(lines));
     assert_eq!(met("a", "boom\n"), None);
@@ -39,13 +39,13 @@ fn different_phases_that_fail_alike_are_counted_until_one_lands() {
     assert_eq!(met("e", "boom"), None, "a landing starts over");
     assert_eq!(met("f", "boom"), None);
     repeats.forget(&red("boom"));
-    assert_eq!(met("g", "boom"), None, "what is the phases' own is counted anew");
+    assert_eq!(met("g", "boom"), None, "failures of single phases restart the count");
 }
 
 #[test]
-fn an_error_counts_whatever_differs_from_one_time_to_the_next() {
+fn errors_are_equal_despite_variable_parts() {
     let repeats = Repeats::new(3, 4);
-    let met = |phase: &str, error: &str| repeats.met_error(&PhaseId::new(phase), error);
+    let met = |phase: &str, error: &str| repeats.count_error(&PhaseId::new(phase), error);
     assert_eq!(met("a", "502 at 10:00:01"), None);
     assert_eq!(met("b", "502 at 10:00:02"), None);
     assert_eq!(met("b", "502 at 10:00:03"), None);
@@ -54,7 +54,7 @@ fn an_error_counts_whatever_differs_from_one_time_to_the_next() {
 }
 
 #[test]
-fn breaches_are_alike_where_their_paths_are_exactly_the_same() {
+fn breaches_are_equal_if_their_paths_are_equal() {
     let repeats = Repeats::new(3, 4);
     let met = |phase: &str, paths: &[&str]| met(&repeats, phase, &breach(paths));
     assert!(["a", "b", "c"].iter().all(|phase| met(phase, &["log", "x/1.txt"]).is_none()));
@@ -63,29 +63,29 @@ fn breaches_are_alike_where_their_paths_are_exactly_the_same() {
 }
 
 #[test]
-fn a_limit_of_0_and_a_sample_count_nothing() {
+fn zero_limit_and_sampling_count_nothing() {
     let never = Repeats::new(0, 0);
     assert!((0..9).all(|n| met(&never, &n.to_string(), &red("x")).is_none()));
     let sampling = Repeats::new(1, 1);
-    sampling.while_sampling(true);
+    sampling.set_sampling(true);
     assert_eq!(met(&sampling, "a", &red("x")), None);
-    sampling.while_sampling(false);
+    sampling.set_sampling(false);
     assert_eq!(met(&sampling, "a", &red("x")), Some(1));
 }
 
 #[test]
-fn what_is_about_a_phase_alone_has_no_signature() {
+fn failures_of_a_single_phase_have_no_signature() {
     let none = BTreeSet::new();
     let of = |kind| Signature::of(&Failure::new(kind, "x"), Idle::Yes, &none);
     assert_eq!(of(FailureKind::NoChange), Some(Signature::NoChange));
     assert_eq!(signature(&Failure::new(FailureKind::NoChange, "x")), None);
     assert_eq!([of(FailureKind::MissingDeliverable), of(FailureKind::Unfixable)], [None, None]);
     let silent = failure(FailureKind::CiFailed, "red", "  \n");
-    assert_eq!(signature(&silent), None, "nothing said is nothing shared");
+    assert_eq!(signature(&silent), None, "no output, no signature");
 }
 
 #[test]
-fn the_last_line_of_an_agent_that_did_not_start_is_part_of_its_error() {
+fn last_line_of_an_unstarted_agent_is_part_of_the_error() {
     let mut ended = failure(FailureKind::AgentFailed, "changed nothing", "a\nnot found\n");
     assert_eq!(error_of(&ended), "changed nothing");
     ended.exit_code = Some(127);
@@ -93,7 +93,7 @@ fn the_last_line_of_an_agent_that_did_not_start_is_part_of_its_error() {
 }
 
 #[test]
-fn the_same_output_counts_where_nothing_else_tells_of_work() {
+fn equal_output_counts_without_other_signs_of_work() {
     let none = BTreeSet::new();
     let of = |log: &str| {
         let failure = failure(FailureKind::NoChange, "the agent changed nothing", log);

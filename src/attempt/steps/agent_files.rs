@@ -35,7 +35,7 @@ impl AgentFiles {
     pub fn keep(mut self, redact: &Redactor) -> Vec<String> {
         let dir = self.dir.clone();
         // The agent may have replaced the directory by a symbolic link.
-        if !dir.symlink_metadata().is_ok_and(|found| found.is_dir()) {
+        if !dir.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
             let _ = fs::remove_file(&dir);
             return Vec::new();
         }
@@ -66,13 +66,13 @@ impl AgentFiles {
         for entry in entries {
             let path = entry.path();
             let kept = match path.symlink_metadata() {
-                Ok(found) if found.is_dir() && depth < DEEPEST => {
+                Ok(metadata) if metadata.is_dir() && depth < DEEPEST => {
                     self.look_through(&path, depth + 1, redact);
                     let _ = fs::remove_dir(&path);
                     continue;
                 }
-                Ok(found) if found.is_dir() => false,
-                Ok(found) if found.is_file() => self.keep_file(&path, found.len(), redact),
+                Ok(metadata) if metadata.is_dir() => false,
+                Ok(metadata) if metadata.is_file() => self.keep_file(&path, metadata.len(), redact),
                 _ => false,
             };
             if !kept {
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_and_what_is_too_much_go() {
+    fn secrets_and_excess_files_are_removed() {
         let at = tempfile::tempdir().unwrap();
         let outside = at.path().join("outside");
         fs::write(&outside, "theirs").unwrap();
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_directory_or_a_link_in_its_place_leaves_nothing() {
+    fn empty_directory_or_link_in_its_place_leaves_nothing() {
         let at = tempfile::tempdir().unwrap();
         let dir = at.path().join("files");
         let redact = Redactor::formats_only();

@@ -10,25 +10,25 @@ use crate::attempt::{Attempt, AttemptError, NextStep, millis};
 use crate::clock::now;
 use crate::phase::budget::{Budget, BudgetUsage, ExhaustedBudget, Level};
 use crate::phase::{Failure, FailureKind, RequeueReason, UnixMs, Verdict};
-use crate::process::How;
+use crate::process::JobEnd;
 use crate::progress::Step;
 use crate::workspace::Side;
 
 impl Attempt<'_> {
     pub(crate) async fn agent(&mut self, prompt: String) -> Result<AgentReply, AttemptError> {
-        let (name, settings) = self.site.agent_of(self.claim)?;
-        let foresight = &self.site.foresight;
-        let foreseen = foresight.of(&self.claim.phase, (name, settings), self.slot.path());
-        let (estimate, existing) = (foreseen.output_tokens, &foreseen.existing_bytes);
-        self.site.store.record_agent(self.claim, name, Some(estimate), Some(existing)).await?;
+        let (name, settings) = self.context.agent_of(self.claim)?;
+        let estimator = &self.context.estimator;
+        let estimate = estimator.of(&self.claim.phase, (name, settings), self.slot.path());
+        let (estimate, existing) = (estimate.output_tokens, &estimate.existing_bytes);
+        self.context.store.record_agent(self.claim, name, Some(estimate), Some(existing)).await?;
         self.record.estimated_output = Some(estimate);
         self.step(Step::Agent);
         // From here on, an agent may write anywhere.
         self.slot.seal_ci()?;
-        self.site.repo.note_agent();
+        self.context.repo.note_agent();
         let started = Instant::now();
         let show = |event| self.show(event);
-        let files = AgentFiles::create(self.folder.agent_files())?;
+        let files = AgentFiles::create(self.directory.agent_files())?;
         let reply = agent::run(settings, self.task(prompt).await?, self.stop, &show).await;
         self.record.agent_ms = Some(millis(started.elapsed()));
         self.keep_agent_files(files).await;
@@ -48,21 +48,21 @@ impl Attempt<'_> {
             run_id: claim.run_id.clone(),
             phase_id: claim.phase_id.clone(),
             attempt: claim.attempt,
-            counted_attempt: claim.tries + 1,
+            counted_attempt: claim.counted_attempts + 1,
             owner: claim.owner.as_str().to_owned(),
             prompt,
-            workspace: self.site.repo.root().to_owned(),
+            workspace: self.context.repo.root().to_owned(),
             worktree: self.slot.path().to_owned(),
-            prompt_file: self.folder.prompt(),
-            phase_file: self.folder.phase(),
-            result_file: self.folder.result(),
-            log: self.folder.agent_log(),
-            log_dir: self.folder.agent_files(),
+            prompt_file: self.directory.prompt(),
+            phase_file: self.directory.phase(),
+            result_file: self.directory.result(),
+            log: self.directory.agent_log(),
+            log_dir: self.directory.agent_files(),
             env: self.environment(Purpose::Agent, Side::Agent),
-            redact: self.site.redactor.clone(),
+            redact: self.context.redactor.clone(),
             hold: Some(self.slot.lock_fd()?),
             spec: claim.phase.clone(),
-            protected: self.site.settings.workspace.protected_paths.clone(),
+            protected: self.context.settings.workspace.protected_paths.clone(),
             budget: self.allowance(),
             session: self.session(),
             checks: self.checks().await?,
@@ -82,7 +82,7 @@ impl Attempt<'_> {
 
     /// Returns each budget level with the amount left, the largest level first.
     fn budgets(&self) -> [(Level, Budget); 4] {
-        let budgets = &self.site.settings.executor.budgets;
+        let budgets = &self.context.settings.executor.budgets;
         let spent = &self.claim.spent;
         [
             (Level::Drain, budgets.drain.subtract(&self.drain_spent)),
@@ -98,7 +98,7 @@ impl Attempt<'_> {
 
     /// Returns the session of the failed attempt if left by the same agent.
     fn session(&self) -> Option<String> {
-        let (name, _) = self.site.agent_of(self.claim).ok()?;
+        let (name, _) = self.context.agent_of(self.claim).ok()?;
         let (agent, session) = self.claim.session.as_ref()?;
         (agent == name).then(|| session.clone())
     }
@@ -114,8 +114,8 @@ impl Attempt<'_> {
             AgentEvent::Started | AgentEvent::Usage(_) | AgentEvent::Finished => return,
         };
         tracing::trace!(agent_says = text);
-        self.activity.says(&text);
-        self.site.progress.step(&self.claim.run_id, &self.claim.phase_id, &text);
+        self.activity.report_agent_text(&text);
+        self.context.progress.step(&self.claim.run_id, &self.claim.phase_id, &text);
     }
 
     /// Returns the verdict if autopack stopped the agent: the work may look complete, but is not trusted.
@@ -127,16 +127,19 @@ impl Attempt<'_> {
             return Ok(Some(verdict));
         }
         let (kind, what) = match reply.ended {
-            How::Stopped => return Ok(Some(Verdict::Requeued(RequeueReason::Interrupted))),
-            How::TimedOut => (FailureKind::AgentTimeout, "the agent exceeded its time limit"),
-            How::Stalled => (FailureKind::AgentStalled, "the agent was idle for too long"),
-            How::Exited(_) | How::Signalled(_) => return Ok(None),
+            JobEnd::Stopped => return Ok(Some(Verdict::Requeued(RequeueReason::Interrupted))),
+            JobEnd::TimedOut => (FailureKind::AgentTimeout, "the agent exceeded its time limit"),
+            JobEnd::Stalled => (FailureKind::AgentStalled, "the agent was idle for too long"),
+            JobEnd::Exited(_) | JobEnd::Signalled(_) => return Ok(None),
         };
         Ok(Some(failed(kind, format!("{what} and was stopped"), reply)))
     }
 
     /// Recognizes a provider error in the agent's output as the cause of unfinished work.
-    pub(crate) fn excused(&mut self, reply: &AgentReply) -> Result<Option<Verdict>, AttemptError> {
+    pub(crate) fn find_provider_error(
+        &mut self,
+        reply: &AgentReply,
+    ) -> Result<Option<Verdict>, AttemptError> {
         match &reply.provider_failure {
             Some(failure) => self.outcome(failure, reply),
             None => Ok(None),
@@ -149,23 +152,23 @@ impl Attempt<'_> {
         outcome: &Outcome,
         reply: &AgentReply,
     ) -> Result<Option<Verdict>, AttemptError> {
-        let name = self.site.agent_of(self.claim)?.0.to_owned();
+        let name = self.context.agent_of(self.claim)?.0.to_owned();
         if !matches!(outcome, Outcome::RateLimited { .. } | Outcome::Unavailable { .. })
             && reply.provider_failure.is_none()
         {
-            self.site.backoff.reset(&name);
+            self.context.backoff.reset(&name);
         }
         Ok(Some(match outcome {
             Outcome::Finished => return Ok(None),
             Outcome::RateLimited { until, message } => {
-                let not_before = self.turned_away(name, *until);
+                let not_before = self.defer_agent(name, *until);
                 Verdict::Requeued(RequeueReason::RateLimited {
                     not_before,
                     message: message.clone(),
                 })
             }
             Outcome::Unavailable { until, message } => {
-                let not_before = self.turned_away(name, *until);
+                let not_before = self.defer_agent(name, *until);
                 Verdict::Requeued(RequeueReason::Unavailable {
                     not_before,
                     message: message.clone(),
@@ -183,15 +186,15 @@ impl Attempt<'_> {
     }
 
     /// Returns when the agent is ready again: all phases of this agent are deferred until then.
-    fn turned_away(&mut self, agent: String, until: Option<RateLimitReset>) -> UnixMs {
-        let not_before = self.site.backoff.next(&agent, until, now());
-        self.record.next = NextStep::AvoidAgent { agent, until: not_before };
+    fn defer_agent(&mut self, agent: String, until: Option<RateLimitReset>) -> UnixMs {
+        let not_before = self.context.backoff.next(&agent, until, now());
+        self.record.next = NextStep::DeferAgent { agent, until: not_before };
         not_before
     }
 
     /// Keeps the agent's log directory, with secrets removed and within limits.
     async fn keep_agent_files(&self, files: AgentFiles) {
-        let redact = self.site.redactor.clone();
+        let redact = self.context.redactor.clone();
         let kept = tokio::task::spawn_blocking(move || files.keep(&redact)).await;
         let notes = kept.unwrap_or_else(|panic| vec![panic.to_string()]);
         notes.iter().for_each(|note| self.note(note));

@@ -20,7 +20,7 @@ impl Attempt<'_> {
     pub(crate) async fn check_base(&mut self) -> Result<Option<Verdict>, AttemptError> {
         let runs_before = self.record.ci_runs;
         let own = ci::check_plan(self.claim.phase.ci());
-        let own = own.map(|plan| plan.for_copy(self.slot.path(), self.site.repo.root()));
+        let own = own.map(|plan| plan.for_copy(self.slot.path(), self.context.repo.root()));
         let plans = [Some(self.ci_plan(Side::Agent).await), own];
         for plan in plans.into_iter().flatten() {
             if let Some(verdict) = self.prove(&plan).await? {
@@ -29,14 +29,14 @@ impl Attempt<'_> {
         }
         if self.record.ci_runs > runs_before {
             // Changes by CI in the user's checkout are not the agent's.
-            self.checkout = self.site.repo.checkout_state().await?;
+            self.checkout = self.context.repo.checkout_state().await?;
         }
         Ok(None)
     }
 
     async fn prove(&mut self, plan: &CiPlan) -> Result<Option<Verdict>, AttemptError> {
         let command = plan.command_key();
-        let proof: Proof = self.site.bases.proof(&self.claim.run_id, &command);
+        let proof: Proof = self.context.bases.proof(&self.claim.run_id, &command);
         let mut state = proof.lock().await;
         if state.is_none() {
             if plan.is_configured() {
@@ -45,7 +45,7 @@ impl Attempt<'_> {
             let Some(run) = self.first_run(plan).await? else {
                 return Ok(Some(Verdict::Requeued(RequeueReason::Interrupted)));
             };
-            let settings = &self.site.settings.ci;
+            let settings = &self.context.settings.ci;
             let allow = settings.red_base == RedBase::Allow;
             *state = Some(match judge_base(plan, &run, settings.baseline, allow) {
                 BaseState::Stop { why } => BaseState::Stop { why: self.with_missing_setup(why) },
@@ -58,12 +58,14 @@ impl Attempt<'_> {
             None => None,
             Some(BaseState::Ready { notes }) => {
                 for note in notes {
-                    self.site.say_once(&note);
+                    self.context.note_once(&note);
                 }
                 None
             }
             Some(BaseState::Stop { why }) => {
-                return Err(AttemptError::Systemic(self.site.redactor.redact(&why).into_owned()));
+                return Err(AttemptError::Systemic(
+                    self.context.redactor.redact(&why).into_owned(),
+                ));
             }
             Some(BaseState::Block { why }) => {
                 Some(Verdict::Failed(Failure::new(FailureKind::CiCannotStart, why)))
@@ -89,7 +91,7 @@ impl Attempt<'_> {
         let base = self.base.clone();
         let key = self.base_key(plan, &base).await?;
         if let Some(known) =
-            self.site.bases.known(&self.site.store, &self.claim.run_id, &key).await?
+            self.context.bases.find_result(&self.context.store, &self.claim.run_id, &key).await?
         {
             return Ok(Some(CiRun::of(TestResults::clone(&known))));
         }
@@ -113,7 +115,7 @@ impl Attempt<'_> {
         self.step(Step::Baseline);
         // Files of the base determine the detected runner, and programs may be located in this checkout.
         let plan = if plan.is_own { plan.clone() } else { self.ci_plan(Side::Ci).await };
-        let plan = plan.at_base(self.site.settings.ci.max_timeout_seconds);
+        let plan = plan.at_base(self.context.settings.ci.max_timeout_seconds);
         let run = self.run_ci(&plan).await?;
         let Some(rerun) = base_rerun(&plan, &run) else { return Ok(run) };
         let again = self.run_ci(&rerun).await?;
@@ -129,14 +131,15 @@ impl Attempt<'_> {
     ) -> Result<Option<Arc<TestResults>>, AttemptError> {
         let base = self.base.clone();
         let key = self.base_key(plan, &base).await?;
-        let known = self.site.bases.known(&self.site.store, &self.claim.run_id, &key).await?;
+        let known =
+            self.context.bases.find_result(&self.context.store, &self.claim.run_id, &key).await?;
         if known.is_some() || !needs {
             return Ok(known);
         }
-        let running = self.site.bases.running(&key);
+        let running = self.context.bases.running(&key);
         let _held = running.lock().await;
         // Another worker may have finished the same run in the meantime.
-        if let Some(known) = self.site.bases.result(&key) {
+        if let Some(known) = self.context.bases.result(&key) {
             return Ok(Some(known));
         }
         let Some(results) = self.look_back(plan, commit).await? else { return Ok(None) };
@@ -189,8 +192,8 @@ impl Attempt<'_> {
         results: &TestResults,
     ) -> Result<Arc<TestResults>, AttemptError> {
         let shared = Arc::new(results.clone());
-        self.site.bases.keep(&self.site.store, &self.claim.run_id, &key, results).await?;
-        self.site.bases.put(key, Arc::clone(&shared));
+        self.context.bases.keep(&self.context.store, &self.claim.run_id, &key, results).await?;
+        self.context.bases.put(key, Arc::clone(&shared));
         Ok(shared)
     }
 
@@ -203,7 +206,7 @@ impl Attempt<'_> {
                 Err(error) => return tracing::warn!("cannot store the CI result: {error}"),
             };
             let results = Arc::new(results);
-            self.site.bases.put(key.clone(), Arc::clone(&results));
+            self.context.bases.put(key.clone(), Arc::clone(&results));
             self.record.landed.push((key, results));
         }
     }
@@ -213,7 +216,7 @@ impl Attempt<'_> {
     }
 
     async fn tree_key(&self, command: String, commit: &str) -> Result<BaseKey, AttemptError> {
-        let bases = &self.site.bases;
+        let bases = &self.context.bases;
         let tree = match bases.tree_of(commit) {
             Some(tree) => tree,
             None => {

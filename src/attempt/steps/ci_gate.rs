@@ -44,11 +44,11 @@ impl Attempt<'_> {
         }
         let run = self.run_ci(&plan).await?;
         let rewritten = match plan.is_configured() {
-            true => self.slot.rewritten().await?,
+            true => self.slot.find_rewritten().await?,
             false => Vec::new(),
         };
         let base = self.base_results(&plan, needs_baseline(&run), commit).await?;
-        let excuses = self.site.settings.ci.baseline;
+        let excuses = self.context.settings.ci.baseline;
         let (run, judgement) = self.second_look(&plan, run, base, excuses, commit).await?;
         tracing::debug!(decision = ?judgement.decision, "ci judged");
         for note in &judgement.notes {
@@ -85,7 +85,7 @@ impl Attempt<'_> {
     /// run.
     async fn own_check(&mut self, commit: &str) -> Result<Gate, AttemptError> {
         let Some(plan) = ci::check_plan(self.claim.phase.ci()) else { return Ok(Gate::Green) };
-        let plan = plan.for_copy(self.slot.path_of(Side::Ci), self.site.repo.root());
+        let plan = plan.for_copy(self.slot.path_of(Side::Ci), self.context.repo.root());
         if let Some(why) = self.misplaced_imports(&plan).await {
             return Ok(Gate::Red(Failure::new(FailureKind::CiFailed, why)));
         }
@@ -114,9 +114,13 @@ impl Attempt<'_> {
     /// Returns the CI plan for the files in a checkout.
     pub(crate) async fn ci_plan(&self, side: Side) -> CiPlan {
         let env = self.environment(Purpose::Ci, side);
-        let site =
-            ci::Site { dir: self.slot.path_of(side), workspace: self.site.repo.root(), env: &env };
-        ci::plan(&site, &self.site.settings.ci, self.claim.phase.ci(), &self.site.pythons).await
+        let site = ci::Site {
+            dir: self.slot.path_of(side),
+            workspace: self.context.repo.root(),
+            env: &env,
+        };
+        ci::plan(&site, &self.context.settings.ci, self.claim.phase.ci(), &self.context.pythons)
+            .await
     }
 
     /// Repeats newly red tests: tests passing now are flaky, and noted. Missing tests are searched for in other
@@ -228,14 +232,14 @@ impl Attempt<'_> {
     pub(crate) async fn run_ci(&mut self, plan: &CiPlan) -> Result<CiRun, AttemptError> {
         self.record.ci_runs += 1;
         // An earlier program may have revoked access to the directory.
-        self.site.repo.reopen(self.folder.path());
+        self.context.repo.reopen(self.directory.path());
         let env = self.environment(Purpose::Ci, Side::Ci);
         let request = ci::Request {
             dir: self.slot.path_of(Side::Ci),
-            checkout: self.site.repo.root(),
+            checkout: self.context.repo.root(),
             env: &env,
-            log: self.folder.ci_log(self.record.ci_runs),
-            redact: self.site.redactor.clone(),
+            log: self.directory.ci_log(self.record.ci_runs),
+            redact: self.context.redactor.clone(),
             hold: Some(self.slot.lock_fd()?),
         };
         tracing::debug!(command = plan.display(), "ci starts");

@@ -9,7 +9,7 @@ use crate::phase::deliverables::{Presence, find_missing};
 use crate::phase::scope::{Breach, BreachReason, Change, ChangeKind, breaches};
 use crate::phase::words::first_few;
 use crate::phase::{Failure, FailureKind, Verdict};
-use crate::process::How;
+use crate::process::JobEnd;
 use crate::workspace::{MeasuredChange, UnfilteredFile};
 
 /// Paths named in a message; the details list all of them.
@@ -34,16 +34,16 @@ impl Attempt<'_> {
             return Ok(Some(Verdict::Failed(failure)));
         }
         if let Some(failure) = self.missing(measured, reply) {
-            let excused = self.excused(reply)?;
-            return Ok(Some(excused.unwrap_or(Verdict::Failed(failure))));
+            let provider_error = self.find_provider_error(reply)?;
+            return Ok(Some(provider_error.unwrap_or(Verdict::Failed(failure))));
         }
         Ok(self.unfiltered(measured).await?.map(Verdict::Failed))
     }
 
     async fn breach(&mut self, measured: &MeasuredChange) -> Result<Option<Failure>, AttemptError> {
-        let base = self.site.repo.tree(&self.base).await?;
-        let existed = |path: &str| base.has_file(path) || base.has_folder(path);
-        let protected = &self.site.settings.workspace.protected_paths;
+        let base = self.context.repo.tree(&self.base).await?;
+        let existed = |path: &str| base.has_file(path) || base.has_directory(path);
+        let protected = &self.context.settings.workspace.protected_paths;
         let breaches = breaches(&self.claim.phase, &measured.changes, protected, &existed);
         let Some(first) = breaches.first() else {
             self.record.breached.extend(measured.submodules.iter().cloned());
@@ -77,15 +77,15 @@ impl Attempt<'_> {
         &self,
         measured: &MeasuredChange,
     ) -> Result<Option<String>, AttemptError> {
-        let lines = self.slot.lines_of_binaries(&self.base, measured).await?;
-        Ok(self.site.redactor.find_in_patch(&lines))
+        let lines = self.slot.binary_file_lines(&self.base, measured).await?;
+        Ok(self.context.redactor.find_in_patch(&lines))
     }
 
     /// Fails for files a git filter would rewrite in the user's own commit of the same change.
     async fn unfiltered(&self, measured: &MeasuredChange) -> Result<Option<Failure>, AttemptError> {
         let there = measured.changes.iter().filter(|change| change.kind != ChangeKind::Deleted);
-        let found = self.slot.unfiltered(there.map(|change| change.path.as_str())).await?;
-        Ok(found.map(|UnfilteredFile { path, filter }| {
+        let file = self.slot.find_unfiltered(there.map(|change| change.path.as_str())).await?;
+        Ok(file.map(|UnfilteredFile { path, filter }| {
             let message = format!(
                 "changed {path}, which git's filter {filter} rewrites on commit; autopack runs no filters, so the file would land unfiltered"
             );
@@ -99,7 +99,7 @@ impl Attempt<'_> {
     }
 
     fn secret(&self, measured: &MeasuredChange, in_binaries: Option<String>) -> Option<Failure> {
-        let redactor = &self.site.redactor;
+        let redactor = &self.context.redactor;
         let in_a_path = || measured.changes.iter().find_map(|change| redactor.find(&change.path));
         let what = redactor.find_in_patch(&measured.patch).or(in_binaries).or_else(in_a_path)?;
         let message = format!(
@@ -127,29 +127,29 @@ impl Attempt<'_> {
     /// run began.
     async fn judge_no_change(&mut self, reply: &AgentReply) -> Result<Verdict, AttemptError> {
         let failed = match reply.ended {
-            How::Exited(code) => code != 0,
-            How::Signalled(_) => true,
-            How::TimedOut | How::Stalled | How::Stopped => false,
+            JobEnd::Exited(code) => code != 0,
+            JobEnd::Signalled(_) => true,
+            JobEnd::TimedOut | JobEnd::Stalled | JobEnd::Stopped => false,
         };
         let allowed = self.claim.phase.allow_no_change() && !failed;
         if allowed || self.was_made_by_another().await? {
             return Ok(Verdict::Passed { commit: None });
         }
-        if let Some(verdict) = self.excused(reply)? {
+        if let Some(verdict) = self.find_provider_error(reply)? {
             return Ok(verdict);
         }
-        let said = match reply.ended {
-            How::Exited(0) => String::new(),
-            How::Exited(code) => format!("; the agent exited with {code}"),
-            How::Signalled(signal) => format!("; signal {signal} ended the agent"),
-            How::TimedOut | How::Stalled | How::Stopped => String::new(),
+        let ending = match reply.ended {
+            JobEnd::Exited(0) => String::new(),
+            JobEnd::Exited(code) => format!("; the agent exited with {code}"),
+            JobEnd::Signalled(signal) => format!("; signal {signal} ended the agent"),
+            JobEnd::TimedOut | JobEnd::Stalled | JobEnd::Stopped => String::new(),
         };
-        let message = format!("the agent changed nothing{said}");
+        let message = format!("the agent changed nothing{ending}");
         // The agent crashed or was killed: an agent failure, not evidence about the phase.
         let kind = if failed { FailureKind::AgentFailed } else { FailureKind::NoChange };
         let mut failure = Failure::new(kind, message);
         failure.exit_code = match reply.ended {
-            How::Exited(code) => Some(code),
+            JobEnd::Exited(code) => Some(code),
             _ => None,
         };
         failure.detail.log_tail.clone_from(&reply.last_lines);
@@ -162,13 +162,13 @@ impl Attempt<'_> {
         if deliverables.is_empty() || deliverables.iter().any(|path| path.is_glob()) {
             return Ok(false);
         }
-        let (facts, _) = self.site.ensure_branch(&self.claim.run_id).await?;
-        let begin = self.site.repo.tree(&facts.base_commit).await?;
-        let tip = self.site.repo.tree(&self.base).await?;
+        let (facts, _) = self.context.ensure_branch(&self.claim.run_id).await?;
+        let begin = self.context.repo.tree(&facts.base_commit).await?;
+        let tip = self.context.repo.tree(&self.base).await?;
         Ok(deliverables.iter().all(|path| {
             let name = path.as_str().trim_end_matches('/');
             match path.is_dir() {
-                true => !begin.has_folder(name) && tip.has_folder(name),
+                true => !begin.has_directory(name) && tip.has_directory(name),
                 false => !begin.has_file(name) && tip.has_file(name),
             }
         }))
@@ -193,7 +193,7 @@ fn in_submodule(measured: &MeasuredChange) -> Option<Failure> {
 pub(crate) fn presence(path: &Path) -> Presence {
     match fs::metadata(path) {
         Err(_) => Presence::Absent,
-        Ok(file) if file.is_dir() => match has_file_beneath(path) {
+        Ok(file) if file.is_dir() => match contains_file(path) {
             true => Presence::Directory,
             false => Presence::EmptyDirectory,
         },
@@ -202,10 +202,10 @@ pub(crate) fn presence(path: &Path) -> Presence {
     }
 }
 
-fn has_file_beneath(folder: &Path) -> bool {
-    let Ok(entries) = fs::read_dir(folder) else { return false };
+fn contains_file(directory: &Path) -> bool {
+    let Ok(entries) = fs::read_dir(directory) else { return false };
     entries.flatten().any(|entry| match entry.file_type() {
-        Ok(kind) if kind.is_dir() => has_file_beneath(&entry.path()),
+        Ok(kind) if kind.is_dir() => contains_file(&entry.path()),
         Ok(_) => true,
         Err(_) => false,
     })

@@ -6,7 +6,7 @@ use std::time::Instant;
 use futures_util::FutureExt as _;
 
 use crate::attempt::attempt_record::Record;
-use crate::attempt::{AttemptError, Site, millis};
+use crate::attempt::{AttemptError, DrainContext, millis};
 use crate::clock::now;
 use crate::phase::{PhaseState, Usage, Verdict};
 use crate::process::{Redactor, Stop};
@@ -15,20 +15,20 @@ use crate::store::{Claim, Finish, StoreError};
 
 /// Records a finished attempt, retrying on a full disk, and reports the verdict.
 pub(crate) async fn finish(
-    site: &Site,
+    context: &DrainContext,
     claim: Claim,
     verdict: Verdict,
     record: Record,
     started: Instant,
     stop: &Stop,
 ) -> Result<PhaseFinished, AttemptError> {
-    let (verdict, usage) = without_secrets(&site.redactor, verdict, record.usage);
+    let (verdict, usage) = without_secrets(&context.redactor, verdict, record.usage);
     let mut finished = PhaseFinished {
         run_id: claim.run_id.clone(),
         phase_id: claim.phase_id.clone(),
         attempt: Some(claim.attempt),
         max_attempts: claim.max_attempts,
-        tries: claim.tries + u32::from(!matches!(verdict, Verdict::Requeued(_))),
+        tries: claim.counted_attempts + u32::from(!matches!(verdict, Verdict::Requeued(_))),
         state: PhaseState::Executing,
         verdict: verdict.as_str(),
         commit: None,
@@ -39,7 +39,7 @@ pub(crate) async fn finish(
     if let Verdict::Passed { commit } = &verdict {
         finished.commit.clone_from(commit);
     }
-    site.say_unpriced(&usage);
+    context.note_unpriced_usage(&usage);
     let finish = Finish {
         verdict,
         ended: now(),
@@ -47,22 +47,22 @@ pub(crate) async fn finish(
         agent_ms: record.agent_ms,
         ci_ms: (record.ci_runs > 0).then(|| millis(record.ci)),
         session: record.session,
-        note: record.replaced.map(|note| site.redactor.redact(&note).into_owned()),
-        telemetry: site.settings.telemetry.enabled,
-        max_uncounted: site.settings.executor.max_uncounted,
+        note: record.replaced.map(|note| context.redactor.redact(&note).into_owned()),
+        telemetry: context.settings.telemetry.enabled,
+        max_uncounted: context.settings.executor.max_uncounted,
     };
     let run = claim.run_id.clone();
     let wait = |error: &StoreError| {
         let why = error.to_string();
-        async move { site.disk.wait_a_moment(&why, stop).await }.boxed()
+        async move { context.disk.wait_a_moment(&why, stop).await }.boxed()
     };
-    let ended = site.store.finish_patiently(claim, &finish, &wait).await?;
-    (finished.state, finished.failure) = (ended.state, ended.failure);
+    let result = context.store.finish_or_wait(claim, &finish, &wait).await?;
+    (finished.state, finished.failure) = (result.state, result.failure);
     // A requeued attempt may have been counted, too.
-    finished.tries = finished.tries.max(ended.tries);
+    finished.tries = finished.tries.max(result.counted_attempts);
     for (key, results) in record.landed.iter().filter(|_| finished.commit.is_some()) {
         // After this error the next drain runs CI again; the finished attempt stays finished.
-        if let Err(error) = site.bases.keep(&site.store, &run, key, results).await {
+        if let Err(error) = context.bases.keep(&context.store, &run, key, results).await {
             tracing::warn!("cannot store the CI result of the tree {}: {error}", key.tree);
         }
     }

@@ -25,7 +25,7 @@ impl Attempt<'_> {
     pub(crate) async fn install_for_ci(&mut self) -> Result<Option<Failure>, AttemptError> {
         self.missing_setup = None;
         let env = self.environment(Purpose::Setup, Side::Ci);
-        let is_due = self.site.runner().is_install_due(&self.slot, Side::Ci, &env)?;
+        let is_due = self.context.runner().is_install_due(&self.slot, Side::Ci, &env)?;
         if is_due && !self.has_ci().await {
             return Ok(None);
         }
@@ -43,9 +43,9 @@ impl Attempt<'_> {
     }
 
     async fn install(&mut self, side: Side) -> Result<InstallReport, AttemptError> {
-        let runner = self.site.runner();
+        let runner = self.context.runner();
         let env = self.environment(Purpose::Setup, side);
-        let log = self.folder.install_log(side);
+        let log = self.directory.install_log(side);
         runner.run_installs(&mut self.slot, side, &env, &log, self.stop).await
     }
 

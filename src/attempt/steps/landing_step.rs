@@ -11,7 +11,7 @@ use super::ci_gate::Gate;
 use crate::attempt::{Attempt, AttemptError};
 use crate::config::MovedTip;
 use crate::merge_queue::drain_order::DrainOrder;
-use crate::merge_queue::landing_order::LandingTurn;
+use crate::merge_queue::landing_order::QueuePosition;
 use crate::phase::footprint::{Footprint, is_related};
 use crate::phase::{RequeueReason, Verdict};
 use crate::process::StopLevel;
@@ -39,19 +39,19 @@ impl Attempt<'_> {
         if let Some(verdict) = self.test(&commit).await? {
             return Ok(verdict);
         }
-        let Some(turn) = self.turn().await else {
+        let Some(position) = self.wait_in_merge_queue().await else {
             return Ok(Verdict::Requeued(RequeueReason::Interrupted));
         };
         let (run, us) = (&claim.run_id, &claim.owner);
-        let order = DrainOrder { repo: &self.site.repo, store: &self.site.store };
-        let _among_drains = order.turn_among_drains(run, us, self.stop).await;
-        self.land(turn, measured, tip, commit).await
+        let order = DrainOrder { repo: &self.context.repo, store: &self.context.store };
+        let _among_drains = order.wait_among_drains(run, us, self.stop).await;
+        self.land(position, measured, tip, commit).await
     }
 
     /// Lands a green change on the current tip.
     async fn land(
         &mut self,
-        mut turn: LandingTurn,
+        mut position: QueuePosition,
         measured: &MeasuredChange,
         mut tip: String,
         mut commit: String,
@@ -62,10 +62,14 @@ impl Attempt<'_> {
             self.record.landing = Some(commit.clone());
             // Objects without a ref are harmless, so they are copied while the commit is recorded. Objects of a
             // commit unable to land as is would be useless there.
-            let hand_over = async {
-                if turn.is_beyond(&tip) { Ok(()) } else { self.slot.hand_over(&commit, &tip).await }
+            let copy_objects = async {
+                if position.is_beyond(&tip) {
+                    Ok(())
+                } else {
+                    self.slot.copy_objects(&commit, &tip).await
+                }
             };
-            let (recorded, handed) = tokio::join!(self.record_landing(&commit), hand_over);
+            let (recorded, handed) = tokio::join!(self.record_landing(&commit), copy_objects);
             recorded?;
             // Landing copies missing objects, repeatedly if a `git gc` of the user interferes.
             if let Err(error) = handed {
@@ -75,8 +79,8 @@ impl Attempt<'_> {
                 Landing::Landed { held_by } => {
                     // Recorded before the next attempt in the queue reads the result.
                     self.note_green(&commit).await;
-                    turn.note(&commit);
-                    self.site.say_held(&self.branch, held_by.as_deref());
+                    position.note(&commit);
+                    self.context.note_held_branch(&self.branch, held_by.as_deref());
                     return Ok(Verdict::Passed { commit: Some(commit) });
                 }
                 Landing::Fenced => return Err(AttemptError::LeaseLost),
@@ -106,8 +110,8 @@ impl Attempt<'_> {
 
     /// Records the commit to land. The work is complete and green, so a full disk is waited for.
     async fn record_landing(&self, commit: &str) -> Result<(), AttemptError> {
-        let record = || self.site.store.record_landing(self.claim, commit);
-        self.site.disk.retry_while_full(self.stop, record).await
+        let record = || self.context.store.record_landing(self.claim, commit);
+        self.context.disk.retry_while_full(self.stop, record).await
     }
 
     /// Runs CI at the commit. Returns `None` if green.
@@ -120,11 +124,11 @@ impl Attempt<'_> {
     }
 
     /// Waits for the queue position. Returns `None` if the drain was stopped.
-    async fn turn(&self) -> Option<LandingTurn> {
-        self.does("waiting in the merge queue");
+    async fn wait_in_merge_queue(&self) -> Option<QueuePosition> {
+        self.report_step("waiting in the merge queue");
         tokio::select! {
             biased;
-            turn = self.site.landings.turn(&self.claim.run_id) => Some(turn),
+            position = self.context.merge_queue.wait_for_position(&self.claim.run_id) => Some(position),
             () = self.stop.reached(StopLevel::Graceful) => None,
         }
     }
@@ -135,7 +139,7 @@ impl Attempt<'_> {
         measured: &MeasuredChange,
         moved: &str,
     ) -> Result<bool, AttemptError> {
-        if self.site.settings.ci.moved_tip == MovedTip::Always {
+        if self.context.settings.ci.moved_tip == MovedTip::Always {
             return Ok(true);
         }
         // Compared with the tested tip, regardless of the number of landings in between.

@@ -8,7 +8,7 @@ use crate::workspace::{LostWork, MeasuredChange};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct KeptPatches {
     /// Description and file of each patch.
-    told: Vec<String>,
+    descriptions: Vec<String>,
     /// Whether a secret was found.
     pub is_secret: bool,
 }
@@ -16,9 +16,12 @@ pub(crate) struct KeptPatches {
 impl KeptPatches {
     /// Adds the kept patches to a failure: they may be the only result of the attempt.
     pub fn named_in(&self, mut verdict: Verdict) -> Verdict {
-        if let (Verdict::Failed(failure), false) = (&mut verdict, self.told.is_empty()) {
-            failure.message =
-                format!("{}; not part of the change: {}", failure.message, self.told.join(", "));
+        if let (Verdict::Failed(failure), false) = (&mut verdict, self.descriptions.is_empty()) {
+            failure.message = format!(
+                "{}; not part of the change: {}",
+                failure.message,
+                self.descriptions.join(", ")
+            );
         }
         verdict
     }
@@ -29,22 +32,22 @@ impl Attempt<'_> {
     /// already.
     pub(crate) async fn keep_lost_work(&self, measured: &MeasuredChange) -> KeptPatches {
         let mut kept = KeptPatches::default();
-        let lost = self.slot.lost_work(measured).await.unwrap_or_else(|error| {
+        let lost = self.slot.find_lost_work(measured).await.unwrap_or_else(|error| {
             tracing::warn!("cannot search for commits of the agent outside the change: {error}");
             Vec::new()
         });
         for LostWork { name, what, patch } in lost {
-            let redacted = self.site.redactor.redact_bytes(&patch);
+            let redacted = self.context.redactor.redact_bytes(&patch);
             kept.is_secret |= redacted.as_ref() as &[u8] != patch.as_slice();
-            let file = self.folder.beside_patch(&name);
-            if let Err(error) = self.folder.write(&file, redacted) {
+            let file = self.directory.beside_patch(&name);
+            if let Err(error) = self.directory.write(&file, redacted) {
                 tracing::warn!("{error:#}");
                 continue;
             }
-            let root = self.site.repo.root();
+            let root = self.context.repo.root();
             let file = file.strip_prefix(root).unwrap_or(&file).display().to_string();
             self.note(&format!("{what} by the agent, but not part of the change: kept in {file}"));
-            kept.told.push(format!("work {what} by the agent ({file})"));
+            kept.descriptions.push(format!("work {what} by the agent ({file})"));
         }
         kept
     }

@@ -44,11 +44,11 @@ pub(crate) async fn recall(
     let others = recalled
         .into_iter()
         .filter(|snippet| !(snippet.collection == Collection::Planning && own(snippet)));
-    let told = |snippet: crate::memory::Snippet| Snippet {
+    let convert = |snippet: crate::memory::Snippet| Snippet {
         source: format!("{}: {}", kind(snippet.collection), snippet.source),
         text: snippet.text,
     };
-    others.take(SNIPPETS).map(told).collect()
+    others.take(SNIPPETS).map(convert).collect()
 }
 
 /// Describes the kind of a snippet, for the agent.

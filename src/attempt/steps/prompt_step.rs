@@ -20,7 +20,7 @@ pub struct PromptRequest<'a> {
     /// Phase to work on.
     pub phase: &'a FixedSpec,
     /// Counted attempts so far.
-    pub tries: u32,
+    pub counted_attempts: u32,
     /// Limit of counted attempts.
     pub max_attempts: u32,
     /// Failure of the previous attempt.
@@ -38,7 +38,7 @@ pub async fn prompt_for(asked: &PromptRequest<'_>, memory: &Memory, redact: &Red
     let memories = memory_step::recall(memory, asked.run_id, asked.phase, asked.last_failure).await;
     let mut prompt = prompt::compose(&PromptInput {
         spec: asked.phase,
-        counted_attempt: asked.tries + 1,
+        counted_attempt: asked.counted_attempts + 1,
         max_attempts: asked.max_attempts,
         protected: asked.protected,
         ci_command: asked.ci_command,
@@ -60,21 +60,21 @@ impl Attempt<'_> {
         let claim = self.claim;
         let plan = self.ci_plan(Side::Agent).await;
         let command = plan.is_configured().then(|| plan.display());
-        let patch = self.folder.earlier_patch();
+        let patch = self.directory.earlier_patch();
         let asked = PromptRequest {
             run_id: &claim.run_id,
             phase: &claim.phase,
-            tries: claim.tries,
+            counted_attempts: claim.counted_attempts,
             max_attempts: claim.max_attempts,
             last_failure: claim.last_failure.as_ref(),
             ci_command: command.as_deref(),
-            protected: &self.site.settings.workspace.protected_paths,
+            protected: &self.context.settings.workspace.protected_paths,
             earlier_patch: patch.as_deref(),
         };
-        let prompt = prompt_for(&asked, &self.site.memory, &self.site.redactor).await;
-        self.folder.write(&self.folder.prompt(), &prompt)?;
+        let prompt = prompt_for(&asked, &self.context.memory, &self.context.redactor).await;
+        self.directory.write(&self.directory.prompt(), &prompt)?;
         let phase = serde_json::to_vec_pretty(&self.phase_json()).map_err(anyhow::Error::new)?;
-        self.folder.write(&self.folder.phase(), phase)?;
+        self.directory.write(&self.directory.phase(), phase)?;
         Ok(prompt)
     }
 
@@ -93,7 +93,7 @@ impl Attempt<'_> {
             "deliverables": spec.deliverables(),
             "scope": spec.json().get("scope"),
             "depends_on": spec.depends_on(),
-            "attempts": claim.tries,
+            "attempts": claim.counted_attempts,
             "max_attempts": claim.max_attempts,
             "last_failure": claim.last_failure.as_ref().map(Failure::as_json),
             "commit": null,

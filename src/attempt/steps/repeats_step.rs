@@ -24,7 +24,7 @@ impl Attempt<'_> {
             let place = self.slot.path().join(path.as_str().trim_end_matches('/'));
             !path.is_glob() && matches!(presence(&place), Presence::Absent)
         });
-        let (_, settings) = self.site.agent_of(self.claim)?;
+        let (_, settings) = self.context.agent_of(self.claim)?;
         let tells_of_tools = agent::reports_tool_calls(settings);
         let is_silent = !self.used_tools.load(Ordering::Relaxed);
         let has_used_tokens = self.record.usage.tokens.billed().is_some_and(|tokens| tokens > 0);
@@ -40,7 +40,7 @@ impl Attempt<'_> {
     /// the phases. The attempt is then not counted towards `max_attempts`.
     pub(crate) async fn look_for_repeats(&mut self, verdict: &Verdict) -> Result<(), AttemptError> {
         let idle = self.idle(verdict)?;
-        let repeats = &self.site.repeats;
+        let repeats = &self.context.repeats;
         let failure = match verdict {
             Verdict::Passed { commit: Some(_) } => {
                 repeats.reset();
@@ -57,17 +57,18 @@ impl Attempt<'_> {
             return Ok(());
         };
         if signature.is_of_ci() && !self.base_fails_with(&signature).await? {
-            self.site.repeats.forget(&signature);
+            self.context.repeats.forget(&signature);
             return Ok(());
         }
-        let file = &self.site.settings_file;
+        let file = &self.context.settings_file;
         Err(AttemptError::Systemic(why(&signature, &phases, failure, file)))
     }
 
     /// Returns whether CI fails in the same way without the attempt's change.
     async fn base_fails_with(&mut self, signature: &Signature) -> Result<bool, AttemptError> {
         let own = ci::check_plan(self.claim.phase.ci());
-        let own = own.map(|plan| plan.for_copy(self.slot.path_of(Side::Ci), self.site.repo.root()));
+        let own =
+            own.map(|plan| plan.for_copy(self.slot.path_of(Side::Ci), self.context.repo.root()));
         let plans = [Some(self.ci_plan(Side::Ci).await), own];
         for plan in plans.into_iter().flatten() {
             let Some(run) = self.run_base_again(&plan).await? else { return Ok(false) };

@@ -23,7 +23,7 @@ struct SlotChecks {
     dir: PathBuf,
     checkout: PathBuf,
     env: Env,
-    folder: PathBuf,
+    directory: PathBuf,
     redact: Redactor,
     hold: Arc<std::os::fd::OwnedFd>,
     stop: Stop,
@@ -33,17 +33,17 @@ struct SlotChecks {
 impl Attempt<'_> {
     /// Returns the checks for an agent able to request them; `None` for other agents, to avoid planning CI.
     pub(crate) async fn checks(&self) -> Result<Option<Arc<dyn Checks>>, AttemptError> {
-        let (_, agent) = self.site.agent_of(self.claim)?;
+        let (_, agent) = self.context.agent_of(self.claim)?;
         if !matches!(agent, AgentSettings::Builtin(_)) {
             return Ok(None);
         }
         Ok(Some(Arc::new(SlotChecks {
             plan: self.ci_plan(Side::Agent).await,
             dir: self.slot.path().to_owned(),
-            checkout: self.site.repo.root().to_owned(),
+            checkout: self.context.repo.root().to_owned(),
             env: self.environment(Purpose::Ci, Side::Agent),
-            folder: self.folder.path().to_owned(),
-            redact: self.site.redactor.clone(),
+            directory: self.directory.path().to_owned(),
+            redact: self.context.redactor.clone(),
             hold: self.slot.lock_fd()?,
             stop: self.stop.clone(),
             runs: AtomicU32::new(0),
@@ -62,12 +62,12 @@ impl Checks for SlotChecks {
                 dir: &self.dir,
                 checkout: &self.checkout,
                 env: &self.env,
-                log: self.folder.join(format!("ci-by-agent-{number}.log")),
+                log: self.directory.join(format!("ci-by-agent-{number}.log")),
                 redact: self.redact.clone(),
                 hold: Some(Arc::clone(&self.hold)),
             };
             match ci::run(&self.plan, request, &self.stop).await {
-                Ok(run) => self.told(&run),
+                Ok(run) => self.describe(&run),
                 Err(error) => format!("CI could not be run: {error}"),
             }
         })
@@ -75,7 +75,7 @@ impl Checks for SlotChecks {
 }
 
 impl SlotChecks {
-    fn told(&self, run: &ci::CiRun) -> String {
+    fn describe(&self, run: &ci::CiRun) -> String {
         let tail: Vec<char> = run.log_tail.chars().collect();
         let tail: String = tail[tail.len().saturating_sub(SHOWN_CHARS)..].iter().collect();
         format!("{}: {}\n{tail}", self.plan.display(), in_words(run.outcome()))

@@ -1,7 +1,7 @@
 //! `workspace.setup` in each checkout of a slot: skipped if command, manifests and lock files are unchanged since the
 //! last run, and all results are still present.
 
-use crate::attempt::checkout_runner::{Done, SetupOutcome};
+use crate::attempt::checkout_runner::{CompletedSetup, SetupOutcome};
 use crate::attempt::child_environment::Purpose;
 use crate::attempt::{Attempt, AttemptError};
 use crate::config::CommandLine;
@@ -16,12 +16,12 @@ impl Attempt<'_> {
     ///
     /// [`AttemptError::Systemic`] if setup fails on inputs common to every phase.
     pub(crate) async fn set_up(&self, side: Side) -> Result<SetupOutcome, AttemptError> {
-        let settings = &self.site.settings.workspace;
+        let settings = &self.context.settings.workspace;
         let Some(command) = &settings.setup else { return Ok(SetupOutcome::DidNotRun) };
         let inputs = self.slot.inputs_key(side, &is_input, &settings.setup_inputs).await?;
         let key = format!("{}\n{inputs}", serde_json::json!(command));
         let dir = self.slot.path_of(side);
-        let setups = &self.site.setups;
+        let setups = &self.context.setups;
         if setups.get(dir).is_some_and(|done| done.key == key && done.is_whole(dir)) {
             tracing::debug!(dir = %dir.display(), "nothing changed since setup ran here");
             return Ok(SetupOutcome::DidNotRun);
@@ -30,9 +30,9 @@ impl Attempt<'_> {
         match self.run_setup(side, command).await? {
             None if self.stop.level() > StopLevel::Run => Ok(SetupOutcome::DidNotRun),
             None => {
-                let remains = self.slot.remains(side).await?;
-                let kept = (!remains.goes).then_some(remains.kept);
-                setups.put(dir, Some(Done { key, kept }));
+                let remains = self.slot.find_setup_remains(side).await?;
+                let kept = (!remains.has_more).then_some(remains.kept);
+                setups.put(dir, Some(CompletedSetup { key, kept }));
                 Ok(SetupOutcome::Ran)
             }
             Some(why) => {
@@ -52,10 +52,10 @@ impl Attempt<'_> {
         command: &CommandLine,
     ) -> Result<Option<String>, AttemptError> {
         let log = match side {
-            Side::Agent => self.folder.setup_log(),
-            Side::Ci => self.folder.ci_setup_log(),
+            Side::Agent => self.directory.setup_log(),
+            Side::Ci => self.directory.ci_setup_log(),
         };
         let env = self.environment(Purpose::Setup, side);
-        self.site.runner().run_setup(command, &self.slot, side, env, log, self.stop).await
+        self.context.runner().run_setup(command, &self.slot, side, env, log, self.stop).await
     }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::super::ci_plan::{CiPlan, Site};
 use super::super::command_line;
-use crate::process::which::{self, Found};
+use crate::process::which::{self, ProgramLookup};
 
 /// Most bytes of a first line (shebang).
 const SHEBANG: u64 = 512;
@@ -85,7 +85,7 @@ fn usual(site: &Site<'_>) -> Vec<Interpreter> {
     let active = ["VIRTUAL_ENV", "CONDA_PREFIX"].into_iter().filter_map(get);
     let active = active.map(|venv| venv.join("bin/python")).filter(|python| python.exists());
     found.extend(active.filter_map(|python| python.to_str().map(Interpreter::plain)));
-    let on_path = |name: &&str| matches!(find(name, site), Found::Program(_));
+    let on_path = |name: &&str| matches!(find(name, site), ProgramLookup::Program(_));
     found.extend(["python3", "python"].into_iter().filter(on_path).map(Interpreter::plain));
     found.extend(of_script("pytest", site));
     found
@@ -114,7 +114,7 @@ fn has_python(dir: &Path) -> bool {
 
 /// Returns the interpreter named in the first line of a script such as `pytest` in a virtual environment.
 fn of_script(word: &str, site: &Site<'_>) -> Option<Interpreter> {
-    let Found::Program(script) = find(word, site) else { return None };
+    let ProgramLookup::Program(script) = find(word, site) else { return None };
     let mut start = Vec::new();
     fs::File::open(script).ok()?.take(SHEBANG).read_to_end(&mut start).ok()?;
     let text = String::from_utf8_lossy(&start);
@@ -134,7 +134,7 @@ fn of_script(word: &str, site: &Site<'_>) -> Option<Interpreter> {
         .then(|| Interpreter { program: program.to_owned(), options: isolating(words) })
 }
 
-fn find(word: &str, site: &Site<'_>) -> Found {
+fn find(word: &str, site: &Site<'_>) -> ProgramLookup {
     let path = site.env.get(&OsString::from("PATH"));
     which::find(OsStr::new(word), site.dir, path.map(OsString::as_os_str))
 }

@@ -8,10 +8,10 @@ use clap::Subcommand;
 
 use super::Context;
 use crate::failure::{Exit, Failure};
-use crate::memory::{Memory, Starting};
+use crate::memory::{AutostartPermission, Memory};
 use crate::workspace::Repo;
 
-pub use open_memory::{close, open, place};
+pub use open_memory::{close, memory_location, open};
 
 /// Search and maintain the memory of earlier phases
 #[derive(Debug, clap::Args)]
@@ -41,10 +41,13 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 }
 
 /// Opens the memory, or fails if disabled. Status messages go to stderr.
-async fn opened(context: &Context, starting: Starting) -> Result<Memory, Failure> {
+async fn open_enabled_memory(
+    context: &Context,
+    starting: AutostartPermission,
+) -> Result<Memory, Failure> {
     if context.config()?.memory.enabled {
         // The directory is excluded from git before any file is in it.
-        Repo::discover(&context.workspace()?).await?.prepare_folder()?;
+        Repo::discover(&context.workspace()?).await?.prepare_directory()?;
     }
     let opened = open(context, starting).await?;
     if !context.config()?.memory.enabled {
@@ -55,12 +58,12 @@ async fn opened(context: &Context, starting: Starting) -> Result<Memory, Failure
         return Err(Failure::new(opened.line.unwrap_or_else(|| "the memory is off".to_owned())));
     }
     match (opened.line, starting) {
-        (Some(line), Starting::Allowed) => tracing::info!("{line}"),
+        (Some(line), AutostartPermission::Allowed) => tracing::info!("{line}"),
         // Read-only commands show the status with `memory stats` only.
-        (Some(line), Starting::OnlyLook) => {
+        (Some(line), AutostartPermission::CheckOnly) => {
             tracing::debug!("{line}");
-            if let Some(trouble) = &opened.trouble {
-                tracing::warn!("{trouble}");
+            if let Some(repair) = &opened.repair {
+                tracing::warn!("{repair}");
             }
         }
         (None, _) => {}

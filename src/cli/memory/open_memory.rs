@@ -5,19 +5,22 @@ use std::time::Duration;
 use crate::cli::Context;
 use crate::config::{EmbedderSettings, MemorySettings};
 use crate::failure::Failure;
-use crate::memory::{Memory, Opened, Place, Starting};
+use crate::memory::{AutostartPermission, Memory, MemoryLocation, OpenMemory};
 
 /// Maximum wait for the indexes at the end. Journal entries are safe already.
 const CLOSING: Duration = Duration::from_secs(5);
 
 /// Returns the paths, keys and Docker host of the memory.
-pub fn place(context: &Context, settings: &MemorySettings) -> Result<Place, Failure> {
+pub fn memory_location(
+    context: &Context,
+    settings: &MemorySettings,
+) -> Result<MemoryLocation, Failure> {
     let workspace = context.workspace()?;
     let provider_key = match &settings.embedder {
         EmbedderSettings::Http(http) => context.env.key(&http.api_key_env),
         EmbedderSettings::Builtin | EmbedderSettings::Model2vec(_) => None,
     };
-    Ok(Place {
+    Ok(MemoryLocation {
         autopack_dir: workspace.join(".autopack"),
         workspace,
         docker_host: context.env.docker_host(),
@@ -27,9 +30,9 @@ pub fn place(context: &Context, settings: &MemorySettings) -> Result<Place, Fail
 }
 
 /// Opens the memory.
-pub async fn open(context: &Context, starting: Starting) -> Result<Opened, Failure> {
+pub async fn open(context: &Context, starting: AutostartPermission) -> Result<OpenMemory, Failure> {
     let settings = &context.config()?.memory;
-    Ok(Memory::open(settings, &place(context, settings)?, starting).await?)
+    Ok(Memory::open(settings, &memory_location(context, settings)?, starting).await?)
 }
 
 /// Waits a short time for pending index updates.

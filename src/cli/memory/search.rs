@@ -4,10 +4,10 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use console::style;
 use serde_json::json;
 
-use super::{close, opened};
+use super::{close, open_enabled_memory};
 use crate::cli::{Context, open_database};
 use crate::failure::Failure;
-use crate::memory::{Collection, Filter, Query, Snippet, Starting};
+use crate::memory::{AutostartPermission, Collection, EntryFilter, Query, Snippet};
 use crate::phase::RunId;
 use crate::progress::printable;
 
@@ -45,11 +45,11 @@ fn collections() -> impl TypedValueParser<Value = Collection> {
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
-    let memory = opened(context, Starting::OnlyLook).await?;
+    let memory = open_enabled_memory(context, AutostartPermission::CheckOnly).await?;
     let run = args.run_id.map(RunId::new);
     let query = Query {
         text: args.text.join(" "),
-        filter: Filter { collections: args.collection, run: run.clone() },
+        filter: EntryFilter { collections: args.collection, run: run.clone() },
         everywhere: args.everywhere,
         limit: usize::from(args.limit),
     };

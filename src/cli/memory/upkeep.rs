@@ -4,11 +4,11 @@ use std::io::{IsTerminal, stderr};
 
 use serde_json::json;
 
-use super::{close, opened};
+use super::{close, open_enabled_memory};
 use crate::cli::Context;
 use crate::cli::output::table::counted;
 use crate::failure::Failure;
-use crate::memory::{Holding, Starting, Stats};
+use crate::memory::{AutostartPermission, IndexStatus, Stats};
 use crate::progress::screen::{self, Size};
 use crate::progress::view::{self, Fraction};
 use crate::workspace::Repo;
@@ -48,7 +48,7 @@ pub(super) struct IndexArgs {
 }
 
 pub(super) async fn stats(args: StatsArgs, context: &Context) -> Result<(), Failure> {
-    let memory = opened(context, Starting::OnlyLook).await?;
+    let memory = open_enabled_memory(context, AutostartPermission::CheckOnly).await?;
     let stats = memory.stats().await?;
     close(&memory).await;
     match stats {
@@ -59,7 +59,7 @@ pub(super) async fn stats(args: StatsArgs, context: &Context) -> Result<(), Fail
 }
 
 pub(super) async fn sync(args: SyncArgs, context: &Context) -> Result<(), Failure> {
-    let memory = opened(context, Starting::Allowed).await?;
+    let memory = open_enabled_memory(context, AutostartPermission::Allowed).await?;
     // A progress bar only on a terminal.
     let watched = context.global.is_interactive() && stderr().is_terminal();
     let synced = memory
@@ -94,7 +94,7 @@ pub(super) async fn sync(args: SyncArgs, context: &Context) -> Result<(), Failur
 }
 
 pub(super) async fn prune(args: PruneArgs, context: &Context) -> Result<(), Failure> {
-    let memory = opened(context, Starting::OnlyLook).await?;
+    let memory = open_enabled_memory(context, AutostartPermission::CheckOnly).await?;
     let removed = memory.prune().await?;
     close(&memory).await;
     match args.json {
@@ -104,7 +104,7 @@ pub(super) async fn prune(args: PruneArgs, context: &Context) -> Result<(), Fail
 }
 
 pub(super) async fn index(args: IndexArgs, context: &Context) -> Result<(), Failure> {
-    let memory = opened(context, Starting::OnlyLook).await?;
+    let memory = open_enabled_memory(context, AutostartPermission::CheckOnly).await?;
     let repo = Repo::discover(&context.workspace()?).await?;
     let indexed = memory.index(repo.root(), &repo.files().await?).await?;
     close(&memory).await;
@@ -113,7 +113,7 @@ pub(super) async fn index(args: IndexArgs, context: &Context) -> Result<(), Fail
             "indexed": indexed.indexed,
             "unchanged": indexed.unchanged,
             "removed": indexed.removed,
-            "passed_over": indexed.passed_over,
+            "passed_over": indexed.skipped,
         }));
     }
     context.out.line(format_args!(
@@ -121,7 +121,7 @@ pub(super) async fn index(args: IndexArgs, context: &Context) -> Result<(), Fail
         counted(indexed.indexed as u64, "file"),
         indexed.unchanged,
         indexed.removed,
-        indexed.passed_over
+        indexed.skipped
     ))
 }
 
@@ -143,15 +143,15 @@ fn value(stats: &Stats) -> serde_json::Value {
         "waiting": stats.waiting,
         "qdrant": stats.qdrant,
         "indexes": {
-            "qdrant": stats.in_qdrant.as_ref().map(holding),
-            "faiss": stats.faiss.as_ref().map(holding),
+            "qdrant": stats.in_qdrant.as_ref().map(index_json),
+            "faiss": stats.faiss.as_ref().map(index_json),
         },
         "problem": stats.problem,
     })
 }
 
-fn holding(holding: &Holding) -> serde_json::Value {
-    json!({ "points": holding.points, "behind": holding.behind })
+fn index_json(index: &IndexStatus) -> serde_json::Value {
+    json!({ "points": index.points, "behind": index.behind })
 }
 
 fn text(stats: &Stats) -> String {
@@ -170,8 +170,8 @@ fn text(stats: &Stats) -> String {
     lines.push(format!("holds     {}", counted(total, "entry")));
     let held = stats.entries.iter().filter(|(_, n)| **n > 0);
     lines.extend(held.map(|(collection, n)| format!("          {n:>6}  {collection}")));
-    for (name, holding) in [("qdrant", &stats.in_qdrant), ("faiss", &stats.faiss)] {
-        lines.extend(holding.iter().flat_map(|holding| index_lines(name, holding)));
+    for (name, index) in [("qdrant", &stats.in_qdrant), ("faiss", &stats.faiss)] {
+        lines.extend(index.iter().flat_map(|index| index_lines(name, index)));
     }
     if stats.waiting > 0 {
         lines.push(format!(
@@ -183,14 +183,14 @@ fn text(stats: &Stats) -> String {
 }
 
 /// Formats the size of an index and the number of pending changes.
-fn index_lines(name: &str, holding: &Holding) -> Vec<String> {
-    let total = counted(holding.points.values().sum(), "vector");
-    let behind = match holding.behind {
+fn index_lines(name: &str, index: &IndexStatus) -> Vec<String> {
+    let total = counted(index.points.values().sum(), "vector");
+    let behind = match index.behind {
         0 => "up to date".to_owned(),
         n => format!("{} behind; run `autopack memory sync`", counted(n, "change")),
     };
     let mut lines = vec![format!("in {name:<7}{total}, {behind}")];
-    let held = holding.points.iter();
+    let held = index.points.iter();
     lines.extend(held.map(|(collection, n)| format!("          {n:>6}  {collection}")));
     lines
 }

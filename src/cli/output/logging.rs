@@ -58,7 +58,7 @@ pub(crate) fn start(global: &Global, env: Env) {
 }
 
 /// Adds the key variables and secrets of the configuration.
-pub(crate) fn know(config: &Config) {
+pub(crate) fn add_secrets(config: &Config) {
     secrets(|secrets| {
         secrets.keys = config.key_variables().into_iter().map(str::to_owned).collect();
         secrets.held = config.variables_held();
@@ -173,7 +173,7 @@ impl Lines {
             let time = Timestamp::now().strftime("%H:%M:%S%.3f");
             let fields: String = fields
                 .iter()
-                .map(|(name, value)| format!(" {name}={}", shown(name, value)))
+                .map(|(name, value)| format!(" {name}={}", format_value(name, value)))
                 .collect();
             return printable(&format!("{time} {level:5} {message}{fields}")).trim_end().to_owned();
         }
@@ -184,7 +184,7 @@ impl Lines {
         };
         let of = match (fields.get("run"), fields.get("phase")) {
             (Some(run), Some(phase)) => {
-                format!("{}/{}: ", shown("run", run), shown("phase", phase))
+                format!("{}/{}: ", format_value("run", run), format_value("phase", phase))
             }
             _ => String::new(),
         };
@@ -193,7 +193,7 @@ impl Lines {
 }
 
 /// Shortens ids, because each line has them and some are very long.
-fn shown(name: &str, value: &Value) -> String {
+fn format_value(name: &str, value: &Value) -> String {
     if matches!(name, "run" | "phase") { shown_id(&plain(value)) } else { plain(value) }
 }
 

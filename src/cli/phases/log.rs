@@ -33,15 +33,15 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let (store, run) = args.run.open(context).await?;
     let detail = store.phase(&run, &PhaseId::new(&args.phase)).await?;
     store.close().await;
-    let attempt = choose(&detail.attempt_log, args.attempt, &args.phase)?;
+    let attempt = select_attempt(&detail.attempt_log, args.attempt, &args.phase)?;
     let Some(log_dir) = &attempt.log_dir else {
         return Err(Failure::new(format!(
             "attempt {} of phase {} has no logs",
             attempt.attempt, args.phase
         )));
     };
-    let folder = context.workspace()?.join(log_dir);
-    for file in files(&folder, args.all).or_hint("`autopack gc` may have removed them")? {
+    let directory = context.workspace()?.join(log_dir);
+    for file in files(&directory, args.all).or_hint("`autopack gc` may have removed them")? {
         let content = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
         context.out.line(format_args!("==> {} <==", file.display()))?;
         context.out.quoted(&content)?;
@@ -52,7 +52,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-fn choose<'a>(
+fn select_attempt<'a>(
     log: &'a [AttemptRow],
     number: Option<u32>,
     phase: &str,
@@ -70,10 +70,10 @@ fn choose<'a>(
 }
 
 /// Lists the logs of an attempt directory in chronological order: agent, then CI.
-fn files(folder: &Path, all: bool) -> anyhow::Result<Vec<PathBuf>> {
-    let cannot = || format!("cannot read the logs in {}", folder.display());
+fn files(directory: &Path, all: bool) -> anyhow::Result<Vec<PathBuf>> {
+    let cannot = || format!("cannot read the logs in {}", directory.display());
     let mut files = Vec::new();
-    for entry in fs::read_dir(folder).with_context(cannot)? {
+    for entry in fs::read_dir(directory).with_context(cannot)? {
         let path = entry.with_context(cannot)?.path();
         if path.is_file() && (all || path.extension().is_some_and(|e| e == "log")) {
             files.push(path);

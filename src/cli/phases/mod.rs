@@ -44,7 +44,7 @@ struct RunArg {
 impl RunArg {
     async fn open(&self, context: &Context) -> Result<(Store, RunId), Failure> {
         let store = open_database::open_existing(context).await?;
-        let run = open_database::the_run(&store, self.run_id.as_deref()).await?;
+        let run = open_database::select_run(&store, self.run_id.as_deref()).await?;
         Ok((store, run))
     }
 }

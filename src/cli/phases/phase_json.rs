@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn specs_of_any_shape_have_one_shape_in_lists() {
+    fn list_json_has_the_same_shape_for_every_spec() {
         let of = |spec: Value| {
             let view = view(spec);
             json!([view.category, view.deliverables, view.scope])

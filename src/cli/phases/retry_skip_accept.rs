@@ -5,7 +5,7 @@ use crate::cli::Context;
 use crate::failure::Failure;
 use crate::phase::{PhaseId, RunId};
 use crate::progress::shown_id;
-use crate::store::{Steered, Which};
+use crate::store::{ChangedPhase, PhaseSelector};
 
 /// Phases of a run.
 #[derive(Debug, clap::Args)]
@@ -13,13 +13,13 @@ struct Selection {
     #[command(flatten)]
     run: RunArg,
     #[command(flatten)]
-    named: Named,
+    named: PhaseSelection,
 }
 
 /// Phases by id, or all failed phases. Exactly one option is required.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
-struct Named {
+struct PhaseSelection {
     /// Phase ids, as in `phases list`
     #[arg(value_name = "PHASE")]
     phases: Vec<String>,
@@ -60,7 +60,7 @@ pub(super) async fn retry(args: RetryArgs, context: &Context) -> Result<(), Fail
     let ids = args.selection.ids();
     let moved = store.operator().retry(&run, args.selection.which(&ids), args.redo).await?;
     store.close().await;
-    say(&run, &moved, context)
+    print_transitions(&run, &moved, context)
 }
 
 pub(super) async fn skip(args: SkipArgs, context: &Context) -> Result<(), Failure> {
@@ -68,14 +68,14 @@ pub(super) async fn skip(args: SkipArgs, context: &Context) -> Result<(), Failur
     let ids = args.selection.ids();
     let moved = store.operator().skip(&run, args.selection.which(&ids)).await?;
     store.close().await;
-    say(&run, &moved, context)
+    print_transitions(&run, &moved, context)
 }
 
 pub(super) async fn accept(args: AcceptArgs, context: &Context) -> Result<(), Failure> {
     let (store, run) = args.run.open(context).await?;
     let accepted = store.operator().accept(&run, &ids(&args.phases)).await?;
     store.close().await;
-    for Steered { phase_id, to, .. } in accepted {
+    for ChangedPhase { phase_id, to, .. } in accepted {
         context.out.line(format_args!("{}: {to}, accepted", shown_id(phase_id.as_str())))?;
     }
     Ok(())
@@ -86,18 +86,22 @@ impl Selection {
         ids(&self.named.phases)
     }
 
-    fn which<'a>(&self, ids: &'a [PhaseId]) -> Which<'a> {
-        if self.named.failed { Which::Failed } else { Which::Ids(ids) }
+    fn which<'a>(&self, ids: &'a [PhaseId]) -> PhaseSelector<'a> {
+        if self.named.failed { PhaseSelector::Failed } else { PhaseSelector::Ids(ids) }
     }
 }
 
-fn say(run: &RunId, moved: &[Steered], context: &Context) -> Result<(), Failure> {
+fn print_transitions(
+    run: &RunId,
+    moved: &[ChangedPhase],
+    context: &Context,
+) -> Result<(), Failure> {
     if moved.is_empty() {
         return context
             .out
             .line(format_args!("run {} has no failed phases", shown_id(run.as_str())));
     }
-    for Steered { phase_id, from, to } in moved {
+    for ChangedPhase { phase_id, from, to } in moved {
         context.out.line(format_args!("{}: {from} -> {to}", shown_id(phase_id.as_str())))?;
     }
     Ok(())

@@ -53,10 +53,10 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
 }
 
 /// Label and value of a line. An empty label continues the previous line.
-type Named = (&'static str, String);
+type LabeledValue = (&'static str, String);
 
 /// Formats the CI settings of the next attempt: `ci` of the phase, then of the scope, then defaults.
-fn ci(ci: &PhaseCi) -> Vec<Named> {
+fn ci(ci: &PhaseCi) -> Vec<LabeledValue> {
     let PhaseCi { timeout_seconds, per_test_timeout, command, test_cmd, args } = ci;
     let words = |name: &str, words: &[String]| {
         let words: Vec<_> = words.iter().map(|word| quoted(word)).collect();
@@ -79,13 +79,18 @@ fn ci(ci: &PhaseCi) -> Vec<Named> {
 }
 
 /// Formats the CI settings as written, for specs that cannot be repaired.
-fn written_ci(spec: &serde_json::Value) -> Vec<Named> {
+fn written_ci(spec: &serde_json::Value) -> Vec<LabeledValue> {
     let own = spec.get("ci").map(|ci| ("ci", ci.to_string()));
     let scope = spec.get("scope").and_then(|scope| scope.get("ci"));
     own.into_iter().chain(scope.map(|ci| ("scope.ci", ci.to_string()))).collect()
 }
 
-fn text(detail: &PhaseDetail, max_attempts: u32, ci: Vec<Named>, columns: Option<usize>) -> String {
+fn text(
+    detail: &PhaseDetail,
+    max_attempts: u32,
+    ci: Vec<LabeledValue>,
+    columns: Option<usize>,
+) -> String {
     let row = &detail.row;
     let view = phase_json::PhaseView::new(row, max_attempts);
     let (run, phase) = (shown_id(row.run_id.as_str()), shown_id(row.phase_id.as_str()));
@@ -220,7 +225,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_goes_on_beneath_itself_on_a_terminal_and_is_whole_in_a_pipe() {
+    fn long_value_wraps_with_indent_on_a_terminal_and_stays_whole_in_a_pipe() {
         let told = |columns| {
             let mut page = Page { text: String::new(), columns };
             page.field("unfixable", "it leaves the repository through its parent folder");

@@ -1,10 +1,10 @@
 //! `phases show --prompt`: prints the prompt of the next attempt without claiming, repairing or starting anything.
 
-use crate::attempt::{AttemptFolder, PromptRequest, prompt_for};
+use crate::attempt::{AttemptDirectory, PromptRequest, prompt_for};
 use crate::ci::{self, Pythons};
 use crate::cli::{Context, autofix_limits, memory};
 use crate::failure::Failure;
-use crate::memory::{Memory, Starting};
+use crate::memory::{AutostartPermission, Memory};
 use crate::phase::PhaseState;
 use crate::store::PhaseDetail;
 
@@ -26,21 +26,21 @@ pub(super) async fn run(detail: &PhaseDetail, context: &Context) -> Result<(), F
     let command = plan.is_configured().then(|| plan.display());
     let max_attempts = phase.max_attempts().or(row.max_attempts);
     let (dir, last) = (root.join(".autopack"), row.executions);
-    let patch = AttemptFolder::patch_of(&dir, &row.run_id, &row.phase_id, last);
+    let patch = AttemptDirectory::patch_of(&dir, &row.run_id, &row.phase_id, last);
     // After its end, a phase can only be retried, with all attempts.
     let over = matches!(row.state, PhaseState::Complete | PhaseState::Failed | PhaseState::Skipped);
     let fresh = over.then_some(0);
     let asked = PromptRequest {
         run_id: &row.run_id,
         phase: &phase,
-        tries: fresh.unwrap_or(row.attempts),
+        counted_attempts: fresh.unwrap_or(row.attempts),
         max_attempts: max_attempts.unwrap_or(settings.executor.max_attempts),
         last_failure: row.last_failure.as_ref(),
         ci_command: command.as_deref(),
         protected: &settings.workspace.protected_paths,
         earlier_patch: patch.as_deref(),
     };
-    let remembered = remembered(context).await?;
+    let remembered = open_memory(context).await?;
     let redact = context.redactor()?;
     let prompt = prompt_for(&asked, &remembered, &redact).await;
     memory::close(&remembered).await;
@@ -48,13 +48,13 @@ pub(super) async fn run(detail: &PhaseDetail, context: &Context) -> Result<(), F
 }
 
 /// Opens the memory without creating a journal.
-async fn remembered(context: &Context) -> Result<Memory, Failure> {
+async fn open_memory(context: &Context) -> Result<Memory, Failure> {
     let journal = context.workspace()?.join(".autopack/memory.db");
     if !journal.is_file() {
         return Ok(Memory::off());
     }
     // A required Qdrant that is down prevents a drain, but not this command.
-    Ok(memory::open(context, Starting::OnlyLook)
+    Ok(memory::open(context, AutostartPermission::CheckOnly)
         .await
         .map_or(Memory::off(), |opened| opened.memory))
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::status_snapshot::{Seen, why};
+use super::status_snapshot::{StatusSnapshot, why};
 use crate::progress::screen::Size;
-use crate::progress::view::{self, Fraction, Running};
+use crate::progress::view::{self, Fraction, RunningPhase};
 use crate::progress::{fill, fit, shown_id, thousands, width};
 use crate::store::{InFlight, RunSummary};
 
@@ -12,20 +12,26 @@ use crate::store::{InFlight, RunSummary};
 const LEAST_NAME: usize = 8;
 
 /// Formats runs, running phases, waiting phases and advice, each cut to the screen with the number of further items.
-pub(super) fn lines(seen: &Seen, size: Size, color: bool) -> Vec<String> {
+pub(super) fn lines(snapshot: &StatusSnapshot, size: Size, color: bool) -> Vec<String> {
     let columns = view::room(size);
-    let advice: Vec<String> = match seen.runs.is_empty() {
-        true => vec![fit(&format!("{} has no runs", seen.database), columns)],
-        false => seen.advice().map(|text| fit(&text, columns)).into_iter().collect(),
+    let advice: Vec<String> = match snapshot.runs.is_empty() {
+        true => vec![fit(&format!("{} has no runs", snapshot.database), columns)],
+        false => snapshot.advice().map(|text| fit(&text, columns)).into_iter().collect(),
     };
     // A row stays free for the shell prompt.
     let rows = size.rows.saturating_sub(1 + advice.len()).max(1);
     let [runs, running, waiting] =
-        shares(rows, [seen.runs.len(), seen.running.len(), seen.waiting()]);
-    let mut lines = view::clip(bars(seen, columns, color), runs, "runs", columns);
-    let at_work: Vec<Running> = seen.running.iter().map(|work| at_work(seen, work)).collect();
+        shares(rows, [snapshot.runs.len(), snapshot.running.len(), snapshot.waiting()]);
+    let mut lines = view::clip(bars(snapshot, columns, color), runs, "runs", columns);
+    let at_work: Vec<RunningPhase> =
+        snapshot.running.iter().map(|work| running_phase(snapshot, work)).collect();
     lines.extend(view::running(&at_work, running, columns, color));
-    lines.extend(view::clip(kept(seen, waiting + 1, columns), waiting, "waiting", columns));
+    lines.extend(view::clip(
+        format_waiting(snapshot, waiting + 1, columns),
+        waiting,
+        "waiting",
+        columns,
+    ));
     lines.extend(advice);
     lines
 }
@@ -46,8 +52,8 @@ fn shares(rows: usize, wanted: [usize; 3]) -> [usize; 3] {
 }
 
 /// Formats progress bars; runs with open phases come first.
-fn bars(seen: &Seen, columns: usize, color: bool) -> Vec<String> {
-    let mut runs: Vec<&RunSummary> = seen.runs.iter().map(|(run, _)| run).collect();
+fn bars(snapshot: &StatusSnapshot, columns: usize, color: bool) -> Vec<String> {
+    let mut runs: Vec<&RunSummary> = snapshot.runs.iter().map(|(run, _)| run).collect();
     runs.sort_by_key(|run| (run.counts.executing == 0, run.counts.queued == 0));
     let widest = runs.iter().map(|run| width(&shown_id(run.run_id.as_str()))).max().unwrap_or(0);
     let name = widest.min(LEAST_NAME.max(columns / 3));
@@ -72,48 +78,50 @@ fn facts(run: &RunSummary) -> Vec<String> {
     facts.into_iter().flatten().collect()
 }
 
-fn at_work(seen: &Seen, work: &InFlight) -> Running {
+fn running_phase(snapshot: &StatusSnapshot, work: &InFlight) -> RunningPhase {
     let phase = shown_id(work.phase_id.as_str());
-    Running {
-        name: match seen.runs.len() {
+    RunningPhase {
+        name: match snapshot.runs.len() {
             1 => phase,
             _ => format!("{}/{phase}", shown_id(work.run_id.as_str())),
         },
-        try_number: work.tries + 1,
-        of_tries: Some(work.max_attempts.unwrap_or(seen.max_attempts)),
-        elapsed: seen.since(work.started_at),
-        activity: activity(seen, work),
+        try_number: work.counted_attempts + 1,
+        of_tries: Some(work.max_attempts.unwrap_or(snapshot.max_attempts)),
+        elapsed: snapshot.since(work.started_at),
+        activity: activity(snapshot, work),
     }
 }
 
 /// Returns the activity of a phase. For a dead drain, the time since its last activity.
-fn activity(seen: &Seen, work: &InFlight) -> Option<(String, Duration)> {
+fn activity(snapshot: &StatusSnapshot, work: &InFlight) -> Option<(String, Duration)> {
     let said = work.activity.as_ref();
-    match seen.is_left(work) {
+    match snapshot.is_left(work) {
         true => {
             let last = said.map_or(work.started_at, |(_, since)| *since);
-            Some(("left: its drain died".to_owned(), seen.since(last)))
+            Some(("left: its drain died".to_owned(), snapshot.since(last)))
         }
-        false => said.map(|(what, since)| (what.clone(), seen.since(*since))),
+        false => said.map(|(what, since)| (what.clone(), snapshot.since(*since))),
     }
 }
 
 /// Formats up to `most` waiting phases, and pads the list to the total count.
-fn kept(seen: &Seen, most: usize, columns: usize) -> Vec<String> {
-    let waiting =
-        seen.runs.iter().flat_map(|(run, waiting)| waiting.iter().map(move |phase| (run, phase)));
+fn format_waiting(snapshot: &StatusSnapshot, most: usize, columns: usize) -> Vec<String> {
+    let waiting = snapshot
+        .runs
+        .iter()
+        .flat_map(|(run, waiting)| waiting.iter().map(move |phase| (run, phase)));
     let mut lines: Vec<String> = waiting
         .take(most)
         .map(|(run, phase)| {
-            let name = match seen.runs.len() {
+            let name = match snapshot.runs.len() {
                 1 => phase.phase_id.to_string(),
                 _ => format!("{}/{}", run.run_id, phase.phase_id),
             };
             let name = fit(&name, LEAST_NAME.max(columns / 3));
-            fit(&format!("  {name}  waiting: {}", why(phase, seen.at, true)), columns)
+            fit(&format!("  {name}  waiting: {}", why(phase, snapshot.at, true)), columns)
         })
         .collect();
-    lines.resize(seen.waiting(), String::new());
+    lines.resize(snapshot.waiting(), String::new());
     lines
 }
 
@@ -122,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_kind_gets_its_share_of_the_rows() {
+    fn rows_are_shared_between_sections() {
         assert_eq!(shares(10, [1, 2, 100]), [1, 2, 7]);
         assert_eq!(shares(9, [70, 1, 40]), [4, 1, 4]);
         assert_eq!(shares(2, [1, 1, 1]), [1, 1, 0]);

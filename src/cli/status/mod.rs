@@ -36,10 +36,10 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     if args.watch {
         return watch::watch(&store, wanted.as_ref(), context).await;
     }
-    let seen = status_snapshot::look(&store, wanted.as_ref(), context).await?;
+    let snapshot = status_snapshot::read_snapshot(&store, wanted.as_ref(), context).await?;
     match args.json {
-        true => context.out.json(&status_json::json(&seen))?,
-        false => context.out.text(&status_text::text(&seen))?,
+        true => context.out.json(&status_json::json(&snapshot))?,
+        false => context.out.text(&status_text::text(&snapshot))?,
     }
     store.close().await;
     Ok(Exit::Done)

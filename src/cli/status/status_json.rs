@@ -2,17 +2,17 @@
 
 use serde_json::{Value, json};
 
-use super::status_snapshot::{Seen, why};
+use super::status_snapshot::{StatusSnapshot, why};
 use crate::store::{InFlight, RunSummary, Waiting};
 
-pub(super) fn json(seen: &Seen) -> Value {
+pub(super) fn json(snapshot: &StatusSnapshot) -> Value {
     let runs: Vec<Value> =
-        seen.runs.iter().map(|(summary, waiting)| run(seen, summary, waiting)).collect();
+        snapshot.runs.iter().map(|(summary, waiting)| run(snapshot, summary, waiting)).collect();
     json!({ "runs": runs })
 }
 
-fn run(seen: &Seen, run: &RunSummary, waiting: &[Waiting]) -> Value {
-    let running = seen.running.iter().filter(|work| work.run_id == run.run_id);
+fn run(snapshot: &StatusSnapshot, run: &RunSummary, waiting: &[Waiting]) -> Value {
+    let running = snapshot.running.iter().filter(|work| work.run_id == run.run_id);
     json!({
         "run_id": run.run_id,
         "counts": run.counts,
@@ -22,24 +22,24 @@ fn run(seen: &Seen, run: &RunSummary, waiting: &[Waiting]) -> Value {
         "branch": run.facts.as_ref().map(|facts| &facts.branch),
         "clean_clone": run.clean_test.as_ref().map(|test| test.outcome.as_str()),
         "memory_backend": run.memory_backend.as_deref().unwrap_or("off"),
-        "running": running.map(|work| at_work(seen, work)).collect::<Vec<_>>(),
+        "running": running.map(|work| running_phase(snapshot, work)).collect::<Vec<_>>(),
         "waiting": waiting.iter().map(|phase| json!({
             "phase_id": phase.phase_id,
             "blocked": phase.blocked,
-            "why": why(phase, seen.at, true),
+            "why": why(phase, snapshot.at, true),
         })).collect::<Vec<_>>(),
     })
 }
 
-fn at_work(seen: &Seen, work: &InFlight) -> Value {
-    let millis = |since| u64::try_from(seen.since(since).as_millis()).unwrap_or(u64::MAX);
+fn running_phase(snapshot: &StatusSnapshot, work: &InFlight) -> Value {
+    let millis = |since| u64::try_from(snapshot.since(since).as_millis()).unwrap_or(u64::MAX);
     json!({
         "phase_id": work.phase_id,
         "attempt": work.attempt,
-        "try": work.tries + 1,
-        "max_attempts": work.max_attempts.unwrap_or(seen.max_attempts),
+        "try": work.counted_attempts + 1,
+        "max_attempts": work.max_attempts.unwrap_or(snapshot.max_attempts),
         "agent": work.agent,
-        "drain_died": seen.is_left(work),
+        "drain_died": snapshot.is_left(work),
         "elapsed_ms": millis(work.started_at),
         "activity": work.activity.as_ref().map(|(what, _)| what),
         "activity_ms": work.activity.as_ref().map(|(_, since)| millis(*since)),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::cli::{Context, open_database};
 use crate::clock::now;
 use crate::config::FinalTest;
-use crate::drain::looks_dead;
+use crate::drain::appears_dead;
 use crate::failure::Failure;
 use crate::phase::words::quoted;
 use crate::phase::{PhaseId, PhaseState, RunId, UnixMs};
@@ -15,12 +15,12 @@ use crate::store::{InFlight, OwnerId, OwnerRow, RunSummary, Store, Waiting};
 use crate::workspace::Repo;
 
 /// Snapshot of runs, phases and drains.
-pub(super) struct Seen {
+pub(super) struct StatusSnapshot {
     pub database: String,
     pub runs: Vec<(RunSummary, Vec<Waiting>)>,
     /// Runs of other repositories, with their repository.
     pub elsewhere: BTreeMap<RunId, String>,
-    /// Claimed phases, including phases of dead drains ([`Seen::is_left`]).
+    /// Claimed phases, including phases of dead drains ([`StatusSnapshot::is_left`]).
     pub running: Vec<InFlight>,
     pub drains: Drains,
     /// Whether drains test the tip of a run in a clean clone.
@@ -39,11 +39,11 @@ pub(super) struct Drains {
 }
 
 /// Reads a snapshot.
-pub(super) async fn look(
+pub(super) async fn read_snapshot(
     store: &Store,
     wanted: Option<&RunId>,
     context: &Context,
-) -> Result<Seen, Failure> {
+) -> Result<StatusSnapshot, Failure> {
     let settings = &context.config()?.settings;
     let at = now();
     let summaries = match wanted {
@@ -56,26 +56,26 @@ pub(super) async fn look(
     };
     let mut runs = Vec::new();
     for run in summaries {
-        let waiting = store.waiting(&run.run_id, at).await?;
+        let waiting = store.waiting_phases(&run.run_id, at).await?;
         runs.push((run, waiting));
     }
     let owners = store.owners().await?;
-    let drains = drains(&owners, wanted);
+    let drains = count_drains(&owners, wanted);
     let executing = owners.into_iter().flat_map(|owner| owner.executing);
     let running = executing.filter(|work| wanted.is_none_or(|run| work.run_id == *run)).collect();
     let database = store.path().display().to_string();
     let (final_test, max_attempts) = (settings.ci.final_test, settings.executor.max_attempts);
-    Ok(Seen { database, runs, elsewhere, running, drains, final_test, max_attempts, at })
+    Ok(StatusSnapshot { database, runs, elsewhere, running, drains, final_test, max_attempts, at })
 }
 
 /// Counts alive and dead drains. Drains of unknown liveness, such as drains in a container, count as alive.
-fn drains(owners: &[OwnerRow], wanted: Option<&RunId>) -> Drains {
+fn count_drains(owners: &[OwnerRow], wanted: Option<&RunId>) -> Drains {
     let mut drains = Drains::default();
     for row in owners {
         if wanted.is_some_and(|run| !row.owner.runs.contains(run)) {
             continue;
         }
-        match looks_dead(&row.owner) {
+        match appears_dead(&row.owner) {
             true => drains.dead.push(row.owner.id.clone()),
             false => drains.alive += 1,
         }
@@ -83,7 +83,7 @@ fn drains(owners: &[OwnerRow], wanted: Option<&RunId>) -> Drains {
     drains
 }
 
-impl Seen {
+impl StatusSnapshot {
     /// Suggests the next command if no drain is running.
     pub fn advice(&self) -> Option<String> {
         if self.drains.alive > 0 || self.runs.is_empty() {
@@ -128,7 +128,7 @@ impl Seen {
 
 /// Lists all reasons why a phase waits; `times` adds remaining times.
 pub(super) fn why(phase: &Waiting, at: UnixMs, times: bool) -> String {
-    let mut reasons = needs(&phase.needs);
+    let mut reasons = describe_dependencies(&phase.needs);
     if let Some((id, state)) = &phase.overlaps {
         let what = match state {
             PhaseState::Executing => "is running",
@@ -151,7 +151,7 @@ pub(super) fn why(phase: &Waiting, at: UnixMs, times: bool) -> String {
 }
 
 /// Lists the first few dependencies, because a phase may have hundreds.
-fn needs(needs: &[(PhaseId, PhaseState)]) -> Vec<String> {
+fn describe_dependencies(needs: &[(PhaseId, PhaseState)]) -> Vec<String> {
     const NAMED: usize = 3;
     let mut reasons: Vec<String> = Vec::new();
     for (id, state) in needs.iter().take(NAMED) {

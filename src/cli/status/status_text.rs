@@ -1,6 +1,6 @@
 //! `status` as text: a table of runs, and lines for running and waiting phases.
 
-use super::status_snapshot::{Seen, why};
+use super::status_snapshot::{StatusSnapshot, why};
 use crate::attempt::run_end;
 use crate::cli::output::table::table;
 use crate::progress::{duration, printable, shown_id, thousands};
@@ -9,61 +9,62 @@ use crate::store::{InFlight, RunSummary, Waiting};
 /// Maximum number of waiting phases listed per run.
 const NAMED: usize = 10;
 
-pub(super) fn text(seen: &Seen) -> String {
-    page(seen, true)
+pub(super) fn text(snapshot: &StatusSnapshot) -> String {
+    page(snapshot, true)
 }
 
 /// Formats the status without times and agent activity, for change detection.
-pub(super) fn unchanging(seen: &Seen) -> String {
-    page(seen, false)
+pub(super) fn format_stable(snapshot: &StatusSnapshot) -> String {
+    page(snapshot, false)
 }
 
-fn page(seen: &Seen, times: bool) -> String {
-    if seen.runs.is_empty() {
-        return format!("{} has no runs\n", seen.database);
+fn page(snapshot: &StatusSnapshot, times: bool) -> String {
+    if snapshot.runs.is_empty() {
+        return format!("{} has no runs\n", snapshot.database);
     }
     let numbers = [1, 2, 3, 4, 5, 6, 7];
     let headers =
         ["RUN", "QUEUED", "RUNNING", "COMPLETE", "FAILED", "SKIPPED", "BLOCKED", "TOKENS"];
-    let rows = seen.runs.iter().map(|(run, _)| row(run)).collect();
+    let rows = snapshot.runs.iter().map(|(run, _)| row(run)).collect();
     let mut text = table(&headers, &numbers, rows);
-    for work in &seen.running {
-        text += &running(seen, work, times);
+    for work in &snapshot.running {
+        text += &running(snapshot, work, times);
     }
-    for (run, waiting) in &seen.runs {
-        text += &kept(seen, run, waiting, times);
+    for (run, waiting) in &snapshot.runs {
+        text += &format_waiting(snapshot, run, waiting, times);
     }
-    for (run, _) in &seen.runs {
-        text += &tested(seen, run);
+    for (run, _) in &snapshot.runs {
+        text += &format_clean_test(snapshot, run);
     }
-    if let Some(advice) = seen.advice().filter(|_| seen.left()) {
+    if let Some(advice) = snapshot.advice().filter(|_| snapshot.left()) {
         text += &format!("{advice}\n");
     }
     text
 }
 
-impl Seen {
+impl StatusSnapshot {
     /// Checks whether a drain has work.
     fn left(&self) -> bool {
         self.runs.iter().any(|(run, _)| run.has_work())
     }
 }
 
-fn running(seen: &Seen, work: &InFlight, times: bool) -> String {
+fn running(snapshot: &StatusSnapshot, work: &InFlight, times: bool) -> String {
     let what = format!(
         "{} of {}, attempt {}",
         shown_id(work.phase_id.as_str()),
         shown_id(work.run_id.as_str()),
         work.attempt,
     );
-    if seen.is_left(work) {
+    if snapshot.is_left(work) {
         return format!("left     {what}: its drain died, the next drain reclaims it\n");
     }
     let mut text = format!("running  {what}");
     if times {
-        text += &format!(", for {}\n", duration(seen.since(work.started_at)));
+        text += &format!(", for {}\n", duration(snapshot.since(work.started_at)));
         if let Some((what, since)) = &work.activity {
-            text += &format!("         {} for {}\n", printable(what), duration(seen.since(*since)));
+            text +=
+                &format!("         {} for {}\n", printable(what), duration(snapshot.since(*since)));
         }
         return text;
     }
@@ -71,11 +72,16 @@ fn running(seen: &Seen, work: &InFlight, times: bool) -> String {
 }
 
 /// Lists waiting phases with reasons, the first few by name.
-fn kept(seen: &Seen, run: &RunSummary, waiting: &[Waiting], times: bool) -> String {
+fn format_waiting(
+    snapshot: &StatusSnapshot,
+    run: &RunSummary,
+    waiting: &[Waiting],
+    times: bool,
+) -> String {
     let mut text = String::new();
     let name = shown_id(run.run_id.as_str());
     for phase in waiting.iter().take(NAMED) {
-        let why = why(phase, seen.at, times);
+        let why = why(phase, snapshot.at, times);
         text += &format!("waiting  {} of {name}: {why}\n", shown_id(phase.phase_id.as_str()));
     }
     if waiting.len() > NAMED {
@@ -85,8 +91,8 @@ fn kept(seen: &Seen, run: &RunSummary, waiting: &[Waiting], times: bool) -> Stri
 }
 
 /// Formats the result of CI on the tip in a clean clone.
-fn tested(seen: &Seen, run: &RunSummary) -> String {
-    let mut lines = run_end(run, seen.final_test).into_iter();
+fn format_clean_test(snapshot: &StatusSnapshot, run: &RunSummary) -> String {
+    let mut lines = run_end(run, snapshot.final_test).into_iter();
     let Some(first) = lines.next() else { return String::new() };
     let name = shown_id(run.run_id.as_str());
     let rest = lines.map(|line| format!("         {}\n", printable(&line)));

@@ -7,14 +7,14 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::status_snapshot::{Seen, look};
+use super::status_snapshot::{StatusSnapshot, read_snapshot};
 use super::{live_view, status_text};
 use crate::cli::Context;
 use crate::failure::{Exit, Failure};
 use crate::phase::RunId;
 use crate::progress::screen::{self, Size};
-use crate::progress::{Look, PhaseFinished, finished_line};
-use crate::store::{Bookmark, Ended, Store};
+use crate::progress::{LineOptions, PhaseFinished, finished_line};
+use crate::store::{Bookmark, EndedAttempt, Store};
 
 /// Interval between snapshots.
 const EVERY: Duration = Duration::from_secs(1);
@@ -27,15 +27,15 @@ pub(super) async fn watch(
     let mut ending = Ending::listen()?;
     let on_terminal = stdout().is_terminal() && stderr().is_terminal() && !context.env.is_dumb();
     let mut shown = match on_terminal {
-        true => Shown::Live(NewlyEnded::from_now(store).await?),
-        false => Shown::Blocks(String::new()),
+        true => WatchOutput::Live(NewlyEnded::from_now(store).await?),
+        false => WatchOutput::Blocks(String::new()),
     };
     let exit = loop {
-        let seen = look(store, wanted, context).await?;
+        let snapshot = read_snapshot(store, wanted, context).await?;
         if context.out.reader_is_gone() {
             return Ok(Exit::Done);
         }
-        shown.show(&seen, store, wanted, context).await?;
+        shown.show(&snapshot, store, wanted, context).await?;
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}
             () = ending.resized.receive() => {}
@@ -80,44 +80,44 @@ impl Ending {
 }
 
 /// Output of the watch: a live view below finished phases, or a text block per change.
-enum Shown {
+enum WatchOutput {
     Live(NewlyEnded),
     /// Last block, without times and activity.
     Blocks(String),
 }
 
-impl Shown {
+impl WatchOutput {
     async fn show(
         &mut self,
-        seen: &Seen,
+        snapshot: &StatusSnapshot,
         store: &Store,
         wanted: Option<&RunId>,
         context: &Context,
     ) -> Result<(), Failure> {
         match self {
             Self::Live(news) => {
-                let look = Look {
+                let options = LineOptions {
                     color: console::colors_enabled(),
-                    several: seen.runs.len() > 1,
+                    several: snapshot.runs.len() > 1,
                     columns: screen::output_columns(),
                 };
                 for ended in news.since(store).await? {
                     if wanted.is_none_or(|run| ended.run_id == *run) {
-                        let line = finished_line(&finished(ended, seen.max_attempts), look);
+                        let line = finished_line(&finished(ended, snapshot.max_attempts), options);
                         context.out.line_above(&line)?;
                     }
                 }
                 screen::paint(live_view::lines(
-                    seen,
+                    snapshot,
                     Size::of_terminal(),
                     console::colors_enabled_stderr(),
                 ));
             }
             Self::Blocks(last) => {
-                let now = status_text::unchanging(seen);
+                let now = status_text::format_stable(snapshot);
                 if now != *last {
                     let gap = if last.is_empty() { "" } else { "\n" };
-                    context.out.text(&format!("{gap}{}", status_text::text(seen)))?;
+                    context.out.text(&format!("{gap}{}", status_text::text(snapshot)))?;
                     *last = now;
                 }
             }
@@ -135,14 +135,14 @@ struct NewlyEnded {
 impl NewlyEnded {
     async fn from_now(store: &Store) -> Result<Self, Failure> {
         let mark = store.bookmark().await?;
-        let told = store.ended_behind(mark).await?.into_iter().map(|ended| ended.mark).collect();
+        let told = store.ended_after(mark).await?.into_iter().map(|ended| ended.mark).collect();
         Ok(Self { mark, told })
     }
 
-    async fn since(&mut self, store: &Store) -> Result<Vec<Ended>, Failure> {
+    async fn since(&mut self, store: &Store) -> Result<Vec<EndedAttempt>, Failure> {
         // Taken first, so that attempts started meanwhile come after the bookmark.
         let next = store.bookmark().await?;
-        let mut ended = store.ended_behind(self.mark).await?;
+        let mut ended = store.ended_after(self.mark).await?;
         ended.retain(|ended| self.told.insert(ended.mark));
         self.mark = self.mark.max(next);
         self.told.retain(|told| *told > self.mark);
@@ -150,12 +150,12 @@ impl NewlyEnded {
     }
 }
 
-fn finished(ended: Ended, max_attempts: u32) -> PhaseFinished {
+fn finished(ended: EndedAttempt, max_attempts: u32) -> PhaseFinished {
     let took = ended.ended_at.0.saturating_sub(ended.started_at.0);
     PhaseFinished {
         attempt: Some(ended.attempt),
         max_attempts: ended.max_attempts.unwrap_or(max_attempts),
-        tries: ended.tries,
+        tries: ended.counted_attempts,
         state: ended.state,
         verdict: ended.outcome.as_str(),
         commit: ended.commit,

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::calibration_text as view;
-use crate::cli::calibration_in_force::{InForce, in_force};
+use crate::cli::calibration_in_force::{VersionedCalibration, in_force};
 use crate::cli::{Context, open_database};
 use crate::clock::now;
 use crate::failure::Failure;
@@ -68,7 +68,7 @@ async fn propose(args: &Args, context: &Context, store: &Store) -> Result<(), Fa
     let examples: Vec<Example> = samples.iter().filter_map(Example::of).collect();
     let before = in_force(store).await?;
     let calibration = &before.calibration;
-    let own = before.version.map(|(_, since)| held_out::InForce { calibration, since });
+    let own = before.version.map(|(_, since)| held_out::ActiveCalibration { calibration, since });
     let proposal = Proposal::of(&examples, own.as_ref());
     let refused = refusal(&proposal, &before);
     let applied = match (args.apply, &refused) {
@@ -86,7 +86,7 @@ async fn propose(args: &Args, context: &Context, store: &Store) -> Result<(), Fa
     }
 }
 
-fn refusal(proposal: &Proposal, before: &InForce) -> Option<String> {
+fn refusal(proposal: &Proposal, before: &VersionedCalibration) -> Option<String> {
     let same = before.number().filter(|_| before.calibration.is_like(&proposal.calibration));
     let same =
         same.map(|version| format!("the result is the same as the active calibration {version}"));

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::cli::calibration_in_force::InForce;
+use crate::cli::calibration_in_force::VersionedCalibration;
 use crate::cli::output::table::{counted, table};
 use crate::progress::printable;
-use crate::telemetry::held_out::{Errors, Whose};
+use crate::telemetry::held_out::{Errors, SampleGroup};
 use crate::telemetry::{Calibration, Coefficients, Proposal};
 
 /// Relative difference below which numbers count as equal.
@@ -13,7 +13,7 @@ const SAME: f64 = 0.005;
 
 pub(super) fn text(
     proposal: &Proposal,
-    before: &InForce,
+    before: &VersionedCalibration,
     refused: Option<&str>,
     applied: Option<u32>,
 ) -> String {
@@ -26,16 +26,16 @@ pub(super) fn text(
         text += "\nmean SMAPE on samples held out (0 % exact, 200 % worst)\n\n";
         text += &errors(proposal);
     }
-    if let (Some(against), Some(number)) = (&proposal.against, before.number()) {
+    if let (Some(comparison), Some(number)) = (&proposal.comparison, before.number()) {
         text += &format!(
             "\n{} since calibration {number}: {:.1} % with it, {:.1} % with the new one\n",
-            counted(against.samples as u64, "sample"),
-            against.in_force,
-            against.learnt
+            counted(comparison.samples as u64, "sample"),
+            comparison.active,
+            comparison.learned
         );
     }
-    for whose in groups(proposal, before) {
-        text += &numbers(&whose, proposal, before);
+    for group in groups(proposal, before) {
+        text += &numbers(&group, proposal, before);
     }
     text.push('\n');
     text += &match (refused, applied) {
@@ -50,13 +50,13 @@ pub(super) fn text(
 }
 
 fn errors(proposal: &Proposal) -> String {
-    let row = |(whose, errors): (&Whose, &Errors)| {
-        let held = proposal.held_back.contains(whose);
+    let row = |(group, errors): (&SampleGroup, &Errors)| {
+        let held = proposal.held_back.contains(group);
         vec![
-            name(whose),
+            name(group),
             errors.samples.to_string(),
             format!("{:.1} %", errors.shipped),
-            format!("{:.1} %", errors.learnt),
+            format!("{:.1} %", errors.learned),
             if held { "worse: stays as shipped".to_owned() } else { String::new() },
         ]
     };
@@ -65,17 +65,17 @@ fn errors(proposal: &Proposal) -> String {
 }
 
 /// Returns the overall group and all groups with own numbers, before or after.
-fn groups(proposal: &Proposal, before: &InForce) -> Vec<Whose> {
-    let of = |calibration: &Calibration| -> Vec<Whose> {
+fn groups(proposal: &Proposal, before: &VersionedCalibration) -> Vec<SampleGroup> {
+    let of = |calibration: &Calibration| -> Vec<SampleGroup> {
         let groups = calibration.groups.iter();
         groups
             .map(|group| match &group.model {
-                None => Whose::Agent(group.agent.clone()),
-                Some(model) => Whose::Model(group.agent.clone(), model.clone()),
+                None => SampleGroup::Agent(group.agent.clone()),
+                Some(model) => SampleGroup::Model(group.agent.clone(), model.clone()),
             })
             .collect()
     };
-    let mut all = vec![Whose::All];
+    let mut all = vec![SampleGroup::All];
     all.extend(of(&proposal.calibration));
     all.extend(of(&before.calibration));
     all.sort();
@@ -83,18 +83,18 @@ fn groups(proposal: &Proposal, before: &InForce) -> Vec<Whose> {
     all
 }
 
-fn lookup<'a>(calibration: &'a Calibration, whose: &Whose) -> &'a Coefficients {
-    match whose {
-        Whose::All => &calibration.all,
-        Whose::Agent(agent) => calibration.coefficients(Some(agent), None),
-        Whose::Model(agent, model) => calibration.coefficients(Some(agent), Some(model)),
+fn lookup<'a>(calibration: &'a Calibration, group: &SampleGroup) -> &'a Coefficients {
+    match group {
+        SampleGroup::All => &calibration.all,
+        SampleGroup::Agent(agent) => calibration.coefficients(Some(agent), None),
+        SampleGroup::Model(agent, model) => calibration.coefficients(Some(agent), Some(model)),
     }
 }
 
 /// Formats the numbers that would change, or nothing.
-fn numbers(whose: &Whose, proposal: &Proposal, before: &InForce) -> String {
+fn numbers(group: &SampleGroup, proposal: &Proposal, before: &VersionedCalibration) -> String {
     let shipped = Coefficients::default();
-    let [was, is] = [&before.calibration, &proposal.calibration].map(|c| lookup(c, whose));
+    let [was, is] = [&before.calibration, &proposal.calibration].map(|c| lookup(c, group));
     let differ = |a: f64, b: f64| (a - b).abs() > SAME * a.abs();
     let rows: Vec<Vec<String>> = shipped
         .named()
@@ -109,7 +109,7 @@ fn numbers(whose: &Whose, proposal: &Proposal, before: &InForce) -> String {
     }
     let before = before.number().map_or("NOW (SHIPPED)".to_owned(), |n| format!("NOW ({n})"));
     let headers = ["NUMBER", "SHIPPED", before.as_str(), "LEARNED"];
-    format!("\n{}\n\n{}", name(whose), table(&headers, &[1, 2, 3], rows))
+    format!("\n{}\n\n{}", name(group), table(&headers, &[1, 2, 3], rows))
 }
 
 /// Formats tokens as integers and factors with two decimals.
@@ -117,17 +117,17 @@ fn number(value: f64) -> String {
     if value >= 20.0 { format!("{value:.0}") } else { format!("{value:.2}") }
 }
 
-fn name(whose: &Whose) -> String {
-    match whose {
-        Whose::All => "all".to_owned(),
-        Whose::Agent(agent) => printable(agent),
-        Whose::Model(agent, model) => printable(&format!("{agent}, {model}")),
+fn name(group: &SampleGroup) -> String {
+    match group {
+        SampleGroup::All => "all".to_owned(),
+        SampleGroup::Agent(agent) => printable(agent),
+        SampleGroup::Model(agent, model) => printable(&format!("{agent}, {model}")),
     }
 }
 
 pub(super) fn json(
     proposal: &Proposal,
-    before: &InForce,
+    before: &VersionedCalibration,
     refused: Option<&str>,
     applied: Option<u32>,
 ) -> Value {
@@ -135,10 +135,10 @@ pub(super) fn json(
     json!({
         "samples": { "whole": proposal.known, "cut_off": proposal.bounds },
         "errors": errors,
-        "since_before": proposal.against.map(|against| json!({
-            "samples": against.samples,
-            "before_smape_percent": against.in_force,
-            "learnt_smape_percent": against.learnt,
+        "since_before": proposal.comparison.map(|comparison| json!({
+            "samples": comparison.samples,
+            "before_smape_percent": comparison.active,
+            "learnt_smape_percent": comparison.learned,
         })),
         "before": { "version": before.number(), "numbers": before.calibration },
         "after": { "version": applied, "numbers": proposal.calibration },
@@ -147,18 +147,18 @@ pub(super) fn json(
     })
 }
 
-fn error(whose: &Whose, errors: &Errors, proposal: &Proposal) -> Value {
-    let (agent, model) = match whose {
-        Whose::All => (None, None),
-        Whose::Agent(agent) => (Some(agent), None),
-        Whose::Model(agent, model) => (Some(agent), Some(model)),
+fn error(group: &SampleGroup, errors: &Errors, proposal: &Proposal) -> Value {
+    let (agent, model) = match group {
+        SampleGroup::All => (None, None),
+        SampleGroup::Agent(agent) => (Some(agent), None),
+        SampleGroup::Model(agent, model) => (Some(agent), Some(model)),
     };
     json!({
         "agent": agent,
         "model": model,
         "samples": errors.samples,
         "shipped_smape_percent": errors.shipped,
-        "learnt_smape_percent": errors.learnt,
-        "held_back": proposal.held_back.contains(whose),
+        "learnt_smape_percent": errors.learned,
+        "held_back": proposal.held_back.contains(group),
     })
 }

@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use super::sample_choice::Which;
+use super::sample_choice::SampleFilterArgs;
 use crate::cli::{Context, open_database};
 use crate::failure::Failure;
 use crate::store::SampleFilter;
@@ -15,7 +15,7 @@ const PAGE: u32 = 500;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    which: Which,
+    which: SampleFilterArgs,
 
     /// Only samples for calibration: landed and not cut off
     #[arg(long)]

@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates_times_and_ages_are_read() {
+    fn dates_times_and_ages_are_parsed() {
         let ms = |text: &str| since(text).unwrap().before(UnixMs(1_000_000_000_000)).0;
         assert_eq!(ms("2026-01-31"), 1_769_817_600_000);
         assert_eq!(ms("2026-01-31T00:00:00Z"), ms("2026-01-31"));
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_of_them_is_refused() {
+    fn other_text_is_refused() {
         for text in
             ["", "d", "yesterday", "7", "-7d", "7 d", "7é", "2026-13-01", "2026-01-31T25:00:00Z"]
         {

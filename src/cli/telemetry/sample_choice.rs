@@ -6,7 +6,7 @@ use crate::phase::{RunId, UnixMs};
 
 /// Filter options for samples.
 #[derive(Debug, clap::Args)]
-pub(super) struct Which {
+pub(super) struct SampleFilterArgs {
     /// Only this run, including removed runs with samples; may repeat [default: all runs]
     #[arg(long = "run-id", value_name = "RUN")]
     run_ids: Vec<String>,
@@ -16,7 +16,7 @@ pub(super) struct Which {
     since: Option<StartTime>,
 }
 
-impl Which {
+impl SampleFilterArgs {
     /// Returns the named runs; empty means all runs.
     pub fn runs(&self) -> Vec<RunId> {
         self.run_ids.iter().map(RunId::new).collect()

@@ -1,6 +1,6 @@
 //! `telemetry summary`: success rates, usage, accuracy of estimates, and time.
 
-use super::sample_choice::Which;
+use super::sample_choice::SampleFilterArgs;
 use super::summary_text;
 use crate::cli::{Context, open_database};
 use crate::failure::Failure;
@@ -10,7 +10,7 @@ use crate::report;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    which: Which,
+    which: SampleFilterArgs,
 
     /// Print a JSON object
     #[arg(long)]

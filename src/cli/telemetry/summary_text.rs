@@ -237,7 +237,7 @@ impl Page {
                 money(group.used.cost_usd),
             ]
         };
-        let headers = [name, "PHASES", "LANDED %", "1ST TRY %", "ATTEMPTS", "TOKENS", "COST"];
+        let headers = [name, "PHASES", "LANDED %", "1ST ATTEMPT %", "ATTEMPTS", "TOKENS", "COST"];
         self.0 += "\n";
         self.0 += &table(&headers, &[1, 2, 3, 4, 5, 6], groups.iter().map(cells).collect());
     }

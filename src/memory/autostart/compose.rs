@@ -66,7 +66,7 @@ pub fn find(workspace: &Path) -> Option<ComposeFile> {
     let document: Document = serde_yaml::from_str(&text).ok()?;
     let service = document.services.get(SERVICE)?;
     let image = service.image.clone().filter(|image| !image.contains('$'));
-    bears_our_label(service.labels.as_ref()?).then(|| ComposeFile {
+    has_own_label(service.labels.as_ref()?).then(|| ComposeFile {
         path,
         image,
         ports: service.ports.clone(),
@@ -85,7 +85,7 @@ impl ComposeFile {
 }
 
 /// Checks for autopack's label; compose takes labels as a map or as a list of `name=value`.
-fn bears_our_label(labels: &Value) -> bool {
+fn has_own_label(labels: &Value) -> bool {
     match labels {
         Value::Mapping(map) => map.get(LABEL).and_then(Value::as_str) == Some(LABEL_VALUE),
         Value::Sequence(list) => {
@@ -142,7 +142,7 @@ impl Compose {
     ///
     /// Fails with the message for the user when Compose cannot be run, ends with an error or does not end in time.
     pub async fn up(&self, file: &ComposeFile, left: Duration) -> Result<(), String> {
-        let _alone = alone(file).await;
+        let _alone = take_start_lock(file).await;
         let up = self.run(&on_file(file, &["up", "-d", "--no-deps", SERVICE]), left).await;
         match up {
             Ok(answer) if answer.success() => Ok(()),
@@ -177,7 +177,7 @@ impl Compose {
 
 /// Locks the file: two concurrent runs of compose can create two networks with the same name and so break every later
 /// run. The autostart timeout bounds the wait.
-async fn alone(file: &ComposeFile) -> Option<File> {
+async fn take_start_lock(file: &ComposeFile) -> Option<File> {
     let opened = File::open(&file.path).ok()?;
     loop {
         match opened.try_lock() {
@@ -217,13 +217,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_at_a_time_brings_the_service_up() {
+    async fn service_is_started_by_one_process_at_a_time() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("docker-compose.yml");
         std::fs::write(&path, "").unwrap();
         let file = ComposeFile { path, image: None, ports: Vec::new() };
-        let first = alone(&file).await.expect("nobody else has it");
-        let mut second = std::pin::pin!(alone(&file));
+        let first = take_start_lock(&file).await.expect("nobody else has it");
+        let mut second = std::pin::pin!(take_start_lock(&file));
         tokio::select! {
             biased;
             _ = &mut second => panic!("two at once"),
@@ -234,13 +234,13 @@ mod tests {
     }
 
     #[test]
-    fn the_line_that_says_why_is_told() {
+    fn line_with_the_reason_is_reported() {
         let said = "Starting it ...\nERROR: for qdrant  port is taken\nEncountered errors while bringing up the project.\n";
         assert_eq!(last_line(said), "ERROR: for qdrant  port is taken");
     }
 
     #[test]
-    fn only_a_service_with_our_label_is_ours() {
+    fn only_a_labeled_service_is_used() {
         let ours = found(
             "services:\n  qdrant:\n    image: q:1\n    labels:\n      autopack.service: qdrant\n",
         );

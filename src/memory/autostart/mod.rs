@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::index::qdrant::{Qdrant, QdrantError};
 use crate::config::QdrantSettings;
-use docker::{Docker, Pull, Running, Unreachable};
+use docker::{Docker, Pull, RunningContainer, Unreachable};
 
 /// Name of the container started through the Docker API.
 pub const CONTAINER: &str = "autopack-qdrant";
@@ -28,15 +28,15 @@ pub const LABEL: &str = "autopack.service";
 /// Value of the label.
 pub const LABEL_VALUE: &str = "qdrant";
 
-const ANOTHER: &str = "started by another process";
+const STARTED_BY_OTHER: &str = "started by another process";
 
 /// Wait for a start by another process after a failed start.
-const ANOTHERS: Duration = Duration::from_secs(2);
+const OTHER_START_WAIT: Duration = Duration::from_secs(2);
 
 /// Extra time after the timeout, for finding a better reason.
-const AFTERTHOUGHT: Duration = Duration::from_millis(500);
+const REASON_WAIT: Duration = Duration::from_millis(500);
 /// Extra time after the timeout, for stopping a container that does not serve.
-const CLEARING: Duration = Duration::from_millis(1_400);
+const CLEANUP_WAIT: Duration = Duration::from_millis(1_400);
 
 /// Inputs of a start.
 #[derive(Clone, Debug)]
@@ -51,7 +51,7 @@ pub struct Autostart {
 
 /// Result of a start.
 #[derive(Debug)]
-pub enum Started {
+pub enum AutostartOutcome {
     /// Ready; the text tells how: "started by docker compose".
     Ready(String),
     /// The image is missing; a pull is in progress.
@@ -64,9 +64,9 @@ pub enum Started {
 
 /// Container started by this process; stopped again if Qdrant does not serve.
 #[derive(Default)]
-struct Launched(Mutex<Option<String>>);
+struct StartedContainer(Mutex<Option<String>>);
 
-impl Launched {
+impl StartedContainer {
     fn set(&self, container: &str) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(container.to_owned());
     }
@@ -88,32 +88,38 @@ impl Autostart {
     }
 
     /// Starts Qdrant. Ends within the timeout plus two seconds for cleanup.
-    pub async fn start(&self) -> Started {
+    pub async fn start(&self) -> AutostartOutcome {
         let deadline = Instant::now() + self.timeout();
-        let launched = Launched::default();
+        let launched = StartedContainer::default();
         let started = match timeout_at(deadline, self.start_and_wait(deadline, &launched)).await {
             Ok(started) => started,
-            Err(_) => Started::Failed(self.too_late().await),
+            Err(_) => AutostartOutcome::Failed(self.timeout_reason().await),
         };
         let clearing = async {
             match &started {
-                Started::Failed(_) => self.clear_up(&launched, false).await,
-                Started::Denied(_) => self.clear_up(&launched, true).await,
-                Started::Ready(_) | Started::Pulling(_) => None,
+                AutostartOutcome::Failed(_) => self.stop_unsuccessful(&launched, false).await,
+                AutostartOutcome::Denied(_) => self.stop_unsuccessful(&launched, true).await,
+                AutostartOutcome::Ready(_) | AutostartOutcome::Pulling(_) => None,
             }
         };
-        let note = timeout(CLEARING, clearing).await.ok().flatten();
+        let note = timeout(CLEANUP_WAIT, clearing).await.ok().flatten();
         match (started, note) {
-            (Started::Failed(why), Some(note)) => Started::Failed(format!("{why}; {note}")),
+            (AutostartOutcome::Failed(why), Some(note)) => {
+                AutostartOutcome::Failed(format!("{why}; {note}"))
+            }
             (started, _) => started,
         }
     }
 
     /// Stops a container started without success. A slow container keeps running and will serve at a later batch.
-    async fn clear_up(&self, launched: &Launched, whatever: bool) -> Option<&'static str> {
+    async fn stop_unsuccessful(
+        &self,
+        launched: &StartedContainer,
+        regardless: bool,
+    ) -> Option<&'static str> {
         let container = launched.take()?;
         let docker = Docker::connect(self.docker_host.as_deref()).ok()?;
-        if !whatever && docker.is_coming_up(&container, &self.settings).await {
+        if !regardless && docker.is_coming_up(&container, &self.settings).await {
             return Some("the container is still starting");
         }
         // Stopped in any case: the engine would start one that ended over and over.
@@ -127,10 +133,10 @@ impl Autostart {
 
     /// Returns the reason for a timeout. A slow tool can hide a missing engine, and the user has to know about a
     /// missing engine.
-    async fn too_late(&self) -> String {
+    async fn timeout_reason(&self) -> String {
         if let Ok(docker) = Docker::connect(self.docker_host.as_deref())
             && let Ok(Err(docker::Unreachable::Down(why))) =
-                timeout(AFTERTHOUGHT, docker.ping()).await
+                timeout(REASON_WAIT, docker.ping()).await
         {
             return why;
         }
@@ -138,70 +144,78 @@ impl Autostart {
         format!("Docker did not get Qdrant ready within {seconds} s")
     }
 
-    async fn start_and_wait(&self, deadline: Instant, launched: &Launched) -> Started {
+    async fn start_and_wait(
+        &self,
+        deadline: Instant,
+        launched: &StartedContainer,
+    ) -> AutostartOutcome {
         let docker = Docker::connect(self.docker_host.as_deref());
         let engine = match &docker {
             Ok(docker) => docker.ping().await,
             Err(why) => Err(Unreachable::Down(why.clone())),
         };
         if let Err(Unreachable::Hangs(why)) = engine {
-            return Started::Failed(why);
+            return AutostartOutcome::Failed(why);
         }
         let mut running = Vec::new();
         if let (Ok(docker), Ok(())) = (&docker, &engine) {
-            running = docker.on_volume().await;
+            running = docker.containers_on_volume().await;
             if let Some(other) = self.other_server(&running) {
                 return match other.is_at(&self.settings) {
                     true => {
-                        self.until_ready(Some(docker), Some(other.id.clone()), ANOTHER.to_owned())
-                            .await
+                        self.wait_until_ready(
+                            Some(docker),
+                            Some(other.id.clone()),
+                            STARTED_BY_OTHER.to_owned(),
+                        )
+                        .await
                     }
-                    false => Started::Failed(self.say_other_server(other).await),
+                    false => AutostartOutcome::Failed(self.describe_other_server(other).await),
                 };
             }
         }
-        let start = Start { running: &running, launched, deadline };
-        let started = match self.by_compose(docker.as_ref().ok(), &engine, &start).await {
+        let start = StartInProgress { running: &running, launched, deadline };
+        let started = match self.start_with_compose(docker.as_ref().ok(), &engine, &start).await {
             Some(started) => started,
             None => match (docker.as_ref(), engine) {
-                (Ok(docker), Ok(())) => self.by_the_api(docker, &start).await,
-                (_, Err(why)) => Started::Failed(why.to_string()),
-                (Err(why), Ok(())) => Started::Failed(why.clone()),
+                (Ok(docker), Ok(())) => self.start_with_docker(docker, &start).await,
+                (_, Err(why)) => AutostartOutcome::Failed(why.to_string()),
+                (Err(why), Ok(())) => AutostartOutcome::Failed(why.clone()),
             },
         };
         match started {
-            Started::Failed(why) => self.unless_another_did(why, deadline).await,
+            AutostartOutcome::Failed(why) => self.wait_for_other_start(why, deadline).await,
             started => started,
         }
     }
 
     /// Returns a foreign container with the same volume: a second server with the volume would exit at once.
-    fn other_server<'a>(&self, running: &'a [Running]) -> Option<&'a Running> {
+    fn other_server<'a>(&self, running: &'a [RunningContainer]) -> Option<&'a RunningContainer> {
         let here = self.workspace.canonicalize().unwrap_or_else(|_| self.workspace.clone());
-        let is_ours = |one: &&Running| {
+        let is_ours = |one: &&RunningContainer| {
             one.name == CONTAINER || one.project.as_deref().is_some_and(|at| here == Path::new(at))
         };
         running.iter().find(|one| !is_ours(one))
     }
 
-    async fn say_other_server(&self, other: &Running) -> String {
+    async fn describe_other_server(&self, other: &RunningContainer) -> String {
         let stop =
             start_commands::of_engine(&self.workspace, &format!("stop {}", other.name)).await;
         let stop = stop.map_or("stop that container".to_owned(), |command| format!("`{command}`"));
         format!(
             "the container {} serves the volume {VOLUME} {}; set memory.qdrant.port and grpc_port to these, or {stop}",
             other.name,
-            other.place()
+            other.published_address()
         )
     }
 
     /// Starts with compose; `None` without autopack's compose file or without a compose command.
-    async fn by_compose(
+    async fn start_with_compose(
         &self,
         docker: Option<&Docker>,
         engine: &Result<(), Unreachable>,
-        start: &Start<'_>,
-    ) -> Option<Started> {
+        start: &StartInProgress<'_>,
+    ) -> Option<AutostartOutcome> {
         let left = || start.deadline.saturating_duration_since(Instant::now());
         let file = compose::find(&self.workspace)?;
         let host = self.docker_host.as_deref();
@@ -209,13 +223,13 @@ impl Autostart {
         if engine.is_ok()
             && let Err(why) = file.publishes(&self.settings)
         {
-            return Some(Started::Failed(why));
+            return Some(AutostartOutcome::Failed(why));
         }
         // An engine reachable only by compose (a context) gets the image from compose.
         let docker = docker.filter(|_| engine.is_ok());
         let image = file.image.as_deref().unwrap_or(&self.settings.image);
         if let Some(pull) = pull_if_absent(docker, image).await {
-            return Some(Started::Pulling(pull));
+            return Some(AutostartOutcome::Pulling(pull));
         }
         let mut up = tool.up(&file, left()).await;
         if up.is_err() && engine.is_ok() {
@@ -226,84 +240,93 @@ impl Autostart {
             (Ok(()), _) => {
                 let how = format!("started by {}", tool.name());
                 let container = tool.container(&file, left()).await;
-                start.note(container.as_deref());
-                self.until_ready(docker, container, how).await
+                start.record_container(container.as_deref());
+                self.wait_until_ready(docker, container, how).await
             }
             // Compose fails too, with the same reason in many lines.
-            (Err(_), Err(why)) => Started::Failed(why.to_string()),
-            (Err(why), Ok(())) => Started::Failed(why),
+            (Err(_), Err(why)) => AutostartOutcome::Failed(why.to_string()),
+            (Err(why), Ok(())) => AutostartOutcome::Failed(why),
         })
     }
 
-    async fn by_the_api(&self, docker: &Docker, start: &Start<'_>) -> Started {
+    async fn start_with_docker(
+        &self,
+        docker: &Docker,
+        start: &StartInProgress<'_>,
+    ) -> AutostartOutcome {
         match docker.start(&self.settings).await {
             Ok(docker::Launch::Launched(how)) => {
-                start.note(Some(CONTAINER));
-                self.until_ready(Some(docker), Some(CONTAINER.to_owned()), how.to_owned()).await
+                start.record_container(Some(CONTAINER));
+                self.wait_until_ready(Some(docker), Some(CONTAINER.to_owned()), how.to_owned())
+                    .await
             }
-            Ok(docker::Launch::NoImage) => Started::Pulling(docker.pull(&self.settings.image)),
+            Ok(docker::Launch::NoImage) => {
+                AutostartOutcome::Pulling(docker.pull(&self.settings.image))
+            }
             Ok(docker::Launch::OtherPorts(why)) => {
                 let arguments = format!("rm -f {CONTAINER}");
                 let remove = start_commands::of_engine(&self.workspace, &arguments).await;
                 let remove = remove.map_or("remove it".to_owned(), |line| format!("run `{line}`"));
-                Started::Failed(format!("{why}; {remove} to have it recreated, its volume is kept"))
+                AutostartOutcome::Failed(format!(
+                    "{why}; {remove} to have it recreated, its volume is kept"
+                ))
             }
-            Err(why) => Started::Failed(why),
+            Err(why) => AutostartOutcome::Failed(why),
         }
     }
 
     /// Waits for a start by another process in another way: the port was then taken.
-    async fn unless_another_did(&self, why: String, deadline: Instant) -> Started {
-        let until = deadline.min(Instant::now() + ANOTHERS);
+    async fn wait_for_other_start(&self, why: String, deadline: Instant) -> AutostartOutcome {
+        let until = deadline.min(Instant::now() + OTHER_START_WAIT);
         match timeout_at(until, ready::wait(&self.settings)).await {
-            Ok(()) => self.taking_our_key(ANOTHER.to_owned()).await,
-            Err(_) => Started::Failed(why),
+            Ok(()) => self.check_key(STARTED_BY_OTHER.to_owned()).await,
+            Err(_) => AutostartOutcome::Failed(why),
         }
     }
 
     /// Waits for both ports, or for the end of the container.
-    async fn until_ready(
+    async fn wait_until_ready(
         &self,
         docker: Option<&Docker>,
         container: Option<String>,
         how: String,
-    ) -> Started {
+    ) -> AutostartOutcome {
         let ends = async {
             match (docker, container) {
-                (Some(docker), Some(container)) => docker.until_it_ends(&container).await,
+                (Some(docker), Some(container)) => docker.wait_for_exit(&container).await,
                 _ => std::future::pending().await,
             }
         };
         tokio::select! {
-            () = ready::wait(&self.settings) => self.taking_our_key(how).await,
-            why = ends => Started::Failed(why),
+            () = ready::wait(&self.settings) => self.check_key(how).await,
+            why = ends => AutostartOutcome::Failed(why),
         }
     }
 
     /// Checks the API key: readiness does not need a key, later calls do. The first call reports any other fault.
-    async fn taking_our_key(&self, how: String) -> Started {
+    async fn check_key(&self, how: String) -> AutostartOutcome {
         let asked = match Qdrant::new(&self.settings, "", "") {
-            Ok(qdrant) => qdrant.answers().await,
+            Ok(qdrant) => qdrant.check_usable().await,
             Err(error) => Err(error),
         };
         match asked {
-            Err(error @ QdrantError::Denied { .. }) => Started::Denied(error),
-            _ => Started::Ready(how),
+            Err(error @ QdrantError::Denied { .. }) => AutostartOutcome::Denied(error),
+            _ => AutostartOutcome::Ready(how),
         }
     }
 }
 
 /// A start in progress.
-struct Start<'a> {
+struct StartInProgress<'a> {
     /// Containers with the volume before the start.
-    running: &'a [Running],
-    launched: &'a Launched,
+    running: &'a [RunningContainer],
+    launched: &'a StartedContainer,
     deadline: Instant,
 }
 
-impl Start<'_> {
+impl StartInProgress<'_> {
     /// Records the container, unless the container was running before and so must not be stopped.
-    fn note(&self, container: Option<&str>) {
+    fn record_container(&self, container: Option<&str>) {
         let ran = |container: &str| {
             self.running.iter().any(|one| one.id.starts_with(container) || one.name == container)
         };

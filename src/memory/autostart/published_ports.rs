@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_publishes_other_ports_is_said_before_anything_is_started() {
+    fn other_published_ports_are_reported_before_any_start() {
         let settings = QdrantSettings { port: 7333, grpc_port: 7334, ..QdrantSettings::default() };
         let checked = |ports: &str, settings: &QdrantSettings| {
             let entries: Vec<Value> = serde_yaml::from_str(ports).unwrap();

@@ -23,7 +23,7 @@ pub struct Commands {
 
 impl Commands {
     /// Looks for the commands available on this machine.
-    pub async fn here(
+    pub async fn find_available(
         settings: &QdrantSettings,
         workspace: &Path,
         docker_host: Option<&str>,
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hint_names_only_what_is_here() {
+    fn hint_names_only_available_commands() {
         let usual = QdrantSettings::default;
         let (dir, here) = commands(Some("docker"), Some("docker-compose"), usual());
         let hint = here.start();

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::tokens::{Word, words};
+use super::tokens::{WordTerms, words};
 use super::{concepts, normalise, rarity};
 
 /// Part of every vector's identity. Increase after any change to the result of `embed`.
@@ -39,7 +39,7 @@ pub fn embed(text: &str) -> Vec<f32> {
     features.into_vector()
 }
 
-fn add_word(features: &mut Features, word: &Word, before: &mut Option<String>) {
+fn add_word(features: &mut Features, word: &WordTerms, before: &mut Option<String>) {
     if word.is_compound() {
         features.add("c", &word.whole, COMPOUND);
         if is_error_type(&word.whole) {
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn vectors_have_length_one_and_never_change() {
+    fn vectors_have_length_one_and_are_stable() {
         let vector = embed("ModuleNotFoundError: No module named 'yaml'");
         assert_eq!(vector.len(), DIMENSIONS);
         assert!((cosine(&vector, &vector) - 1.0).abs() < 1e-5);
@@ -169,14 +169,14 @@ mod tests {
     }
 
     #[test]
-    fn nothing_has_a_vector_of_nothing() {
+    fn empty_text_has_a_zero_vector() {
         for text in ["", "   ", "!!! ---"] {
             assert!(embed(text).iter().all(|x| *x == 0.0));
         }
     }
 
     #[test]
-    fn near_texts_are_near_and_others_far() {
+    fn similar_texts_are_near_and_others_far() {
         let error = "KeyError: 'user_id' in get_session (src/auth/session.py)";
         let again = "src/auth/session.py: get_session raised KeyError 'user_id'";
         let other = "docker compose: port is already allocated on 0.0.0.0";
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_means_one_thing_is_nearer_than_what_does_not() {
+    fn same_meaning_is_nearer_than_other_meaning() {
         let query = "fix the login of users";
         let meant = similarity(query, "authentication with session tokens");
         let other = similarity(query, "plot a histogram of rainfall");

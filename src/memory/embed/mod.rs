@@ -32,9 +32,9 @@ pub enum EmbedError {
 
 /// Removes secrets from a text before the text leaves this process.
 #[derive(Clone)]
-pub struct Redact(Arc<dyn Fn(&str) -> String + Send + Sync>);
+pub struct TextRedactor(Arc<dyn Fn(&str) -> String + Send + Sync>);
 
-impl Redact {
+impl TextRedactor {
     /// Wraps a redacting function.
     pub fn new(redact: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
         Self(Arc::new(redact))
@@ -46,9 +46,9 @@ impl Redact {
     }
 }
 
-impl std::fmt::Debug for Redact {
+impl std::fmt::Debug for TextRedactor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Redact")
+        f.write_str("TextRedactor")
     }
 }
 
@@ -72,7 +72,7 @@ impl Embedder {
         settings: &EmbedderSettings,
         workspace: &Path,
         key: Option<String>,
-        redact: Redact,
+        redact: TextRedactor,
     ) -> Result<Self, EmbedError> {
         Ok(match settings {
             EmbedderSettings::Builtin => Self::Builtin,
@@ -80,8 +80,8 @@ impl Embedder {
                 Self::Http(Arc::new(http::HttpEmbedder::new(http, key, redact)?))
             }
             EmbedderSettings::Model2vec(model) => {
-                let folder = workspace.join(&model.folder);
-                Self::Model2vec(Arc::new(model2vec::Model2vec::open(&folder)?))
+                let directory = workspace.join(&model.folder);
+                Self::Model2vec(Arc::new(model2vec::Model2vec::open(&directory)?))
             }
         })
     }
@@ -110,17 +110,17 @@ impl Embedder {
     /// The embedder fails or returns too few vectors.
     pub async fn embed(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
         match self {
-            Self::Builtin => off_the_runtime(texts, builtin::embed).await,
+            Self::Builtin => run_blocking(texts, builtin::embed).await,
             Self::Http(http) => http.embed(&texts).await,
             Self::Model2vec(model) => {
                 let model = Arc::clone(model);
-                off_the_runtime(texts, move |text| model.embed(text)).await
+                run_blocking(texts, move |text| model.embed(text)).await
             }
         }
     }
 }
 
-async fn off_the_runtime(
+async fn run_blocking(
     texts: Vec<String>,
     embed: impl Fn(&str) -> Vec<f32> + Send + 'static,
 ) -> Result<Vec<Vec<f32>>, EmbedError> {

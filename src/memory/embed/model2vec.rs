@@ -17,24 +17,24 @@ pub struct Model2vec {
 const FILES: [&str; 3] = ["tokenizer.json", "model.safetensors", "config.json"];
 
 impl Model2vec {
-    /// Loads the model in `folder`.
+    /// Loads the model in `directory`.
     ///
     /// # Errors
     /// The directory is missing, or a file is missing or invalid.
-    pub fn open(folder: &Path) -> Result<Self, EmbedError> {
+    pub fn open(directory: &Path) -> Result<Self, EmbedError> {
         let failed = |why: String| {
             EmbedError::Setup(format!(
                 "cannot load the model2vec model {}: {why}; memory.embedder.folder must hold {}",
-                folder.display(),
+                directory.display(),
                 FILES.join(", ")
             ))
         };
         // The model2vec crate would look elsewhere for a name without a directory.
-        if !folder.is_dir() {
+        if !directory.is_dir() {
             return Err(failed("no such directory".to_owned()));
         }
-        let id = id(folder).map_err(|error| failed(error.to_string()))?;
-        let model = StaticModel::from_pretrained(folder, None, None, None)
+        let id = id(directory).map_err(|error| failed(error.to_string()))?;
+        let model = StaticModel::from_pretrained(directory, None, None, None)
             .map_err(|error| failed(format!("{error:#}")))?;
         Ok(Self { id, model })
     }
@@ -53,10 +53,10 @@ impl Model2vec {
 }
 
 /// Returns the identity by contents, not by name: another model in the same directory is another embedder.
-fn id(folder: &Path) -> std::io::Result<String> {
+fn id(directory: &Path) -> std::io::Result<String> {
     let mut hash = Sha256::new();
     for file in FILES {
-        hash.update(std::fs::read(folder.join(file))?);
+        hash.update(std::fs::read(directory.join(file))?);
     }
     let digest: String = hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
     Ok(format!("model2vec-{digest}"))
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     /// Writes the smallest valid model: four words, four dimensions.
-    fn write_model(folder: &Path) {
+    fn write_model(directory: &Path) {
         let tokenizer = serde_json::json!({
             "version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
             "normalizer": {"type": "Lowercase"}, "pre_tokenizer": {"type": "Whitespace"},
@@ -76,8 +76,8 @@ mod tests {
             "model": {"type": "WordLevel", "unk_token": "[UNK]",
                 "vocab": {"[UNK]": 0, "red": 1, "crimson": 2, "boat": 3}}
         });
-        std::fs::write(folder.join("tokenizer.json"), tokenizer.to_string()).unwrap();
-        std::fs::write(folder.join("config.json"), r#"{"normalize": true}"#).unwrap();
+        std::fs::write(directory.join("tokenizer.json"), tokenizer.to_string()).unwrap();
+        std::fs::write(directory.join("config.json"), r#"{"normalize": true}"#).unwrap();
         let rows: [[f32; 4]; 4] =
             [[0.0; 4], [1.0, 0.1, 0.0, 0.0], [0.9, 0.2, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]];
         let data: Vec<u8> = rows.iter().flatten().flat_map(|x| x.to_le_bytes()).collect();
@@ -86,11 +86,11 @@ mod tests {
         let mut file = (header.len() as u64).to_le_bytes().to_vec();
         file.extend(header);
         file.extend(data);
-        std::fs::write(folder.join("model.safetensors"), file).unwrap();
+        std::fs::write(directory.join("model.safetensors"), file).unwrap();
     }
 
     #[test]
-    fn a_local_folder_embeds() {
+    fn local_directory_embeds() {
         let dir = tempfile::tempdir().unwrap();
         write_model(dir.path());
         let model = Model2vec::open(dir.path()).unwrap();
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_none_is_said_with_its_name() {
+    fn missing_directory_is_reported_by_name() {
         let dir = tempfile::tempdir().unwrap();
         let error = Model2vec::open(&dir.path().join("potion")).unwrap_err().to_string();
         assert!(error.contains("potion") && error.contains("tokenizer.json"), "{error}");

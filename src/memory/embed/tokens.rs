@@ -5,14 +5,14 @@
 
 /// A word of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Word {
+pub struct WordTerms {
     /// The whole word in lower case: `parseurl2`, `test_login`.
     pub whole: String,
     /// Stemmed parts; a single stem for a word without parts.
     pub parts: Vec<String>,
 }
 
-impl Word {
+impl WordTerms {
     /// Checks whether the word has several parts.
     pub fn is_compound(&self) -> bool {
         self.parts.len() > 1
@@ -23,11 +23,11 @@ impl Word {
 const LONGEST_WORD: usize = 64;
 
 /// Returns the words of a text, in order.
-pub fn words(text: &str) -> impl Iterator<Item = Word> + '_ {
+pub fn words(text: &str) -> impl Iterator<Item = WordTerms> + '_ {
     text.split(|c: char| !(c.is_alphanumeric() || c == '_'))
         .map(|word| word.trim_matches('_'))
         .filter(|word| !word.is_empty() && word.len() <= LONGEST_WORD)
-        .map(|word| Word { whole: word.to_lowercase(), parts: parts(word) })
+        .map(|word| WordTerms { whole: word.to_lowercase(), parts: parts(word) })
 }
 
 /// Returns the terms of a text for the full-text index: parts, and compounds whole too.
@@ -100,7 +100,7 @@ pub fn stem(word: &str) -> String {
         if let Some(rest) = word.strip_suffix(ending)
             && rest.len() >= 3
         {
-            let rest = if matches!(ending, "ing" | "ed") { undoubled(rest) } else { rest };
+            let rest = if matches!(ending, "ing" | "ed") { undouble(rest) } else { rest };
             return without_silent_e(&format!("{rest}{instead}"));
         }
     }
@@ -108,7 +108,7 @@ pub fn stem(word: &str) -> String {
 }
 
 /// Removes a doubled consonant: `stopp` of `stopped` becomes `stop`.
-fn undoubled(word: &str) -> &str {
+fn undouble(word: &str) -> &str {
     let bytes = word.as_bytes();
     let n = bytes.len();
     let doubled = n > 3 && bytes[n - 1] == bytes[n - 2] && !b"lsz".contains(&bytes[n - 1]);
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn identifiers_fall_apart() {
+    fn identifiers_are_split() {
         assert_eq!(split("parseHTTPServerUrl2"), ["parse", "http", "server", "url", "2"].map(stem));
         assert_eq!(split("test_user_login"), ["test", "user", "login"]);
         assert_eq!(
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn forms_of_a_word_meet() {
+    fn forms_of_a_word_have_the_same_stem() {
         for (a, b) in [
             ("caching", "cache"),
             ("caches", "cache"),

@@ -17,18 +17,18 @@ use tokio::time::timeout;
 
 use super::autostart::Autostart;
 use super::autostart::start_commands::Commands;
-use super::embed::{Embedder, Redact};
+use super::embed::{Embedder, TextRedactor};
 use super::index::faiss::Faiss;
 use super::index::qdrant::Qdrant;
 use super::journal::Journal;
 use super::workspace_id::WorkspaceId;
-use super::{MemoryError, Place, Starting};
+use super::{AutostartPermission, MemoryError, MemoryLocation};
 use crate::clock::now;
 use crate::config::MemorySettings;
 
 pub use serving::Backend;
 use serving::State;
-pub(super) use serving::{Absence, may_start};
+pub(super) use serving::{QdrantAbsence, may_start};
 
 /// Longest wait of a phase for the memory.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
@@ -39,13 +39,13 @@ const LAST_PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct MemoryWorker {
     pub settings: MemorySettings,
     pub workspace: WorkspaceId,
-    pub folder: PathBuf,
+    pub directory: PathBuf,
     pub journal: Journal,
     pub embedder: Embedder,
-    pub redact: Redact,
+    pub redact: TextRedactor,
     pub qdrant: Option<Qdrant>,
     autostart: Autostart,
-    starting: Starting,
+    starting: AutostartPermission,
     /// Hint for starting Qdrant; determined only if Qdrant is required.
     start_hint: OnceLock<String>,
     /// Length of the embedder's vectors.
@@ -66,7 +66,7 @@ pub(super) struct MemoryWorker {
 
 impl std::fmt::Debug for MemoryWorker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Memory({:?}, {})", self.backend(), self.folder.display())
+        write!(f, "Memory({:?}, {})", self.backend(), self.directory.display())
     }
 }
 
@@ -74,24 +74,24 @@ impl MemoryWorker {
     #[allow(clippy::too_many_arguments, reason = "the parts of the memory, each of its own type")]
     pub fn new(
         settings: &MemorySettings,
-        place: &Place,
+        location: &MemoryLocation,
         workspace: WorkspaceId,
         journal: Journal,
         embedder: Embedder,
-        redact: Redact,
+        redact: TextRedactor,
         qdrant: Option<Qdrant>,
         autostart: Autostart,
     ) -> Self {
         Self {
             settings: settings.clone(),
             workspace,
-            folder: place.autopack_dir.clone(),
+            directory: location.autopack_dir.clone(),
             journal,
             embedder,
             redact,
             qdrant,
             autostart,
-            starting: Starting::OnlyLook,
+            starting: AutostartPermission::CheckOnly,
             start_hint: OnceLock::new(),
             dimensions: OnceCell::new(),
             faiss: OnceCell::new(),
@@ -106,15 +106,20 @@ impl MemoryWorker {
 
     /// Sets the first backend. The first line of the drain tells why Qdrant does not serve, so nothing repeats the
     /// reason.
-    pub fn begin_with(&mut self, backend: Backend, absence: Option<Absence>, starting: Starting) {
+    pub fn set_first_backend(
+        &mut self,
+        backend: Backend,
+        absence: Option<QdrantAbsence>,
+        starting: AutostartPermission,
+    ) {
         self.starting = starting;
         let mut state = self.state();
         state.backend = backend;
         if let Some(absence) = absence {
             state.restarts.failed();
             state.pull = absence.pull;
-            state.told.extend(absence.cause);
-            state.told.insert(absence.why.clone());
+            state.reported.extend(absence.cause);
+            state.reported.insert(absence.why.clone());
             state.problem = Some(absence.why);
         }
     }
@@ -128,7 +133,8 @@ impl MemoryWorker {
         let inner = Arc::clone(self);
         tokio::spawn(async move {
             let Autostart { settings, workspace, docker_host } = &inner.autostart;
-            let commands = Commands::here(settings, workspace, docker_host.as_deref()).await;
+            let commands =
+                Commands::find_available(settings, workspace, docker_host.as_deref()).await;
             let _ = inner.start_hint.set(commands.start());
         });
     }
@@ -145,7 +151,7 @@ impl MemoryWorker {
     pub fn note(&self, problem: impl ToString) {
         let problem = problem.to_string();
         let mut state = self.state();
-        if state.tells(&problem) {
+        if state.is_new_problem(&problem) {
             tracing::warn!("memory: {problem}");
         }
         state.problem = Some(problem);

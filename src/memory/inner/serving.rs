@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use super::MemoryWorker;
 use crate::config::QdrantSettings;
 use crate::memory::autostart::docker::Pull;
-use crate::memory::autostart::{Started, is_local};
+use crate::memory::autostart::{AutostartOutcome, is_local};
 use crate::memory::index::qdrant::{Qdrant, QdrantError};
-use crate::memory::{MemoryError, Starting, reconcile};
+use crate::memory::{AutostartPermission, MemoryError, reconcile};
 
 /// Active backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl Backend {
 }
 
 /// Reason why Qdrant does not serve.
-pub(crate) struct Absence {
+pub(crate) struct QdrantAbsence {
     /// Full reason: "Qdrant at localhost:6334 cannot be reached: no Docker engine at ...".
     pub why: String,
     /// Part of the reason repeated by a later failed start.
@@ -51,13 +51,13 @@ pub(crate) struct Absence {
     pub pull: Option<Pull>,
 }
 
-impl From<String> for Absence {
+impl From<String> for QdrantAbsence {
     fn from(why: String) -> Self {
         Self { why, cause: None, answers: false, refused: false, pull: None }
     }
 }
 
-impl From<QdrantError> for Absence {
+impl From<QdrantError> for QdrantAbsence {
     fn from(error: QdrantError) -> Self {
         let refused = matches!(error, QdrantError::Denied { .. });
         Self { answers: error.is_configuration(), refused, ..error.to_string().into() }
@@ -65,8 +65,8 @@ impl From<QdrantError> for Absence {
 }
 
 /// Checks whether autopack may start Qdrant.
-pub(crate) fn may_start(qdrant: &QdrantSettings, starting: Starting) -> bool {
-    qdrant.autostart && is_local(&qdrant.host) && starting == Starting::Allowed
+pub(crate) fn may_start(qdrant: &QdrantSettings, starting: AutostartPermission) -> bool {
+    qdrant.autostart && is_local(&qdrant.host) && starting == AutostartPermission::Allowed
 }
 
 #[derive(Debug)]
@@ -77,14 +77,14 @@ pub(super) struct State {
     /// Qdrant rejects the API key.
     pub refused: bool,
     /// Messages since Qdrant last served, to avoid repetition.
-    pub told: HashSet<String>,
+    pub reported: HashSet<String>,
     pub restarts: Restarts,
     /// Change of Qdrant's state in the background, reported at the next batch.
     news: Option<String>,
 }
 
 /// Limit for messages that differ each time, to bound memory use in a long drain.
-const MOST_TOLD: usize = 100;
+const MAX_REPORTED: usize = 100;
 
 impl State {
     pub fn new() -> Self {
@@ -93,18 +93,18 @@ impl State {
             pull: None,
             problem: None,
             refused: false,
-            told: HashSet::new(),
+            reported: HashSet::new(),
             restarts: Restarts::default(),
             news: None,
         }
     }
 
     /// Checks whether to log a message: once, until Qdrant serves again.
-    pub fn tells(&mut self, what: &str) -> bool {
-        if self.told.len() >= MOST_TOLD {
-            self.told.clear();
+    pub fn is_new_problem(&mut self, what: &str) -> bool {
+        if self.reported.len() >= MAX_REPORTED {
+            self.reported.clear();
         }
-        self.told.insert(what.to_owned())
+        self.reported.insert(what.to_owned())
     }
 }
 
@@ -132,7 +132,7 @@ impl Restarts {
 
 impl MemoryWorker {
     /// Handles a failure of Qdrant: switches to the configured fallback.
-    pub fn qdrant_failed(self: &Arc<Self>, error: &QdrantError) {
+    pub fn switch_to_fallback(self: &Arc<Self>, error: &QdrantError) {
         // A resting Qdrant failed before, and the failure was reported.
         if !matches!(error, QdrantError::Resting { .. }) {
             self.note(error);
@@ -163,42 +163,42 @@ impl MemoryWorker {
         if self.backend() == Backend::Qdrant {
             self.catch_up_in_background();
         }
-        self.look_for_qdrant();
+        self.check_qdrant_in_background();
         self.state().news.take()
     }
 
     /// Checks in the background whether Qdrant serves again: one check at a time, no more often than the circuit
     /// breaker allows.
-    pub fn look_for_qdrant(self: &Arc<Self>) {
+    pub fn check_qdrant_in_background(self: &Arc<Self>) {
         let away = self.qdrant.is_some() && self.backend() != Backend::Qdrant;
         if !away || self.looking.swap(true, Ordering::SeqCst) {
             return;
         }
         let inner = Arc::clone(self);
         tokio::spawn(async move {
-            inner.look_once().await;
+            inner.check_qdrant_once().await;
             inner.looking.store(false, Ordering::SeqCst);
         });
     }
 
-    async fn look_once(self: &Arc<Self>) {
+    async fn check_qdrant_once(self: &Arc<Self>) {
         let Some(qdrant) = &self.qdrant else { return };
         match self.pulled() {
             Some(Ok(())) => return self.start_again(qdrant).await,
-            Some(Err(why)) => return self.stays_down(&why),
+            Some(Err(why)) => return self.report_still_down(&why),
             None => {}
         }
-        match self.would_serve(qdrant).await {
-            Ok(()) => self.qdrant_serves("it is back"),
+        match self.check_serves(qdrant).await {
+            Ok(()) => self.switch_to_qdrant("it is back"),
             Err(MemoryError::Qdrant(QdrantError::Down { .. })) if self.is_start_due() => {
                 self.start_again(qdrant).await;
             }
-            Err(error) => self.does_not_serve(&error),
+            Err(error) => self.report_not_serving(&error),
         }
     }
 
     /// Reports a configuration error of a reachable Qdrant; an unreachable Qdrant was reported when lost.
-    fn does_not_serve(&self, error: &MemoryError) {
+    fn report_not_serving(&self, error: &MemoryError) {
         match error {
             MemoryError::Qdrant(QdrantError::Down { .. } | QdrantError::Resting { .. }) => {}
             error => {
@@ -211,14 +211,14 @@ impl MemoryWorker {
 
     /// Checks that Qdrant accepts the API key, allows writes, and holds vectors of the right length. A mere answer is
     /// not enough.
-    async fn would_serve(&self, qdrant: &Qdrant) -> Result<(), MemoryError> {
-        qdrant.answers().await?;
-        self.make_collections_fit(qdrant).await
+    async fn check_serves(&self, qdrant: &Qdrant) -> Result<(), MemoryError> {
+        qdrant.check_usable().await?;
+        self.recreate_misfit_collections(qdrant).await
     }
 
     /// Recreates collections with vectors of another length if only this workspace uses them; shared collections are an
     /// error.
-    pub async fn make_collections_fit(&self, qdrant: &Qdrant) -> Result<(), MemoryError> {
+    pub async fn recreate_misfit_collections(&self, qdrant: &Qdrant) -> Result<(), MemoryError> {
         let dimensions = match self.dimensions.get_or_try_init(|| self.measure_vectors()).await {
             Ok(dimensions) => *dimensions,
             // A failing embedder must not block entries with vectors.
@@ -226,7 +226,7 @@ impl MemoryWorker {
             Err(error) => return Err(error),
         };
         let embedder = self.embedder.id();
-        for name in reconcile::make_fit(&self.journal, qdrant, embedder, dimensions).await? {
+        for name in reconcile::remove_misfits(&self.journal, qdrant, embedder, dimensions).await? {
             tracing::warn!(
                 "memory: refilling the collection {name} from the journal, because its vectors have another length than those of {embedder}"
             );
@@ -252,28 +252,28 @@ impl MemoryWorker {
 
     async fn start_again(self: &Arc<Self>, qdrant: &Qdrant) {
         match self.autostart.start().await {
-            Started::Ready(how) => {
+            AutostartOutcome::Ready(how) => {
                 // The circuit breaker still remembers failures from before the start.
-                qdrant.rested();
-                match self.would_serve(qdrant).await {
-                    Ok(()) => self.qdrant_serves(&how),
-                    Err(error) => self.does_not_serve(&error),
+                qdrant.reset_breaker();
+                match self.check_serves(qdrant).await {
+                    Ok(()) => self.switch_to_qdrant(&how),
+                    Err(error) => self.report_not_serving(&error),
                 }
             }
-            Started::Denied(error) => {
+            AutostartOutcome::Denied(error) => {
                 self.state().restarts.failed();
-                self.does_not_serve(&error.into());
+                self.report_not_serving(&error.into());
             }
-            Started::Failed(why) => self.stays_down(&why),
-            Started::Pulling(pull) => self.state().pull = Some(pull),
+            AutostartOutcome::Failed(why) => self.report_still_down(&why),
+            AutostartOutcome::Pulling(pull) => self.state().pull = Some(pull),
         }
     }
 
     /// Reports at the next batch, without repetition, that Qdrant stays down.
-    fn stays_down(&self, why: &str) {
+    fn report_still_down(&self, why: &str) {
         let mut state = self.state();
         state.restarts.failed();
-        if state.tells(why) {
+        if state.is_new_problem(why) {
             state.news = Some(format!("memory: Qdrant stays down: {why}"));
         }
     }
@@ -286,7 +286,7 @@ impl MemoryWorker {
         Some(result)
     }
 
-    fn qdrant_serves(self: &Arc<Self>, how: &str) {
+    fn switch_to_qdrant(self: &Arc<Self>, how: &str) {
         let address = self.qdrant.as_ref().map(Qdrant::address).unwrap_or_default();
         {
             let mut state = self.state();
@@ -296,7 +296,7 @@ impl MemoryWorker {
             state.backend = Backend::Qdrant;
             state.problem = None;
             state.refused = false;
-            state.told.clear();
+            state.reported.clear();
             state.restarts = Restarts::default();
             state.news = Some(format!("memory: Qdrant at {address}, {how}"));
         }
@@ -304,15 +304,15 @@ impl MemoryWorker {
     }
 
     /// Checks for Qdrant at once, ignoring the circuit breaker, for a command that asked for Qdrant and waits.
-    pub async fn ask_for_qdrant(self: &Arc<Self>) {
+    pub async fn check_qdrant_now(self: &Arc<Self>) {
         let Some(qdrant) = &self.qdrant else { return };
         if self.backend() == Backend::Qdrant {
             return;
         }
-        qdrant.rested();
-        match self.would_serve(qdrant).await {
-            Ok(()) => self.qdrant_serves("it is back"),
-            Err(error) => self.does_not_serve(&error),
+        qdrant.reset_breaker();
+        match self.check_serves(qdrant).await {
+            Ok(()) => self.switch_to_qdrant("it is back"),
+            Err(error) => self.report_not_serving(&error),
         }
     }
 }

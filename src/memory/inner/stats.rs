@@ -6,7 +6,7 @@ use super::{Backend, MemoryWorker, locked};
 use crate::memory::index::faiss::Faiss;
 use crate::memory::index::qdrant::Qdrant;
 use crate::memory::memory_entry::Collection;
-use crate::memory::{Holding, MemoryError, Stats};
+use crate::memory::{IndexStatus, MemoryError, Stats};
 
 impl MemoryWorker {
     pub async fn stats(&self) -> Result<Stats, MemoryError> {
@@ -29,7 +29,7 @@ impl MemoryWorker {
     }
 
     /// Counts the points in Qdrant; `None` without an answer, with the reason noted.
-    async fn in_qdrant(&self, qdrant: &Qdrant) -> Option<Holding> {
+    async fn in_qdrant(&self, qdrant: &Qdrant) -> Option<IndexStatus> {
         let mut points = BTreeMap::new();
         for collection in Collection::ALL {
             match qdrant.count(collection).await {
@@ -43,11 +43,11 @@ impl MemoryWorker {
         }
         let applied = self.journal.applied(&qdrant.follower()).await.ok()?;
         let behind = self.journal.behind(applied, self.embedder.id()).await.ok()?;
-        Some(Holding { points, behind })
+        Some(IndexStatus { points, behind })
     }
 
     /// Returns the contents of the loaded index, else of the index files.
-    async fn in_faiss(&self) -> Result<Option<Holding>, MemoryError> {
+    async fn in_faiss(&self) -> Result<Option<IndexStatus>, MemoryError> {
         let embedder = self.embedder.id().to_owned();
         if let Some(faiss) = self.faiss.get() {
             let (applied, points) = {
@@ -55,17 +55,17 @@ impl MemoryWorker {
                 (faiss.applied(), counts(&faiss))
             };
             let behind = self.journal.behind(applied, &embedder).await?;
-            return Ok(Some(Holding { points, behind }));
+            return Ok(Some(IndexStatus { points, behind }));
         }
-        let folder = self.folder.join("faiss");
-        if !folder.is_dir() {
+        let directory = self.directory.join("faiss");
+        if !directory.is_dir() {
             return Ok(None);
         }
         let last = self.journal.last_change().await?;
-        let puts = self.journal.puts(&embedder).await?;
+        let puts = self.journal.live_vectors(&embedder).await?;
         let reading = tokio::task::spawn_blocking(move || {
-            let (faiss, loaded) = Faiss::open(&folder, &embedder, &puts, last);
-            Holding { points: counts(&faiss), behind: loaded.missing.len() as u64 }
+            let (faiss, loaded) = Faiss::open(&directory, &embedder, &puts, last);
+            IndexStatus { points: counts(&faiss), behind: loaded.missing.len() as u64 }
         });
         Ok(reading.await.ok())
     }

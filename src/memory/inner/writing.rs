@@ -14,8 +14,8 @@ use crate::phase::json::map_texts;
 
 /// Entries per transaction: other processes give up after the journal has been locked for two seconds.
 const WORTH_WRITING: usize = 128;
-/// Number of tries for a busy journal; each try waits for SQLite's busy timeout.
-const TRIES: u32 = 5;
+/// Number of attempts for a busy journal; each attempt waits for SQLite's busy timeout.
+const MAX_ATTEMPTS: u32 = 5;
 
 impl MemoryWorker {
     /// Writes entries; waits only briefly, the rest is written in the background.
@@ -42,7 +42,7 @@ impl MemoryWorker {
         let mut entries = entries.into_iter().peekable();
         while entries.peek().is_some() {
             let part = entries.by_ref().take(WORTH_WRITING);
-            let part: Vec<_> = part.map(|entry| self.kept(entry)).collect();
+            let part: Vec<_> = part.map(|entry| self.prepare_entry(entry)).collect();
             if let Err(error) = self.write_part(&part).await {
                 return self.note(error);
             }
@@ -51,7 +51,7 @@ impl MemoryWorker {
     }
 
     async fn write_part(&self, part: &[(StoredEntry, Vec<EntryId>)]) -> Result<(), JournalError> {
-        for _ in 1..TRIES {
+        for _ in 1..MAX_ATTEMPTS {
             match self.journal.put(part).await {
                 Err(error) if error.is_busy() => {}
                 written => return written.map(drop),
@@ -60,7 +60,7 @@ impl MemoryWorker {
         self.journal.put(part).await.map(drop)
     }
 
-    pub async fn take_back(self: &Arc<Self>, ids: &[EntryId]) {
+    pub async fn remove_entries(self: &Arc<Self>, ids: &[EntryId]) {
         match timeout(PATIENCE, self.journal.remove(ids)).await {
             Ok(Ok(_)) => self.catch_up_in_background(),
             Ok(Err(error)) => self.note(error),
@@ -69,7 +69,7 @@ impl MemoryWorker {
     }
 
     /// Converts an entry for storage: without secrets, with the ids of superseded entries.
-    fn kept(&self, mut entry: Entry) -> (StoredEntry, Vec<EntryId>) {
+    fn prepare_entry(&self, mut entry: Entry) -> (StoredEntry, Vec<EntryId>) {
         entry.text = self.redact.apply(&entry.text);
         entry.payload = map_texts(entry.payload, &|text| self.redact.apply(text));
         let supersedes = std::mem::take(&mut entry.supersedes);

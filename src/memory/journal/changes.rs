@@ -23,7 +23,7 @@ pub struct Change {
 
 /// Reference to a live vector, without the vector itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Put {
+pub struct VectorRef {
     /// Number of the change.
     pub n: i64,
     /// Id of the entry.
@@ -104,7 +104,7 @@ impl Journal {
     ///
     /// # Errors
     /// The journal cannot be read.
-    pub async fn puts(&self, embedder: &str) -> Result<Vec<Put>> {
+    pub async fn live_vectors(&self, embedder: &str) -> Result<Vec<VectorRef>> {
         let rows: Vec<(i64, String, String)> = sqlx::query_as(
             "SELECT n, entry_id, collection FROM change
              WHERE embedder = ? AND vector IS NOT NULL ORDER BY n",
@@ -114,7 +114,7 @@ impl Journal {
         .await
         .doing("read from")?;
         let put = |(n, id, name): (i64, String, String)| {
-            Ok(Put { n, id: EntryId::from_stored(id), collection: collection(n, &name)? })
+            Ok(VectorRef { n, id: EntryId::from_stored(id), collection: collection(n, &name)? })
         };
         rows.into_iter().map(put).collect()
     }

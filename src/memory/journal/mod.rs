@@ -15,10 +15,10 @@ use sqlx::{FromRow, SqlitePool};
 use super::memory_entry::{Collection, EntryId, StoredEntry};
 use crate::phase::{PhaseId, RunId, UnixMs};
 
-pub use changes::{Change, Pending, Put};
-pub use open_journal::Opened;
+pub use changes::{Change, Pending, VectorRef};
+pub use open_journal::OpenJournal;
 pub use read_entries::Hit;
-pub use write_entries::{EntryVector, Written};
+pub use write_entries::{EntryVector, WriteCounts};
 
 /// File name in `.autopack`.
 pub const JOURNAL: &str = "memory.db";

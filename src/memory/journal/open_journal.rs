@@ -25,7 +25,7 @@ const SCHEMA: Schema = Schema {
 
 /// An open journal, with the path of a broken predecessor.
 #[derive(Debug)]
-pub struct Opened {
+pub struct OpenJournal {
     /// The journal.
     pub journal: Journal,
     /// New path of the broken file, if any.
@@ -38,15 +38,15 @@ impl Journal {
     ///
     /// # Errors
     /// The file cannot be opened, is newer, or belongs to another program.
-    pub async fn open(path: &Path) -> Result<Opened> {
-        let _alone = alone(path).await?;
+    pub async fn open(path: &Path) -> Result<OpenJournal> {
+        let _alone = take_open_lock(path).await?;
         match Self::open_or_create(path).await {
             Err(JournalError::Sql { source, .. }) if is_corrupt(&source) => {
                 let aside = set_aside(path)?;
                 let journal = Self::open_or_create(path).await?;
-                Ok(Opened { journal, set_aside: Some(aside) })
+                Ok(OpenJournal { journal, set_aside: Some(aside) })
             }
-            result => Ok(Opened { journal: result?, set_aside: None }),
+            result => Ok(OpenJournal { journal: result?, set_aside: None }),
         }
     }
 
@@ -54,7 +54,7 @@ impl Journal {
     ///
     /// # Errors
     /// The file cannot be opened, is broken, newer, or belongs to another program.
-    pub async fn look(path: &Path) -> Result<Option<u64>> {
+    pub async fn count_existing(path: &Path) -> Result<Option<u64>> {
         if !path.exists() {
             return Ok(None);
         }
@@ -149,7 +149,7 @@ async fn scalar(pool: &SqlitePool, sql: &'static str) -> Result<i64> {
     sqlx::query_scalar(sql).fetch_one(pool).await.doing("read from")
 }
 
-async fn alone(path: &Path) -> Result<FileLock> {
+async fn take_open_lock(path: &Path) -> Result<FileLock> {
     let failed = |why: String| JournalError::Open { path: path.to_owned(), why };
     let lock = path.with_extension("db.open.lock");
     let deadline = Instant::now() + OPENING;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::{EntryRow, Journal, JournalContext, Result};
 use crate::memory::embed::tokens;
-use crate::memory::memory_entry::{Collection, EntryId, Filter, StoredEntry};
+use crate::memory::memory_entry::{Collection, EntryFilter, EntryId, StoredEntry};
 
 /// A result of the full-text search; a higher score is a better match.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +26,7 @@ impl Journal {
     pub async fn search_text(
         &self,
         query: &str,
-        filter: &Filter,
+        filter: &EntryFilter,
         limit: usize,
     ) -> Result<Vec<Hit>> {
         let Some(expression) = expression(query) else {
@@ -72,7 +72,7 @@ impl Journal {
     ///
     /// # Errors
     /// The journal cannot be read.
-    pub async fn numbers(&self, filter: &Filter, embedder: &str) -> Result<Vec<i64>> {
+    pub async fn numbers(&self, filter: &EntryFilter, embedder: &str) -> Result<Vec<i64>> {
         sqlx::query_scalar(
             "SELECT c.n FROM entry e JOIN change c ON c.entry_id = e.id
              WHERE e.collection IN (SELECT value FROM json_each(?1)) AND (?2 IS NULL OR e.run_id = ?2)
@@ -168,7 +168,7 @@ fn expression(query: &str) -> Option<String> {
     (!quoted.is_empty()).then(|| quoted.join(" OR "))
 }
 
-fn collections_json(filter: &Filter) -> String {
+fn collections_json(filter: &EntryFilter) -> String {
     let names: Vec<&str> = filter.collections().iter().map(|c| c.as_str()).collect();
     serde_json::Value::from(names).to_string()
 }

@@ -3,7 +3,7 @@
 use tempfile::TempDir;
 
 use super::*;
-use crate::memory::memory_entry::{Entry, Filter};
+use crate::memory::memory_entry::{Entry, EntryFilter};
 
 const W: &str = "workspace";
 
@@ -24,11 +24,11 @@ async fn put(journal: &Journal, entry: &StoredEntry) {
 async fn attach(journal: &Journal, entry: &StoredEntry, embedder: &str, vector: &[f32]) {
     let embedded =
         EntryVector { id: entry.id.clone(), hash: entry.hash(), vector: vector.to_vec() };
-    journal.attach(embedder, &[embedded]).await.unwrap();
+    journal.store_vectors(embedder, &[embedded]).await.unwrap();
 }
 
 #[tokio::test]
-async fn sqlite_is_one_without_the_wal_reset_corruption() {
+async fn sqlite_version_has_the_wal_reset_fix() {
     let dir = TempDir::new().unwrap();
     let version: String = sqlx::query_scalar("SELECT sqlite_version()")
         .fetch_one(&journal(&dir).await.readers)
@@ -56,7 +56,7 @@ async fn entries_survive_a_restart_with_their_vectors() {
 }
 
 #[tokio::test]
-async fn writing_twice_is_writing_once_and_a_new_text_drops_the_old_vector() {
+async fn repeated_write_is_ignored_and_new_text_drops_the_old_vector() {
     let dir = TempDir::new().unwrap();
     let journal = journal(&dir).await;
     let mut entry = kept("a");
@@ -77,7 +77,7 @@ async fn writing_twice_is_writing_once_and_a_new_text_drops_the_old_vector() {
 }
 
 #[tokio::test]
-async fn a_vector_of_a_text_that_changed_meanwhile_is_refused() {
+async fn vector_of_an_outdated_text_is_refused() {
     let dir = TempDir::new().unwrap();
     let journal = journal(&dir).await;
     let old = kept("a");
@@ -114,12 +114,12 @@ async fn removed_and_superseded_entries_leave_a_tombstone_for_followers() {
         })
         .collect();
     assert_eq!(buried, [old.id, other.id]);
-    let hits = journal.search_text("error", &Filter::default(), 9).await.unwrap();
+    let hits = journal.search_text("error", &EntryFilter::default(), 9).await.unwrap();
     assert_eq!(hits.iter().map(|hit| hit.id.clone()).collect::<Vec<_>>(), [new.id]);
 }
 
 #[tokio::test]
-async fn another_embedder_replaces_vectors_and_buries_the_old_ones() {
+async fn another_embedder_replaces_vectors_and_writes_tombstones() {
     let dir = TempDir::new().unwrap();
     let journal = journal(&dir).await;
     let entry = kept("a");
@@ -129,8 +129,8 @@ async fn another_embedder_replaces_vectors_and_buries_the_old_ones() {
     assert_eq!(journal.waiting("e2").await.unwrap(), 1);
     attach(&journal, &entry, "e2", &[2.0]).await;
     assert!(journal.stale("e2", 9).await.unwrap().is_empty());
-    assert!(journal.puts("e1").await.unwrap().is_empty());
-    assert_eq!(journal.puts("e2").await.unwrap().len(), 1);
+    assert!(journal.live_vectors("e1").await.unwrap().is_empty());
+    assert_eq!(journal.live_vectors("e2").await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -142,15 +142,15 @@ async fn full_text_finds_split_identifiers_within_the_filter() {
     let here = kept("timeout while waiting for the socket");
     put(&journal, &there).await;
     put(&journal, &here).await;
-    let hits = journal.search_text("user token", &Filter::default(), 9).await.unwrap();
+    let hits = journal.search_text("user token", &EntryFilter::default(), 9).await.unwrap();
     assert_eq!(hits.len(), 1);
     assert_eq!(hits[0].id, there.id);
-    let this_run = Filter { run: Some(RunId::new("r")), ..Filter::default() };
+    let this_run = EntryFilter { run: Some(RunId::new("r")), ..EntryFilter::default() };
     assert!(journal.search_text("user token", &this_run, 9).await.unwrap().is_empty());
-    let planning = Filter { collections: vec![Collection::Planning], run: None };
+    let planning = EntryFilter { collections: vec![Collection::Planning], run: None };
     assert!(journal.search_text("user token", &planning, 9).await.unwrap().is_empty());
     for odd in ["", "\"", "NEAR(", "a AND", "col:x", "*", "^", "日本"] {
-        journal.search_text(odd, &Filter::default(), 9).await.unwrap();
+        journal.search_text(odd, &EntryFilter::default(), 9).await.unwrap();
     }
 }
 
@@ -167,7 +167,7 @@ async fn entries_expire() {
 }
 
 #[tokio::test]
-async fn adopting_keeps_what_is_known_and_what_was_removed() {
+async fn adoption_keeps_known_entries_and_tombstones() {
     let dir = TempDir::new().unwrap();
     let journal = journal(&dir).await;
     let (known, removed, lost) = (kept("known"), kept("removed"), kept("lost"));
@@ -183,7 +183,7 @@ async fn adopting_keeps_what_is_known_and_what_was_removed() {
 }
 
 #[tokio::test]
-async fn a_broken_journal_is_set_aside_and_another_programs_database_is_not_touched() {
+async fn broken_journal_is_moved_aside_and_foreign_database_is_untouched() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("memory.db");
     std::fs::write(&path, b"this is no database, but long enough to look at".repeat(100)).unwrap();
@@ -202,7 +202,7 @@ async fn a_broken_journal_is_set_aside_and_another_programs_database_is_not_touc
 }
 
 #[tokio::test]
-async fn two_processes_may_write_at_once() {
+async fn two_processes_can_write_concurrently() {
     let dir = TempDir::new().unwrap();
     let (one, two) = (journal(&dir).await, journal(&dir).await);
     let write = |journal: Journal, name: &'static str| async move {
@@ -215,7 +215,7 @@ async fn two_processes_may_write_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_may_make_it_or_mend_it_at_once() {
+async fn concurrent_creation_and_repair_succeed() {
     for broken in [false, true] {
         let dir = TempDir::new().unwrap();
         let path = dir.path().join("memory.db");
@@ -242,39 +242,45 @@ async fn many_may_make_it_or_mend_it_at_once() {
 }
 
 #[tokio::test]
-async fn looking_mends_and_moves_nothing() {
+async fn counting_entries_changes_no_file() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("memory.db");
-    assert_eq!(Journal::look(&path).await.unwrap(), None);
+    assert_eq!(Journal::count_existing(&path).await.unwrap(), None);
     let journal = journal(&dir).await;
     put(&journal, &kept("an error")).await;
-    assert_eq!(Journal::look(&path).await.unwrap(), Some(1), "while another one has it open");
+    assert_eq!(
+        Journal::count_existing(&path).await.unwrap(),
+        Some(1),
+        "while another one has it open"
+    );
     journal.close().await;
-    assert_eq!(Journal::look(&path).await.unwrap(), Some(1));
+    assert_eq!(Journal::count_existing(&path).await.unwrap(), Some(1));
     std::fs::write(&path, vec![7; 20_000]).unwrap();
     let names = || {
         let names = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
         names.collect::<std::collections::BTreeSet<_>>()
     };
     let before = names();
-    assert!(matches!(Journal::look(&path).await, Err(JournalError::Broken { .. })));
+    assert!(matches!(Journal::count_existing(&path).await, Err(JournalError::Broken { .. })));
     assert_eq!(names(), before);
     assert_eq!(std::fs::read(&path).unwrap(), vec![7; 20_000]);
 }
 
 #[tokio::test]
-async fn a_journal_that_cannot_be_opened_is_named() {
+async fn error_names_an_unreadable_journal() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("memory.db");
     std::fs::create_dir(&path).unwrap();
-    for error in [Journal::open(&path).await.map(drop), Journal::look(&path).await.map(drop)] {
+    for error in
+        [Journal::open(&path).await.map(drop), Journal::count_existing(&path).await.map(drop)]
+    {
         let error = error.unwrap_err().to_string();
         assert!(error.contains(path.to_str().unwrap()), "{error}");
     }
 }
 
 #[tokio::test]
-async fn a_journal_of_an_earlier_version_is_taken_over_and_a_newer_one_is_refused() {
+async fn older_journal_is_migrated_and_newer_journal_is_refused() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("memory.db");
     let first = journal(&dir).await;
@@ -284,7 +290,7 @@ async fn a_journal_of_an_earlier_version_is_taken_over_and_a_newer_one_is_refuse
                    INSERT INTO _sqlx_migrations VALUES (1)";
     sqlx::raw_sql(earlier).execute(&first.writer).await.unwrap();
     first.close().await;
-    assert_eq!(Journal::look(&path).await.unwrap(), Some(1));
+    assert_eq!(Journal::count_existing(&path).await.unwrap(), Some(1));
     let taken_over = journal(&dir).await;
     assert_eq!(taken_over.counts().await.unwrap()["errors_ci"], 1);
     let version: i64 =
@@ -295,7 +301,10 @@ async fn a_journal_of_an_earlier_version_is_taken_over_and_a_newer_one_is_refuse
         "PRAGMA user_version = 0; INSERT INTO _sqlx_migrations VALUES (2)",
     ] {
         sqlx::raw_sql(newer).execute(&taken_over.writer).await.unwrap();
-        assert!(matches!(Journal::look(&path).await, Err(JournalError::Newer { .. })), "{newer}");
+        assert!(
+            matches!(Journal::count_existing(&path).await, Err(JournalError::Newer { .. })),
+            "{newer}"
+        );
         assert!(matches!(Journal::open(&path).await, Err(JournalError::Newer { .. })), "{newer}");
     }
 }

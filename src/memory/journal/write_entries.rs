@@ -11,7 +11,7 @@ use crate::phase::UnixMs;
 
 /// Number of entries by result of a write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Written {
+pub struct WriteCounts {
     /// New entries.
     pub new: usize,
     /// Changed entries.
@@ -46,9 +46,9 @@ impl Journal {
     ///
     /// # Errors
     /// The journal cannot be written.
-    pub async fn put(&self, entries: &[(StoredEntry, Vec<EntryId>)]) -> Result<Written> {
+    pub async fn put(&self, entries: &[(StoredEntry, Vec<EntryId>)]) -> Result<WriteCounts> {
         let mut tx = self.begin().await?;
-        let mut written = Written::default();
+        let mut written = WriteCounts::default();
         for (entry, supersedes) in entries {
             put_one(&mut tx, entry, &mut written).await?;
             for old in supersedes.iter().filter(|old| **old != entry.id) {
@@ -64,10 +64,10 @@ impl Journal {
     ///
     /// # Errors
     /// The journal cannot be written.
-    pub async fn attach(&self, embedder: &str, vectors: &[EntryVector]) -> Result<()> {
+    pub async fn store_vectors(&self, embedder: &str, vectors: &[EntryVector]) -> Result<()> {
         let mut tx = self.begin().await?;
         for embedded in vectors {
-            attach_one(&mut tx, embedder, embedded).await?;
+            store_vector(&mut tx, embedder, embedded).await?;
         }
         tx.commit().await.doing("write to")
     }
@@ -78,7 +78,7 @@ impl Journal {
     /// The journal cannot be written.
     pub async fn adopt(&self, embedder: &str, found: &[(StoredEntry, Vec<f32>)]) -> Result<usize> {
         let mut tx = self.begin().await?;
-        let mut written = Written::default();
+        let mut written = WriteCounts::default();
         for (entry, vector) in found {
             if is_known(&mut tx, &entry.id).await? {
                 continue;
@@ -86,7 +86,7 @@ impl Journal {
             put_one(&mut tx, entry, &mut written).await?;
             let hash = entry.hash();
             let embedded = EntryVector { id: entry.id.clone(), hash, vector: vector.clone() };
-            attach_one(&mut tx, embedder, &embedded).await?;
+            store_vector(&mut tx, embedder, &embedded).await?;
         }
         tx.commit().await.doing("write to")?;
         Ok(written.new)
@@ -98,7 +98,7 @@ impl Journal {
     /// The journal cannot be written.
     pub async fn adopt_texts(&self, found: &[StoredEntry]) -> Result<usize> {
         let mut tx = self.begin().await?;
-        let mut written = Written::default();
+        let mut written = WriteCounts::default();
         for entry in found {
             if !is_known(&mut tx, &entry.id).await? {
                 put_one(&mut tx, entry, &mut written).await?;
@@ -148,7 +148,7 @@ fn expired(now: UnixMs) -> Ids {
     sqlx::query_scalar("SELECT id FROM entry WHERE expires_ms <= ?").bind(now.0)
 }
 
-async fn put_one(tx: &mut Tx<'_>, entry: &StoredEntry, written: &mut Written) -> Result<()> {
+async fn put_one(tx: &mut Tx<'_>, entry: &StoredEntry, written: &mut WriteCounts) -> Result<()> {
     let hash = entry.hash();
     let before: Option<(i64, String)> =
         sqlx::query_as("SELECT row_id, hash FROM entry WHERE id = ?")
@@ -170,7 +170,7 @@ async fn put_one(tx: &mut Tx<'_>, entry: &StoredEntry, written: &mut Written) ->
     let row_id = insert(tx, entry, &hash).await?;
     index_terms(tx, row_id, entry).await?;
     // An existing vector belongs to the old text.
-    bury(tx, &entry.id).await
+    write_tombstone(tx, &entry.id).await
 }
 
 async fn insert(tx: &mut Tx<'_>, entry: &StoredEntry, hash: &str) -> Result<i64> {
@@ -237,12 +237,12 @@ async fn remove_one(tx: &mut Tx<'_>, id: &EntryId) -> Result<bool> {
         return Ok(false);
     };
     delete_row(tx, row_id).await?;
-    bury(tx, id).await?;
+    write_tombstone(tx, id).await?;
     Ok(true)
 }
 
 /// Turns every vector of an entry into a tombstone, each with a new number visible to followers.
-async fn bury(tx: &mut Tx<'_>, id: &EntryId) -> Result<()> {
+async fn write_tombstone(tx: &mut Tx<'_>, id: &EntryId) -> Result<()> {
     let vectors: Vec<(String, String)> = sqlx::query_as(
         "SELECT collection, embedder FROM change WHERE entry_id = ? AND vector IS NOT NULL",
     )
@@ -256,7 +256,7 @@ async fn bury(tx: &mut Tx<'_>, id: &EntryId) -> Result<()> {
     Ok(())
 }
 
-async fn attach_one(tx: &mut Tx<'_>, embedder: &str, embedded: &EntryVector) -> Result<()> {
+async fn store_vector(tx: &mut Tx<'_>, embedder: &str, embedded: &EntryVector) -> Result<()> {
     let collection: Option<String> = sqlx::query_scalar(
         "UPDATE entry SET embedder = ? WHERE id = ? AND hash = ? RETURNING collection",
     )
@@ -269,7 +269,7 @@ async fn attach_one(tx: &mut Tx<'_>, embedder: &str, embedded: &EntryVector) -> 
     let Some(collection) = collection else {
         return Ok(());
     };
-    bury(tx, &embedded.id).await?;
+    write_tombstone(tx, &embedded.id).await?;
     log(tx, &embedded.id, &collection, embedder, Some(to_blob(&embedded.vector))).await
 }
 

@@ -14,7 +14,7 @@ use std::ptr;
 
 use nix::unistd::Pid;
 
-use super::{Standard, Start};
+use super::{SpawnRequest, StandardFiles};
 
 unsafe extern "C" {
     /// Since glibc 2.29.
@@ -28,12 +28,12 @@ unsafe extern "C" {
 const SETSID: c_int = 0x80;
 
 pub(super) fn start(
-    start: &Start<'_>,
+    start: &SpawnRequest<'_>,
     program: &Path,
     argv: &[OsString],
-    standard: &Standard<'_>,
+    standard: &StandardFiles<'_>,
 ) -> io::Result<Pid> {
-    let mut actions = Actions::new()?;
+    let mut actions = SpawnFileActions::new()?;
     for (file, number) in [(&standard.input, 0), (&standard.output, 1), (&standard.errors, 2)] {
         actions.give(file.as_raw_fd(), number)?;
     }
@@ -42,7 +42,7 @@ pub(super) fn start(
         actions.give(file.as_raw_fd(), file.as_raw_fd())?;
     }
     actions.enter(start.cwd)?;
-    let attributes = Attributes::new()?;
+    let attributes = SpawnAttributes::new()?;
     let program = text(program.as_os_str())?;
     let argv = CStrings::of(argv.iter().map(|arg| text(arg)))?;
     let env = CStrings::of(start.env.iter().map(|(name, value)| variable(name, value)))?;
@@ -63,9 +63,9 @@ pub(super) fn start(
     Ok(Pid::from_raw(pid))
 }
 
-struct Actions(libc::posix_spawn_file_actions_t);
+struct SpawnFileActions(libc::posix_spawn_file_actions_t);
 
-impl Actions {
+impl SpawnFileActions {
     fn new() -> io::Result<Self> {
         let mut actions = MaybeUninit::uninit();
         // SAFETY: this call initializes the value, if successful.
@@ -80,14 +80,14 @@ impl Actions {
         checked(unsafe { libc::posix_spawn_file_actions_adddup2(&mut self.0, file, number) })
     }
 
-    fn enter(&mut self, folder: &Path) -> io::Result<()> {
-        let folder = text(folder.as_os_str())?;
+    fn enter(&mut self, directory: &Path) -> io::Result<()> {
+        let directory = text(directory.as_os_str())?;
         // SAFETY: the actions are initialized, and the path is copied.
-        checked(unsafe { posix_spawn_file_actions_addchdir_np(&mut self.0, folder.as_ptr()) })
+        checked(unsafe { posix_spawn_file_actions_addchdir_np(&mut self.0, directory.as_ptr()) })
     }
 }
 
-impl Drop for Actions {
+impl Drop for SpawnFileActions {
     fn drop(&mut self) {
         // SAFETY: they were initialized, and are not used again.
         unsafe { libc::posix_spawn_file_actions_destroy(&mut self.0) };
@@ -95,9 +95,9 @@ impl Drop for Actions {
 }
 
 /// A new session, and the signal state set by the standard library: none blocked, default SIGPIPE.
-struct Attributes(libc::posix_spawnattr_t);
+struct SpawnAttributes(libc::posix_spawnattr_t);
 
-impl Attributes {
+impl SpawnAttributes {
     fn new() -> io::Result<Self> {
         let mut attributes = MaybeUninit::uninit();
         let mut signals = MaybeUninit::<libc::sigset_t>::uninit();
@@ -116,7 +116,7 @@ impl Attributes {
     }
 }
 
-impl Drop for Attributes {
+impl Drop for SpawnAttributes {
     fn drop(&mut self) {
         // SAFETY: they were initialized, and are not used again.
         unsafe { libc::posix_spawnattr_destroy(&mut self.0) };

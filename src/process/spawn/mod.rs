@@ -23,10 +23,10 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 use tokio::net::unix::pipe::{Receiver, Sender};
 
-use super::which::{self, Found};
+use super::which::{self, ProgramLookup};
 
 /// Program to start, with the complete environment and pipes to autopack.
-pub(super) struct Start<'a> {
+pub(super) struct SpawnRequest<'a> {
     pub program: PathBuf,
     /// The program's name, then the arguments.
     pub argv: Vec<OsString>,
@@ -39,16 +39,16 @@ pub(super) struct Start<'a> {
 }
 
 /// A running program. Dropping this value does not end the program.
-pub(super) struct Started {
+pub(super) struct SpawnedProgram {
     pid: Pid,
-    ended: Option<ExitStatus>,
+    exit_status: Option<ExitStatus>,
     pub stdin: Option<Sender>,
     pub stdout: Option<Receiver>,
     pub stderr: Option<Receiver>,
 }
 
 /// A program's standard files.
-struct Standard<'a> {
+struct StandardFiles<'a> {
     input: BorrowedFd<'a>,
     output: BorrowedFd<'a>,
     errors: BorrowedFd<'a>,
@@ -62,14 +62,14 @@ pub(super) fn file_of(
 ) -> io::Result<PathBuf> {
     let path = env.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_os_str());
     match which::find(program, cwd, path) {
-        Found::Program(file) => Ok(file),
-        Found::NotExecutable(_) => Err(io::ErrorKind::PermissionDenied.into()),
-        Found::Nowhere(_) => Err(io::ErrorKind::NotFound.into()),
+        ProgramLookup::Program(file) => Ok(file),
+        ProgramLookup::NotExecutable(_) => Err(io::ErrorKind::PermissionDenied.into()),
+        ProgramLookup::Nowhere(_) => Err(io::ErrorKind::NotFound.into()),
     }
 }
 
-impl Start<'_> {
-    pub fn start(&self) -> io::Result<Started> {
+impl SpawnRequest<'_> {
+    pub fn start(&self) -> io::Result<SpawnedProgram> {
         let (input, stdin): (OwnedFd, _) = match self.fed {
             true => {
                 let (theirs, ours) = io::pipe()?;
@@ -80,7 +80,7 @@ impl Start<'_> {
         let (stdout, output) = io::pipe()?;
         let (stderr, errors) = io::pipe()?;
         let standard =
-            Standard { input: input.as_fd(), output: output.as_fd(), errors: errors.as_fd() };
+            StandardFiles { input: input.as_fd(), output: output.as_fd(), errors: errors.as_fd() };
         let pid = match system::start(self, &self.program, &self.argv, &standard) {
             // The shell runs a script without an interpreter line, like execvp(3).
             Err(error) if error.raw_os_error() == Some(Errno::ENOEXEC as i32) => {
@@ -91,9 +91,9 @@ impl Start<'_> {
             }
             started => started?,
         };
-        Ok(Started {
+        Ok(SpawnedProgram {
             pid,
-            ended: None,
+            exit_status: None,
             stdin,
             stdout: Some(Receiver::from_owned_fd(stdout.into())?),
             stderr: Some(Receiver::from_owned_fd(stderr.into())?),
@@ -101,16 +101,16 @@ impl Start<'_> {
     }
 }
 
-impl Started {
+impl SpawnedProgram {
     /// Returns the process id before the process is reaped; afterwards, another process may have the same id.
     pub fn id(&self) -> Option<u32> {
-        self.ended.is_none().then(|| self.pid.as_raw().cast_unsigned())
+        self.exit_status.is_none().then(|| self.pid.as_raw().cast_unsigned())
     }
 
     /// Waits for the end. Cancel-safe.
     pub async fn wait(&mut self) -> io::Result<ExitStatus> {
-        if let Some(ended) = self.ended {
-            return Ok(ended);
+        if let Some(exit_status) = self.exit_status {
+            return Ok(exit_status);
         }
         let pid = self.pid;
         // Without reaping: until reaped here, the process keeps the id.
@@ -119,15 +119,15 @@ impl Started {
             again(|| waitid(Id::Pid(pid), flags))
         });
         waiting.await.map_err(io::Error::other)??;
-        let ended = status(again(|| waitpid(pid, None))?);
-        self.ended = Some(ended);
-        Ok(ended)
+        let exit_status = status(again(|| waitpid(pid, None))?);
+        self.exit_status = Some(exit_status);
+        Ok(exit_status)
     }
 }
 
-impl Drop for Started {
+impl Drop for SpawnedProgram {
     fn drop(&mut self) {
-        if self.ended.is_some() {
+        if self.exit_status.is_some() {
             return;
         }
         let pid = self.pid;
@@ -148,8 +148,8 @@ fn again<T>(call: impl Fn() -> nix::Result<T>) -> io::Result<T> {
 }
 
 /// Encodes like wait(2): the exit code in the second byte, a signal in the first.
-fn status(ended: WaitStatus) -> ExitStatus {
-    ExitStatus::from_raw(match ended {
+fn status(wait_status: WaitStatus) -> ExitStatus {
+    ExitStatus::from_raw(match wait_status {
         WaitStatus::Exited(_, code) => (code & 0xff) << 8,
         WaitStatus::Signaled(_, signal, _) => signal as i32,
         _ => 0,

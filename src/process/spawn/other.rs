@@ -12,13 +12,13 @@ use std::sync::Arc;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::unistd::{Pid, setsid};
 
-use super::{Standard, Start};
+use super::{SpawnRequest, StandardFiles};
 
 pub(super) fn start(
-    start: &Start<'_>,
+    start: &SpawnRequest<'_>,
     program: &Path,
     argv: &[OsString],
-    standard: &Standard<'_>,
+    standard: &StandardFiles<'_>,
 ) -> io::Result<Pid> {
     let own =
         |file: &dyn AsFd| -> io::Result<Stdio> { Ok(file.as_fd().try_clone_to_owned()?.into()) };

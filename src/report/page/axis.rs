@@ -173,7 +173,7 @@ mod tests {
     const MINUTE: i64 = 60_000;
 
     #[test]
-    fn a_night_without_work_is_cut_short() {
+    fn idle_night_is_shortened() {
         let axis = Axis::over(vec![(0, 10 * MINUTE), (600 * MINUTE, 610 * MINUTE)]).unwrap();
         let cuts: Vec<bool> = axis.pieces.iter().map(|piece| piece.cut).collect();
         assert_eq!(cuts, [false, true, false]);
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_are_times_that_people_count_in() {
+    fn labels_are_round_times() {
         let axis = Axis::over(vec![(0, 60 * MINUTE)]).unwrap();
         let shown: Vec<String> =
             axis.ticks().into_iter().filter(|tick| tick.zoom == 1).map(|tick| tick.label).collect();

@@ -6,20 +6,20 @@ use crate::phase::PhaseState;
 use crate::progress::printable;
 use crate::report::escape::Html;
 use crate::report::figure_words::{UNKNOWN, about, count, counted, millis, money, percent, rate};
-use crate::report::story::Report;
+use crate::report::story::RunReport;
 use crate::telemetry::summary::{Group, Rate, Summary, Time};
 
 /// Shorter parts would be shown as 0.0 s.
 const SHORTEST_MS: u64 = 50;
 
 /// Renders the cards and the use of time.
-pub fn section(report: &Report) -> String {
+pub fn section(report: &RunReport) -> String {
     let summary = &report.summary;
     let mut cards = vec![phases(report)];
     cards.extend(landings(summary));
     cards.extend(used(summary));
     let mut out = "<dl class=cards>".to_owned();
-    for Card { name, value, more } in cards {
+    for FigureCard { name, value, more } in cards {
         let _ = write!(out, "<div><dt>{name}<dd>{value}<dd class=more>{more}</div>");
     }
     out += "</dl>";
@@ -30,13 +30,13 @@ pub fn section(report: &Report) -> String {
 }
 
 /// A card. All texts are constant or escaped.
-struct Card {
+struct FigureCard {
     name: &'static str,
     value: String,
     more: String,
 }
 
-fn phases(report: &Report) -> Card {
+fn phases(report: &RunReport) -> FigureCard {
     let counts = &report.run.counts;
     let others = PhaseState::ALL.into_iter().filter(|state| *state != PhaseState::Complete);
     let parts: Vec<String> = others
@@ -49,16 +49,16 @@ fn phases(report: &Report) -> Card {
             format!("{} {state}{blocked}", counts.get(state))
         })
         .collect();
-    Card {
+    FigureCard {
         name: "Complete",
         value: format!("{} <small>of {}</small>", counts.complete, counts.total()),
         more: parts.join(", "),
     }
 }
 
-fn landings(summary: &Summary) -> [Card; 3] {
+fn landings(summary: &Summary) -> [FigureCard; 3] {
     let phases = &summary.phases;
-    let share = |name: &'static str, rate: &Rate, what: &str| Card {
+    let share = |name: &'static str, rate: &Rate, what: &str| FigureCard {
         name,
         value: percent(rate.value),
         more: match rate.low.zip(rate.high) {
@@ -84,11 +84,11 @@ fn landings(summary: &Summary) -> [Card; 3] {
     [
         share("Landed", &phases.success, "finished"),
         share("First attempt", &phases.first_try, "finished"),
-        Card { name: "Attempts", value: summary.attempts.ended.to_string(), more: failed },
+        FigureCard { name: "Attempts", value: summary.attempts.ended.to_string(), more: failed },
     ]
 }
 
-fn used(summary: &Summary) -> [Card; 4] {
+fn used(summary: &Summary) -> [FigureCard; 4] {
     let tokens = &summary.used.tokens;
     let silent = |attempts: u64| match attempts {
         0 => String::new(),
@@ -98,7 +98,7 @@ fn used(summary: &Summary) -> [Card; 4] {
     let landed = &summary.per_landed_phase;
     let time = &summary.time;
     [
-        Card {
+        FigureCard {
             name: "Tokens",
             value: count(tokens.billed),
             more: format!(
@@ -109,17 +109,17 @@ fn used(summary: &Summary) -> [Card; 4] {
                 silent(tokens.unknown_attempts)
             ),
         },
-        Card {
+        FigureCard {
             name: "Cost",
             value: money(summary.used.cost_usd),
             more: silent(summary.used.cost_unknown_attempts).trim_start_matches("<br>").to_owned(),
         },
-        Card {
+        FigureCard {
             name: "Per landing",
             value: money(landed.cost_usd),
             more: format!("{} tokens<br>including failed attempts", about(landed.tokens)),
         },
-        Card {
+        FigureCard {
             name: "Time",
             value: millis(time.span_ms),
             more: format!("{} at work", millis(time.busy_ms)),
@@ -171,7 +171,7 @@ fn stacked(name: &str, all: u64, parts: &[(&str, &str, u64)]) -> String {
 }
 
 /// Renders the landings by group.
-pub fn groups(report: &Report) -> String {
+pub fn groups(report: &RunReport) -> String {
     let summary = &report.summary;
     let mut out = String::new();
     for (name, groups) in [

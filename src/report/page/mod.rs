@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use sha2::{Digest, Sha256};
 
 use super::escape::{Html, json_in_script};
-use super::story::Report;
+use super::story::RunReport;
 use crate::failure::Failure;
 use crate::phase::UnixMs;
 use crate::phase::words::short_commit;
@@ -23,7 +23,7 @@ const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
 /// Renders the page.
-pub fn render(report: &Report) -> Result<String, Failure> {
+pub fn render(report: &RunReport) -> Result<String, Failure> {
     let figures = serde_json::to_string(&report.summary).context("cannot write JSON")?;
     let parts = [
         ("run", Html(&report.name).to_string()),
@@ -84,7 +84,7 @@ fn base64(bytes: &[u8]) -> String {
     out
 }
 
-fn about(report: &Report) -> String {
+fn about(report: &RunReport) -> String {
     let mut parts = Vec::new();
     if let Some(facts) = &report.run.facts {
         parts.push(format!(
@@ -93,7 +93,7 @@ fn about(report: &Report) -> String {
             Html(short_commit(&facts.base_commit))
         ));
     }
-    parts.push(format!("as of {}", time(report.made_at)));
+    parts.push(format!("as of {}", time(report.created_at)));
     let about = parts.join(" · ");
     match report.end.as_slice() {
         [] => about,
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_is_not_looked_at_again() {
+    fn placeholders_in_parts_are_not_filled() {
         let names = FRAME.split("{{").skip(1).map(|piece| piece.split_once("}}").unwrap().0);
         let parts: Vec<(&str, String)> =
             names.map(|name| (name, "{{run}} {{none}}".to_owned())).collect();
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_loads_nothing() {
+    fn page_loads_no_external_resource() {
         for text in [FRAME, STYLE, SCRIPT] {
             for word in ["http:", "https:", "url(", "@import", "innerHTML", "src=", "fetch("] {
                 assert!(!text.contains(word), "{word}");

@@ -9,7 +9,7 @@ use crate::progress::printable;
 use crate::report::escape::Html;
 use crate::report::excerpt::Excerpt;
 use crate::report::figure_words::{UNKNOWN, count, counted, millis, money};
-use crate::report::story::{AttemptStory, FailureStory, PhaseStory, Report};
+use crate::report::story::{AttemptStory, FailureStory, PhaseStory, RunReport};
 
 /// Number of log lines shown directly under a failure; the phase entry has the rest.
 const GLANCE: usize = 6;
@@ -17,7 +17,7 @@ const GLANCE: usize = 6;
 const TOLD: usize = 60;
 
 /// Renders the failed phases.
-pub fn failures(report: &Report) -> String {
+pub fn failures(report: &RunReport) -> String {
     let failed = |(_, phase): &(usize, &PhaseStory)| phase.state == PhaseState::Failed;
     let all: Vec<(usize, &PhaseStory)> = report.phases.iter().enumerate().filter(failed).collect();
     let mut out = kinds(report);
@@ -45,7 +45,7 @@ fn glance(phase: &PhaseStory) -> Option<String> {
 }
 
 /// Renders the number of failed attempts by kind.
-fn kinds(report: &Report) -> String {
+fn kinds(report: &RunReport) -> String {
     let failures = &report.summary.failures;
     if failures.is_empty() {
         return String::new();
@@ -66,7 +66,7 @@ fn kinds(report: &Report) -> String {
 }
 
 /// Renders the filters; hidden without the script.
-pub fn filters(report: &Report) -> String {
+pub fn filters(report: &RunReport) -> String {
     let mut categories: BTreeMap<&str, usize> = BTreeMap::new();
     let mut states: BTreeMap<&str, usize> = BTreeMap::new();
     for phase in &report.phases {
@@ -89,10 +89,10 @@ pub fn filters(report: &Report) -> String {
 }
 
 /// Renders all phases with their attempts.
-pub fn list(report: &Report) -> String {
+pub fn list(report: &RunReport) -> String {
     let mut out = String::new();
     for (at, phase) in report.phases.iter().enumerate() {
-        entry(&mut out, at, phase, report.made_at);
+        entry(&mut out, at, phase, report.created_at);
     }
     out
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::report::escape::Html;
 use crate::report::figure_words::{counted, figure, rate};
-use crate::report::story::{AttemptStory, PhaseStory, Report};
+use crate::report::story::{AttemptStory, PhaseStory, RunReport};
 
 const WIDTH: f64 = 360.0;
 const HEIGHT: f64 = 300.0;
@@ -13,7 +13,7 @@ const RIGHT: f64 = 342.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 262.0;
 
-struct Point<'a> {
+struct ScatterPoint<'a> {
     phase: usize,
     story: &'a PhaseStory,
     attempt: &'a AttemptStory,
@@ -29,7 +29,7 @@ struct Scale {
 }
 
 /// Renders the scatter plot with its figures.
-pub fn section(report: &Report) -> String {
+pub fn section(report: &RunReport) -> String {
     let points = points(report);
     if points.is_empty() {
         return "<p class=none>No attempt reported its output tokens.</p>".to_owned();
@@ -53,7 +53,7 @@ const LEGEND: &str = "\
 <li><svg width=16 height=16 aria-hidden=true><path class=cutoff d=\"M8 3l5 9h-10z\"/></svg>truncated, a lower bound\
 <li>dashed: twice and half the estimate";
 
-fn words(report: &Report) -> String {
+fn words(report: &RunReport) -> String {
     let estimate = &report.summary.estimate;
     let n = estimate.samples;
     if n == 0 {
@@ -70,7 +70,7 @@ fn words(report: &Report) -> String {
     )
 }
 
-fn points(report: &Report) -> Vec<Point<'_>> {
+fn points(report: &RunReport) -> Vec<ScatterPoint<'_>> {
     let mut points = Vec::new();
     for (phase, story) in report.phases.iter().enumerate() {
         for attempt in &story.attempts {
@@ -78,7 +78,7 @@ fn points(report: &Report) -> Vec<Point<'_>> {
             if let (Some(predicted @ 1..), Some(actual @ 1..)) =
                 (row.estimated_output, row.usage.tokens.output)
             {
-                points.push(Point { phase, story, attempt, predicted, actual });
+                points.push(ScatterPoint { phase, story, attempt, predicted, actual });
             }
         }
     }
@@ -87,7 +87,7 @@ fn points(report: &Report) -> Vec<Point<'_>> {
 
 impl Scale {
     /// Returns the range around all points.
-    fn over(points: &[Point<'_>]) -> Self {
+    fn over(points: &[ScatterPoint<'_>]) -> Self {
         let all = || points.iter().flat_map(|point| [point.predicted, point.actual]);
         let (least, most) = (all().min().unwrap_or(1) as f64, all().max().unwrap_or(1) as f64);
         let low = lines().filter(|line| *line < least).last().unwrap_or(1.0);
@@ -152,7 +152,7 @@ impl Scale {
         );
     }
 
-    fn draw(&self, out: &mut String, point: &Point<'_>) {
+    fn draw(&self, out: &mut String, point: &ScatterPoint<'_>) {
         let (x, y) = (self.x(point.predicted as f64), self.y(point.actual as f64));
         let phase = point.phase;
         let (words, shape) = if point.attempt.row.usage.truncated {

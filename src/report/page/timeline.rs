@@ -8,7 +8,7 @@ use super::time;
 use crate::phase::{AttemptOutcome, PhaseState, UnixMs};
 use crate::report::escape::Html;
 use crate::report::figure_words::millis;
-use crate::report::story::{AttemptStory, PhaseStory, Report};
+use crate::report::story::{AttemptStory, PhaseStory, RunReport};
 
 /// Heights in pixels; widths are in percent, so zooming only stretches the picture.
 const TOP: u32 = 20;
@@ -24,7 +24,7 @@ struct AttemptBar<'a> {
 }
 
 /// Renders the timeline.
-pub fn section(report: &Report) -> String {
+pub fn section(report: &RunReport) -> String {
     let bars = bars(report);
     let Some(axis) = Axis::over(bars.iter().map(|bar| (bar.from, bar.to)).collect()) else {
         return "<p class=none>No attempts yet.</p>".to_owned();
@@ -52,12 +52,12 @@ pub fn section(report: &Report) -> String {
     )
 }
 
-fn bars(report: &Report) -> Vec<AttemptBar<'_>> {
+fn bars(report: &RunReport) -> Vec<AttemptBar<'_>> {
     let mut bars = Vec::new();
     for (phase, story) in report.phases.iter().enumerate() {
         for attempt in &story.attempts {
             let from = attempt.row.started_at.0;
-            let to = attempt.row.ended_at.unwrap_or(report.made_at).0.max(from);
+            let to = attempt.row.ended_at.unwrap_or(report.created_at).0.max(from);
             bars.push(AttemptBar { phase, story, attempt, from, to });
         }
     }

@@ -49,7 +49,7 @@ impl Store {
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn unproven(&self, runs: &[RunId]) -> Result<Vec<UnprovenPhase>, StoreError> {
+    pub async fn unproven_phases(&self, runs: &[RunId]) -> Result<Vec<UnprovenPhase>, StoreError> {
         self.named(async {
             let runs = to_json(&runs.iter().map(RunId::as_str).collect::<Vec<_>>());
             let rows: Vec<(String, String, String)> =
@@ -67,7 +67,7 @@ impl Store {
 }
 
 /// Records the evidence for a settled phase; call after the state has changed.
-pub(crate) async fn mark(
+pub(crate) async fn record_evidence(
     tx: &mut SqliteConnection,
     phase: i64,
     evidence: &str,
@@ -87,8 +87,8 @@ pub(crate) async fn mark(
     Ok(())
 }
 
-/// Records the evidence of newly inserted phases, see [`mark`].
-pub(super) async fn mark_inserted(
+/// Records the evidence of newly inserted phases, see [`record_evidence`].
+pub(super) async fn record_inserted_evidence(
     tx: &mut SqliteConnection,
     run: i64,
     after: i64,

@@ -7,11 +7,11 @@ use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection};
 use crate::phase::plan::{Plan, PlanPhase, PlanRun};
 use crate::phase::{PhaseId, PhaseState, RawSpec, RunId, UnixMs};
 
-use super::evidence::{IMPORT, mark, mark_inserted};
+use super::evidence::{IMPORT, record_evidence, record_inserted_evidence};
 use crate::store::columns::{json, parse, to_json};
 use crate::store::error::StoreError;
 use crate::store::open::Store;
-use crate::store::queue::dependencies::{edges, rewire, settle_dependencies};
+use crate::store::queue::dependencies::{edges, insert_dependencies, recount_dependencies};
 use crate::store::telemetry::samples::import_sample;
 
 /// Result of an import, in phases except for `runs` and `samples`.
@@ -71,7 +71,7 @@ impl Store {
 }
 
 /// A phase already in the run.
-struct Known {
+struct ExistingPhase {
     id: i64,
     state: PhaseState,
     spec: RawSpec,
@@ -88,45 +88,45 @@ async fn import_run(
     report: &mut ImportReport,
 ) -> Result<(), StoreError> {
     let row = run_row(tx, run, now, report).await?;
-    let known = known_phases(tx, row, &run.run_id).await?;
+    let existing = existing_phases(tx, row, &run.run_id).await?;
     let last: i64 =
         sqlx::query_scalar("SELECT COALESCE(MAX(position), -1) FROM phases WHERE run = ?")
             .bind(row)
             .fetch_one(&mut *tx)
             .await?;
-    let (mut new, mut rewired) = (Vec::new(), Vec::new());
+    let (mut new, mut with_new_dependencies) = (Vec::new(), Vec::new());
     for phase in &run.phases {
-        let Some(before) = known.get(&phase.phase_id) else {
+        let Some(before) = existing.get(&phase.phase_id) else {
             refuse_executing(&run.run_id, phase)?;
-            report.note_standing(phase);
+            report.count_settled(phase);
             new.push(phase);
             continue;
         };
         match before.compare(phase, update) {
-            Against::Settled => {
+            StoredComparison::Settled => {
                 replace_spec(tx, before.id, phase).await?;
-                settle(tx, before.id, phase).await?;
-                rewired.push(phase);
-                report.note_standing(phase);
+                apply_settled_state(tx, before.id, phase).await?;
+                with_new_dependencies.push(phase);
+                report.count_settled(phase);
                 report.updated += 1;
             }
-            Against::Same => report.unchanged += 1,
-            Against::Differs => report.differing += 1,
-            Against::MovedOn => report.kept += 1,
-            Against::Replace => {
+            StoredComparison::Same => report.unchanged += 1,
+            StoredComparison::Differs => report.differing += 1,
+            StoredComparison::MovedOn => report.kept += 1,
+            StoredComparison::Replace => {
                 replace_spec(tx, before.id, phase).await?;
-                rewired.push(phase);
+                with_new_dependencies.push(phase);
                 report.updated += 1;
             }
         }
     }
     report.added += new.len() as u64;
     let mut ids: HashMap<String, i64> =
-        known.iter().map(|(id, phase)| (id.as_str().to_owned(), phase.id)).collect();
+        existing.iter().map(|(id, phase)| (id.as_str().to_owned(), phase.id)).collect();
     ids.extend(insert_phases(tx, row, last, &new).await?.into_iter().map(|(id, name)| (name, id)));
-    rewired.append(&mut new);
-    rewire(tx, &run.run_id, &rewired, &ids).await?;
-    settle_dependencies(tx, row, &run.run_id).await
+    with_new_dependencies.append(&mut new);
+    insert_dependencies(tx, &run.run_id, &with_new_dependencies, &ids).await?;
+    recount_dependencies(tx, row, &run.run_id).await
 }
 
 async fn run_row(
@@ -151,7 +151,7 @@ async fn run_row(
 }
 
 #[derive(FromRow)]
-struct KnownRecord {
+struct ExistingPhaseRecord {
     id: i64,
     phase_id: String,
     state: String,
@@ -160,12 +160,12 @@ struct KnownRecord {
     max_attempts: Option<i64>,
 }
 
-async fn known_phases(
+async fn existing_phases(
     tx: &mut SqliteConnection,
     run: i64,
     run_id: &RunId,
-) -> Result<HashMap<PhaseId, Known>, StoreError> {
-    let rows: Vec<KnownRecord> = sqlx::query_as(
+) -> Result<HashMap<PhaseId, ExistingPhase>, StoreError> {
+    let rows: Vec<ExistingPhaseRecord> = sqlx::query_as(
         "SELECT id, phase_id, state, raw_spec, name, max_attempts FROM phases WHERE run = ?",
     )
     .bind(run)
@@ -178,7 +178,7 @@ async fn known_phases(
     rows.into_iter()
         .map(|row| {
             let name = || format!("phase {} of run {run_id}", row.phase_id);
-            let known = Known {
+            let existing = ExistingPhase {
                 id: row.id,
                 state: parse(&row.state, name)?,
                 spec: json(&row.raw_spec, name)?,
@@ -186,14 +186,14 @@ async fn known_phases(
                 max_attempts: row.max_attempts,
                 name: row.name,
             };
-            Ok((PhaseId::new(row.phase_id), known))
+            Ok((PhaseId::new(row.phase_id), existing))
         })
         .collect()
 }
 
 impl ImportReport {
-    fn note_standing(&mut self, phase: &PlanPhase) {
-        match standing_elsewhere(phase) {
+    fn count_settled(&mut self, phase: &PlanPhase) {
+        match settled_by_source(phase) {
             Some(PhaseState::Complete) => self.done += 1,
             Some(_) => self.skipped += 1,
             None => {}
@@ -203,24 +203,28 @@ impl ImportReport {
 
 /// Returns the settled state stated by the plan's source. The note distinguishes such a phase from a state exported by
 /// another autopack.
-fn standing_elsewhere(phase: &PlanPhase) -> Option<PhaseState> {
+fn settled_by_source(phase: &PlanPhase) -> Option<PhaseState> {
     phase.note.as_ref()?;
     Some(phase.state).filter(|state| matches!(state, PhaseState::Complete | PhaseState::Skipped))
 }
 
 /// Applies the settled state of the source; the import recounts dependencies afterwards.
-async fn settle(tx: &mut SqliteConnection, id: i64, phase: &PlanPhase) -> Result<(), StoreError> {
+async fn apply_settled_state(
+    tx: &mut SqliteConnection,
+    id: i64,
+    phase: &PlanPhase,
+) -> Result<(), StoreError> {
     sqlx::query("UPDATE phases SET state = ?, note = ?, last_failure = NULL WHERE id = ? AND state IN ('QUEUED', 'FAILED')")
         .bind(phase.state.as_str())
         .bind(&phase.note)
         .bind(id)
         .execute(&mut *tx)
         .await?;
-    mark(tx, id, IMPORT).await
+    record_evidence(tx, id, IMPORT).await
 }
 
 /// Comparison of an imported phase with the stored phase.
-enum Against {
+enum StoredComparison {
     /// Done or given up in the source, open in the store.
     Settled,
     Same,
@@ -229,21 +233,21 @@ enum Against {
     Replace,
 }
 
-impl Known {
-    fn compare(&self, phase: &PlanPhase, update: bool) -> Against {
+impl ExistingPhase {
+    fn compare(&self, phase: &PlanPhase, update: bool) -> StoredComparison {
         let same = self.spec == phase.spec
             && self.name == phase.name
             && self.max_attempts == phase.max_attempts.map(i64::from)
             && self.needs.iter().eq(phase.depends_on.iter().collect::<BTreeSet<_>>());
         let open = matches!(self.state, PhaseState::Queued | PhaseState::Failed);
-        let settled = open && standing_elsewhere(phase).is_some();
+        let settled = open && settled_by_source(phase).is_some();
         match self.state {
-            _ if settled && update => Against::Settled,
-            _ if settled => Against::Differs,
-            _ if same => Against::Same,
-            PhaseState::Complete | PhaseState::Executing => Against::MovedOn,
-            _ if update => Against::Replace,
-            _ => Against::Differs,
+            _ if settled && update => StoredComparison::Settled,
+            _ if settled => StoredComparison::Differs,
+            _ if same => StoredComparison::Same,
+            PhaseState::Complete | PhaseState::Executing => StoredComparison::MovedOn,
+            _ if update => StoredComparison::Replace,
+            _ => StoredComparison::Differs,
         }
     }
 }
@@ -259,13 +263,13 @@ async fn insert_phases(
     phases: &[&PlanPhase],
 ) -> Result<Vec<(i64, String)>, StoreError> {
     let mut ids = Vec::with_capacity(phases.len());
-    let mut placed = (after + 1..).zip(phases.iter().copied()).peekable();
-    while placed.peek().is_some() {
+    let mut with_positions = (after + 1..).zip(phases.iter().copied()).peekable();
+    while with_positions.peek().is_some() {
         let mut insert = QueryBuilder::<Sqlite>::new(
             "INSERT INTO phases (run, phase_id, position, state, attempts, max_attempts, name, note,
                     last_failure, raw_spec, evidence) ",
         );
-        insert.push_values(placed.by_ref().take(ROWS), |mut row, (position, phase)| {
+        insert.push_values(with_positions.by_ref().take(ROWS), |mut row, (position, phase)| {
             row.push_bind(run)
                 .push_bind(phase.phase_id.as_str())
                 .push_bind(position)
@@ -282,7 +286,7 @@ async fn insert_phases(
         insert.push(" RETURNING id, phase_id");
         ids.extend(insert.build_query_as::<(i64, String)>().fetch_all(&mut *tx).await?);
     }
-    mark_inserted(tx, run, after).await?;
+    record_inserted_evidence(tx, run, after).await?;
     Ok(ids)
 }
 

@@ -6,17 +6,17 @@ use crate::phase::plan::PlanPhase;
 use crate::phase::state::Event;
 use crate::phase::{FailureKind, PhaseId, PhaseState, RunId};
 
-use super::evidence::{OPERATOR, mark, withdraw};
+use super::evidence::{OPERATOR, record_evidence, withdraw};
 use super::import_plan::replace_spec;
 use crate::store::error::StoreError;
 use crate::store::open::Store;
-use crate::store::queue::dependencies::{rewire, settle_dependencies};
+use crate::store::queue::dependencies::{insert_dependencies, recount_dependencies};
 use crate::store::rows::PhaseRecord;
-use crate::store::state_step::Standing;
+use crate::store::state_step::PhaseSnapshot;
 
 /// Selection of phases within a run.
 #[derive(Clone, Copy, Debug)]
-pub enum Which<'a> {
+pub enum PhaseSelector<'a> {
     /// The phases with these ids.
     Ids(&'a [PhaseId]),
     /// All phases in state FAILED.
@@ -25,7 +25,7 @@ pub enum Which<'a> {
 
 /// A changed phase.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Steered {
+pub struct ChangedPhase {
     /// Id of the phase.
     pub phase_id: PhaseId,
     /// State before the change.
@@ -55,20 +55,20 @@ impl OperatorActions<'_> {
     pub async fn retry(
         &self,
         run: &RunId,
-        which: Which<'_>,
+        selector: PhaseSelector<'_>,
         redo: bool,
-    ) -> Result<Vec<Steered>, StoreError> {
+    ) -> Result<Vec<ChangedPhase>, StoreError> {
         self.store
             .named(async {
                 let mut tx = self.store.begin().await?;
-                let mut steered = Vec::new();
-                for row in self.meant(&mut tx, run, which).await? {
-                    let event = retry_event(&row.standing()?, redo)?;
-                    steered.push(walk(&mut tx, &row, &[event]).await?);
-                    freshen(&mut tx, &row).await?;
+                let mut changed = Vec::new();
+                for row in self.select_rows(&mut tx, run, selector).await? {
+                    let event = retry_event(&row.snapshot()?, redo)?;
+                    changed.push(take_steps(&mut tx, &row, &[event]).await?);
+                    reset_counters(&mut tx, &row).await?;
                 }
                 tx.commit().await?;
-                Ok(steered)
+                Ok(changed)
             })
             .await
     }
@@ -77,21 +77,25 @@ impl OperatorActions<'_> {
     ///
     /// # Errors
     /// A phase is unknown or in another state, or the database cannot be written; nothing is changed then.
-    pub async fn skip(&self, run: &RunId, which: Which<'_>) -> Result<Vec<Steered>, StoreError> {
+    pub async fn skip(
+        &self,
+        run: &RunId,
+        selector: PhaseSelector<'_>,
+    ) -> Result<Vec<ChangedPhase>, StoreError> {
         self.store
             .named(async {
                 let mut tx = self.store.begin().await?;
-                let mut steered = Vec::new();
-                for row in self.meant(&mut tx, run, which).await? {
-                    let events: &[Event] = match row.standing()?.state {
+                let mut changed = Vec::new();
+                for row in self.select_rows(&mut tx, run, selector).await? {
+                    let events: &[Event] = match row.snapshot()?.state {
                         PhaseState::Failed => &[Event::Retry, Event::Skip],
                         _ => &[Event::Skip],
                     };
-                    steered.push(walk(&mut tx, &row, events).await?);
-                    mark(&mut tx, row.id, OPERATOR).await?;
+                    changed.push(take_steps(&mut tx, &row, events).await?);
+                    record_evidence(&mut tx, row.id, OPERATOR).await?;
                 }
                 tx.commit().await?;
-                Ok(steered)
+                Ok(changed)
             })
             .await
     }
@@ -100,19 +104,27 @@ impl OperatorActions<'_> {
     ///
     /// # Errors
     /// [`StoreError::WrongState`] for a phase in another state; then none is accepted.
-    pub async fn accept(&self, run: &RunId, ids: &[PhaseId]) -> Result<Vec<Steered>, StoreError> {
+    pub async fn accept(
+        &self,
+        run: &RunId,
+        ids: &[PhaseId],
+    ) -> Result<Vec<ChangedPhase>, StoreError> {
         self.store
             .named(async {
                 let mut tx = self.store.begin().await?;
                 let mut accepted = Vec::new();
-                for row in self.meant(&mut tx, run, Which::Ids(ids)).await? {
-                    let standing = row.standing()?;
-                    if !standing.state.satisfies_dependents() {
-                        return Err(wrong_state(&standing, "cannot be accepted as done"));
+                for row in self.select_rows(&mut tx, run, PhaseSelector::Ids(ids)).await? {
+                    let snapshot = row.snapshot()?;
+                    if !snapshot.state.satisfies_dependents() {
+                        return Err(wrong_state(&snapshot, "cannot be accepted as done"));
                     }
-                    mark(&mut tx, row.id, OPERATOR).await?;
-                    let state = standing.state;
-                    accepted.push(Steered { phase_id: standing.phase_id, from: state, to: state });
+                    record_evidence(&mut tx, row.id, OPERATOR).await?;
+                    let state = snapshot.state;
+                    accepted.push(ChangedPhase {
+                        phase_id: snapshot.phase_id,
+                        from: state,
+                        to: state,
+                    });
                 }
                 tx.commit().await?;
                 Ok(accepted)
@@ -129,9 +141,9 @@ impl OperatorActions<'_> {
             .named(async {
                 let mut tx = self.store.begin().await?;
                 let row = self.store.phase_record(&mut tx, run, &phase.phase_id).await?;
-                let standing = row.standing()?;
-                if matches!(standing.state, PhaseState::Complete | PhaseState::Executing) {
-                    return Err(wrong_state(&standing, "cannot be edited"));
+                let snapshot = row.snapshot()?;
+                if matches!(snapshot.state, PhaseState::Complete | PhaseState::Executing) {
+                    return Err(wrong_state(&snapshot, "cannot be edited"));
                 }
                 replace_spec(&mut tx, row.id, phase).await?;
                 let run_row = self.store.run_row(&mut tx, run).await?;
@@ -140,22 +152,22 @@ impl OperatorActions<'_> {
                         .bind(run_row)
                         .fetch_all(&mut *tx)
                         .await?;
-                rewire(&mut tx, run, &[phase], &ids.into_iter().collect()).await?;
-                settle_dependencies(&mut tx, run_row, run).await?;
+                insert_dependencies(&mut tx, run, &[phase], &ids.into_iter().collect()).await?;
+                recount_dependencies(&mut tx, run_row, run).await?;
                 Ok(tx.commit().await?)
             })
             .await
     }
 
-    async fn meant(
+    async fn select_rows(
         &self,
         tx: &mut SqliteConnection,
         run: &RunId,
-        which: Which<'_>,
+        selector: PhaseSelector<'_>,
     ) -> Result<Vec<PhaseRecord>, StoreError> {
-        let ids: Vec<PhaseId> = match which {
-            Which::Ids(ids) => unique(ids),
-            Which::Failed => {
+        let ids: Vec<PhaseId> = match selector {
+            PhaseSelector::Ids(ids) => unique(ids),
+            PhaseSelector::Failed => {
                 let run = self.store.run_row(tx, run).await?;
                 let ids: Vec<String> = sqlx::query_scalar(
                     "SELECT phase_id FROM phases WHERE run = ? AND state = 'FAILED' ORDER BY position",
@@ -179,41 +191,41 @@ fn unique(ids: &[PhaseId]) -> Vec<PhaseId> {
     ids.iter().filter(|id| seen.insert(*id)).cloned().collect()
 }
 
-fn retry_event(standing: &Standing, redo: bool) -> Result<Event, StoreError> {
-    match standing.state {
+fn retry_event(snapshot: &PhaseSnapshot, redo: bool) -> Result<Event, StoreError> {
+    match snapshot.state {
         PhaseState::Complete if redo => Ok(Event::Redo),
-        PhaseState::Complete => Err(wrong_state(standing, "is retried only with --redo")),
-        PhaseState::Queued => Err(wrong_state(standing, "will run anyway")),
+        PhaseState::Complete => Err(wrong_state(snapshot, "is retried only with --redo")),
+        PhaseState::Queued => Err(wrong_state(snapshot, "will run anyway")),
         _ => Ok(Event::Retry),
     }
 }
 
-fn wrong_state(standing: &Standing, cannot: &'static str) -> StoreError {
+fn wrong_state(snapshot: &PhaseSnapshot, cannot: &'static str) -> StoreError {
     StoreError::WrongState {
-        run: standing.run_id.clone(),
-        phase: standing.phase_id.clone(),
-        state: standing.state,
+        run: snapshot.run_id.clone(),
+        phase: snapshot.phase_id.clone(),
+        state: snapshot.state,
         cannot,
     }
 }
 
-async fn walk(
+async fn take_steps(
     tx: &mut SqliteConnection,
     row: &PhaseRecord,
     events: &[Event],
-) -> Result<Steered, StoreError> {
-    let mut standing = row.standing()?;
-    let from = standing.state;
+) -> Result<ChangedPhase, StoreError> {
+    let mut snapshot = row.snapshot()?;
+    let from = snapshot.state;
     for event in events {
-        let to = standing.step(tx, *event, None).await?;
-        standing.state =
+        let to = snapshot.step(tx, *event, None).await?;
+        snapshot.state =
             to.ok_or_else(|| StoreError::bad_row(row.name(), "it changed within a transaction"))?;
     }
-    Ok(Steered { phase_id: standing.phase_id, from, to: standing.state })
+    Ok(ChangedPhase { phase_id: snapshot.phase_id, from, to: snapshot.state })
 }
 
 /// Resets the counters of a phase. Earlier refusals of the spec or failures of drains tell the next attempt nothing.
-async fn freshen(tx: &mut SqliteConnection, row: &PhaseRecord) -> Result<(), StoreError> {
+async fn reset_counters(tx: &mut SqliteConnection, row: &PhaseRecord) -> Result<(), StoreError> {
     // Evidence of earlier work does not prove later work.
     withdraw(tx, row.id).await?;
     let keeps = row

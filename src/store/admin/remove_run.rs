@@ -10,7 +10,7 @@ use crate::store::open::Store;
 
 /// An attempt with a directory, its outcome and the state of its phase.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AttemptFolder {
+pub struct AttemptDirectory {
     /// Run of the phase.
     pub run_id: RunId,
     /// Phase of the attempt.
@@ -28,7 +28,7 @@ pub struct AttemptFolder {
 }
 
 #[derive(FromRow)]
-struct FolderRecord {
+struct AttemptDirectoryRecord {
     run_id: String,
     phase_id: String,
     attempt: i64,
@@ -72,12 +72,12 @@ impl Store {
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn attempt_folders(
+    pub async fn attempt_directories(
         &self,
         run: Option<&RunId>,
-    ) -> Result<Vec<AttemptFolder>, StoreError> {
+    ) -> Result<Vec<AttemptDirectory>, StoreError> {
         self.named(async {
-            let rows: Vec<FolderRecord> = sqlx::query_as(
+            let rows: Vec<AttemptDirectoryRecord> = sqlx::query_as(
                 "SELECT r.run_id, p.phase_id, a.attempt, a.log_dir, a.outcome, a.ended_at, p.state
                    FROM attempts a JOIN phases p ON p.id = a.phase JOIN runs r ON r.id = p.run
                   WHERE a.log_dir IS NOT NULL AND (?1 IS NULL OR r.run_id = ?1)
@@ -86,16 +86,16 @@ impl Store {
             .bind(run.map(RunId::as_str))
             .fetch_all(&self.reader)
             .await?;
-            rows.into_iter().map(AttemptFolder::try_from).collect()
+            rows.into_iter().map(AttemptDirectory::try_from).collect()
         })
         .await
     }
 }
 
-impl TryFrom<FolderRecord> for AttemptFolder {
+impl TryFrom<AttemptDirectoryRecord> for AttemptDirectory {
     type Error = StoreError;
 
-    fn try_from(row: FolderRecord) -> Result<Self, StoreError> {
+    fn try_from(row: AttemptDirectoryRecord) -> Result<Self, StoreError> {
         let name =
             || format!("attempt {} of phase {} of run {}", row.attempt, row.phase_id, row.run_id);
         Ok(Self {

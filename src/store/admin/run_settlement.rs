@@ -11,7 +11,7 @@ impl Store {
     /// # Errors
     ///
     /// Fails when the database cannot be read or written.
-    pub async fn settle_run_facts(
+    pub async fn record_run_facts(
         &self,
         run: &RunId,
         facts: &RunFacts,
@@ -58,7 +58,7 @@ impl Store {
     /// # Errors
     ///
     /// Fails when the database cannot be read or written.
-    pub async fn note_memory_backend(
+    pub async fn record_memory_backend(
         &self,
         runs: &[RunId],
         backend: &str,

@@ -97,7 +97,7 @@ impl Store {
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn lone_samples(
+    pub async fn samples_without_attempt(
         &self,
         runs: &[RunId],
         after: i64,

@@ -11,7 +11,7 @@ use crate::store::error::StoreError;
 use crate::store::open::Store;
 use crate::store::owner_id::OwnerId;
 use crate::store::queue::owners::{Owner, OwnerRecord, StopRequest, stop_request};
-use crate::store::state_step::Standing;
+use crate::store::state_step::PhaseSnapshot;
 
 /// A registered owner with the attempts in progress.
 #[derive(Clone, Debug)]
@@ -47,7 +47,7 @@ pub struct InFlight {
     /// Agent, once started.
     pub agent: Option<String>,
     /// Counted attempts before this attempt.
-    pub tries: u32,
+    pub counted_attempts: u32,
     /// Limit of counted attempts set by the phase.
     pub max_attempts: Option<u32>,
     /// Current activity, redacted, and its start; `None` if not recorded.
@@ -58,7 +58,7 @@ pub struct InFlight {
     pub log_dir: Option<String>,
     /// Recorded commit; the branch may or may not have been moved to the commit.
     pub landing_commit: Option<String>,
-    pub(in crate::store) standing: Standing,
+    pub(in crate::store) snapshot: PhaseSnapshot,
     pub(crate) attempt_row: i64,
 }
 
@@ -139,7 +139,7 @@ impl TryFrom<InFlightRecord> for InFlight {
         let attempt = number(row.attempt, name)?;
         let (run_id, phase_id) = (RunId::new(&row.run_id), PhaseId::new(&row.phase_id));
         let owner = OwnerId::new(&row.owner);
-        let standing = Standing {
+        let snapshot = PhaseSnapshot {
             id: row.phase,
             run_id: run_id.clone(),
             phase_id: phase_id.clone(),
@@ -155,13 +155,13 @@ impl TryFrom<InFlightRecord> for InFlight {
             owner,
             started_at: UnixMs(row.started_at),
             agent: row.agent,
-            tries: number(row.tries, name)?,
+            counted_attempts: number(row.tries, name)?,
             max_attempts: row.max_attempts.map(|n| number(n, name)).transpose()?,
             activity: row.activity.zip(row.activity_at.map(UnixMs)),
             slot: row.slot,
             log_dir: row.log_dir,
             landing_commit: row.landing_commit,
-            standing,
+            snapshot,
             attempt_row: row.attempt_row,
         })
     }

@@ -21,7 +21,7 @@ pub struct RunFacts {
 
 impl RunFacts {
     /// Returns the refusal for a run of another repository. `here` is the identity of the present repository.
-    pub fn refusal(&self, run: &RunId, here: &str) -> Option<String> {
+    pub fn explain_foreign_repository(&self, run: &RunId, here: &str) -> Option<String> {
         let there = &self.repo;
         (there != here)
             .then(|| format!("run {run} belongs to the repository {there}, not to {here}"))
@@ -72,7 +72,7 @@ impl Store {
     ///
     /// # Errors
     /// The run is unknown, or the database cannot be read.
-    pub async fn landed(&self, run: &RunId) -> Result<Vec<(PhaseId, String)>, StoreError> {
+    pub async fn landed_phases(&self, run: &RunId) -> Result<Vec<(PhaseId, String)>, StoreError> {
         self.named(async {
             let rows: Vec<(String, String)> = sqlx::query_as(
                 "SELECT phase_id, commit_id FROM phases
@@ -90,7 +90,7 @@ impl Store {
     ///
     /// # Errors
     /// The run is unknown, or the database cannot be read.
-    pub async fn landings(&self, run: &RunId) -> Result<Vec<String>, StoreError> {
+    pub async fn landed_commits(&self, run: &RunId) -> Result<Vec<String>, StoreError> {
         self.named(async {
             Ok(sqlx::query_scalar(
                 "SELECT a.landing_commit FROM attempts a JOIN phases p ON p.id = a.phase
@@ -152,12 +152,12 @@ impl Store {
         phase: &PhaseId,
     ) -> Result<PhaseRecord, StoreError> {
         let row = self.run_row(connection, run).await?;
-        let found = sqlx::query_as(select_phases!("WHERE p.run = ? AND p.phase_id = ?"))
+        let row = sqlx::query_as(select_phases!("WHERE p.run = ? AND p.phase_id = ?"))
             .bind(row)
             .bind(phase.as_str())
             .fetch_optional(connection)
             .await?;
-        found.ok_or_else(|| StoreError::UnknownPhase { run: run.clone(), phase: phase.clone() })
+        row.ok_or_else(|| StoreError::UnknownPhase { run: run.clone(), phase: phase.clone() })
     }
 }
 

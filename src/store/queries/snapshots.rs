@@ -13,7 +13,7 @@ use crate::store::open::Store;
 use crate::store::queue::clean_tests::{self, CleanTest};
 use crate::store::queue::dependencies::edges;
 use crate::store::rows::{AttemptRecord, AttemptRow, PhaseRecord, PhaseRow, select_phases};
-use crate::store::state_counts::Counts;
+use crate::store::state_counts::StateCounts;
 use crate::store::token_columns::TokenColumns;
 
 /// A run with counts and sums over its phases.
@@ -28,7 +28,7 @@ pub struct RunSummary {
     /// Repository, branch and base, once recorded by a drain.
     pub facts: Option<RunFacts>,
     /// Number of phases per state.
-    pub counts: Counts,
+    pub counts: StateCounts,
     /// QUEUED phases behind a FAILED phase.
     pub blocked: u64,
     /// Sums of the known values; `None` if nothing is known.
@@ -103,7 +103,7 @@ impl Store {
                     .collect();
             let usage = usage_by_run(&mut tx).await?;
             let mut clean_tests = clean_tests::latest(&mut tx).await?;
-            let untested = clean_tests::untested(&mut tx).await?;
+            let untested = clean_tests::untested_runs(&mut tx).await?;
             runs.into_iter()
                 .map(|run| {
                     let counts = counts.remove(&run.id).unwrap_or_default();
@@ -125,8 +125,8 @@ impl Store {
     /// The run is unknown, or the database cannot be read.
     pub async fn run(&self, run: &RunId) -> Result<RunSummary, StoreError> {
         self.require_runs(std::slice::from_ref(run)).await?;
-        let found = self.runs().await?.into_iter().find(|summary| summary.run_id == *run);
-        found.ok_or_else(|| StoreError::bad_row(format!("run {run}"), "it was just removed"))
+        let summary = self.runs().await?.into_iter().find(|summary| summary.run_id == *run);
+        summary.ok_or_else(|| StoreError::bad_row(format!("run {run}"), "it was just removed"))
     }
 
     /// Returns the total remaining work of these runs; cheaper than [`Store::runs`].
@@ -253,12 +253,12 @@ fn names(runs: &[RunId]) -> String {
 
 async fn counts_by_run(
     connection: &mut SqliteConnection,
-) -> Result<HashMap<i64, Counts>, StoreError> {
+) -> Result<HashMap<i64, StateCounts>, StoreError> {
     let rows: Vec<(i64, String, i64)> =
         sqlx::query_as("SELECT run, state, COUNT(*) FROM phases GROUP BY run, state")
             .fetch_all(connection)
             .await?;
-    let mut counts: HashMap<i64, Counts> = HashMap::new();
+    let mut counts: HashMap<i64, StateCounts> = HashMap::new();
     for (run, state, count) in rows {
         let name = || "the counts of phases".to_owned();
         counts.entry(run).or_default().set(parse(&state, name)?, number(count, name)?);
@@ -294,7 +294,7 @@ async fn needs_by_phase(
 impl RunRecord {
     fn summary(
         self,
-        counts: Counts,
+        counts: StateCounts,
         blocked: i64,
         usage: Option<&UsageRecord>,
     ) -> Result<RunSummary, StoreError> {

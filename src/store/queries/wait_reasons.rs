@@ -43,7 +43,11 @@ impl Store {
     ///
     /// # Errors
     /// The run is unknown, or the database cannot be read.
-    pub async fn waiting(&self, run: &RunId, now: UnixMs) -> Result<Vec<Waiting>, StoreError> {
+    pub async fn waiting_phases(
+        &self,
+        run: &RunId,
+        now: UnixMs,
+    ) -> Result<Vec<Waiting>, StoreError> {
         self.named(async {
             let mut tx = self.reader.begin().await?;
             let run = self.run_row(&mut tx, run).await?;

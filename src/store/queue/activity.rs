@@ -27,7 +27,7 @@ pub struct Bookmark(i64);
 
 /// An ended attempt, as shown on a single line.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Ended {
+pub struct EndedAttempt {
     /// Position of this attempt.
     pub mark: Bookmark,
     /// Run of the phase.
@@ -41,7 +41,7 @@ pub struct Ended {
     /// State of the phase after this attempt.
     pub state: PhaseState,
     /// Counted attempts of the phase so far.
-    pub tries: u32,
+    pub counted_attempts: u32,
     /// Limit of counted attempts set by the phase.
     pub max_attempts: Option<u32>,
     /// Start of the attempt.
@@ -57,7 +57,7 @@ pub struct Ended {
 }
 
 #[derive(FromRow)]
-struct EndedRecord {
+struct EndedAttemptRecord {
     id: i64,
     run_id: String,
     phase_id: String,
@@ -81,7 +81,7 @@ impl Store {
     ///
     /// # Errors
     /// The database is busy, full or cannot be written.
-    pub async fn note_activity(
+    pub async fn record_activity(
         &self,
         attempt: AttemptKey,
         activity: &str,
@@ -126,9 +126,9 @@ impl Store {
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn ended_behind(&self, mark: Bookmark) -> Result<Vec<Ended>, StoreError> {
+    pub async fn ended_after(&self, mark: Bookmark) -> Result<Vec<EndedAttempt>, StoreError> {
         self.named(async {
-            let rows: Vec<EndedRecord> = sqlx::query_as(
+            let rows: Vec<EndedAttemptRecord> = sqlx::query_as(
                 "SELECT a.id, r.run_id, p.phase_id, a.attempt, a.outcome, p.state, p.executions,
                         p.attempts AS tries, p.max_attempts, a.started_at, a.ended_at, a.landing_commit, a.failure,
                         a.input_tokens, a.output_tokens, a.cache_read_tokens, a.cache_write_tokens
@@ -139,23 +139,23 @@ impl Store {
             .bind(mark.0)
             .fetch_all(&self.reader)
             .await?;
-            rows.into_iter().map(Ended::try_from).collect()
+            rows.into_iter().map(EndedAttempt::try_from).collect()
         })
         .await
     }
 }
 
-impl TryFrom<EndedRecord> for Ended {
+impl TryFrom<EndedAttemptRecord> for EndedAttempt {
     type Error = StoreError;
 
-    fn try_from(row: EndedRecord) -> Result<Self, StoreError> {
+    fn try_from(row: EndedAttemptRecord) -> Result<Self, StoreError> {
         let name = || format!("attempt {} of phase {}", row.attempt, row.phase_id);
         let outcome: AttemptOutcome = parse(&row.outcome, name)?;
         let now: PhaseState = parse(&row.state, name)?;
         let landed = outcome == AttemptOutcome::Landed;
         let state = match outcome {
             AttemptOutcome::Landed | AttemptOutcome::NoChangeNeeded => PhaseState::Complete,
-            // AttemptResult again since, or queued for it: it had tries left.
+            // Executed again since, or queued again with attempts left.
             _ if row.executions == row.attempt && now == PhaseState::Failed => PhaseState::Failed,
             _ => PhaseState::Queued,
         };
@@ -164,7 +164,7 @@ impl TryFrom<EndedRecord> for Ended {
             attempt: number(row.attempt, name)?,
             outcome,
             state,
-            tries: number(row.tries, name)?,
+            counted_attempts: number(row.tries, name)?,
             max_attempts: row.max_attempts.map(|n| number(n, name)).transpose()?,
             started_at: UnixMs(row.started_at),
             ended_at: UnixMs(row.ended_at),

@@ -92,7 +92,7 @@ impl Store {
 }
 
 /// Returns the row ids of runs with landings since the latest test.
-pub(crate) async fn untested(
+pub(crate) async fn untested_runs(
     connection: &mut SqliteConnection,
 ) -> Result<HashSet<i64>, StoreError> {
     let rows: Vec<i64> = sqlx::query_scalar(

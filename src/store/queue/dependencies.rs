@@ -14,7 +14,7 @@ const ROWS: usize = 500;
 
 /// Inserts the dependencies of phases without any; `ids` has the rows of all phases that may be named. The caller
 /// updates the counters afterwards.
-pub(crate) async fn rewire(
+pub(crate) async fn insert_dependencies(
     tx: &mut SqliteConnection,
     run_id: &RunId,
     phases: &[&PlanPhase],
@@ -49,7 +49,7 @@ pub(crate) async fn rewire(
 }
 
 /// Recounts the unsatisfied dependencies of each phase of the run, and refuses a cycle.
-pub(crate) async fn settle_dependencies(
+pub(crate) async fn recount_dependencies(
     tx: &mut SqliteConnection,
     run: i64,
     run_id: &RunId,

@@ -13,7 +13,7 @@ use crate::store::columns::{number, signed, to_json};
 use crate::store::error::StoreError;
 use crate::store::open::Store;
 use crate::store::sqlite::DatabaseErrorKind;
-use crate::store::state_step::Standing;
+use crate::store::state_step::PhaseSnapshot;
 
 /// Result of an attempt, as reported by the worker.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,13 +57,13 @@ impl Finish {
 
 /// State of the phase after an attempt.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Ended {
+pub struct FinishResult {
     /// New state.
     pub state: PhaseState,
     /// Reason for a failed attempt or for giving up the phase.
     pub failure: Option<Failure>,
     /// Counted attempts of the phase so far.
-    pub tries: u32,
+    pub counted_attempts: u32,
 }
 
 /// Waits while the disk is full; returns `false` to stop waiting.
@@ -83,12 +83,12 @@ impl Store {
     ///
     /// # Errors
     /// As for [`Store::finish`].
-    pub async fn finish_patiently(
+    pub async fn finish_or_wait(
         &self,
         claim: Claim,
         finish: &Finish,
         wait: &DiskFullWait<'_>,
-    ) -> Result<Ended, StoreError> {
+    ) -> Result<FinishResult, StoreError> {
         loop {
             match self.try_to_finish(&claim, finish).await {
                 Err(error)
@@ -99,16 +99,25 @@ impl Store {
         }
     }
 
-    async fn try_to_finish(&self, claim: &Claim, finish: &Finish) -> Result<Ended, StoreError> {
+    async fn try_to_finish(
+        &self,
+        claim: &Claim,
+        finish: &Finish,
+    ) -> Result<FinishResult, StoreError> {
         self.named(async {
             let mut tx = self.begin().await?;
             // A fenced owner may have observed the effects of being reclaimed, such as a killed agent.
             if is_fenced(&mut tx, &claim.owner).await? {
                 return Err(claim.lost());
             }
-            let ended =
-                end(&mut tx, &claim.standing, claim.attempt_row, claim.max_attempts, finish)
-                    .await?;
+            let ended = end_attempt(
+                &mut tx,
+                &claim.snapshot,
+                claim.attempt_row,
+                claim.max_attempts,
+                finish,
+            )
+            .await?;
             let ended = ended.ok_or_else(|| claim.lost())?;
             tx.commit().await?;
             Ok(ended)
@@ -117,49 +126,53 @@ impl Store {
     }
 }
 
-/// Ends an attempt. Returns `None` if the phase has moved on since `standing` was read; the caller must then roll back.
-pub(crate) async fn end(
+/// Ends an attempt. Returns `None` if the phase has moved on since `snapshot` was read; the caller must then roll back.
+pub(crate) async fn end_attempt(
     tx: &mut SqliteConnection,
-    standing: &Standing,
+    snapshot: &PhaseSnapshot,
     attempt_row: i64,
     max_attempts: u32,
     finish: &Finish,
-) -> Result<Option<Ended>, StoreError> {
+) -> Result<Option<FinishResult>, StoreError> {
     let outcome = verdict::outcome(
         &finish.verdict,
         Tally {
             max_uncounted: finish.max_uncounted,
             is_asked: finish.agent_ms.is_some(),
-            ..tally(tx, standing, max_attempts).await?
+            ..read_tally(tx, snapshot, max_attempts).await?
         },
     );
-    let Some(state) = standing.step(tx, outcome.event, None).await? else {
+    let Some(state) = snapshot.step(tx, outcome.event, None).await? else {
         return Ok(None);
     };
-    save_phase(tx, standing.id, &outcome, &finish.verdict).await?;
-    if !save_attempt(tx, standing, attempt_row, &outcome, finish).await? {
+    save_phase(tx, snapshot.id, &outcome, &finish.verdict).await?;
+    if !save_attempt(tx, snapshot, attempt_row, &outcome, finish).await? {
         return Ok(None);
     }
     if finish.telemetry {
         save_sample(tx, attempt_row, &outcome, finish).await?;
     }
-    Ok(Some(Ended { state, failure: outcome.failure, tries: outcome.tally.attempts }))
+    Ok(Some(FinishResult {
+        state,
+        failure: outcome.failure,
+        counted_attempts: outcome.tally.attempts,
+    }))
 }
 
-async fn tally(
+async fn read_tally(
     tx: &mut SqliteConnection,
-    standing: &Standing,
+    snapshot: &PhaseSnapshot,
     max_attempts: u32,
 ) -> Result<Tally, StoreError> {
     let (attempts, crashes, rate_limits, base_moves, uncounted): (i64, i64, i64, i64, i64) =
         sqlx::query_as(
             "SELECT attempts, crashes, rate_limits, base_moves, uncounted FROM phases WHERE id = ?",
         )
-        .bind(standing.id)
+        .bind(snapshot.id)
         .fetch_optional(tx)
         .await?
         .unwrap_or_default();
-    let name = || format!("phase {} of run {}", standing.phase_id, standing.run_id);
+    let name = || format!("phase {} of run {}", snapshot.phase_id, snapshot.run_id);
     Ok(Tally {
         attempts: number(attempts, name)?,
         max_attempts,
@@ -204,7 +217,7 @@ async fn save_phase(
 
 async fn save_attempt(
     tx: &mut SqliteConnection,
-    standing: &Standing,
+    snapshot: &PhaseSnapshot,
     attempt_row: i64,
     outcome: &Outcome,
     finish: &Finish,
@@ -238,7 +251,7 @@ async fn save_attempt(
     .bind(finish.ci_ms.map(signed))
     .bind(&finish.session)
     .bind(attempt_row)
-    .bind(standing.owner.as_ref().map(|owner| owner.as_str()))
+    .bind(snapshot.owner.as_ref().map(|owner| owner.as_str()))
     .execute(tx)
     .await?;
     Ok(ended.rows_affected() == 1)

@@ -13,7 +13,7 @@ use crate::store::owner_id::OwnerId;
 
 /// Process of an owner, and the scope within which the process id is valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct OwnerProcess {
     /// Process id.
     pub pid: u32,
     /// Start of the process in kernel ticks since boot; `None` if the system does not report the time.
@@ -34,7 +34,7 @@ pub struct Owner {
     /// Id of the drain.
     pub id: OwnerId,
     /// Process of the drain.
-    pub place: Place,
+    pub process: OwnerProcess,
     /// Allowed silence in milliseconds. `None`: registered by an older autopack without this value.
     pub lease_ms: Option<u64>,
     /// Identity of the repository. `None`: registered by an older autopack without this value.
@@ -100,12 +100,12 @@ impl Store {
                  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )
             .bind(owner.id.as_str())
-            .bind(owner.place.pid)
-            .bind(&owner.place.boot_id)
-            .bind(&owner.place.host)
-            .bind(&owner.place.machine)
-            .bind(&owner.place.pid_namespace)
-            .bind(owner.place.process_start.map(signed))
+            .bind(owner.process.pid)
+            .bind(&owner.process.boot_id)
+            .bind(&owner.process.host)
+            .bind(&owner.process.machine)
+            .bind(&owner.process.pid_namespace)
+            .bind(owner.process.process_start.map(signed))
             .bind(owner.lease_ms.map(signed))
             .bind(&owner.repo)
             .bind(&owner.lock_path)
@@ -124,7 +124,11 @@ impl Store {
     ///
     /// # Errors
     /// The database cannot be written.
-    pub async fn heartbeat(&self, owner: &OwnerId, boot_ms: i64) -> Result<Control, StoreError> {
+    pub async fn record_heartbeat(
+        &self,
+        owner: &OwnerId,
+        boot_ms: i64,
+    ) -> Result<Control, StoreError> {
         self.named(async {
             let stop: Option<i64> = sqlx::query_scalar(
                 "UPDATE owners SET heartbeat_boot_ms = ? WHERE owner = ? AND fenced = 0 RETURNING stop",
@@ -143,7 +147,7 @@ impl Store {
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn heartbeat_of(&self, owner: &OwnerId) -> Result<Option<i64>, StoreError> {
+    pub async fn read_heartbeat(&self, owner: &OwnerId) -> Result<Option<i64>, StoreError> {
         self.named(async {
             Ok(sqlx::query_scalar(
                 "SELECT heartbeat_boot_ms FROM owners WHERE owner = ? AND fenced = 0",
@@ -159,7 +163,7 @@ impl Store {
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn control(&self, owner: &OwnerId) -> Result<Control, StoreError> {
+    pub async fn read_control(&self, owner: &OwnerId) -> Result<Control, StoreError> {
         self.named(async {
             let stop: Option<i64> =
                 sqlx::query_scalar("SELECT stop FROM owners WHERE owner = ? AND fenced = 0")
@@ -277,7 +281,7 @@ impl TryFrom<&OwnerRecord> for Owner {
         let name = || format!("owner {}", row.owner);
         Ok(Self {
             id: OwnerId::new(&row.owner),
-            place: Place {
+            process: OwnerProcess {
                 pid: number(row.pid, name)?,
                 process_start: row.process_start.map(|n| number(n, name)).transpose()?,
                 boot_id: row.boot_id.clone(),

@@ -3,7 +3,7 @@
 
 use crate::phase::{PhaseState, RequeueReason, UnixMs, Verdict};
 
-use super::finish::{Finish, end};
+use super::finish::{Finish, end_attempt};
 use crate::store::error::StoreError;
 use crate::store::open::Store;
 use crate::store::queries::in_flight::InFlight;
@@ -18,7 +18,7 @@ pub enum ReclaimOutcome {
 }
 
 /// Crashes have a limit of their own and are not counted attempts, so the limit of counted attempts does not matter.
-const ANY_NUMBER_OF_TRIES: u32 = u32::MAX;
+const UNLIMITED_ATTEMPTS: u32 = u32::MAX;
 
 impl Store {
     /// Ends the attempt in place of the owner. Returns `None` if the owner or another drain has ended the attempt
@@ -26,7 +26,7 @@ impl Store {
     ///
     /// # Errors
     /// The database cannot be written.
-    pub async fn recover(
+    pub async fn reclaim_attempt(
         &self,
         work: &InFlight,
         how: ReclaimOutcome,
@@ -41,7 +41,7 @@ impl Store {
         self.named(async {
             let mut tx = self.begin().await?;
             let ended =
-                end(&mut tx, &work.standing, work.attempt_row, ANY_NUMBER_OF_TRIES, &finish)
+                end_attempt(&mut tx, &work.snapshot, work.attempt_row, UNLIMITED_ATTEMPTS, &finish)
                     .await?;
             if ended.is_some() {
                 tx.commit().await?;

@@ -47,7 +47,7 @@ impl Store {
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn mark(&self) -> Result<Mark, StoreError> {
+    pub async fn telemetry_mark(&self) -> Result<Mark, StoreError> {
         self.named(async {
             let (attempt, sample) = sqlx::query_as(
                 "SELECT COALESCE((SELECT MAX(id) FROM attempts), 0), COALESCE((SELECT MAX(id) FROM samples), 0)",

@@ -3,45 +3,45 @@
 use super::*;
 
 #[tokio::test]
-async fn what_an_attempt_does_is_seen_until_it_ends() {
+async fn activity_is_visible_until_the_attempt_ends() {
     let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     let claim = bed.claim().await;
     let key = claim.key();
     assert_eq!(bed.in_flight().await[0].activity, None);
-    bed.store.note_activity(key, "editing src/a.rs", UnixMs(5)).await.unwrap();
+    bed.store.record_activity(key, "editing src/a.rs", UnixMs(5)).await.unwrap();
     let work = bed.in_flight().await.remove(0);
     assert_eq!(work.activity, Some(("editing src/a.rs".to_owned(), UnixMs(5))));
-    assert_eq!((work.tries, work.max_attempts), (0, None));
+    assert_eq!((work.counted_attempts, work.max_attempts), (0, None));
     bed.finish(claim, passed()).await;
     // Too late, but no error: an ended attempt is never changed.
-    bed.store.note_activity(key, "more", UnixMs(6)).await.unwrap();
+    bed.store.record_activity(key, "more", UnixMs(6)).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_database_that_is_held_holds_up_no_note_and_no_note_holds_up_the_attempt() {
+async fn locked_database_delays_neither_notes_nor_attempts() {
     let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     let claim = bed.claim().await;
     let other = open(&bed.dir).await;
     let held = other.begin().await.unwrap();
-    let refused = bed.store.note_activity(claim.key(), "editing", NOW).await.unwrap_err();
+    let refused = bed.store.record_activity(claim.key(), "editing", NOW).await.unwrap_err();
     assert_eq!(refused.database_kind(), Some(DatabaseErrorKind::Busy));
     held.rollback().await.unwrap();
-    bed.store.note_activity(claim.key(), "editing", NOW).await.unwrap();
+    bed.store.record_activity(claim.key(), "editing", NOW).await.unwrap();
     assert_eq!(bed.finish(claim, passed()).await, PhaseState::Complete);
 }
 
 #[tokio::test]
-async fn what_ended_since_a_look_is_told_with_what_became_of_its_phase() {
+async fn attempts_ended_after_a_bookmark_are_listed_with_phase_state() {
     let bed = StoreFixture::with(vec![phase("a", &[]), phase("b", &[])]).await;
     let first = bed.claim().await;
     bed.finish(first, passed()).await;
     let mark = bed.store.bookmark().await.unwrap();
-    assert!(bed.store.ended_behind(mark).await.unwrap().is_empty(), "what was is no news");
+    assert!(bed.store.ended_after(mark).await.unwrap().is_empty(), "what was is no news");
     for _ in 1..=3 {
         let claim = bed.claim().await;
         bed.finish(claim, red()).await;
     }
-    let ended = bed.store.ended_behind(mark).await.unwrap();
+    let ended = bed.store.ended_after(mark).await.unwrap();
     let states: Vec<(u32, PhaseState)> = ended.iter().map(|end| (end.attempt, end.state)).collect();
     use PhaseState::{Failed, Queued};
     assert_eq!(states, [(1, Queued), (2, Queued), (3, Failed)]);
@@ -51,12 +51,12 @@ async fn what_ended_since_a_look_is_told_with_what_became_of_its_phase() {
 
 /// An attempt running at the time of the bookmark is reported at its end.
 #[tokio::test]
-async fn an_attempt_under_way_is_behind_the_mark() {
+async fn running_attempt_is_listed_after_its_end() {
     let bed = StoreFixture::with(vec![phase("a", &[]), phase("b", &[])]).await;
     let claim = bed.claim().await;
     let mark = bed.store.bookmark().await.unwrap();
     bed.finish(claim, passed()).await;
-    let ended = bed.store.ended_behind(mark).await.unwrap();
+    let ended = bed.store.ended_after(mark).await.unwrap();
     assert_eq!(ended.len(), 1);
     assert_eq!((ended[0].phase_id.as_str(), ended[0].state), ("a", PhaseState::Complete));
     assert_eq!(ended[0].outcome, AttemptOutcome::Landed);

@@ -7,7 +7,7 @@ fn runs(names: &[&str]) -> Vec<RunId> {
 }
 
 #[tokio::test]
-async fn phases_come_in_the_plans_order() {
+async fn phases_are_claimed_in_plan_order() {
     let bed = StoreFixture::with(vec![phase("b", &[]), phase("a", &[]), phase("c", &[])]).await;
     for (id, number) in [("b", 1), ("a", 1), ("c", 1)] {
         let claim = bed.claim().await;
@@ -15,11 +15,11 @@ async fn phases_come_in_the_plans_order() {
         assert_eq!(claim.phase.phase_id().as_str(), id);
         assert_eq!(bed.row(id).await.state, PhaseState::Executing);
     }
-    assert!(matches!(bed.next().await, Next::Held { by_another: None, until: None, .. }));
+    assert!(matches!(bed.next().await, ClaimOutcome::Held { by_another: None, until: None, .. }));
 }
 
 #[tokio::test]
-async fn runs_come_in_the_order_given() {
+async fn runs_are_claimed_in_the_given_order() {
     let bed = StoreFixture::new().await;
     let two = Plan {
         runs: vec![plan_run("one", vec![phase("a", &[])]), plan_run("two", vec![phase("b", &[])])],
@@ -36,16 +36,16 @@ async fn dependencies_come_first() {
     let bed = StoreFixture::with(vec![phase("late", &["early"]), phase("early", &[])]).await;
     let claim = bed.claim().await;
     assert_eq!(claim.phase_id.as_str(), "early");
-    assert!(matches!(bed.next().await, Next::Held { by_another: None, until: None, .. }));
+    assert!(matches!(bed.next().await, ClaimOutcome::Held { by_another: None, until: None, .. }));
     bed.finish(claim, passed()).await;
     let late = bed.claim().await;
     assert_eq!(late.phase_id.as_str(), "late");
     bed.finish(late, passed()).await;
-    assert!(matches!(bed.next().await, Next::Nothing));
+    assert!(matches!(bed.next().await, ClaimOutcome::Nothing));
 }
 
 #[tokio::test]
-async fn a_phase_that_took_drains_down_goes_behind_the_others() {
+async fn phase_with_crashes_is_claimed_last() {
     let bed = StoreFixture::with(vec![phase("poison", &[]), phase("good", &[])]).await;
     for _ in 0..3 {
         let claim = bed.claim().await;
@@ -54,11 +54,11 @@ async fn a_phase_that_took_drains_down_goes_behind_the_others() {
     }
     assert_eq!(bed.claim().await.phase_id.as_str(), "good");
     let claim = bed.claim().await;
-    assert_eq!((claim.phase_id.as_str(), claim.attempt, claim.tries), ("poison", 4, 0));
+    assert_eq!((claim.phase_id.as_str(), claim.attempt, claim.counted_attempts), ("poison", 4, 0));
 }
 
 #[tokio::test]
-async fn a_rate_limited_phase_waits_and_others_do_not() {
+async fn rate_limited_phase_waits_and_others_continue() {
     let bed = StoreFixture::with(vec![phase("a", &[]), phase("b", &[])]).await;
     let later = UnixMs(NOW.0 + 60_000);
     for _ in 0..2 {
@@ -66,15 +66,15 @@ async fn a_rate_limited_phase_waits_and_others_do_not() {
         let limited = RequeueReason::RateLimited { not_before: later, message: "429".into() };
         bed.finish(claim, Verdict::Requeued(limited)).await;
     }
-    assert!(matches!(bed.next().await, Next::Waiting { until } if until == later));
+    assert!(matches!(bed.next().await, ClaimOutcome::Waiting { until } if until == later));
     assert_eq!(claimed(bed.next_at(later).await).phase_id.as_str(), "a");
     assert_eq!(bed.log("a").await[0].note.as_deref(), Some("429"));
 }
 
 #[tokio::test]
-async fn an_unfixable_spec_fails_when_its_turn_comes() {
+async fn unfixable_spec_fails_when_claimed() {
     let bed = StoreFixture::with(vec![broken("bad"), phase("good", &[])]).await;
-    let Next::Unfixable { phase_id, failure, .. } = bed.next().await else {
+    let ClaimOutcome::Unfixable { phase_id, failure, .. } = bed.next().await else {
         panic!("the spec was taken")
     };
     assert_eq!((phase_id.as_str(), failure.message.as_str()), ("bad", "no path"));
@@ -85,7 +85,7 @@ async fn an_unfixable_spec_fails_when_its_turn_comes() {
 }
 
 #[tokio::test]
-async fn the_repair_is_kept_with_the_claim_and_not_repeated() {
+async fn repair_is_stored_with_the_claim_and_not_repeated() {
     let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     for _ in 0..2 {
         let claim = bed.claim().await;
@@ -99,7 +99,7 @@ async fn the_repair_is_kept_with_the_claim_and_not_repeated() {
 }
 
 #[tokio::test]
-async fn the_fixer_learns_the_last_failure_and_so_does_the_claim() {
+async fn fixer_and_claim_receive_the_last_failure() {
     let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     let first = bed.claim().await;
     assert_eq!(first.last_failure, None);
@@ -122,11 +122,11 @@ async fn the_fixer_learns_the_last_failure_and_so_does_the_claim() {
     let second = claimed(bed.store.claim_next(&claimer, NOW).await.unwrap());
     assert_eq!(second.last_failure.as_ref().unwrap().message, "1 test failed");
     assert_eq!(*seen.lock().unwrap(), second.last_failure);
-    assert_eq!((second.attempt, second.tries), (2, 1));
+    assert_eq!((second.attempt, second.counted_attempts), (2, 1));
 }
 
 #[tokio::test]
-async fn the_phases_own_bound_on_tries_wins() {
+async fn max_attempts_of_the_phase_takes_precedence() {
     let own = PlanPhase { max_attempts: Some(1), ..phase("a", &[]) };
     let bed = StoreFixture::with(vec![own]).await;
     let claim = bed.claim().await;
@@ -135,7 +135,7 @@ async fn the_phases_own_bound_on_tries_wins() {
 }
 
 #[tokio::test]
-async fn only_registered_owners_that_are_not_fenced_claim() {
+async fn only_registered_unfenced_owners_can_claim() {
     let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     let stranger = claim(&bed.store, &OwnerId::new("stranger"), &[run()], NOW).await;
     assert!(matches!(stranger, Err(StoreError::Fenced { .. })), "{stranger:?}");
@@ -146,7 +146,7 @@ async fn only_registered_owners_that_are_not_fenced_claim() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn twenty_claimers_over_several_handles_take_each_phase_once() {
+async fn parallel_claimers_claim_each_phase_once() {
     let dir = TempDir::new().unwrap();
     let store = open(&dir).await;
     let phases = (0..600).map(|n| phase(&format!("p{n}"), &[])).collect();
@@ -158,7 +158,9 @@ async fn twenty_claimers_over_several_handles_take_each_phase_once() {
         let owner = register(&store, &format!("owner-{n}")).await;
         claimers.push(tokio::spawn(async move {
             let mut mine = Vec::new();
-            while let Next::Claimed(claim) = claim(&store, &owner, &[run()], NOW).await.unwrap() {
+            while let ClaimOutcome::Claimed(claim) =
+                claim(&store, &owner, &[run()], NOW).await.unwrap()
+            {
                 mine.push(claim.phase_id.clone());
                 let finish = Finish::of(passed(), NOW, true);
                 assert_eq!(store.finish(*claim, &finish).await.unwrap(), PhaseState::Complete);
@@ -178,7 +180,7 @@ async fn twenty_claimers_over_several_handles_take_each_phase_once() {
 }
 
 #[tokio::test]
-async fn what_overlaps_with_what_executes_waits_until_it_has_ended() {
+async fn overlapping_phase_waits_until_the_executing_phase_ends() {
     let phases = vec![within("a", "src/a"), within("b", "src/a/deep"), within("c", "src/c")];
     let bed = StoreFixture::with(phases).await;
     let a = bed.claim_within().await.unwrap();
@@ -187,7 +189,10 @@ async fn what_overlaps_with_what_executes_waits_until_it_has_ended() {
     let runs = [run()];
     let claimer = Claimer { fix: &fix_within, ..claimer(&bed.owner, &runs) };
     let next = bed.store.claim_next(&claimer, NOW).await.unwrap();
-    assert!(matches!(next, Next::Held { by_another: None, until: None, overlapping: true }));
+    assert!(matches!(
+        next,
+        ClaimOutcome::Held { by_another: None, until: None, overlapping: true }
+    ));
     bed.finish(c, passed()).await;
     assert!(bed.claim_within().await.is_none(), "the other one still runs");
     bed.finish(a, passed()).await;
@@ -195,24 +200,26 @@ async fn what_overlaps_with_what_executes_waits_until_it_has_ended() {
 }
 
 #[tokio::test]
-async fn another_owners_phases_count_and_are_named() {
+async fn overlaps_with_phases_of_other_owners_are_named() {
     let bed = StoreFixture::with(vec![within("a", "src"), within("b", "src")]).await;
     let other = register(&bed.store, "owner-2").await;
     let _theirs = claimed(claim(&bed.store, &other, &[run()], NOW).await.unwrap());
     let runs = [run()];
     let ours = Claimer { fix: &fix_within, ..claimer(&bed.owner, &runs) };
     let next = bed.store.claim_next(&ours, NOW).await.unwrap();
-    let Next::Claimed(free) = next else { panic!("a.txt and src do not overlap: {next:?}") };
+    let ClaimOutcome::Claimed(free) = next else {
+        panic!("a.txt and src do not overlap: {next:?}")
+    };
     bed.finish(*free, passed()).await;
     let next = bed.store.claim_next(&ours, NOW).await.unwrap();
-    let Next::Held { by_another: Some(a), overlapping: false, .. } = next else {
+    let ClaimOutcome::Held { by_another: Some(a), overlapping: false, .. } = next else {
         panic!("there is nothing but theirs: {next:?}")
     };
     assert_eq!(a.as_str(), "a");
 }
 
 #[tokio::test]
-async fn a_phase_that_is_passed_over_is_not_overtaken_by_what_overlaps_with_it() {
+async fn skipped_phase_is_not_overtaken_by_overlapping_phases() {
     let phases = vec![
         within("runs", "src/a"),
         PlanPhase {
@@ -225,7 +232,7 @@ async fn a_phase_that_is_passed_over_is_not_overtaken_by_what_overlaps_with_it()
     let bed = StoreFixture::with(phases).await;
     let runs = bed.claim_within().await.unwrap();
     assert_eq!(bed.claim_within().await.unwrap().phase_id.as_str(), "apart");
-    assert!(bed.claim_within().await.is_none(), "src/b would keep src from its turn");
+    assert!(bed.claim_within().await.is_none(), "src/b would delay src");
     bed.finish(runs, passed()).await;
     let wide = bed.claim_within().await.unwrap();
     assert_eq!(wide.phase_id.as_str(), "wide");
@@ -252,7 +259,7 @@ async fn runs_do_not_wait_for_each_other() {
 }
 
 #[tokio::test]
-async fn a_new_spec_has_a_new_footprint() {
+async fn new_spec_gets_a_new_footprint() {
     let bed = StoreFixture::with(vec![within("a", "src"), within("b", "src/b")]).await;
     let a = bed.claim_within().await.unwrap();
     assert!(bed.claim_within().await.is_none());
@@ -262,27 +269,27 @@ async fn a_new_spec_has_a_new_footprint() {
 }
 
 #[tokio::test]
-async fn what_may_not_begin_before_something_ended_waits() {
+async fn held_admission_waits_for_an_executing_phase() {
     let bed = StoreFixture::with(vec![phase("a", &[]), phase("b", &[])]).await;
     let _a = bed.claim().await;
     let runs = [run()];
     let claimer = Claimer { admit: &|_| Admission::Hold, ..claimer(&bed.owner, &runs) };
     let next = bed.store.claim_next(&claimer, NOW).await.unwrap();
-    assert!(matches!(next, Next::Held { by_another: None, until: None, .. }), "{next:?}");
+    assert!(matches!(next, ClaimOutcome::Held { by_another: None, until: None, .. }), "{next:?}");
     assert_eq!(bed.row("b").await.state, PhaseState::Queued);
 }
 
 /// Nothing later can fit, so nothing later is examined; the overlap is still reported.
 #[tokio::test]
-async fn what_may_write_anywhere_keeps_all_others_back() {
+async fn phase_with_unlimited_scope_holds_all_others() {
     let phases = vec![within("a", "src"), within("all", "."), within("free", "docs")];
     let bed = StoreFixture::with(phases).await;
     let a = bed.claim_within().await.unwrap();
-    assert!(bed.claim_within().await.is_none(), "`all` keeps its turn before `free`");
+    assert!(bed.claim_within().await.is_none(), "`all` stays ahead of `free`");
     let runs = [run()];
     let claimer = Claimer { fix: &fix_within, ..claimer(&bed.owner, &runs) };
     let next = bed.store.claim_next(&claimer, NOW).await.unwrap();
-    assert!(matches!(next, Next::Held { overlapping: true, .. }), "{next:?}");
+    assert!(matches!(next, ClaimOutcome::Held { overlapping: true, .. }), "{next:?}");
     bed.finish(a, passed()).await;
     let all = bed.claim_within().await.unwrap();
     assert_eq!(all.phase_id.as_str(), "all");

@@ -40,7 +40,7 @@ async fn apply(bed: &StoreFixture, held: &mut Vec<Claim>, op: StoreOperation) {
     let name = |at: usize| [PhaseId::new(format!("p{at}"))];
     match op {
         StoreOperation::Claim => {
-            if let Next::Claimed(claim) = bed.next().await {
+            if let ClaimOutcome::Claimed(claim) = bed.next().await {
                 held.push(*claim);
             }
         }
@@ -57,19 +57,22 @@ async fn apply(bed: &StoreFixture, held: &mut Vec<Claim>, op: StoreOperation) {
         StoreOperation::Finish(..) => {}
         // Refused in some states; the counters must hold then too.
         StoreOperation::Skip(at) => {
-            drop(bed.store.operator().skip(&run(), Which::Ids(&name(at))).await)
+            drop(bed.store.operator().skip(&run(), PhaseSelector::Ids(&name(at))).await)
         }
         StoreOperation::Retry(at) => {
-            drop(bed.store.operator().retry(&run(), Which::Ids(&name(at)), true).await)
+            drop(bed.store.operator().retry(&run(), PhaseSelector::Ids(&name(at)), true).await)
         }
         StoreOperation::Rewire(at, on) => {
-            bed.store.import(&Plan { runs: vec![rewired(at, &on)] }, true, NOW).await.unwrap();
+            bed.store
+                .import(&Plan { runs: vec![with_new_dependencies(at, &on)] }, true, NOW)
+                .await
+                .unwrap();
         }
     }
 }
 
 /// Creates the plan; the other phases are included because a plan has to name all references.
-fn rewired(at: usize, on: &[usize]) -> PlanRun {
+fn with_new_dependencies(at: usize, on: &[usize]) -> PlanRun {
     plan_run("r", vec![wired(at, on)])
 }
 
@@ -96,7 +99,7 @@ async fn check(bed: &StoreFixture) {
     let failed = rows.iter().filter(|row| row.state == PhaseState::Failed).count();
     let summary = bed.store.run(&run()).await.unwrap();
     assert_eq!(summary.blocked as usize, dead.len() - failed);
-    let waiting = bed.store.waiting(&run(), NOW).await.unwrap();
+    let waiting = bed.store.waiting_phases(&run(), NOW).await.unwrap();
     assert_eq!(waiting.iter().filter(|phase| phase.blocked).count(), dead.len() - failed);
 }
 
@@ -104,7 +107,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     #[test]
-    fn counters_agree_with_a_recount_whatever_happens(
+    fn dependency_counters_equal_a_recount(
         wiring in prop::collection::vec(prop::collection::vec(0..PHASES, 0..3), PHASES),
         ops in prop::collection::vec(op(), 1..30),
     ) {

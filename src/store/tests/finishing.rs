@@ -22,7 +22,7 @@ fn full(verdict: Verdict) -> Finish {
 }
 
 #[tokio::test]
-async fn a_landed_attempt_completes_its_phase_and_is_kept_whole() {
+async fn landed_attempt_completes_its_phase_and_is_stored_in_full() {
     let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     let claim = bed.claim().await;
     bed.store.record_slot(&claim, "slot-1", "/logs/1").await.unwrap();
@@ -82,13 +82,13 @@ async fn each_verdict_has_its_outcome() {
 }
 
 #[tokio::test]
-async fn tries_are_used_up_and_the_last_failure_is_told() {
+async fn used_up_attempts_fail_the_phase_with_the_last_failure() {
     let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     for (tries, state) in
         [(0, PhaseState::Queued), (1, PhaseState::Queued), (2, PhaseState::Failed)]
     {
         let claim = bed.claim().await;
-        assert_eq!(claim.tries, tries);
+        assert_eq!(claim.counted_attempts, tries);
         assert_eq!(bed.finish(claim, red()).await, state);
     }
     let row = bed.row("a").await;
@@ -98,7 +98,7 @@ async fn tries_are_used_up_and_the_last_failure_is_told() {
 }
 
 #[tokio::test]
-async fn free_requeues_are_bounded_across_attempts() {
+async fn uncounted_requeues_are_bounded_across_attempts() {
     let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     for _ in 0..9 {
         let claim = bed.claim().await;
@@ -113,7 +113,7 @@ async fn free_requeues_are_bounded_across_attempts() {
 }
 
 #[tokio::test]
-async fn an_attempt_that_reached_its_agent_leaves_a_sample() {
+async fn attempt_with_a_started_agent_creates_a_sample() {
     let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     for verdict in [red(), Verdict::Requeued(RequeueReason::Interrupted), passed()] {
         let claim = bed.claim().await;
@@ -121,12 +121,12 @@ async fn an_attempt_that_reached_its_agent_leaves_a_sample() {
         bed.store.finish(claim, &full(verdict)).await.unwrap();
     }
     let samples = bed.samples().await;
-    let told: Vec<_> = samples
+    let reported: Vec<_> = samples
         .iter()
         .map(|s| (s.attempt.unwrap(), s.success, s.failure_kind.as_deref()))
         .collect();
     assert_eq!(
-        told,
+        reported,
         [(1, false, Some("ci_failed")), (2, false, Some("interrupted")), (3, true, None)]
     );
     let last = &samples[2];
@@ -142,7 +142,7 @@ async fn an_attempt_that_reached_its_agent_leaves_a_sample() {
 }
 
 #[tokio::test]
-async fn no_agent_or_no_telemetry_means_no_sample() {
+async fn attempt_without_agent_or_telemetry_creates_no_sample() {
     let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     let claim = bed.claim().await;
     bed.store.finish(claim, &full(red())).await.unwrap();
@@ -170,7 +170,7 @@ async fn history_is_append_only() {
 }
 
 #[tokio::test]
-async fn the_database_itself_refuses_what_cannot_be() {
+async fn database_constraints_refuse_impossible_rows() {
     let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     for sql in [
         "UPDATE phases SET state = 'DONE'",
@@ -189,7 +189,7 @@ async fn the_database_itself_refuses_what_cannot_be() {
 
 /// Budget usage of a run counts each attempt with a started agent, once, at its end.
 #[tokio::test]
-async fn what_a_run_spent_grows_with_each_end() {
+async fn usage_of_a_run_grows_with_each_attempt() {
     let bed = StoreFixture::with((0..6).map(|n| phase(&format!("p{n}"), &[])).collect()).await;
     let limited =
         RequeueReason::RateLimited { not_before: UnixMs(NOW.0 + 60_000), message: "429".into() };

@@ -46,15 +46,21 @@ async fn history_is_the_same_in_pages_of_any_size() {
 }
 
 #[tokio::test]
-async fn samples_stand_alone_once_their_run_is_gone() {
+async fn samples_survive_removal_of_their_run() {
     let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     let claim = bed.claim().await;
     bed.store.record_agent(&claim, "a", Some(10), None).await.unwrap();
     bed.finish(claim, passed()).await;
-    assert!(bed.store.lone_samples(&[], i64::MIN, 9).await.unwrap().is_empty());
+    assert!(bed.store.samples_without_attempt(&[], i64::MIN, 9).await.unwrap().is_empty());
     bed.store.remove_run(&run()).await.unwrap();
-    let lone = bed.store.lone_samples(&[run()], i64::MIN, 9).await.unwrap();
+    let lone = bed.store.samples_without_attempt(&[run()], i64::MIN, 9).await.unwrap();
     assert_eq!(lone.len(), 1);
-    assert!(bed.store.lone_samples(&[], lone[0].number, 9).await.unwrap().is_empty());
-    assert!(bed.store.lone_samples(&[RunId::new("x")], i64::MIN, 9).await.unwrap().is_empty());
+    assert!(bed.store.samples_without_attempt(&[], lone[0].number, 9).await.unwrap().is_empty());
+    assert!(
+        bed.store
+            .samples_without_attempt(&[RunId::new("x")], i64::MIN, 9)
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }

@@ -43,7 +43,7 @@ async fn importing_twice_adds_nothing() {
 }
 
 #[tokio::test]
-async fn what_moved_on_is_not_overwritten() {
+async fn import_does_not_overwrite_advanced_phases() {
     let bed =
         StoreFixture::with(vec![phase("done", &[]), phase("runs", &[]), phase("waits", &[])]).await;
     let done = bed.claim().await;
@@ -61,7 +61,7 @@ async fn what_moved_on_is_not_overwritten() {
 }
 
 #[tokio::test]
-async fn an_update_voids_the_repair_and_keeps_state_and_tries() {
+async fn update_discards_the_repair_and_keeps_state_and_attempts() {
     let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     let claim = bed.claim().await;
     bed.finish(claim, red()).await;
@@ -74,7 +74,7 @@ async fn an_update_voids_the_repair_and_keeps_state_and_tries() {
 }
 
 #[tokio::test]
-async fn new_phases_stand_behind_the_old_ones() {
+async fn new_phases_follow_existing_phases() {
     let bed = StoreFixture::with(vec![phase("m", &[])]).await;
     bed.store.import(&plan(vec![phase("a", &[]), phase("m", &[])]), false, NOW).await.unwrap();
     let rows = bed.store.phases(&run(), None).await.unwrap();
@@ -83,7 +83,7 @@ async fn new_phases_stand_behind_the_old_ones() {
 }
 
 #[tokio::test]
-async fn another_systems_history_comes_along() {
+async fn history_of_another_system_is_imported() {
     let bed = StoreFixture::new().await;
     let old = PlanPhase {
         state: PhaseState::Failed,
@@ -111,7 +111,7 @@ async fn nothing_of(phases: Vec<PlanPhase>) -> StoreError {
 }
 
 #[tokio::test]
-async fn it_is_all_or_nothing() {
+async fn import_is_atomic() {
     let unknown = nothing_of(vec![phase("a", &[]), phase("b", &["ghost"])]).await;
     assert_eq!(
         unknown.to_string(),
@@ -126,7 +126,7 @@ async fn it_is_all_or_nothing() {
 }
 
 #[tokio::test]
-async fn an_update_may_not_close_a_cycle() {
+async fn update_with_a_cycle_is_refused() {
     let bed = StoreFixture::with(vec![phase("a", &[]), phase("b", &["a"])]).await;
     let error = bed.store.import(&plan(vec![phase("a", &["b"])]), true, NOW).await.unwrap_err();
     assert!(matches!(error, StoreError::Cycle { .. }), "{error}");
@@ -134,7 +134,7 @@ async fn an_update_may_not_close_a_cycle() {
 }
 
 #[tokio::test]
-async fn samples_without_phases_make_no_run() {
+async fn samples_without_phases_create_no_run() {
     let bed = StoreFixture::new().await;
     let mut plan = plan(Vec::new());
     plan.runs[0].samples = vec![sample("1")];

@@ -6,13 +6,13 @@ mod dependencies;
 mod finishing;
 mod history;
 mod importing;
-mod looking;
 mod opening;
-mod recovering;
+mod operating;
+mod querying;
+mod reclaiming;
 mod repairing;
 mod scale;
 mod statements;
-mod steering;
 
 use std::sync::Arc;
 
@@ -78,11 +78,11 @@ impl StoreFixture {
         self.store.samples_page(&SampleFilter::default(), None, 10).await.unwrap()
     }
 
-    pub async fn next(&self) -> Next {
+    pub async fn next(&self) -> ClaimOutcome {
         self.next_at(NOW).await
     }
 
-    pub async fn next_at(&self, now: UnixMs) -> Next {
+    pub async fn next_at(&self, now: UnixMs) -> ClaimOutcome {
         claim(&self.store, &self.owner, &[run()], now).await.unwrap()
     }
 
@@ -96,8 +96,8 @@ impl StoreFixture {
         let claimer = Claimer { fix, ..claimer(&self.owner, &runs) };
         loop {
             match self.store.claim_next(&claimer, NOW).await.unwrap() {
-                Next::Claimed(claim) => return Some(*claim),
-                Next::Waiting { until } if until == NOW => {}
+                ClaimOutcome::Claimed(claim) => return Some(*claim),
+                ClaimOutcome::Waiting { until } if until == NOW => {}
                 _ => return None,
             }
         }
@@ -139,7 +139,7 @@ pub async fn register(store: &Store, name: &str) -> OwnerId {
     let id = OwnerId::new(name);
     let owner = Owner {
         id: id.clone(),
-        place: Place {
+        process: OwnerProcess {
             pid: 7,
             process_start: None,
             boot_id: "boot".into(),
@@ -162,7 +162,7 @@ pub async fn claim(
     owner: &OwnerId,
     runs: &[RunId],
     now: UnixMs,
-) -> Result<Next, StoreError> {
+) -> Result<ClaimOutcome, StoreError> {
     store.claim_next(&claimer(owner, runs), now).await
 }
 
@@ -178,9 +178,9 @@ pub fn claimer<'a>(owner: &'a OwnerId, runs: &'a [RunId]) -> Claimer<'a> {
     }
 }
 
-pub fn claimed(next: Next) -> Claim {
+pub fn claimed(next: ClaimOutcome) -> Claim {
     match next {
-        Next::Claimed(claim) => *claim,
+        ClaimOutcome::Claimed(claim) => *claim,
         other => panic!("nothing was claimed: {other:?}"),
     }
 }
@@ -242,16 +242,16 @@ pub fn fix(raw: &RawSpec, _: Option<&Failure>) -> Repair {
 }
 
 /// Creates a phase that writes only in a directory.
-pub fn within(id: &str, folder: &str) -> PlanPhase {
-    let spec = json!({"phase_id": id, "deliverables": [format!("{folder}/")]});
+pub fn within(id: &str, directory: &str) -> PlanPhase {
+    let spec = json!({"phase_id": id, "deliverables": [format!("{directory}/")]});
     PlanPhase { spec: RawSpec(spec), ..phase(id, &[]) }
 }
 
 /// Stands in for the auto-fixer in tests about deliverables.
 pub fn fix_within(raw: &RawSpec, last: Option<&Failure>) -> Repair {
     let id = raw.0["phase_id"].as_str().unwrap_or_default();
-    let folder = raw.0["deliverables"][0].as_str().unwrap_or_default();
-    Repair { result: Ok(FixedSpec::sample(id, folder)), ..fix(raw, last) }
+    let directory = raw.0["deliverables"][0].as_str().unwrap_or_default();
+    Repair { result: Ok(FixedSpec::sample(id, directory)), ..fix(raw, last) }
 }
 
 pub fn passed() -> Verdict {

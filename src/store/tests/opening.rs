@@ -24,8 +24,8 @@ async fn made_by(dir: &TempDir, sql: &str) -> PathBuf {
 
 /// Reads every file of the directory, byte for byte.
 fn snapshot(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let folder = fs::read_dir(dir.join(".autopack")).unwrap();
-    folder
+    let directory = fs::read_dir(dir.join(".autopack")).unwrap();
+    directory
         .map(|entry| entry.unwrap().path())
         .map(|path| (path.clone(), fs::read(path).unwrap()))
         .collect()
@@ -45,7 +45,7 @@ async fn is_refused(dir: &TempDir, words: &[&str]) -> StoreError {
 }
 
 #[tokio::test]
-async fn a_new_database_is_made_and_found_again() {
+async fn new_database_is_created_and_reopened() {
     let dir = TempDir::new().unwrap();
     let store = open(&dir).await;
     assert_eq!(store.schema_version().await.unwrap(), SCHEMA_VERSION);
@@ -57,7 +57,7 @@ async fn a_new_database_is_made_and_found_again() {
 }
 
 #[tokio::test]
-async fn the_linked_sqlite_is_free_of_the_wal_bug() {
+async fn linked_sqlite_has_the_wal_fix() {
     let version = StoreFixture::new().await.store.sqlite_version().await.unwrap();
     assert!(crate::store::sqlite::is_new_enough(&version), "{version}");
 }
@@ -78,7 +78,7 @@ async fn every_connection_has_the_settings() {
 }
 
 #[tokio::test]
-async fn looking_makes_no_database() {
+async fn reading_creates_no_database() {
     let dir = TempDir::new().unwrap();
     let error = Store::open_existing(&url(&dir)).await.unwrap_err();
     assert!(matches!(error, StoreError::NoDatabase { .. }), "{error}");
@@ -86,7 +86,7 @@ async fn looking_makes_no_database() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn several_processes_may_make_it_at_once() {
+async fn several_processes_can_create_the_database_at_once() {
     let dir = TempDir::new().unwrap();
     let opening: Vec<_> = (0..8)
         .map(|_| {
@@ -100,7 +100,7 @@ async fn several_processes_may_make_it_at_once() {
 }
 
 #[tokio::test]
-async fn an_empty_file_becomes_ours() {
+async fn empty_file_becomes_a_database() {
     let dir = TempDir::new().unwrap();
     fs::create_dir(dir.path().join(".autopack")).unwrap();
     fs::write(url(&dir).path(), "").unwrap();
@@ -108,7 +108,7 @@ async fn an_empty_file_becomes_ours() {
 }
 
 #[tokio::test]
-async fn the_python_autopacks_database_is_left_alone() {
+async fn database_of_the_python_autopack_is_unchanged() {
     let dir = TempDir::new().unwrap();
     made_by(&dir, "CREATE TABLE runs (id); CREATE TABLE tiers (id); CREATE TABLE phases (id)")
         .await;
@@ -117,7 +117,7 @@ async fn the_python_autopacks_database_is_left_alone() {
 }
 
 #[tokio::test]
-async fn another_applications_database_is_left_alone() {
+async fn database_of_another_application_is_unchanged() {
     let dir = TempDir::new().unwrap();
     made_by(&dir, "CREATE TABLE customers (id)").await;
     is_refused(&dir, &["another application", "customers", "--database-url"]).await;
@@ -130,7 +130,7 @@ async fn another_applications_database_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_newer_schema_is_left_alone() {
+async fn newer_schema_is_unchanged() {
     let dir = TempDir::new().unwrap();
     open(&dir).await.close().await;
     made_by(&dir, "PRAGMA user_version = 99").await;
@@ -139,7 +139,7 @@ async fn a_newer_schema_is_left_alone() {
 
 /// Two ended attempts of phase 1, an attempt without a started agent, and a running attempt.
 #[tokio::test]
-async fn what_was_spent_before_it_was_added_up_counts() {
+async fn usage_from_before_the_totals_is_counted() {
     let dir = TempDir::new().unwrap();
     let schema = [
         include_str!("../migrations/0001_initial.sql"),
@@ -174,7 +174,7 @@ async fn what_was_spent_before_it_was_added_up_counts() {
 }
 
 #[tokio::test]
-async fn what_is_no_database_is_left_alone() {
+async fn other_files_are_unchanged() {
     let dir = TempDir::new().unwrap();
     fs::create_dir(dir.path().join(".autopack")).unwrap();
     fs::write(url(&dir).path(), "dear diary").unwrap();
@@ -182,7 +182,7 @@ async fn what_is_no_database_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_damaged_database_is_named() {
+async fn damaged_database_is_named() {
     let dir = TempDir::new().unwrap();
     open(&dir).await.close().await;
     let mut bytes = fs::read(url(&dir).path()).unwrap();
@@ -198,11 +198,12 @@ async fn a_damaged_database_is_named() {
 }
 
 #[tokio::test]
-async fn a_read_only_file_or_folder_is_refused() {
+async fn read_only_file_or_directory_is_refused() {
     let dir = TempDir::new().unwrap();
     open(&dir).await.close().await;
-    let folder = dir.path().join(".autopack");
-    for (place, read_only, writable) in [(url(&dir).path(), 0o444, 0o644), (&folder, 0o555, 0o755)]
+    let directory = dir.path().join(".autopack");
+    for (place, read_only, writable) in
+        [(url(&dir).path(), 0o444, 0o644), (&directory, 0o555, 0o755)]
     {
         fs::set_permissions(place, fs::Permissions::from_mode(read_only)).unwrap();
         let error = is_refused(&dir, &["read-only", "--database-url"]).await;
@@ -213,7 +214,7 @@ async fn a_read_only_file_or_folder_is_refused() {
 }
 
 #[tokio::test]
-async fn a_missing_folder_far_away_is_refused() {
+async fn missing_parent_directory_is_refused() {
     let dir = TempDir::new().unwrap();
     let url = DatabaseUrl::parse("sqlite:///data/state/x.db", dir.path()).unwrap();
     let error = Store::open(&url).await.unwrap_err().to_string();
@@ -223,7 +224,7 @@ async fn a_missing_folder_far_away_is_refused() {
 /// SQLite rolls back only the statement if it keeps a statement journal (many rows at once), else the whole transaction
 /// behind sqlx's back (a single large row): both must leave the writer usable.
 #[tokio::test]
-async fn a_full_disk_is_said_and_survived() {
+async fn full_disk_is_reported_and_recoverable() {
     let rows = (0..500).map(|n| phase(&format!("p{n}"), &[])).collect();
     let one_row =
         PlanRun { source: "x".repeat(100_000), ..plan_run("large", vec![phase("p", &[])]) };

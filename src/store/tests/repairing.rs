@@ -3,33 +3,33 @@
 use super::*;
 
 async fn repair(bed: &StoreFixture, dry_run: bool) -> (RepairCounts, Vec<RepairedPhase>) {
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     let counts = bed
         .store
-        .repair_queued(Some(&run()), &fix, dry_run, &mut |one| told.push(one))
+        .repair_queued(Some(&run()), &fix, dry_run, &mut |one| reported.push(one))
         .await
         .unwrap();
-    (counts, told)
+    (counts, reported)
 }
 
 #[tokio::test]
-async fn queued_phases_are_repaired_once_and_told() {
+async fn queued_phases_are_repaired_and_reported_once() {
     let bed = StoreFixture::with(vec![phase("a", &[]), broken("b"), phase("c", &[])]).await;
     let _executing = bed.claim().await;
-    let (counts, told) = repair(&bed, false).await;
+    let (counts, reported) = repair(&bed, false).await;
     assert_eq!(counts, RepairCounts { examined: 2, changed: 2, unfixable: 1 });
-    assert_eq!(told[0].phase_id.as_str(), "b");
-    assert_eq!(told[0].unfixable.as_deref(), Some("no path"));
-    assert_eq!(told[1].before, phase("c", &[]).spec.0);
-    assert_eq!(told[1].after["fixed"], true);
+    assert_eq!(reported[0].phase_id.as_str(), "b");
+    assert_eq!(reported[0].unfixable.as_deref(), Some("no path"));
+    assert_eq!(reported[1].before, phase("c", &[]).spec.0);
+    assert_eq!(reported[1].after["fixed"], true);
     assert_eq!(bed.row("b").await.state, PhaseState::Queued);
-    let (counts, told) = repair(&bed, false).await;
+    let (counts, reported) = repair(&bed, false).await;
     assert_eq!(counts, RepairCounts { examined: 2, changed: 0, unfixable: 1 });
-    assert_eq!(told.len(), 1);
+    assert_eq!(reported.len(), 1);
 }
 
 #[tokio::test]
-async fn a_dry_run_tells_the_same_and_changes_nothing() {
+async fn dry_run_reports_the_same_and_changes_nothing() {
     let bed = StoreFixture::with(vec![phase("a", &[]), broken("b")]).await;
     let (dry, told_dry) = repair(&bed, true).await;
     let rows = bed.store.phases(&run(), None).await.unwrap();
@@ -49,7 +49,7 @@ fn claim_elsewhere(url: &DatabaseUrl) {
 }
 
 #[tokio::test]
-async fn a_phase_that_is_claimed_meanwhile_is_left_to_its_claim() {
+async fn phase_claimed_meanwhile_is_left_to_the_claim() {
     let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     let url = url(&bed.dir);
     let slow = |raw: &RawSpec, last: Option<&Failure>| {
@@ -64,31 +64,31 @@ async fn a_phase_that_is_claimed_meanwhile_is_left_to_its_claim() {
 }
 
 #[tokio::test]
-async fn more_phases_than_one_batch_holds_are_all_examined_in_order() {
+async fn all_phases_beyond_one_batch_are_examined_in_order() {
     let phases = (0..2600).map(|n| phase(&format!("p{n}"), &[])).collect();
     let bed = StoreFixture::with(phases).await;
-    let (counts, told) = repair(&bed, false).await;
+    let (counts, reported) = repair(&bed, false).await;
     assert_eq!(counts, RepairCounts { examined: 2600, changed: 2600, unfixable: 0 });
-    assert_eq!(told.len(), 2600);
+    assert_eq!(reported.len(), 2600);
     let rows = bed.store.phases(&run(), None).await.unwrap();
     assert!(rows.iter().all(|row| row.repaired && row.spec.0["fixed"] == true));
     assert!(rows.iter().all(|row| row.spec.0["phase_id"] == row.phase_id.as_str()));
-    assert!(told.iter().enumerate().all(|(n, one)| one.phase_id.as_str() == format!("p{n}")));
+    assert!(reported.iter().enumerate().all(|(n, one)| one.phase_id.as_str() == format!("p{n}")));
 }
 
 #[tokio::test]
-async fn what_was_repaired_before_a_row_that_cannot_be_read_is_kept_and_told() {
+async fn repairs_before_an_unreadable_row_are_kept_and_reported() {
     let phases = (0..1100).map(|n| phase(&format!("p{n}"), &[])).collect();
     let bed = StoreFixture::with(phases).await;
     sqlx::query("UPDATE phases SET fixes = 'no list' WHERE phase_id = 'p1050'")
         .execute(&bed.store.writer)
         .await
         .unwrap();
-    let mut told = 0;
-    let on = &mut |_| told += 1;
+    let mut reported = 0;
+    let on = &mut |_| reported += 1;
     let error = bed.store.repair_queued(None, &fix, false, on).await.unwrap_err();
     assert!(error.to_string().contains("p1050"), "{error}");
-    assert_eq!(told, 1024);
+    assert_eq!(reported, 1024);
     let repaired: i64 = sqlx::query_scalar("SELECT count(*) FROM phases WHERE spec IS NOT NULL")
         .fetch_one(&bed.store.reader)
         .await

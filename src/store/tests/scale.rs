@@ -26,7 +26,7 @@ async fn query_plan(store: &Store, sql: &'static str) -> String {
 /// Claims are as fast at the end of a backlog as at the start, because they look up and neither scan nor sort. The
 /// times are printed for people and prove nothing.
 #[tokio::test]
-async fn a_claim_looks_up_however_many_phases_there_are() {
+async fn claim_cost_is_independent_of_the_backlog_size() {
     let bed = StoreFixture::with((0..MANY).map(|n| phase(&format!("p{n}"), &[])).collect()).await;
     let plan = query_plan(&bed.store, CANDIDATES).await;
     let by_index = "USING COVERING INDEX phases_claimable (run=? AND (band,position)>(?,?))";
@@ -58,11 +58,12 @@ async fn claim_a_hundred(bed: &StoreFixture) -> std::time::Duration {
 /// Ten thousand phases, all but the last in the directory of an executing phase: the claim finds the last phase, and
 /// the next claim finds none, each with one walk along the index.
 #[tokio::test]
-async fn what_overlaps_is_passed_over_however_much_of_it_there_is() {
-    for folders in [1, 50, MANY] {
+async fn any_number_of_overlapping_phases_is_skipped() {
+    for directories in [1, 50, MANY] {
         let mut phases = vec![within("all", "src")];
-        phases
-            .extend((1..MANY).map(|n| within(&format!("p{n}"), &format!("src/d{}", n % folders))));
+        phases.extend(
+            (1..MANY).map(|n| within(&format!("p{n}"), &format!("src/d{}", n % directories))),
+        );
         phases.push(within("free", "docs"));
         let bed = StoreFixture::with(phases).await;
         bed.store.repair_queued(None, &fix_within, false, &mut |_| {}).await.unwrap();
@@ -70,11 +71,11 @@ async fn what_overlaps_is_passed_over_however_much_of_it_there_is() {
         assert_eq!(all.phase_id.as_str(), "all");
         let started = Instant::now();
         assert_eq!(bed.claim_within().await.unwrap().phase_id.as_str(), "free");
-        let found = started.elapsed();
+        let with_free_phase = started.elapsed();
         let started = Instant::now();
         assert!(bed.claim_within().await.is_none());
         println!(
-            "{MANY} phases over {folders} folders: the free one {found:?}, none {:?}",
+            "{MANY} phases over {directories} directories: the free one {with_free_phase:?}, none {:?}",
             started.elapsed()
         );
     }
@@ -82,7 +83,7 @@ async fn what_overlaps_is_passed_over_however_much_of_it_there_is() {
 
 /// Unknown footprints are computed once each, several per transaction.
 #[tokio::test]
-async fn phases_that_were_never_repaired_are_looked_at_once() {
+async fn unrepaired_phases_are_examined_once() {
     let mut phases = vec![within("all", "src")];
     phases.extend((1..2000).map(|n| within(&format!("p{n}"), "src/deep")));
     phases.push(within("free", "docs"));

@@ -17,15 +17,15 @@ struct StatementRecorder(Arc<Mutex<BTreeSet<String>>>);
 impl<S: tracing::Subscriber> Layer<S> for StatementRecorder {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
         if event.metadata().target() == "sqlx::query" {
-            event.record(&mut Words(&mut self.0.lock().unwrap()));
+            event.record(&mut StatementVisitor(&mut self.0.lock().unwrap()));
         }
     }
 }
 
 /// Extracts the statement from an event; short statements are their own summary.
-struct Words<'a>(&'a mut BTreeSet<String>);
+struct StatementVisitor<'a>(&'a mut BTreeSet<String>);
 
-impl Visit for Words<'_> {
+impl Visit for StatementVisitor<'_> {
     fn record_str(&mut self, field: &Field, text: &str) {
         let text = text.trim();
         if matches!(field.name(), "summary" | "db.statement")
@@ -40,7 +40,7 @@ impl Visit for Words<'_> {
 }
 
 /// Enables statement logging on the store's connections.
-fn overheard(bed: &mut StoreFixture) {
+fn log_statements(bed: &mut StoreFixture) {
     let options = SqliteConnectOptions::new()
         .filename(bed.store.path())
         .foreign_keys(true)
@@ -74,7 +74,7 @@ fn few(step: &str) -> bool {
 }
 
 #[tokio::test]
-async fn no_statement_of_a_claim_or_a_finish_walks_the_backlog() {
+async fn statements_of_claim_and_finish_do_not_scan_the_backlog() {
     let heard = StatementRecorder::default();
     let subscriber = tracing_subscriber::registry().with(heard.clone());
     // The events come from threads of the connections.
@@ -82,8 +82,8 @@ async fn no_statement_of_a_claim_or_a_finish_walks_the_backlog() {
     let mut bed = StoreFixture::with((0..30).map(|n| phase(&format!("p{n}"), &[])).collect()).await;
     let late = phase("late", &["p0"]);
     bed.store.import(&plan(vec![late, broken("bad")]), false, NOW).await.unwrap();
-    overheard(&mut bed);
-    everything_that_a_drain_asks(&bed).await;
+    log_statements(&mut bed);
+    statements_of_a_drain(&bed).await;
     let heard = heard.0.lock().unwrap().clone();
     let mut growing = Vec::new();
     for sql in &heard {
@@ -107,7 +107,7 @@ async fn no_statement_of_a_claim_or_a_finish_walks_the_backlog() {
 
 /// Claims with and without executing phases; deferred, refused and skipped phases; ends of all kinds; the end of a
 /// batch.
-async fn everything_that_a_drain_asks(bed: &StoreFixture) {
+async fn statements_of_a_drain(bed: &StoreFixture) {
     let runs = [run()];
     let claimer = Claimer { spending: true, ..claimer(&bed.owner, &runs) };
     let first = claimed(bed.store.claim_next(&claimer, NOW).await.unwrap());
@@ -124,9 +124,9 @@ async fn everything_that_a_drain_asks(bed: &StoreFixture) {
     let later = Claimer { admit: &|_| Admission::Later { until: UnixMs(NOW.0 + 9) }, ..claimer };
     assert!(matches!(
         bed.store.claim_next(&later, NOW).await,
-        Ok(Next::Unfixable { .. } | Next::Waiting { .. })
+        Ok(ClaimOutcome::Unfixable { .. } | ClaimOutcome::Waiting { .. })
     ));
-    while let Next::Unfixable { .. } = bed.store.claim_next(&later, NOW).await.unwrap() {}
+    while let ClaimOutcome::Unfixable { .. } = bed.store.claim_next(&later, NOW).await.unwrap() {}
     let hold = Claimer { admit: &|_| Admission::Hold, ..claimer };
     bed.store.claim_next(&hold, UnixMs(NOW.0 + 9)).await.unwrap();
     assert!(bed.store.has_work(&runs).await.unwrap());

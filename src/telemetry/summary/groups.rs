@@ -9,7 +9,7 @@ use super::used::MeasuredUsage;
 use crate::phase::{AttemptFacts, AttemptOutcome, PhaseHistory, PhaseState};
 
 /// Figures of a group. A phase counts in each group with an attempt of the phase; the landing counts in the group of
-/// the landed attempt, the first try in the group of the first counted attempt.
+/// the landed attempt, the first attempt in the group of the first counted attempt.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Group {
     /// Name of the group; `null` when unknown.

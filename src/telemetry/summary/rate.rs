@@ -51,7 +51,7 @@ mod tests {
 
     /// Compares with Newcombe 1998, table I, method 3.
     #[test]
-    fn the_interval_is_the_published_one() {
+    fn interval_matches_published_values() {
         for (count, of, low, high) in
             [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611)]
         {

@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_unknown_and_one_value_has_no_interval() {
+    fn no_value_is_unknown_and_one_value_has_no_interval() {
         assert_eq!(spread(&[]), Spread::default());
         let one = Figure { value: Some(3.0), low: None, high: None };
         assert_eq!(spread(&[3.0, f64::NAN]), Spread { n: 1, mean: one, p50: one, p90: one });
@@ -144,7 +144,7 @@ mod tests {
     /// Compares with the tables: the median of 10 lies between the 2nd and the 9th value, of 100 between the 40th and
     /// the 61st.
     #[test]
-    fn quantiles_lie_between_the_values_that_tables_name() {
+    fn quantile_intervals_match_published_tables() {
         let ends = |n: u32| {
             let figure = Spread::of((1..=n).map(f64::from).collect()).p50;
             (figure.low, figure.high)
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn students_quantile_is_the_tables() {
+    fn students_quantile_matches_the_table() {
         for (degrees, value) in [(1, 12.706), (6, 2.447), (10, 2.228), (30, 2.042), (1000, 1.962)] {
             assert!(
                 (student(degrees) / value - 1.0).abs() < 0.001,

@@ -46,7 +46,7 @@ fn summary(phases: &[PhaseHistory]) -> Summary {
 use AttemptOutcome::{Crashed, Failed, Landed, RateLimited};
 
 #[test]
-fn without_anything_nothing_is_known() {
+fn empty_history_has_no_figures() {
     let nothing = summary(&[]);
     assert_eq!(nothing.phases.success.value, None);
     assert_eq!((nothing.used.tokens.billed, nothing.used.cost_usd), (None, None));
@@ -56,7 +56,7 @@ fn without_anything_nothing_is_known() {
 }
 
 #[test]
-fn a_landing_is_the_agents_that_landed_it_and_the_first_try_the_firsts() {
+fn landing_counts_for_the_landing_agent_and_first_attempt_for_the_first_agent() {
     let other = AttemptFacts { agent: Some("b".to_owned()), ..attempt(2, Landed, 5, 9) };
     let all = summary(&[
         phase(PhaseState::Complete, vec![attempt(1, Failed, 0, 5), other]),
@@ -77,7 +77,7 @@ fn a_landing_is_the_agents_that_landed_it_and_the_first_try_the_firsts() {
 }
 
 #[test]
-fn what_nobody_said_is_counted_and_not_zero() {
+fn missing_reports_are_counted_and_not_zero() {
     let silent =
         AttemptFacts { tokens: Tokens::default(), cost_usd: None, ..attempt(1, Crashed, 0, 9) };
     let unreached = AttemptFacts { agent: None, agent_ms: None, ..silent.clone() };
@@ -90,7 +90,7 @@ fn what_nobody_said_is_counted_and_not_zero() {
 }
 
 #[test]
-fn estimates_are_judged_by_what_landed_whole() {
+fn estimates_are_scored_on_complete_landings() {
     let cut = AttemptFacts { truncated: true, ..attempt(2, Landed, 0, 5) };
     let all = summary(&[phase(
         PhaseState::Complete,
@@ -105,7 +105,7 @@ fn estimates_are_judged_by_what_landed_whole() {
 }
 
 #[test]
-fn time_between_attempts_is_waiting_and_a_limit_is_told_apart() {
+fn time_between_attempts_is_waiting_with_rate_limits_separate() {
     let all = summary(&[
         phase(PhaseState::Queued, vec![attempt(1, RateLimited, 0, 5)]),
         phase(PhaseState::Complete, vec![attempt(1, Landed, 65, 75), attempt(2, Landed, 66, 70)]),
@@ -118,7 +118,7 @@ fn time_between_attempts_is_waiting_and_a_limit_is_told_apart() {
 }
 
 #[test]
-fn a_phase_that_was_refused_untried_is_a_failure_without_an_attempt() {
+fn refused_phase_is_a_failure_without_an_attempt() {
     let refused = PhaseHistory {
         failure_kind: Some("unfixable".to_owned()),
         ..phase(PhaseState::Failed, Vec::new())
@@ -130,7 +130,7 @@ fn a_phase_that_was_refused_untried_is_a_failure_without_an_attempt() {
 }
 
 #[test]
-fn since_looks_at_attempts_and_still_knows_the_first_try() {
+fn since_filters_attempts_but_keeps_the_first_attempt() {
     let mut summariser = Summariser::new(Some(UnixMs(8 * SECOND)));
     summariser.phase(&phase(
         PhaseState::Complete,
@@ -182,7 +182,7 @@ proptest! {
 }
 
 #[test]
-fn what_a_plan_does_not_say_is_unknown() {
+fn fields_missing_in_the_plan_are_unknown() {
     let unsaid = AttemptFacts { category: String::new(), ..attempt(1, Landed, 0, 5) };
     let all = summary(&[phase(PhaseState::Complete, vec![unsaid])]);
     assert_eq!(all.by_category[0].name, None);

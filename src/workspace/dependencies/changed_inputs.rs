@@ -74,7 +74,7 @@ fn is_of_an_install(path: &str) -> bool {
 
 /// Returns the `inputs` whose dependencies differ between the user's checkout and a copy. `is_same` answers for files
 /// compared before.
-pub fn changed_inputs<'a>(
+pub fn find_changed_inputs<'a>(
     inputs: impl Iterator<Item = &'a str>,
     users: &Path,
     copy: &Path,
@@ -96,7 +96,7 @@ pub fn changed_inputs<'a>(
 }
 
 /// Returns a key of these files in a copy; the key changes when an install would give another result.
-pub fn key_of(paths: &[String], copy: &Path) -> String {
+pub fn hash_inputs(paths: &[String], copy: &Path) -> String {
     let mut key = Sha256::new();
     for path in paths {
         for part in [path.as_bytes(), &read(&copy.join(path))] {
@@ -116,13 +116,13 @@ fn read(path: &Path) -> Vec<u8> {
 }
 
 #[derive(PartialEq)]
-enum Demands {
+enum DemandedDependencies {
     Sections(Vec<Option<Value>>),
     Lines(Vec<String>),
     All(Vec<u8>),
 }
 
-fn demands(path: &str, text: &[u8]) -> Demands {
+fn demands(path: &str, text: &[u8]) -> DemandedDependencies {
     match path.rsplit('/').next() {
         Some("package.json") => {
             let manifest = match text {
@@ -130,14 +130,16 @@ fn demands(path: &str, text: &[u8]) -> Demands {
                 text => serde_json::from_slice::<Value>(text),
             };
             match manifest {
-                Ok(manifest) => Demands::Sections(
+                Ok(manifest) => DemandedDependencies::Sections(
                     NODE_SECTIONS.iter().map(|name| manifest.get(name).cloned()).collect(),
                 ),
-                Err(_) => Demands::All(text.to_vec()),
+                Err(_) => DemandedDependencies::All(text.to_vec()),
             }
         }
-        Some("pyproject.toml") => Demands::Lines(python_lines(&String::from_utf8_lossy(text))),
-        _ => Demands::All(text.to_vec()),
+        Some("pyproject.toml") => {
+            DemandedDependencies::Lines(python_lines(&String::from_utf8_lossy(text)))
+        }
+        _ => DemandedDependencies::All(text.to_vec()),
     }
 }
 
@@ -178,7 +180,7 @@ mod tests {
                 fs::write(dir.join(path), text).unwrap();
             }
         }
-        !changed_inputs([path].into_iter(), &users, &copy, |_| false, |_| {}).is_empty()
+        !find_changed_inputs([path].into_iter(), &users, &copy, |_| false, |_| {}).is_empty()
     }
 
     #[test]
@@ -218,9 +220,9 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let paths = ["uv.lock".to_owned()];
         fs::write(temp.path().join("uv.lock"), "1").unwrap();
-        let first = key_of(&paths, temp.path());
-        assert_eq!(key_of(&paths, temp.path()), first);
+        let first = hash_inputs(&paths, temp.path());
+        assert_eq!(hash_inputs(&paths, temp.path()), first);
         fs::write(temp.path().join("uv.lock"), "2").unwrap();
-        assert_ne!(key_of(&paths, temp.path()), first);
+        assert_ne!(hash_inputs(&paths, temp.path()), first);
     }
 }

@@ -10,26 +10,26 @@ use crate::git::trees::Tree;
 use crate::phase::dependency_inputs::is_python_manifest;
 
 /// A directory or file created by a package manager, and its manifests.
-struct Product {
+struct InstallProduct {
     path: &'static str,
     manifests: &'static [&'static str],
 }
 
 const NODE: &[&str] = &["package.json"];
 
-const PRODUCTS: &[Product] = &[
-    Product { path: "node_modules", manifests: NODE },
+const PRODUCTS: &[InstallProduct] = &[
+    InstallProduct { path: "node_modules", manifests: NODE },
     // Yarn's Plug'n'Play has these files instead of node_modules.
-    Product { path: ".pnp.cjs", manifests: NODE },
-    Product { path: ".pnp.loader.mjs", manifests: NODE },
-    Product { path: ".yarn/cache", manifests: NODE },
-    Product { path: ".yarn/unplugged", manifests: NODE },
-    Product { path: ".yarn/install-state.gz", manifests: NODE },
-    Product {
+    InstallProduct { path: ".pnp.cjs", manifests: NODE },
+    InstallProduct { path: ".pnp.loader.mjs", manifests: NODE },
+    InstallProduct { path: ".yarn/cache", manifests: NODE },
+    InstallProduct { path: ".yarn/unplugged", manifests: NODE },
+    InstallProduct { path: ".yarn/install-state.gz", manifests: NODE },
+    InstallProduct {
         path: "vendor",
         manifests: &["composer.json", "Gemfile", "gems.rb", "go.mod", "go.work", "Cargo.toml"],
     },
-    Product { path: ".bundle", manifests: &["Gemfile", "gems.rb"] },
+    InstallProduct { path: ".bundle", manifests: &["Gemfile", "gems.rb"] },
 ];
 
 /// Dependencies needed by a checkout in addition to its commit.
@@ -46,7 +46,7 @@ pub struct DependencyDirectories {
 /// next to each manifest, anywhere in the repository.
 ///
 /// None of them contains files of the commit, is inside another, or is reached through a symbolic link.
-pub fn dependency_directories(tree: &Tree, root: &Path) -> DependencyDirectories {
+pub fn find_dependency_directories(tree: &Tree, root: &Path) -> DependencyDirectories {
     let mut result = DependencyDirectories::default();
     for project in projects(tree) {
         if !is_real_directory(root, &project) {
@@ -90,19 +90,19 @@ fn projects(tree: &Tree) -> BTreeSet<String> {
     let mut projects = BTreeSet::from([String::new()]);
     // Every manifest is an input.
     for path in tree.inputs() {
-        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
         let is_manifest = is_python_manifest(name)
             || PRODUCTS.iter().any(|product| product.manifests.contains(&name));
-        if is_manifest && !is_inside_dependencies(folder) {
-            projects.insert(folder.to_owned());
+        if is_manifest && !is_inside_dependencies(directory) {
+            projects.insert(directory.to_owned());
         }
     }
     projects
 }
 
 /// Whether the manifest belongs to a checked-in third-party project.
-fn is_inside_dependencies(folder: &str) -> bool {
-    folder.split('/').any(|name| matches!(name, "node_modules" | "site-packages" | "vendor"))
+fn is_inside_dependencies(directory: &str) -> bool {
+    directory.split('/').any(|name| matches!(name, "node_modules" | "site-packages" | "vendor"))
 }
 
 /// A symbolic link in the path could have another target in the copy than in the user's checkout, or leave the
@@ -134,7 +134,7 @@ fn candidates(tree: &Tree, root: &Path, project: &str) -> Vec<String> {
     let venvs = venvs.chain(layouts.map(|name| format!(".direnv/{name}")));
     let is_venv = |name: &String| here.join(name).join(VENV_MARKER).is_file();
     paths.extend(venvs.filter(is_venv).map(|name| inside(&name)));
-    paths.retain(|path| !tree.has_file(path) && !tree.has_folder(path));
+    paths.retain(|path| !tree.has_file(path) && !tree.has_directory(path));
     paths
 }
 
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn each_project_of_the_commit_has_its_own() {
+    fn each_project_has_its_own_dependency_directories() {
         let tree =
             tree(&["package.json", "packages/a/package.json", "api/pyproject.toml", "go/go.mod"]);
         let root = checkout(&[
@@ -173,7 +173,7 @@ mod tests {
             "old/package.json",
             "other/vendor/x",
         ]);
-        let found = dependency_directories(&tree, root.path());
+        let found = find_dependency_directories(&tree, root.path());
         assert_eq!(
             found.found,
             [
@@ -192,7 +192,7 @@ mod tests {
     fn a_project_in_a_subdirectory_may_have_its_environment_at_the_top() {
         let tree = tree(&["web/package.json", "api/requirements-dev.txt"]);
         let root = checkout(&["node_modules/x/y", "venv/pyvenv.cfg", "web/x", "api/y"]);
-        assert_eq!(dependency_directories(&tree, root.path()).found, ["node_modules", "venv"]);
+        assert_eq!(find_dependency_directories(&tree, root.path()).found, ["node_modules", "venv"]);
     }
 
     #[test]
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_tracked_or_reached_through_a_link_is_left_alone() {
+    fn tracked_and_linked_directories_are_skipped() {
         let tree = tree(&[
             "package.json",
             "node_modules/keep/package.json",
@@ -224,7 +224,7 @@ mod tests {
         fs::create_dir(root.path().join("b")).unwrap();
         symlink("elsewhere", root.path().join("a")).unwrap();
         symlink("../elsewhere/node_modules", root.path().join("b/node_modules")).unwrap();
-        let found = dependency_directories(&tree, root.path());
+        let found = find_dependency_directories(&tree, root.path());
         assert!(found.found.is_empty(), "{found:?}");
         assert_eq!(found.symlinks, ["b/node_modules"]);
     }

@@ -20,19 +20,19 @@ pub struct InstallCommand {
     pub env: Vec<(&'static str, Option<&'static str>)>,
     /// The changed file that requires this install.
     pub because: String,
-    family: Family,
+    family: PackageManagerFamily,
 }
 
 /// Package managers with the same directories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Family {
+enum PackageManagerFamily {
     Node,
     Python,
     /// `vendor`, `.bundle`.
     Vendor,
 }
 
-impl Family {
+impl PackageManagerFamily {
     fn of_program(program: &str) -> Self {
         match program {
             "npm" | "pnpm" | "yarn" | "bun" => Self::Node,
@@ -58,7 +58,7 @@ impl InstallCommand {
     pub fn owns(&self, path: &str) -> bool {
         let is_below = self.dir.is_empty()
             || path.strip_prefix(&self.dir).is_some_and(|rest| rest.starts_with('/'));
-        is_below && Family::of_directory(path) == self.family
+        is_below && PackageManagerFamily::of_directory(path) == self.family
     }
 
     /// Returns the command as typed by a person at the top of the checkout.
@@ -89,7 +89,7 @@ pub enum FrozenInstall {
 /// Returns the installs required by the changed paths in the checkout at `root` with the content of `tree`: one for
 /// each directory and package manager. `has_program` tells whether a program is on the command's PATH. Cargo, Go and
 /// Deno download dependencies by themselves, unless they are vendored.
-pub fn frozen_installs(
+pub fn choose_frozen_installs(
     tree: &Tree,
     root: &Path,
     changed: &[&str],
@@ -157,7 +157,9 @@ impl Recipe {
             argv: self.argv.clone(),
             env: self.env.to_vec(),
             because: because.to_owned(),
-            family: self.argv.first().map_or(Family::Python, |program| Family::of_program(program)),
+            family: self.argv.first().map_or(PackageManagerFamily::Python, |program| {
+                PackageManagerFamily::of_program(program)
+            }),
         }
     }
 }
@@ -230,10 +232,10 @@ fn recipe(tree: &Tree, root: &Path, path: &str) -> Option<Recipe> {
         "composer.lock" => Recipe::new(dir, COMPOSER, &[]),
         "Gemfile.lock" | "gems.locked" => Recipe::new(dir, BUNDLE, BUNDLE_HERE),
         // Go refuses a vendor directory out of step with go.mod; a tracked vendor directory is the agent's to update.
-        "go.mod" if is_brought(tree, root, dir, "vendor/modules.txt") => {
+        "go.mod" if is_vendored(tree, root, dir, "vendor/modules.txt") => {
             Recipe::new(dir, GO_VENDOR, &[])
         }
-        "Cargo.lock" if is_brought(tree, root, dir, "vendor") => {
+        "Cargo.lock" if is_vendored(tree, root, dir, "vendor") => {
             Recipe::new(dir, CARGO_VENDOR, &[])
         }
         "pylock.toml" => requirements(root, dir, name),
@@ -260,17 +262,17 @@ fn from_source(dir: &str) -> Option<Recipe> {
 /// Chooses by the lock file of a manifest in `dir`: the nearest in its directory or a parent.
 fn by_lock(tree: &Tree, root: &Path, dir: &str, locks: &[&str]) -> Option<Recipe> {
     let mut at = Some(dir);
-    while let Some(folder) = at {
+    while let Some(directory) = at {
         for lock in locks {
-            let path = match folder {
+            let path = match directory {
                 "" => (*lock).to_owned(),
-                _ => format!("{folder}/{lock}"),
+                _ => format!("{directory}/{lock}"),
             };
             if tree.has_file(&path) {
                 return recipe(tree, root, &path);
             }
         }
-        at = parent(folder);
+        at = parent(directory);
     }
     None
 }
@@ -282,33 +284,33 @@ fn is_modern_yarn(here: &Path) -> bool {
 }
 
 /// Whether an untracked path is present, so was copied from the user's checkout.
-fn is_brought(tree: &Tree, root: &Path, dir: &str, name: &str) -> bool {
+fn is_vendored(tree: &Tree, root: &Path, dir: &str, name: &str) -> bool {
     let path = if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") };
-    root.join(&path).exists() && !tree.has_file(&path) && !tree.has_folder(&path)
+    root.join(&path).exists() && !tree.has_file(&path) && !tree.has_directory(&path)
 }
 
 /// Installs a requirements file, but only into the checkout's own environment: any other belongs to the user.
 fn requirements(root: &Path, dir: &str, name: &str) -> Option<Recipe> {
     // The nearest environment, in the directory of the requirements file or a parent.
     let mut at = Some(dir);
-    while let Some(folder) = at {
+    while let Some(directory) = at {
         for venv in [".venv", "venv", "env"] {
-            let own = root.join(folder).join(venv);
+            let own = root.join(directory).join(venv);
             let is_own = fs::symlink_metadata(&own).is_ok_and(|found| found.is_dir())
                 && own.join(VENV_MARKER).is_file();
             if is_own && own.join("bin/python").exists() {
-                return Some(install_list(&own, folder, venv, dir, name));
+                return Some(install_list(&own, directory, venv, dir, name));
             }
         }
-        at = parent(folder);
+        at = parent(directory);
     }
     // A project without its own environment uses a shared environment; autopack must not change it.
     let argv = ["python3 -m venv .venv && .venv/bin/python -m pip install -r", name];
     Recipe::lacking(dir, &argv, "there is no .venv in your checkout to install into")
 }
 
-fn install_list(own: &Path, folder: &str, venv: &str, dir: &str, name: &str) -> Recipe {
-    let list = match dir.strip_prefix(folder).map(|below| below.trim_matches('/')) {
+fn install_list(own: &Path, directory: &str, venv: &str, dir: &str, name: &str) -> Recipe {
+    let list = match dir.strip_prefix(directory).map(|below| below.trim_matches('/')) {
         Some("") | None => name.to_owned(),
         Some(below) => format!("{below}/{name}"),
     };
@@ -323,13 +325,13 @@ fn install_list(own: &Path, folder: &str, venv: &str, dir: &str, name: &str) -> 
             ["uv", "pip", "install", "--python", &python, "-r", &list].map(str::to_owned).to_vec()
         }
     };
-    Recipe { dir: folder.to_owned(), argv, env: PIP_HERE, lacks: None }
+    Recipe { dir: directory.to_owned(), argv, env: PIP_HERE, lacks: None }
 }
 
-fn parent(folder: &str) -> Option<&str> {
-    match folder.rsplit_once('/') {
+fn parent(directory: &str) -> Option<&str> {
+    match directory.rsplit_once('/') {
         Some((above, _)) => Some(above),
-        None if folder.is_empty() => None,
+        None if directory.is_empty() => None,
         None => Some(""),
     }
 }

@@ -31,7 +31,7 @@ fn tree(root: &Path) -> Tree {
 }
 
 fn commands(root: &Path, changed: &[&str]) -> Vec<String> {
-    frozen_installs(&tree(root), root, changed, &|_| true)
+    choose_frozen_installs(&tree(root), root, changed, &|_| true)
         .into_iter()
         .map(|install| match install {
             FrozenInstall::Run(run) => format!("{}: {}", run.dir, run.argv.join(" ")),
@@ -77,10 +77,14 @@ fn each_lock_file_has_its_install_in_its_directory() {
 }
 
 #[test]
-fn a_missing_program_is_named_with_the_setup_that_would_do() {
+fn a_missing_program_is_reported_with_a_sufficient_setup() {
     let root = checkout(&[("web/package-lock.json", "")]);
-    let found =
-        frozen_installs(&tree(root.path()), root.path(), &["web/package-lock.json"], &|_| false);
+    let found = choose_frozen_installs(
+        &tree(root.path()),
+        root.path(),
+        &["web/package-lock.json"],
+        &|_| false,
+    );
     let [FrozenInstall::Missing { why }] = &found[..] else { panic!("{found:?}") };
     assert_eq!(
         why,
@@ -90,11 +94,11 @@ fn a_missing_program_is_named_with_the_setup_that_would_do() {
 }
 
 #[test]
-fn requirements_go_into_an_environment_of_the_checkout_alone() {
+fn requirements_are_installed_only_into_the_checkouts_environment() {
     let root = checkout(&[("requirements.txt", "x"), ("requirements/dev.txt", "y")]);
     let changed = ["requirements.txt", "requirements/dev.txt", "requirements.in"];
-    let said = commands(root.path(), &changed);
-    assert!(said[0].contains("there is no .venv"), "{said:?}");
+    let installs = commands(root.path(), &changed);
+    assert!(installs[0].contains("there is no .venv"), "{installs:?}");
     let venv = ".venv/lib/python3.11/site-packages/pip/__init__.py";
     for (file, text) in [(".venv/pyvenv.cfg", ""), (".venv/bin/python", ""), (venv, "")] {
         let path = root.path().join(file);
@@ -126,17 +130,17 @@ fn a_manifest_is_installed_by_the_lock_file_of_its_workspace() {
     assert_eq!(commands(root.path(), &["packages/a/package.json", "package.json"]), [pnpm]);
     let uv = "api: uv sync --frozen --inexact";
     assert_eq!(commands(root.path(), &["api/lib/pyproject.toml", "api/uv.lock"]), [uv]);
-    let said = commands(root.path(), &["alone/setup.py"]);
+    let installs = commands(root.path(), &["alone/setup.py"]);
     assert!(
-        said[0].contains("alone/setup.py changed and there is no lock file to install from")
-            && said[0].contains("workspace.setup")
-            && said[0].ends_with("`cd alone && .venv/bin/python -m pip install -e .`"),
-        "{said:?}"
+        installs[0].contains("alone/setup.py changed and there is no lock file to install from")
+            && installs[0].contains("workspace.setup")
+            && installs[0].ends_with("`cd alone && .venv/bin/python -m pip install -e .`"),
+        "{installs:?}"
     );
 }
 
 #[test]
-fn what_is_vendored_is_vendored_again_unless_git_has_it() {
+fn untracked_vendored_dependencies_are_vendored_again() {
     let root = checkout(&[
         ("Cargo.lock", ""),
         ("vendor/serde/lib.rs", ""),
@@ -150,13 +154,13 @@ fn what_is_vendored_is_vendored_again_unless_git_has_it() {
         [": cargo vendor --locked --quiet", "go: go mod vendor"]
     );
     let tracked = Tree::parse(b"100644 blob 1\tvendor/serde/lib.rs\0");
-    assert!(frozen_installs(&tracked, root.path(), &["Cargo.lock"], &|_| true).is_empty());
+    assert!(choose_frozen_installs(&tracked, root.path(), &["Cargo.lock"], &|_| true).is_empty());
 }
 
 #[test]
-fn an_install_owns_the_directories_of_its_package_manager_beneath_it() {
+fn an_install_owns_its_package_managers_directories_below() {
     let root = checkout(&[("web/package-lock.json", ""), ("uv.lock", "")]);
-    let found = frozen_installs(
+    let found = choose_frozen_installs(
         &tree(root.path()),
         root.path(),
         &["web/package-lock.json", "uv.lock"],

@@ -7,13 +7,13 @@
 //!
 //! | question | answered by |
 //! |---|---|
-//! | which directories does a commit need? | [`dependency_directories`] |
+//! | which directories does a commit need? | [`find_dependency_directories`] |
 //! | did a directory change since the copy? | [`stamp()`] |
 //! | which paths in a copy name the user's checkout? | [`relocate`] |
 //! | does a change to this path require a new setup? |
 //! [`is_input`](crate::phase::dependency_inputs::is_input) |
-//! | which manifests ask for other dependencies than in the user's checkout? | [`changed_inputs()`] |
-//! | which command installs them? | [`frozen_installs`] |
+//! | which manifests ask for other dependencies than in the user's checkout? | [`find_changed_inputs()`] |
+//! | which command installs them? | [`choose_frozen_installs`] |
 
 mod changed_inputs;
 mod directories;
@@ -22,9 +22,9 @@ mod frozen_install;
 mod relocation;
 mod stamp;
 
-pub use changed_inputs::{changed_inputs, key_of};
-pub use directories::{DependencyDirectories, dependencies_around, dependency_directories};
-pub use frozen_install::{FrozenInstall, InstallCommand, frozen_installs};
+pub use changed_inputs::{find_changed_inputs, hash_inputs};
+pub use directories::{DependencyDirectories, dependencies_around, find_dependency_directories};
+pub use frozen_install::{FrozenInstall, InstallCommand, choose_frozen_installs};
 pub use relocation::{Relocation, relocate};
 pub use stamp::stamp;
 
@@ -37,14 +37,14 @@ const VENV_MARKER: &str = "pyvenv.cfg";
 
 /// Kind of dependency directory, determined by its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum DirectoryKind {
     NodeModules,
     Venv,
     /// `vendor` and everything else: identified only by its files.
     Other,
 }
 
-impl Kind {
+impl DirectoryKind {
     fn of(dir: &Path) -> Self {
         if dir.join(VENV_MARKER).is_file() {
             Self::Venv
@@ -59,7 +59,8 @@ impl Kind {
 /// Whether a path is a directory (not a symbolic link) with packages known to [`stamp()`]. For other directories the
 /// stamp covers only the top level.
 pub fn is_dependency_directory(dir: &Path) -> bool {
-    fs::symlink_metadata(dir).is_ok_and(|found| found.is_dir()) && Kind::of(dir) != Kind::Other
+    fs::symlink_metadata(dir).is_ok_and(|found| found.is_dir())
+        && DirectoryKind::of(dir) != DirectoryKind::Other
 }
 
 /// Returns the paths in `dir` matching a pattern: components joined by `/`, each a name, `*`, or a name with `*` at

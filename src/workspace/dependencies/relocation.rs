@@ -9,7 +9,7 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use super::{Kind, expand};
+use super::{DirectoryKind, expand};
 use crate::process::PathReplacement;
 
 /// Maximum size in bytes; larger files are no scripts or records of an install.
@@ -74,10 +74,10 @@ pub fn relocate(dir: &Path, replacement: &PathReplacement) -> io::Result<Relocat
     if !found.is_dir() {
         return Ok(done);
     }
-    let patterns = match Kind::of(dir) {
-        Kind::NodeModules => NODE_MODULES,
-        Kind::Venv => VENV,
-        Kind::Other => OTHER,
+    let patterns = match DirectoryKind::of(dir) {
+        DirectoryKind::NodeModules => NODE_MODULES,
+        DirectoryKind::Venv => VENV,
+        DirectoryKind::Other => OTHER,
     };
     for pattern in patterns {
         // The last patterns are wide, so they apply only to symbolic links.
@@ -129,13 +129,13 @@ fn relocate_file(
     fs::write(&beside, moved)?;
     fs::set_permissions(&beside, permissions)?;
     fs::rename(&beside, path)?;
-    forget_byte_code(path);
+    remove_byte_code(path);
     Ok(true)
 }
 
 /// Removes byte code. Python compares only whole seconds of the source's time, and both may have been written in the
 /// same second.
-fn forget_byte_code(path: &Path) {
+fn remove_byte_code(path: &Path) {
     let (Some(stem), Some(dir)) = (path.file_stem().and_then(|stem| stem.to_str()), path.parent())
     else {
         return;
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_that_leads_into_the_checkout_by_way_of_another_is_moved() {
+    fn a_link_into_the_checkout_through_another_link_is_relocated() {
         let temp = tempfile::tempdir().unwrap();
         let top = temp.path().canonicalize().unwrap();
         fs::create_dir_all(top.join("app/packages/core")).unwrap();

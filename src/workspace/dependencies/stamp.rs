@@ -7,7 +7,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::{Kind, expand, names};
+use super::{DirectoryKind, expand, names};
 use crate::phase::dependency_inputs::is_input;
 
 /// Maximum size in bytes for reading a lock file; a larger file is compared by size and time.
@@ -48,8 +48,8 @@ struct Stamp(Sha256);
 
 impl Stamp {
     fn directory(&mut self, dir: &Path) {
-        match Kind::of(dir) {
-            Kind::NodeModules => {
+        match DirectoryKind::of(dir) {
+            DirectoryKind::NodeModules => {
                 self.packages(dir);
                 for scope in expand(dir, "@*") {
                     self.packages(&scope);
@@ -62,14 +62,14 @@ impl Stamp {
                 self.list(&dir.join(".bin"));
                 self.names(&dir.join(".pnpm"));
             }
-            Kind::Venv => {
+            DirectoryKind::Venv => {
                 self.content(&dir.join(super::VENV_MARKER));
                 self.list(&dir.join("bin"));
                 for packages in expand(dir, "lib/*/site-packages") {
                     self.site_packages(&packages);
                 }
             }
-            Kind::Other => {
+            DirectoryKind::Other => {
                 self.list(dir);
                 self.content(&dir.join("composer/installed.json"));
                 self.content(&dir.join("modules.txt"));

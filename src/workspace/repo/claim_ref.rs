@@ -27,7 +27,7 @@ pub struct ClaimRef {
 
 /// Result of a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fence {
+pub enum FenceOutcome {
     /// The right to land was claimed.
     Ours(ClaimRef),
     /// This attempt, or a later attempt, belongs to another drain.
@@ -42,7 +42,7 @@ pub enum Fence {
 /// Content of a claim's blob.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-struct Holder {
+struct ClaimContent {
     run: String,
     phase: String,
     attempt: u32,
@@ -65,8 +65,8 @@ impl Repo {
         phase: &PhaseId,
         attempt: u32,
         owner: &str,
-    ) -> Result<Fence> {
-        let ours = Holder { owner: owner.to_owned(), ..holder(run, phase, attempt) };
+    ) -> Result<FenceOutcome> {
+        let ours = ClaimContent { owner: owner.to_owned(), ..holder(run, phase, attempt) };
         self.put(run, phase, &ours, |there| there.attempt < attempt || *there == ours).await
     }
 
@@ -75,15 +75,15 @@ impl Repo {
     ///
     /// # Errors
     /// If git fails.
-    pub async fn rescue_fence(
+    pub async fn reclaim_fence(
         &self,
         run: &RunId,
         phase: &PhaseId,
         attempt: u32,
         rescuer: &str,
-    ) -> Result<Fence> {
+    ) -> Result<FenceOutcome> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let ours = Holder {
+        let ours = ClaimContent {
             rescued_by: Some(rescuer.to_owned()),
             token: Some(format!("{}-{}", std::process::id(), now.as_nanos())),
             ..holder(run, phase, attempt)
@@ -92,7 +92,7 @@ impl Repo {
     }
 
     /// Whether the claim is still valid. Only the transaction of a landing can rely on the answer.
-    pub(crate) async fn holds(&self, claim: &ClaimRef) -> Result<bool> {
+    pub(crate) async fn holds_claim(&self, claim: &ClaimRef) -> Result<bool> {
         Ok(self.claim_at(&claim.name).await?.is_some_and(|(id, _)| id == claim.id))
     }
 
@@ -100,9 +100,9 @@ impl Repo {
         &self,
         run: &RunId,
         phase: &PhaseId,
-        ours: &Holder,
-        may_replace: impl Fn(&Holder) -> bool,
-    ) -> Result<Fence> {
+        ours: &ClaimContent,
+        may_replace: impl Fn(&ClaimContent) -> bool,
+    ) -> Result<FenceOutcome> {
         let name = claim_name(run, phase);
         let mut last = None;
         // A first attempt usually finds no claim; a wrong guess costs a round.
@@ -112,18 +112,18 @@ impl Repo {
             guessed = false;
             if let Some((_, there)) = there.as_ref().filter(|(_, there)| !may_replace(there)) {
                 let holder = there.rescued_by.clone().unwrap_or_else(|| there.owner.clone());
-                return Ok(Fence::Fenced { attempt: there.attempt, holder });
+                return Ok(FenceOutcome::Fenced { attempt: there.attempt, holder });
             }
-            self.until_gc_is_over().await;
+            self.wait_for_gc().await;
             let new = self.write_claim(ours).await?;
             let old = there.map_or_else(|| self.zero(), |(id, _)| id);
             let answer = self.git.call("claim the phase", ["update-ref", &name, &new, &old]);
             let answer = answer.answer().await?;
             if answer.ok() {
-                if self.until_gc_is_over().await {
+                if self.wait_for_gc().await {
                     self.write_claim(ours).await?;
                 }
-                return Ok(Fence::Ours(ClaimRef { name, id: new }));
+                return Ok(FenceOutcome::Ours(ClaimRef { name, id: new }));
             }
             last = Some(answer);
         }
@@ -133,7 +133,7 @@ impl Repo {
         })
     }
 
-    async fn write_claim(&self, holder: &Holder) -> Result<String> {
+    async fn write_claim(&self, holder: &ClaimContent) -> Result<String> {
         let text = serde_json::json!(holder).to_string();
         if let Some(id) = self.write_blob(text.clone().into_bytes()).await {
             return Ok(id);
@@ -143,7 +143,7 @@ impl Repo {
     }
 
     /// Returns id and content of the current claim. An unreadable claim counts as attempt 0.
-    async fn claim_at(&self, name: &str) -> Result<Option<(String, Holder)>> {
+    async fn claim_at(&self, name: &str) -> Result<Option<(String, ClaimContent)>> {
         let call = self.git.call("read the claim", ["cat-file", "--batch"]);
         let answer = call.stdin(format!("{name}\n")).bytes().await?;
         let end = answer.iter().position(|b| *b == b'\n').unwrap_or(answer.len());
@@ -157,9 +157,9 @@ impl Repo {
     }
 }
 
-fn holder(run: &RunId, phase: &PhaseId, attempt: u32) -> Holder {
+fn holder(run: &RunId, phase: &PhaseId, attempt: u32) -> ClaimContent {
     let (run, phase) = (run.as_str().to_owned(), phase.as_str().to_owned());
-    Holder { run, phase, attempt, ..Holder::default() }
+    ClaimContent { run, phase, attempt, ..ClaimContent::default() }
 }
 
 pub(crate) fn claim_name(run: &RunId, phase: &PhaseId) -> String {

@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_remote_the_copy_has_what_a_clone_would_have() {
+    fn without_a_remote_the_copy_has_the_refs_of_a_clone() {
         let id = &"1".repeat(40);
         let copied = choose(&refs(&[("refs/heads/main", id)]), "refs/heads/main");
         assert!(copied.packed.contains("refs/remotes/origin/main"), "{}", copied.packed);
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn of_very_many_only_the_default_branch_of_origin_is_copied() {
+    fn with_too_many_refs_only_origins_default_branch_is_copied() {
         let id = "1".repeat(40);
         let mut all: BTreeMap<String, String> =
             (0..MOST).map(|n| (format!("refs/remotes/origin/b{n}"), id.clone())).collect();

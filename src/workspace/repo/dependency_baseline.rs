@@ -15,10 +15,10 @@ use crate::workspace::dependencies::stamp;
 
 /// Stamps of the directories by path, shared by all slots of the process.
 #[derive(Clone, Default)]
-pub(crate) struct DependencyBaseline(Arc<Mutex<State>>);
+pub(crate) struct DependencyBaseline(Arc<Mutex<BaselineState>>);
 
 #[derive(Default)]
-struct State {
+struct BaselineState {
     /// Start of the first agent, in milliseconds since 1970.
     first_agent: Option<i64>,
     stamps: BTreeMap<String, String>,
@@ -36,7 +36,7 @@ pub(crate) enum DependencySource {
 }
 
 impl DependencyBaseline {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, BaselineState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Repo;
-use super::run_refs::Names;
+use super::run_refs::RunRefNames;
 use crate::git::error::{Context, Result};
 use crate::git::refs::ref_error;
 use crate::git::removal::remove_any;
@@ -72,7 +72,7 @@ impl Repo {
             for path in place.of_slot(slot.number).doing("list", &place.dir)? {
                 match remove_any(&path) {
                     // Usually files of another user.
-                    Err(error) if is_aside(&path) => {
+                    Err(error) if is_set_aside(&path) => {
                         tracing::warn!("cannot remove {}: {error}", path.display());
                     }
                     done => done.doing("remove", &path)?,
@@ -114,7 +114,7 @@ impl Repo {
         self.drop_fences(run).await?;
         let turns = self.landing_lock(run);
         remove_any(&turns).doing("remove", &turns)?;
-        self.drop_refs(&Names::of(run).base).await.map(drop)
+        self.drop_refs(&RunRefNames::of(run).base).await.map(drop)
     }
 
     async fn drop_refs(&self, pattern: &str) -> Result<usize> {
@@ -131,6 +131,6 @@ impl Repo {
 }
 
 /// Whether the directory was set aside because removing it failed.
-pub(crate) fn is_aside(path: &Path) -> bool {
+pub(crate) fn is_set_aside(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().contains(".stuck"))
 }

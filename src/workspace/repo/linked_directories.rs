@@ -10,16 +10,16 @@ use crate::workspace::dependencies::InstallCommand;
 
 /// State of the dependency directories of each checkout, as far as known to this process.
 #[derive(Clone, Default)]
-pub(crate) struct LinkedDirectories(Arc<Mutex<BTreeMap<PathBuf, State>>>);
+pub(crate) struct LinkedDirectories(Arc<Mutex<BTreeMap<PathBuf, DependencyState>>>);
 
 /// State of the dependency directories of one checkout.
 #[derive(Default)]
-pub(crate) struct State {
+pub(crate) struct DependencyState {
     /// Stamp of each copied directory at the time of the copy, by path.
     pub stamps: BTreeMap<String, String>,
     /// Manifests with the same dependencies as the user's: the stamps of both files at the comparison.
     pub same: BTreeMap<String, [Option<FileStamp>; 2]>,
-    pub installed: Option<Installed>,
+    pub installed: Option<InstalledDependencies>,
     /// Whether the copies are for CI.
     is_cis: bool,
     /// Whether another process may have installed something.
@@ -28,14 +28,14 @@ pub(crate) struct State {
 
 /// Result of frozen installs.
 #[derive(Clone)]
-pub(crate) struct Installed {
+pub(crate) struct InstalledDependencies {
     /// Key of the installed manifests; `None` during an install, or after a failure.
     pub key: Option<String>,
     pub commands: Vec<InstallCommand>,
     pub dirs: Vec<String>,
 }
 
-impl Installed {
+impl InstalledDependencies {
     /// Whether an install command makes this path.
     pub fn owns(&self, path: &str) -> bool {
         self.commands.iter().any(|command| command.owns(path))
@@ -43,10 +43,10 @@ impl Installed {
 }
 
 impl LinkedDirectories {
-    /// Runs `look` on the state of a checkout.
-    pub fn with<T>(&self, checkout: &Path, look: impl FnOnce(&mut State) -> T) -> T {
+    /// Runs `update` on the state of a checkout.
+    pub fn with<T>(&self, checkout: &Path, update: impl FnOnce(&mut DependencyState) -> T) -> T {
         let mut all: MutexGuard<'_, _> = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        look(all.entry(checkout.to_owned()).or_default())
+        update(all.entry(checkout.to_owned()).or_default())
     }
 
     /// Forgets a removed checkout.
@@ -70,7 +70,7 @@ impl LinkedDirectories {
     /// Returns CI's checkouts with a copy of this state of a directory.
     pub fn copies_for_ci(&self, path: &str, stamp: &str) -> Vec<PathBuf> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_copy = |state: &State| {
+        let is_copy = |state: &DependencyState| {
             state.is_cis && state.stamps.get(path).is_some_and(|known| known == stamp)
         };
         all.iter().filter(|(_, state)| is_copy(state)).map(|(dir, _)| dir.clone()).collect()

@@ -25,20 +25,20 @@ use std::sync::{Arc, OnceLock};
 
 use self::dependency_baseline::DependencyBaseline;
 use self::linked_directories::LinkedDirectories;
-use self::slot_place::{Place, PlaceSettings};
+use self::slot_place::{LocationSettings, SlotLocation};
 use self::users_gc::AbandonedGcWait;
 use crate::config::Env;
-use crate::file_stamp::Opened;
+use crate::file_stamp::WrittenFiles;
 use crate::git::command::{Git, fields};
 use crate::git::error::{Context, Result, WorkspaceError};
-use crate::git::loose_objects::Objects;
+use crate::git::loose_objects::ObjectDirectory;
 use crate::git::trees::{Tree, Trees};
 use crate::git::user_config::UserConfig;
 use crate::phase::RunId;
 use crate::workspace::blocking_work::blocking;
 
 /// Autopack's directory in the user's checkout.
-const FOLDER: &str = ".autopack";
+const DIRECTORY: &str = ".autopack";
 /// Without a slash at the end: the directory may be a link.
 const EXCLUDED: &str = "/.autopack";
 
@@ -56,11 +56,11 @@ pub struct Repo {
     pub(super) git: Git,
     pub(super) trees: Trees,
     pub(super) gc_in_vain: AbandonedGcWait,
-    pub(super) opened: Opened,
+    pub(super) written_files: WrittenFiles,
     pub(super) brought: LinkedDirectories,
     pub(super) dependency_baseline: DependencyBaseline,
-    place_settings: PlaceSettings,
-    place: Arc<OnceLock<Place>>,
+    location_settings: LocationSettings,
+    place: Arc<OnceLock<SlotLocation>>,
 }
 
 impl Repo {
@@ -77,7 +77,7 @@ impl Repo {
     /// # Errors
     /// As for [`Self::discover`].
     pub async fn discover_with(dir: &Path, env: &[(OsString, OsString)]) -> Result<Self> {
-        let found = Found::around(dir, env).await?;
+        let found = GitLocation::around(dir, env).await?;
         let mut git = Git::at(dir, env).pinned(&found.git_dir, &found.root).durable();
         let config = UserConfig::read(&git).await?;
         config.identity.set(&mut git);
@@ -91,10 +91,10 @@ impl Repo {
             git,
             trees: Trees::default(),
             gc_in_vain: AbandonedGcWait::default(),
-            opened: Opened::default(),
+            written_files: WrittenFiles::default(),
             brought: LinkedDirectories::default(),
             dependency_baseline: DependencyBaseline::default(),
-            place_settings: place_settings(env),
+            location_settings: location_settings(env),
             place: Arc::default(),
         })
     }
@@ -102,7 +102,7 @@ impl Repo {
     /// Overrides the default place with `workspace.slots_dir`.
     #[must_use]
     pub fn with_slots_dir(mut self, slots_dir: Option<&str>) -> Self {
-        self.place_settings.slots_dir = slots_dir.map(str::to_owned);
+        self.location_settings.slots_dir = slots_dir.map(str::to_owned);
         self.place = Arc::default();
         self
     }
@@ -111,19 +111,19 @@ impl Repo {
     ///
     /// # Errors
     /// [`WorkspaceError::NoPlaceForSlots`] if every place is refused.
-    pub fn slots_place(&self) -> Result<&Path> {
+    pub fn slots_directory(&self) -> Result<&Path> {
         self.place().map(|place| place.dir.as_path())
     }
 
     pub(super) fn refused_slots_dir(&self) -> Option<String> {
-        Place::refused_setting(&self.root, &self.place_settings)
+        SlotLocation::setting_refusal(&self.root, &self.location_settings)
     }
 
-    pub(super) fn place(&self) -> Result<&Place> {
+    pub(super) fn place(&self) -> Result<&SlotLocation> {
         if let Some(place) = self.place.get() {
             return Ok(place);
         }
-        let place = Place::choose(&self.root, &self.place_settings)?;
+        let place = SlotLocation::choose(&self.root, &self.location_settings)?;
         Ok(self.place.get_or_init(|| place))
     }
 
@@ -131,12 +131,12 @@ impl Repo {
     ///
     /// # Errors
     /// If the directory is in no checkout.
-    pub fn top_of(dir: &Path) -> Result<PathBuf> {
-        for folder in dir.ancestors() {
-            if folder.join(".git").exists() {
-                return Ok(folder.to_owned());
+    pub fn find_top(dir: &Path) -> Result<PathBuf> {
+        for directory in dir.ancestors() {
+            if directory.join(".git").exists() {
+                return Ok(directory.to_owned());
             }
-            if is_git_dir(folder) {
+            if is_git_dir(directory) {
                 let within = dir.components().any(|part| part.as_os_str() == ".git");
                 let why = if within { WorkspaceError::InsideGitDir } else { WorkspaceError::Bare };
                 return Err(why(dir.to_owned()));
@@ -161,7 +161,7 @@ impl Repo {
     }
     /// Returns the path of autopack's directory in the checkout.
     pub fn autopack_dir(&self) -> PathBuf {
-        self.root.join(FOLDER)
+        self.root.join(DIRECTORY)
     }
 
     /// Returns an identifier of the repository, the same in each of its checkouts.
@@ -171,7 +171,7 @@ impl Repo {
 
     /// Whether the repository with this identity no longer exists: its directory is gone, or a link to this
     /// repository. A directory that cannot be read counts as existing.
-    pub fn took_the_place_of(&self, identity: &str) -> bool {
+    pub fn has_replaced(&self, identity: &str) -> bool {
         match std::fs::canonicalize(identity) {
             Ok(real) => real == self.common_dir,
             Err(error) => {
@@ -207,15 +207,15 @@ impl Repo {
     ///
     /// # Errors
     /// If the directory or the exclude file cannot be written.
-    pub fn prepare_folder(&self) -> Result<PathBuf> {
-        let folder = self.autopack_dir();
-        std::fs::create_dir_all(&folder).doing("create the directory", &folder)?;
+    pub fn prepare_directory(&self) -> Result<PathBuf> {
+        let directory = self.autopack_dir();
+        std::fs::create_dir_all(&directory).doing("create the directory", &directory)?;
         let exclude = self.common_dir.join("info/exclude");
         // Lines written by older versions do not match a link.
-        let enough = [EXCLUDED, FOLDER, "/.autopack/", ".autopack/"];
-        let enough = if folder.is_symlink() { &enough[..2] } else { &enough[..] };
+        let enough = [EXCLUDED, DIRECTORY, "/.autopack/", ".autopack/"];
+        let enough = if directory.is_symlink() { &enough[..2] } else { &enough[..] };
         exclude_line(&exclude, EXCLUDED, enough).doing("add a line to", &exclude)?;
-        Ok(folder)
+        Ok(directory)
     }
 
     /// Returns the path of the merge queue's lock for a run's branch.
@@ -268,9 +268,9 @@ impl Repo {
     }
 
     /// Returns the directory for our loose objects; `None` if git does more for a new object than writing its file.
-    pub(super) fn users_objects(&self) -> Option<Objects> {
+    pub(super) fn users_objects(&self) -> Option<ObjectDirectory> {
         let (dir, sha256) = (self.objects_dir(), self.sha256);
-        (!self.config.special_objects).then_some(Objects { dir, sha256, durable: true })
+        (!self.config.special_objects).then_some(ObjectDirectory { dir, sha256, durable: true })
     }
 
     /// Returns the tracked files of the user's checkout and the untracked files git would add, in order, except
@@ -315,8 +315,8 @@ fn exclude_line(file: &Path, line: &str, enough: &[&str]) -> std::io::Result<()>
     if before.split(|b| *b == b'\n').any(|known| same(known.trim_ascii())) {
         return Ok(());
     }
-    if let Some(folder) = file.parent() {
-        std::fs::create_dir_all(folder)?;
+    if let Some(directory) = file.parent() {
+        std::fs::create_dir_all(directory)?;
     }
     let gap = if before.is_empty() || before.ends_with(b"\n") { "" } else { "\n" };
     let mut file = std::fs::OpenOptions::new().append(true).create(true).open(file)?;
@@ -324,30 +324,32 @@ fn exclude_line(file: &Path, line: &str, enough: &[&str]) -> std::io::Result<()>
     file.write_all(format!("{gap}{line}\n").as_bytes())
 }
 
-fn place_settings(extra: &[(OsString, OsString)]) -> PlaceSettings {
+fn location_settings(extra: &[(OsString, OsString)]) -> LocationSettings {
     let process = Env::of_process();
     let variable = |name: &str| {
         let own = extra.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
         own.or_else(|| process.all().get(&OsString::from(name)).cloned()).map(PathBuf::from)
     };
     let (state_home, home) = (variable("XDG_STATE_HOME"), variable("HOME"));
-    PlaceSettings { slots_dir: None, state_home, home }
+    LocationSettings { slots_dir: None, state_home, home }
 }
 
 /// Whether git accepts the directory as a git directory (`is_git_directory` in its setup.c).
-pub(super) fn is_git_dir(folder: &Path) -> bool {
-    folder.join("HEAD").is_file() && folder.join("objects").is_dir() && folder.join("refs").is_dir()
+pub(super) fn is_git_dir(directory: &Path) -> bool {
+    directory.join("HEAD").is_file()
+        && directory.join("objects").is_dir()
+        && directory.join("refs").is_dir()
 }
 
 /// Git's answer about a directory.
-struct Found {
+struct GitLocation {
     root: PathBuf,
     git_dir: PathBuf,
     common_dir: PathBuf,
     sha256: bool,
 }
 
-impl Found {
+impl GitLocation {
     async fn around(dir: &Path, env: &[(OsString, OsString)]) -> Result<Self> {
         let args = [
             "rev-parse",
@@ -367,14 +369,14 @@ impl Found {
         let text = String::from_utf8_lossy(&answer.output.stdout).into_owned();
         let lines: Vec<&str> = text.lines().collect();
         if !answer.ok() {
-            return Err(why_not(dir, &lines, answer));
+            return Err(explain_refusal(dir, &lines, answer));
         }
         // Any other answer has a line break in a path, invalid in alternates too.
         let [_, _, format, git_dir, common_dir, root] = lines[..] else {
             return Err(WorkspaceError::OddPath { dir: dir.to_owned() });
         };
         if text.contains('\u{FFFD}') {
-            return Err(answer.odd());
+            return Err(answer.unexpected());
         }
         Ok(Self {
             root: root.into(),
@@ -385,14 +387,18 @@ impl Found {
     }
 }
 
-fn why_not(dir: &Path, lines: &[&str], answer: crate::git::command::Answer) -> WorkspaceError {
+fn explain_refusal(
+    dir: &Path,
+    lines: &[&str],
+    answer: crate::git::command::GitAnswer,
+) -> WorkspaceError {
     let dir = dir.to_owned();
-    let said = String::from_utf8_lossy(&answer.output.stderr).into_owned();
+    let stderr = String::from_utf8_lossy(&answer.output.stderr).into_owned();
     match lines {
         ["true", ..] => WorkspaceError::Bare(dir),
         [_, "true", ..] => WorkspaceError::InsideGitDir(dir),
-        _ if said.contains("dubious ownership") => WorkspaceError::NotTrusted { dir },
-        _ if said.contains("not a git repository") => WorkspaceError::NotARepository(dir),
+        _ if stderr.contains("dubious ownership") => WorkspaceError::NotTrusted { dir },
+        _ if stderr.contains("not a git repository") => WorkspaceError::NotARepository(dir),
         _ => answer.error(),
     }
 }

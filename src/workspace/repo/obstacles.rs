@@ -12,14 +12,14 @@ use crate::git::error::{Result, WorkspaceError};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Obstacle {
     /// The problem, for people.
-    pub what: String,
+    pub problem: String,
     /// The remedy, for people.
-    pub cure: String,
+    pub remedy: String,
 }
 
 impl Obstacle {
-    fn new(what: impl Into<String>, cure: impl Into<String>) -> Self {
-        Self { what: what.into(), cure: cure.into() }
+    fn new(problem: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { problem: problem.into(), remedy: remedy.into() }
     }
 }
 
@@ -27,7 +27,7 @@ impl Obstacle {
 ///
 /// # Errors
 /// If git cannot be run.
-pub async fn obstacles(repo: &Repo, base: Option<&str>) -> Result<Vec<Obstacle>> {
+pub async fn find_obstacles(repo: &Repo, base: Option<&str>) -> Result<Vec<Obstacle>> {
     let mut found: Vec<Obstacle> = unwritable(repo).into_iter().collect();
     if let Some(base) = base
         && repo.resolve(base).await?.is_none()
@@ -36,8 +36,8 @@ pub async fn obstacles(repo: &Repo, base: Option<&str>) -> Result<Vec<Obstacle>>
         found.push(Obstacle::new(what, "name another in autopack.yaml, or fetch it"));
     }
     if let Some(why) = repo.refused_slots_dir() {
-        let cure = "set workspace.slots_dir to a directory outside of every git work tree";
-        found.push(Obstacle::new(why, cure));
+        let remedy = "set workspace.slots_dir to a directory outside of every git work tree";
+        found.push(Obstacle::new(why, remedy));
     }
     found.extend(plain_branch(repo).await?);
     found.extend(absent_objects(repo, base).await?);
@@ -99,7 +99,7 @@ async fn absent_objects(repo: &Repo, base: Option<&str>) -> Result<Option<Obstac
         let error = WorkspaceError::PartialClone {
             root: repo.root.clone(),
             commit,
-            said: format!("{absent} objects are absent"),
+            stderr: format!("{absent} objects are absent"),
         };
         Obstacle::new(error.to_string(), "run this git command once, or clone without --filter")
     }))
@@ -117,7 +117,7 @@ async fn lfs(repo: &Repo) -> Result<Option<Obstacle>> {
         return Ok(None);
     }
     let there = repo.git.call("look for git-lfs", ["lfs", "version"]).answer().await?.ok();
-    let (why, cure) = match there {
+    let (why, remedy) = match there {
         true => {
             ("git-lfs is not set up for this user", "run `git lfs install`, then `git lfs pull`")
         }
@@ -127,5 +127,5 @@ async fn lfs(repo: &Repo) -> Result<Option<Obstacle>> {
         ),
     };
     let files = crate::phase::words::counted(count as u64, "file");
-    Ok(Some(Obstacle::new(format!("LFS keeps {files} of this repository, and {why}"), cure)))
+    Ok(Some(Obstacle::new(format!("LFS keeps {files} of this repository, and {why}"), remedy)))
 }

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 
 use super::Repo;
-use super::run_refs::{Names, Refs};
+use super::run_refs::{Refs, RunRefNames};
 use crate::git::error::{Result, WorkspaceError};
 use crate::phase::{PhaseId, RunId};
 use crate::workspace::slot::commit::trailer;
@@ -41,7 +41,7 @@ pub struct Tip {
 
 /// Result of updating the branch to the run's tip.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Followed {
+pub enum BranchUpdate {
     /// The branch was already at the tip.
     UpToDate,
     /// The branch was moved to the tip.
@@ -59,7 +59,7 @@ impl Repo {
     /// # Errors
     /// If the base is no commit, or the branch name is taken.
     pub async fn plan_branch(&self, run: &RunId, base: Option<&str>) -> Result<RunBranch> {
-        let names = Names::of(run);
+        let names = RunRefNames::of(run);
         if self.run_refs(&names).await?.branch.is_some() {
             return Err(WorkspaceError::BranchNotOurs { branch: names.short() });
         }
@@ -78,7 +78,7 @@ impl Repo {
     /// # Errors
     /// If the branch is gone, blocked, or not this run's.
     pub async fn make_branch(&self, run: &RunId, recorded: &RunBranch) -> Result<Tip> {
-        let names = Names::of(run);
+        let names = RunRefNames::of(run);
         let refs = self.run_refs(&names).await?;
         match (&refs.branch, &refs.base) {
             (Some(_), _) => return self.tip_of(&names, &refs).await,
@@ -100,7 +100,7 @@ impl Repo {
         if answer.ok() || refs.branch.is_some() {
             return self.tip_of(&names, &refs).await;
         }
-        match self.in_the_way(&names).await? {
+        match self.find_blocking_branch(&names).await? {
             Some(blocked_by) => {
                 Err(WorkspaceError::BranchBlocked { branch: names.short(), blocked_by })
             }
@@ -113,7 +113,7 @@ impl Repo {
     /// # Errors
     /// If the branch is gone, or git fails.
     pub async fn tip(&self, run: &RunId) -> Result<Tip> {
-        let names = Names::of(run);
+        let names = RunRefNames::of(run);
         let refs = self.run_refs(&names).await?;
         self.tip_of(&names, &refs).await
     }
@@ -123,7 +123,7 @@ impl Repo {
     /// # Errors
     /// If git fails.
     pub async fn base_of(&self, run: &RunId) -> Result<Option<String>> {
-        Ok(self.run_refs(&Names::of(run)).await?.base)
+        Ok(self.run_refs(&RunRefNames::of(run)).await?.base)
     }
 
     /// Whether a commit has landed, i.e. can be reached from the run's branch.
@@ -131,7 +131,7 @@ impl Repo {
     /// # Errors
     /// If git fails.
     pub async fn has_landed(&self, run: &RunId, commit: &str) -> Result<bool> {
-        let refs = self.run_refs(&Names::of(run)).await?;
+        let refs = self.run_refs(&RunRefNames::of(run)).await?;
         for tip in [refs.branch, refs.beside].into_iter().flatten() {
             if self.contains(&tip, commit).await? {
                 return Ok(true);
@@ -171,7 +171,7 @@ impl Repo {
         base: &str,
         landed: &'a [(PhaseId, String)],
     ) -> Result<Vec<&'a (PhaseId, String)>> {
-        let refs = self.run_refs(&Names::of(run)).await?;
+        let refs = self.run_refs(&RunRefNames::of(run)).await?;
         let tips: Vec<&String> = refs.branch.iter().chain(&refs.beside).collect();
         if landed.is_empty() || tips.is_empty() {
             return Ok(Vec::new());
@@ -184,8 +184,8 @@ impl Repo {
         if !gone.is_empty() {
             let args = ["rev-list", "--encoding=UTF-8", "--format=%B%x00"];
             let call = self.git.call("find the rebased commits", args).args(&tips);
-            let told = call.arg(format!("^{base}")).bytes().await?;
-            let there = phases_of(run, &String::from_utf8_lossy(&told));
+            let messages = call.arg(format!("^{base}")).bytes().await?;
+            let there = phases_of(run, &String::from_utf8_lossy(&messages));
             gone.retain(|(phase, _)| !there.contains(&trailer(phase.as_str())));
         }
         Ok(gone)
@@ -195,7 +195,7 @@ impl Repo {
     ///
     /// # Errors
     /// If git fails.
-    pub async fn last_of(&self, base: &str, commits: &[String]) -> Result<Option<String>> {
+    pub async fn find_last(&self, base: &str, commits: &[String]) -> Result<Option<String>> {
         let args = ["rev-list", "--topo-order", "--max-count=1", "--ignore-missing", "--stdin"];
         let mut lines = commits.join("\n");
         lines.push_str(&format!("\n^{base}\n"));
@@ -207,18 +207,18 @@ impl Repo {
     ///
     /// # Errors
     /// If git fails.
-    pub async fn follow(&self, run: &RunId) -> Result<Followed> {
-        let names = Names::of(run);
+    pub async fn update_branch(&self, run: &RunId) -> Result<BranchUpdate> {
+        let names = RunRefNames::of(run);
         let refs = self.run_refs(&names).await?;
         let (Some(branch), Some(beside)) = (&refs.branch, &refs.beside) else {
-            return Ok(Followed::UpToDate);
+            return Ok(BranchUpdate::UpToDate);
         };
         let tip = self.tip_of(&names, &refs).await?;
         if tip.diverged {
-            return Ok(Followed::Diverged);
+            return Ok(BranchUpdate::Diverged);
         }
         if let (Some(path), true) = (&refs.held_by, branch != &tip.commit) {
-            return Ok(Followed::Held(path.clone()));
+            return Ok(BranchUpdate::Held(path.clone()));
         }
         let mut orders = format!("delete {} {beside}\n", names.beside);
         if branch != &tip.commit {
@@ -228,10 +228,10 @@ impl Repo {
         if !answer.ok() {
             return Err(answer.error());
         }
-        Ok(if branch == &tip.commit { Followed::UpToDate } else { Followed::Moved })
+        Ok(if branch == &tip.commit { BranchUpdate::UpToDate } else { BranchUpdate::Moved })
     }
 
-    pub(crate) async fn tip_of(&self, names: &Names, refs: &Refs) -> Result<Tip> {
+    pub(crate) async fn tip_of(&self, names: &RunRefNames, refs: &Refs) -> Result<Tip> {
         let tip = |commit: &String, on: &String, diverged| Tip {
             commit: commit.clone(),
             on: on.clone(),
@@ -261,22 +261,22 @@ impl Repo {
         &self,
         doing: &str,
         orders: &str,
-    ) -> Result<crate::git::command::Answer> {
+    ) -> Result<crate::git::command::GitAnswer> {
         let text = format!("start\n{orders}prepare\ncommit\n");
         let args = ["update-ref", "-m", "autopack", "--stdin"];
         self.git.call(doing, args).stdin(text).answer().await
     }
 
     /// Finds a branch whose name is a parent or child path of the run's branch.
-    async fn in_the_way(&self, names: &Names) -> Result<Option<String>> {
+    async fn find_blocking_branch(&self, names: &RunRefNames) -> Result<Option<String>> {
         let args = ["for-each-ref", "--format=%(refname)", "--count=1", "refs/heads/autopack"];
         let call = self.git.call("find the branch in the way", args);
         let listed = call.text().await?;
-        let beneath = format!("{}/", names.branch);
+        let prefix = format!("{}/", names.branch);
         if listed == "refs/heads/autopack" {
             return Ok(Some("autopack".to_owned()));
         }
-        let args = ["for-each-ref", "--format=%(refname)", "--count=1", &beneath];
+        let args = ["for-each-ref", "--format=%(refname)", "--count=1", &prefix];
         let listed = self.git.call("find the branch in the way", args).text().await?;
         Ok(listed.strip_prefix("refs/heads/").map(str::to_owned))
     }
@@ -309,10 +309,10 @@ mod tests {
             let lines = phases.iter().map(|phase| format!("    Autopack-Phase: {phase}\n"));
             format!("commit 1\nx\n\nAutopack-Run: {run}\n{}\0", lines.collect::<String>())
         };
-        let told = message("r", &["a", "\"b\\n\""])
+        let messages = message("r", &["a", "\"b\\n\""])
             + &message("other", &["c"])
             + "commit 2\nAutopack-Phase: d\n\0";
-        let phases = phases_of(&RunId::new("r"), &told);
+        let phases = phases_of(&RunId::new("r"), &messages);
         assert_eq!(phases, HashSet::from(["a".to_owned(), trailer("b\n")]));
     }
 }

@@ -11,18 +11,18 @@ use crate::phase::RunId;
 
 /// Number of retries for a half-made worktree. Creating a worktree takes milliseconds; a permanently half-made
 /// worktree is for its user to prune.
-const HALF_MADE_LOOKS: u32 = 50;
+const HALF_MADE_CHECKS: u32 = 50;
 const HALF_MADE_PAUSE: Duration = Duration::from_millis(20);
 
 /// Names of a run's refs.
-pub(crate) struct Names {
+pub(crate) struct RunRefNames {
     pub branch: String,
     pub beside: String,
     pub base: String,
     pub tag: String,
 }
 
-impl Names {
+impl RunRefNames {
     pub fn of(run: &RunId) -> Self {
         let run = run.file_name();
         Self {
@@ -50,10 +50,10 @@ pub(crate) struct Refs {
 
 impl Repo {
     /// Queries all refs of a run at once, except its claims: git would read every claim to show one of them.
-    pub(crate) async fn run_refs(&self, names: &Names) -> Result<Refs> {
+    pub(crate) async fn run_refs(&self, names: &RunRefNames) -> Result<Refs> {
         let format = "--format=%(refname)%00%(objectname)%00%(worktreepath)%00";
         let wanted = [&names.branch, &names.beside, &names.base, &names.tag];
-        let listed = self.with_worktrees(&["for-each-ref", format], &wanted).await?;
+        let listed = self.query_with_worktrees(&["for-each-ref", format], &wanted).await?;
         let parts: Vec<&[u8]> = listed.split(|b| *b == 0).collect();
         let mut refs = Refs::default();
         for line in parts.chunks_exact(3) {
@@ -77,16 +77,18 @@ impl Repo {
 
     /// Runs a query for which git reads all worktrees. At this moment another process may be creating a worktree:
     /// `git worktree add` creates its files first and writes them later.
-    async fn with_worktrees(&self, args: &[&str], wanted: &[&String]) -> Result<Vec<u8>> {
-        let mut looks = 0;
+    async fn query_with_worktrees(&self, args: &[&str], wanted: &[&String]) -> Result<Vec<u8>> {
+        let mut checks = 0;
         loop {
             let answer = self.git.call("read the run's refs", args).args(wanted).answer().await?;
             let half_made = !answer.ok()
-                && ["/commondir", "/gitdir"].iter().any(|file| answer.said().contains(file));
-            if !half_made || looks == HALF_MADE_LOOKS {
+                && ["/commondir", "/gitdir"]
+                    .iter()
+                    .any(|file| answer.stderr_summary().contains(file));
+            if !half_made || checks == HALF_MADE_CHECKS {
                 return answer.bytes();
             }
-            looks += 1;
+            checks += 1;
             tokio::time::sleep(HALF_MADE_PAUSE).await;
         }
     }

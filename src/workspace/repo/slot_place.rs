@@ -40,7 +40,7 @@ const REMOTE: [u64; 12] = [
 
 /// Settings and environment that determine the place.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct PlaceSettings {
+pub(crate) struct LocationSettings {
     /// `workspace.slots_dir`.
     pub slots_dir: Option<String>,
     /// `XDG_STATE_HOME` and `HOME`.
@@ -50,7 +50,7 @@ pub(crate) struct PlaceSettings {
 
 /// Source of a place.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Origin {
+enum LocationOrigin {
     /// `workspace.slots_dir`.
     Setting,
     /// The user's state directory.
@@ -61,7 +61,7 @@ enum Origin {
 
 /// The directory of a checkout's slots, and the slots' names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct SlotLocation {
     /// Directory of all checkouts' slots.
     pub home: PathBuf,
     /// Directory of this checkout's slots.
@@ -71,17 +71,20 @@ pub(crate) struct Place {
     pub name: String,
 }
 
-impl Place {
+impl SlotLocation {
     /// Chooses the place and creates its directory.
     ///
     /// # Errors
     /// [`WorkspaceError::NoPlaceForSlots`] if every place is refused.
-    pub fn choose(root: &Path, settings: &PlaceSettings) -> Result<Self> {
+    pub fn choose(root: &Path, settings: &LocationSettings) -> Result<Self> {
         let real = root.canonicalize().doing("resolve", root)?;
         if let Some(wanted) = &settings.slots_dir {
             let home = expanded(wanted, settings, &real);
             let place = Self::under(home, &real);
-            return match place.refusal(&real, Origin::Setting).or_else(|| place.make().err()) {
+            return match place
+                .refusal(&real, LocationOrigin::Setting)
+                .or_else(|| place.make().err())
+            {
                 None => Ok(place),
                 Some(why) => Err(WorkspaceError::NoPlaceForSlots { why }),
             };
@@ -91,7 +94,7 @@ impl Place {
             None => refusals.push("neither XDG_STATE_HOME nor HOME is an absolute path".to_owned()),
             Some(state) => {
                 let place = Self::under(state.join(OURS), &real);
-                match place.refusal(&real, Origin::State).or_else(|| place.make().err()) {
+                match place.refusal(&real, LocationOrigin::State).or_else(|| place.make().err()) {
                     None => return Ok(place),
                     Some(why) => refusals.push(why),
                 }
@@ -99,8 +102,8 @@ impl Place {
         }
         let home = PathBuf::from(format!("/var/tmp/{OURS}-{}", geteuid()));
         let place = Self::under(home, &real);
-        let made = || make_private(&place.home).err().or_else(|| place.make().err());
-        match place.refusal(&real, Origin::Temporary).or_else(made) {
+        let made = || create_private_directory(&place.home).err().or_else(|| place.make().err());
+        match place.refusal(&real, LocationOrigin::Temporary).or_else(made) {
             None => Ok(place),
             Some(why) => {
                 refusals.push(why);
@@ -110,9 +113,10 @@ impl Place {
     }
 
     /// Returns the reason for refusing the configured place; `None` if no place is configured.
-    pub fn refused_setting(root: &Path, settings: &PlaceSettings) -> Option<String> {
+    pub fn setting_refusal(root: &Path, settings: &LocationSettings) -> Option<String> {
         let (wanted, real) = (settings.slots_dir.as_ref()?, root.canonicalize().ok()?);
-        Self::under(expanded(wanted, settings, &real), &real).refusal(&real, Origin::Setting)
+        Self::under(expanded(wanted, settings, &real), &real)
+            .refusal(&real, LocationOrigin::Setting)
     }
 
     fn under(home: PathBuf, real: &Path) -> Self {
@@ -124,7 +128,7 @@ impl Place {
     }
 
     /// Returns the reason for refusing this place, without creating anything.
-    fn refusal(&self, root: &Path, origin: Origin) -> Option<String> {
+    fn refusal(&self, root: &Path, origin: LocationOrigin) -> Option<String> {
         let shown = self.home.display();
         let there = match nearest(&self.home) {
             Ok(there) => there,
@@ -138,11 +142,11 @@ impl Place {
             return Some(format!("{shown} is inside the git repository {}", tree.display()));
         }
         // A configured place is used on any file system: the user knows it.
-        if origin == Origin::Setting {
+        if origin == LocationOrigin::Setting {
             return None;
         }
         let device = |path: &Path| fs::metadata(path).map(|found| found.dev()).ok();
-        if origin == Origin::State && device(&there) != device(root) {
+        if origin == LocationOrigin::State && device(&there) != device(root) {
             return Some(format!("{shown} is on another file system than the checkout"));
         }
         is_remote(&there).then(|| format!("{shown} is on a network or FUSE file system"))
@@ -201,7 +205,7 @@ pub(crate) fn git_dir_of(checkout: &Path) -> PathBuf {
     name.into()
 }
 
-impl PlaceSettings {
+impl LocationSettings {
     /// A relative `XDG_STATE_HOME` is ignored, as required by the specification.
     fn state(&self) -> Option<PathBuf> {
         let absolute = |path: &&PathBuf| path.is_absolute();
@@ -210,7 +214,7 @@ impl PlaceSettings {
     }
 }
 
-fn expanded(wanted: &str, settings: &PlaceSettings, root: &Path) -> PathBuf {
+fn expanded(wanted: &str, settings: &LocationSettings, root: &Path) -> PathBuf {
     let path = match (wanted.strip_prefix("~/"), &settings.home) {
         (Some(rest), Some(home)) => home.join(rest),
         _ => root.join(wanted),
@@ -248,22 +252,22 @@ fn is_remote_kind(kind: u64) -> bool {
 }
 
 /// Creates a directory for us alone in a world-writable directory: another user's directory or link is refused.
-fn make_private(folder: &Path) -> std::result::Result<(), String> {
-    match DirBuilder::new().mode(0o700).create(folder) {
+fn create_private_directory(directory: &Path) -> std::result::Result<(), String> {
+    match DirBuilder::new().mode(0o700).create(directory) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            return Err(format!("cannot create {}: {error}", folder.display()));
+            return Err(format!("cannot create {}: {error}", directory.display()));
         }
         _ => {}
     }
-    let found = fs::symlink_metadata(folder)
-        .map_err(|error| format!("cannot read {}: {error}", folder.display()))?;
+    let found = fs::symlink_metadata(directory)
+        .map_err(|error| format!("cannot read {}: {error}", directory.display()))?;
     if !found.is_dir() || found.uid() != geteuid().as_raw() {
-        return Err(format!("{} is not a directory of yours", folder.display()));
+        return Err(format!("{} is not a directory of yours", directory.display()));
     }
     if found.mode() & 0o077 != 0 {
         return Err(format!(
             "{} is open to other users; change its mode to 0700",
-            folder.display()
+            directory.display()
         ));
     }
     Ok(())

@@ -63,10 +63,8 @@ impl Repo {
                     each = each.max(paths.iter().map(|path| size_below(path)).sum());
                 }
             }
-            Ok(fitting(wanted, there, each, free.saturating_sub(SPARE)).map(|slots| SlotRoom {
-                slots,
-                each_mib: each.div_ceil(1 << 20),
-                free_mib: free >> 20,
+            Ok(count_fitting(wanted, there, each, free.saturating_sub(SPARE)).map(|slots| {
+                SlotRoom { slots, each_mib: each.div_ceil(1 << 20), free_mib: free >> 20 }
             }))
         })
         .await
@@ -74,7 +72,7 @@ impl Repo {
 }
 
 /// Returns the number of slots that fit, if lower than requested; `there` slots exist already and need no more room.
-fn fitting(wanted: u32, there: u32, each: u64, free: u64) -> Option<u32> {
+fn count_fitting(wanted: u32, there: u32, each: u64, free: u64) -> Option<u32> {
     let more = u32::try_from(free / each.max(1)).unwrap_or(u32::MAX);
     let slots = there.saturating_add(more).max(1);
     (slots < wanted).then_some(slots)
@@ -104,10 +102,10 @@ mod tests {
 
     #[test]
     fn as_many_slots_as_fit_and_at_least_one() {
-        assert_eq!(fitting(4, 0, 100, 400), None);
-        assert_eq!(fitting(4, 0, 100, 250), Some(2));
-        assert_eq!(fitting(4, 2, 100, 100), Some(3));
-        assert_eq!(fitting(4, 0, 100, 0), Some(1));
-        assert_eq!(fitting(2, 0, 0, 10), None);
+        assert_eq!(count_fitting(4, 0, 100, 400), None);
+        assert_eq!(count_fitting(4, 0, 100, 250), Some(2));
+        assert_eq!(count_fitting(4, 2, 100, 100), Some(3));
+        assert_eq!(count_fitting(4, 0, 100, 0), Some(1));
+        assert_eq!(count_fitting(2, 0, 0, 10), None);
     }
 }

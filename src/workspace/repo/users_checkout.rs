@@ -10,7 +10,7 @@ use super::Repo;
 use crate::file_stamp::FileStamp;
 use crate::git::command::fields;
 use crate::git::error::Result;
-use crate::git::path_bytes::{from_bytes, shown};
+use crate::git::path_bytes::{from_bytes, to_text};
 use crate::git::refs::{refs_of_remotes, users_refs};
 use crate::workspace::dependencies::{self, dependencies_around};
 
@@ -54,7 +54,7 @@ impl Repo {
                 if ignored < IGNORED && is_configuration(path) {
                     ignored += 1;
                     state.insert(
-                        shown(path),
+                        to_text(path),
                         (Vec::new(), FileStamp::of(&self.root.join(from_bytes(path)))),
                     );
                 }
@@ -63,9 +63,9 @@ impl Repo {
             let Some((path, is_file)) = path_of(line) else { continue };
             let stamp =
                 if is_file { FileStamp::of(&self.root.join(from_bytes(path))) } else { None };
-            state.insert(shown(path), (line.to_vec(), stamp));
+            state.insert(to_text(path), (line.to_vec(), stamp));
         }
-        for (name, file) in self.steering() {
+        for (name, file) in self.configuration_files() {
             state.insert(name, (Vec::new(), FileStamp::of(&file)));
         }
         let mut refs = users_refs(&self.common_dir);
@@ -81,8 +81,8 @@ impl Repo {
     /// If git fails.
     pub async fn changed_since(&self, before: &CheckoutState) -> Result<Vec<String>> {
         let now = self.checkout_state().await?;
-        let mut changed = differing(&now.files, &before.files);
-        changed.extend(differing(&now.refs, &before.refs));
+        let mut changed = differing_keys(&now.files, &before.files);
+        changed.extend(differing_keys(&now.refs, &before.refs));
         Ok(changed.into_iter().collect())
     }
 
@@ -105,7 +105,7 @@ impl Repo {
     }
 
     /// Returns configuration and hooks: writing them can make the user's git run programs.
-    fn steering(&self) -> Vec<(String, std::path::PathBuf)> {
+    fn configuration_files(&self) -> Vec<(String, std::path::PathBuf)> {
         let mut files = vec![(".git/config".to_owned(), self.common_dir.join("config"))];
         let hooks = fs::read_dir(self.common_dir.join("hooks")).into_iter().flatten().flatten();
         files.extend(hooks.map(|hook| {
@@ -146,7 +146,10 @@ fn is_configuration(path: &[u8]) -> bool {
 }
 
 /// Returns the keys with different values in two maps.
-fn differing<V: PartialEq>(a: &BTreeMap<String, V>, b: &BTreeMap<String, V>) -> BTreeSet<String> {
+fn differing_keys<V: PartialEq>(
+    a: &BTreeMap<String, V>,
+    b: &BTreeMap<String, V>,
+) -> BTreeSet<String> {
     let all = a.keys().chain(b.keys());
     all.filter(|key| a.get(*key) != b.get(*key)).cloned().collect()
 }
@@ -170,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_are_told_from_caches() {
+    fn settings_and_caches_are_distinguished() {
         for path in [
             ".env",
             ".env.local",

@@ -16,7 +16,7 @@ use super::Repo;
 
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// Number of checks. A gc of a large repository takes minutes; we do not wait this long.
-const LOOKS: u32 = 3000;
+const CHECKS: u32 = 3000;
 /// Maximum age of a lock file, as in git: an older file is stale, even if another process has the same process id by
 /// now.
 const LEFT_BEHIND: Duration = Duration::from_secs(12 * 60 * 60);
@@ -27,23 +27,23 @@ pub(crate) struct AbandonedGcWait(Arc<Mutex<Option<SystemTime>>>);
 
 impl Repo {
     /// Waits for a running gc to end. Returns whether there was one.
-    pub(crate) async fn until_gc_is_over(&self) -> bool {
-        let mut looks = 0;
+    pub(crate) async fn wait_for_gc(&self) -> bool {
+        let mut checks = 0;
         while let Some(begun) = running(&self.gc_file()) {
             if self.gc_in_vain.is(begun) {
                 return true;
             }
-            if looks == LOOKS {
+            if checks == CHECKS {
                 self.gc_in_vain.set(begun);
                 return true;
             }
-            if looks == 0 {
+            if checks == 0 {
                 tracing::info!("git gc is running in your repository; waiting for up to a minute");
             }
             tokio::time::sleep(LOOK_AGAIN).await;
-            looks += 1;
+            checks += 1;
         }
-        looks > 0
+        checks > 0
     }
 
     fn gc_file(&self) -> PathBuf {

@@ -27,10 +27,10 @@ pub(super) fn refs(own: &Path) -> BTreeMap<String, String> {
         }
     }
     let mut open = vec![PathBuf::from("refs")];
-    while let Some(folder) = open.pop() {
-        for name in names(&own.join(&folder)) {
-            let path = folder.join(name);
-            if is_folder(&own.join(&path)) {
+    while let Some(directory) = open.pop() {
+        for name in names(&own.join(&directory)) {
+            let path = directory.join(name);
+            if is_directory(&own.join(&path)) {
                 open.push(path);
             } else if let Ok(text) = fs::read_to_string(own.join(&path))
                 && is_id(text.trim_end())
@@ -43,29 +43,29 @@ pub(super) fn refs(own: &Path) -> BTreeMap<String, String> {
 }
 
 /// Returns the ids of loose objects, and the index files of packs.
-pub(super) fn objects(folder: &Path) -> (Vec<String>, Vec<PathBuf>) {
+pub(super) fn objects(directory: &Path) -> (Vec<String>, Vec<PathBuf>) {
     let mut ids = Vec::new();
-    for two in names(folder).into_iter().filter(|name| name.len() == 2) {
-        let rest = names(&folder.join(&two)).into_iter();
+    for two in names(directory).into_iter().filter(|name| name.len() == 2) {
+        let rest = names(&directory.join(&two)).into_iter();
         ids.extend(rest.map(|rest| format!("{two}{rest}")).filter(|id| is_id(id)));
         if ids.len() > MOST_OBJECTS {
             break;
         }
     }
-    let pack = folder.join("pack");
+    let pack = directory.join("pack");
     let packs = names(&pack).into_iter().filter(|name| name.ends_with(".idx"));
     (ids, packs.map(|name| pack.join(name)).collect())
 }
 
-pub(super) fn names(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+pub(super) fn names(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let mut names: Vec<String> =
         entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.sort();
     names
 }
 
-pub(super) fn is_folder(path: &Path) -> bool {
+pub(super) fn is_directory(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|found| found.is_dir())
 }
 

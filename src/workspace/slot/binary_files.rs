@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt as _;
 use super::Slot;
 use super::measure::MeasuredChange;
 use crate::git::command::fields;
-use crate::git::diff::through;
+use crate::git::diff::diff_through_file;
 use crate::git::error::Result;
 use crate::git::path_bytes::from_bytes;
 use crate::process::patch::{self, PatchLine};
@@ -26,7 +26,7 @@ impl Slot {
     ///
     /// # Errors
     /// If git fails.
-    pub async fn lines_of_binaries(
+    pub async fn binary_file_lines(
         &self,
         base: &str,
         measured: &MeasuredChange,
@@ -54,8 +54,8 @@ impl Slot {
             let call = call.env("GIT_LITERAL_PATHSPECS", "1");
             let trees = trees.iter().chain(&["--"]).map(OsStr::new);
             let what = trees.chain(some.iter().map(OsString::as_os_str));
-            let said = through(&file, call, what).await?;
-            lines.extend(said.into_iter().filter(|byte| *byte != 0));
+            let output = diff_through_file(&file, call, what).await?;
+            lines.extend(output.into_iter().filter(|byte| *byte != 0));
         }
         Ok(lines)
     }
@@ -66,7 +66,7 @@ fn has_binaries(diff: &[u8]) -> bool {
 }
 
 /// Returns the patch without the content of binary files, because their content cannot be redacted.
-pub fn without_binaries(diff: &[u8]) -> Vec<u8> {
+pub fn strip_binaries(diff: &[u8]) -> Vec<u8> {
     let mut kept = Vec::with_capacity(diff.len());
     let mut within = false;
     let lines = diff.split_inclusive(|byte| *byte == b'\n').zip(patch::lines(diff));
@@ -91,7 +91,7 @@ mod tests {
         let text = "diff --git a/t b/t\n--- a/t\n+++ b/t\n@@ -0,0 +1 @@\n+GIT binary patch\n";
         let binary = "diff --git a/b b/b\nindex 0..1\nGIT binary patch\nliteral 4\nLc$@<O00001\n\nliteral 0\nHcmV?d00001\n\n";
         let cut = "diff --git a/b b/b\nindex 0..1\nBinary files differ\n";
-        let cut_out = without_binaries(format!("{text}{binary}{text}").as_bytes());
+        let cut_out = strip_binaries(format!("{text}{binary}{text}").as_bytes());
         assert_eq!(String::from_utf8(cut_out).unwrap(), format!("{text}{cut}{text}"));
         assert!(!has_binaries(text.as_bytes()) && has_binaries(binary.as_bytes()));
     }

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::git_directory::GitDir;
-use super::outside_diff::Outside;
+use super::outside_diff::DiffExclusions;
 use super::untracked_removal::clean;
 use crate::git::command::{Git, PinnedGitFiles};
 use crate::git::error::{Context, Result};
-use crate::git::loose_objects::Objects;
+use crate::git::loose_objects::ObjectDirectory;
 use crate::git::removal::remove_any;
 use crate::git::trees::Tree;
 use crate::workspace::blocking_work::blocking;
@@ -26,7 +26,7 @@ pub(crate) struct Checkout {
     pub borrows: Vec<PathBuf>,
     /// The corresponding git directory of the user's.
     pub stands_for: PathBuf,
-    steering: PinnedGitFiles,
+    pinned_files: PinnedGitFiles,
 }
 
 /// A checkout of a commit.
@@ -49,12 +49,12 @@ impl Checkout {
         hold: &Arc<OwnedFd>,
     ) -> Self {
         let mut git = Git::at(&dir, &repo.env).pinned(&git_dir, &dir).private(&git_dir);
-        let steering = PinnedGitFiles::default();
-        git = git.holding(hold.clone()).steered(steering.clone());
+        let pinned_files = PinnedGitFiles::default();
+        git = git.holding(hold.clone()).pinned_files(pinned_files.clone());
         repo.config.identity.set(&mut git);
         let store = git.clone().without_files(&git_dir);
         let borrows = vec![stands_for.join("objects")];
-        Self { dir, git_dir, git, store, borrows, stands_for: stands_for.to_owned(), steering }
+        Self { dir, git_dir, git, store, borrows, stands_for: stands_for.to_owned(), pinned_files }
     }
 
     /// Adds object directories to borrow from.
@@ -64,11 +64,11 @@ impl Checkout {
     }
 
     /// Returns the checkout's own objects, without the borrowed directories.
-    pub fn objects(&self, repo: &Repo) -> Objects {
-        Objects { dir: self.git_dir.join("objects"), sha256: repo.sha256, durable: false }
+    pub fn objects(&self, repo: &Repo) -> ObjectDirectory {
+        ObjectDirectory { dir: self.git_dir.join("objects"), sha256: repo.sha256, durable: false }
     }
 
-    pub fn git_folder<'a>(&'a self, repo: &'a Repo) -> GitDir<'a> {
+    pub fn git_directory<'a>(&'a self, repo: &'a Repo) -> GitDir<'a> {
         GitDir {
             repo,
             path: &self.git_dir,
@@ -86,7 +86,7 @@ impl Checkout {
     /// Rewrites our git directory to a known state, except for index and objects.
     pub fn write_private(&self, repo: &Repo) -> Result<()> {
         let exclude = Vec::new();
-        self.steering.set(&self.git_dir, self.git_folder(repo).private(exclude)?)?;
+        self.pinned_files.set(&self.git_dir, self.git_directory(repo).private(exclude)?)?;
         // Left by a killed git; the slot's lock guarantees that none is running.
         let lock = self.git_dir.join("index.lock");
         remove_any(&lock).doing("remove", &lock)
@@ -94,9 +94,9 @@ impl Checkout {
 
     /// Appends `lines` to the user's ignore patterns for this repository.
     pub fn write_exclude(&self, repo: &Repo, lines: &[u8]) -> Result<Vec<u8>> {
-        let folder = self.git_folder(repo);
-        let all = folder.exclude(lines)?;
-        self.steering.set(&self.git_dir, folder.private(all.clone())?)?;
+        let directory = self.git_directory(repo);
+        let all = directory.exclude(lines)?;
+        self.pinned_files.set(&self.git_dir, directory.private(all.clone())?)?;
         Ok(all)
     }
 
@@ -105,21 +105,21 @@ impl Checkout {
     pub fn drop_objects(&self) -> Result<()> {
         let objects = self.git_dir.join("objects");
         remove_any(&objects).doing("remove", &objects)?;
-        self.steering.renew()
+        self.pinned_files.renew()
     }
 
     /// Removes our index if another process changed it, because git trusts its data about files.
-    pub fn drop_strange_index(&self, repo: &Repo) -> Result<()> {
+    pub fn drop_foreign_index(&self, repo: &Repo) -> Result<()> {
         let index = self.git_dir.join("index");
-        if !repo.opened.is_as_left(&index) {
+        if !repo.written_files.is_unchanged(&index) {
             remove_any(&index).doing("remove", &index)?;
         }
         Ok(())
     }
 
     /// Records the current index as written by us.
-    pub fn leave_index(&self, repo: &Repo) {
-        repo.opened.leave(&self.git_dir.join("index"));
+    pub fn record_index(&self, repo: &Repo) {
+        repo.written_files.record(&self.git_dir.join("index"));
     }
 
     /// Makes the directory hold exactly this commit, and the paths allowed to stay.
@@ -128,18 +128,18 @@ impl Checkout {
         repo: &Repo,
         commit: &str,
         tree: Arc<Tree>,
-        outside: &Outside,
+        outside: &DiffExclusions,
     ) -> Result<PreparedCheckout> {
         let exclude = self.write_exclude(repo, &outside.exclude_lines(&tree))?;
         let kept = self.sweep(tree.clone(), outside.clone()).await?;
         // By now every obstacle is gone, and no parent directory is a link.
         let restore = ["read-tree", "--reset", "-u", commit];
         self.git.call(format!("restore the files of {commit}"), restore).bytes().await?;
-        self.leave_index(repo);
+        self.record_index(repo);
         Ok(PreparedCheckout { commit: commit.to_owned(), tree, kept, exclude })
     }
 
-    async fn sweep(&self, tree: Arc<Tree>, outside: Outside) -> Result<Vec<Vec<u8>>> {
+    async fn sweep(&self, tree: Arc<Tree>, outside: DiffExclusions) -> Result<Vec<Vec<u8>>> {
         let dir = self.dir.clone();
         blocking(move || {
             if !std::fs::symlink_metadata(&dir).is_ok_and(|found| found.is_dir()) {
@@ -152,12 +152,12 @@ impl Checkout {
     }
 
     /// Whether our git directory can still be used by git.
-    pub fn has_git_folder(&self) -> bool {
+    pub fn has_git_directory(&self) -> bool {
         let files = ["HEAD", "config", "objects/info/alternates"];
         files.iter().all(|file| self.git_dir.join(file).is_file())
     }
 
-    pub fn is_there(&self) -> bool {
+    pub fn exists(&self) -> bool {
         std::fs::symlink_metadata(&self.dir).is_ok_and(|found| found.is_dir())
     }
 }

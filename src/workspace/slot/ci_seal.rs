@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_further_name_of_a_file_in_a_store_is_no_change() {
+    fn a_new_hard_link_in_a_store_is_no_change() {
         let temp = tempfile::tempdir().unwrap();
         let kept = temp.path().join("kept");
         fs::create_dir(&kept).unwrap();

@@ -27,7 +27,7 @@ impl Slot {
     /// # Errors
     /// If a file cannot be removed.
     pub async fn remove_clean_clone(&mut self) -> Result<()> {
-        self.ci_holding = None;
+        self.ci_contents = None;
         self.drop_seal()?;
         self.repo.brought.forget(&self.ci.dir);
         let dir = self.ci.dir.clone();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Slot;
 use crate::git::command::fields;
 use crate::git::error::Result;
-use crate::git::path_bytes::shown;
+use crate::git::path_bytes::to_text;
 use crate::git::user_config::Identity;
 use crate::phase::{PhaseId, RunId};
 
@@ -105,7 +105,7 @@ impl Slot {
         let doing = format!("rebase {commit} onto {onto}");
         let call = self.top.store.call(&doing, args).args([&ours, &theirs]);
         let answer = call.answer().await?;
-        let mut parts = fields(&answer.output.stdout).map(shown);
+        let mut parts = fields(&answer.output.stdout).map(to_text);
         let tree = parts.next();
         match (answer.output.code, tree) {
             (Some(0), Some(tree)) => {
@@ -156,7 +156,7 @@ impl Slot {
     pub async fn changed_between(&self, one: &str, other: &str) -> Result<Vec<String>> {
         let args = ["diff-tree", "-r", "-z", "--name-only", "--no-renames", "--no-ext-diff"];
         let call = self.top.store.call(format!("compare with {one}"), args).args([one, other]);
-        Ok(fields(&call.bytes().await?).map(shown).collect())
+        Ok(fields(&call.bytes().await?).map(to_text).collect())
     }
 
     /// Returns the id of a commit's tree.
@@ -174,10 +174,10 @@ impl Slot {
     ///
     /// # Errors
     /// If git fails.
-    pub async fn rewritten(&self) -> Result<Vec<String>> {
+    pub async fn find_rewritten(&self) -> Result<Vec<String>> {
         let args = ["diff", "--name-only", "-z", "--no-renames", "--no-ext-diff", "--no-textconv"];
         let call = self.ci.git.call("find rewritten files", args);
-        Ok(fields(&call.arg("--ignore-submodules").bytes().await?).map(shown).collect())
+        Ok(fields(&call.arg("--ignore-submodules").bytes().await?).map(to_text).collect())
     }
 
     /// Returns the text files of a commit that contain one of these texts.
@@ -201,7 +201,7 @@ impl Slot {
         }
         let bytes = answer.bytes()?;
         let start = format!("{commit}:");
-        let file = |field: &[u8]| shown(field).strip_prefix(&start).map(str::to_owned);
+        let file = |field: &[u8]| to_text(field).strip_prefix(&start).map(str::to_owned);
         Ok(fields(&bytes).filter_map(file).collect())
     }
 

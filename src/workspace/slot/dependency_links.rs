@@ -11,7 +11,7 @@ use std::path::Path;
 use super::checkout::Checkout;
 use super::ci_seal::{end_of_use, first_change};
 use super::linked_paths::Mirror;
-use super::outside_diff::Outside;
+use super::outside_diff::DiffExclusions;
 use super::{Side, Slot};
 use crate::config::WorkspaceSettings;
 use crate::file_stamp::FileStamp;
@@ -21,16 +21,16 @@ use crate::git::trees::Tree;
 use crate::process::PathReplacement;
 use crate::workspace::blocking_work::blocking;
 use crate::workspace::dependencies::{
-    FrozenInstall, InstallCommand, changed_inputs, dependency_directories, frozen_installs,
-    is_dependency_directory, key_of, relocate,
+    FrozenInstall, InstallCommand, choose_frozen_installs, find_changed_inputs,
+    find_dependency_directories, hash_inputs, is_dependency_directory, relocate,
 };
 use crate::workspace::repo::Repo;
 use crate::workspace::repo::dependency_baseline::DependencySource;
-use crate::workspace::repo::linked_directories::Installed;
+use crate::workspace::repo::linked_directories::InstalledDependencies;
 
 /// Dependencies of a placed commit beyond those of the user's checkout.
 #[derive(Default)]
-pub(crate) struct Wanted {
+pub(crate) struct WantedDependencies {
     changed: Vec<String>,
     key: String,
 }
@@ -43,7 +43,7 @@ impl Repo {
         }
         let named: BTreeSet<&str> =
             settings.link.iter().map(|path| path.trim_end_matches('/')).collect();
-        let mut found = dependency_directories(tree, &self.root).found;
+        let mut found = find_dependency_directories(tree, &self.root).found;
         let is_new = |path: &str| self.dependency_baseline.is_new(&self.root, path);
         found.retain(|path| !named.contains(path.as_str()) && !is_new(path));
         found
@@ -52,7 +52,7 @@ impl Repo {
 
 impl Slot {
     /// Keeps the results of installs while the files of a commit are placed.
-    pub(super) fn keep_installed(&self, checkout: &Checkout, outside: &mut Outside) {
+    pub(super) fn keep_installed(&self, checkout: &Checkout, outside: &mut DiffExclusions) {
         let installed = self.repo.brought.with(&checkout.dir, |state| state.installed.clone());
         let dirs = installed.into_iter().flat_map(|installed| installed.dirs);
         let known: BTreeSet<String> = outside.dependencies.drain(..).chain(dirs).collect();
@@ -66,11 +66,11 @@ impl Slot {
         checkout: &Checkout,
         tree: &Tree,
         links: Vec<String>,
-        outside: &mut Outside,
+        outside: &mut DiffExclusions,
         settings: &WorkspaceSettings,
-    ) -> Result<Wanted> {
+    ) -> Result<WantedDependencies> {
         let wanted = match settings.setup {
-            Some(_) => Wanted::default(),
+            Some(_) => WantedDependencies::default(),
             None => self.wanted(checkout, tree),
         };
         let there = |path: &String| checkout.dir.join(path).symlink_metadata().is_ok();
@@ -103,7 +103,7 @@ impl Slot {
         let dir = checkout.dir.clone();
         let gone: BTreeSet<String> = gone
             .into_iter()
-            .filter(|path| !tree.has_file(path) && !tree.has_folder(path))
+            .filter(|path| !tree.has_file(path) && !tree.has_directory(path))
             .collect();
         if !gone.is_empty() {
             blocking(move || {
@@ -117,14 +117,14 @@ impl Slot {
         Ok(wanted)
     }
 
-    fn wanted(&self, checkout: &Checkout, tree: &Tree) -> Wanted {
+    fn wanted(&self, checkout: &Checkout, tree: &Tree) -> WantedDependencies {
         let (users, copy) = (&self.repo.root, &checkout.dir);
         let stamps = |path: &str| [users, copy].map(|dir| FileStamp::of(&dir.join(path)));
         let changed = self.repo.brought.with(&checkout.dir, |state| {
             let known = std::mem::take(&mut state.same);
             let is_same = |path: &str| known.get(path).is_some_and(|known| *known == stamps(path));
             let mut same = BTreeMap::new();
-            let changed = changed_inputs(tree.inputs(), users, copy, is_same, |path| {
+            let changed = find_changed_inputs(tree.inputs(), users, copy, is_same, |path| {
                 same.insert(path.to_owned(), stamps(path));
             });
             state.same = known;
@@ -132,8 +132,8 @@ impl Slot {
             changed
         });
         match changed.is_empty() {
-            true => Wanted::default(),
-            false => Wanted { key: key_of(&changed, copy), changed },
+            true => WantedDependencies::default(),
+            false => WantedDependencies { key: hash_inputs(&changed, copy), changed },
         }
     }
 
@@ -152,14 +152,14 @@ impl Slot {
             state.installed.as_ref().is_some_and(|made| made.key.as_ref() == Some(&wanted.key))
         });
         let changed: Vec<&str> = wanted.changed.iter().map(String::as_str).collect();
-        let mut installs = frozen_installs(tree, &checkout.dir, &changed, has_program);
+        let mut installs = choose_frozen_installs(tree, &checkout.dir, &changed, has_program);
         if is_done {
             installs.retain(|install| matches!(install, FrozenInstall::Missing { .. }));
         }
         Ok(installs)
     }
 
-    /// Marks the start of installs: unless [`Self::note_installed`] is called, their results do not survive a reset.
+    /// Marks the start of installs: unless [`Self::record_installed`] is called, their results do not survive a reset.
     ///
     /// # Errors
     /// If the checkout is empty.
@@ -171,16 +171,16 @@ impl Slot {
     ///
     /// # Errors
     /// If the checkout is empty.
-    pub fn note_installed(&self, side: Side, commands: &[InstallCommand]) -> Result<()> {
+    pub fn record_installed(&self, side: Side, commands: &[InstallCommand]) -> Result<()> {
         self.put_installed(side, commands, true)
     }
 
     fn put_installed(&self, side: Side, commands: &[InstallCommand], done: bool) -> Result<()> {
         let (checkout, wanted, tree) = self.wanted_of(side)?;
-        let mut dirs = dependency_directories(tree, &checkout.dir).found;
+        let mut dirs = find_dependency_directories(tree, &checkout.dir).found;
         dirs.retain(|path| commands.iter().any(|command| command.owns(path)));
         let key = done.then(|| wanted.key.clone());
-        let installed = Installed { key, commands: commands.to_vec(), dirs };
+        let installed = InstalledDependencies { key, commands: commands.to_vec(), dirs };
         self.repo.brought.with(&checkout.dir, |state| state.installed = Some(installed));
         Ok(())
     }
@@ -191,38 +191,38 @@ impl Slot {
         self.repo.brought.with(self.path_of(side), |state| state.is_stale = true);
     }
 
-    fn wanted_of(&self, side: Side) -> Result<(&Checkout, &Wanted, &Tree)> {
-        let holding = self.holding_of(side).ok_or(WorkspaceError::NotReset(self.number()))?;
-        Ok((self.checkout(side), &holding.wanted, &holding.placed.tree))
+    fn wanted_of(&self, side: Side) -> Result<(&Checkout, &WantedDependencies, &Tree)> {
+        let contents = self.contents_of(side).ok_or(WorkspaceError::NotReset(self.number()))?;
+        Ok((self.checkout(side), &contents.wanted, &contents.placed.tree))
     }
 
     /// Copies the directories that are missing or changed since the last copy.
-    pub(crate) async fn bring_dependencies(
+    pub(crate) async fn copy_dependencies(
         &self,
         checkout: &Checkout,
         paths: &[String],
     ) -> Result<()> {
         for path in paths {
-            self.bring_changed(checkout, path).await?;
+            self.copy_changed(checkout, path).await?;
         }
         Ok(())
     }
 
     /// Copies a `workspace.link` path; false if missing in the user's checkout. In CI's checkout, with no agent
     /// writing, a stamp detects changes of a dependency directory; everything else is compared file by file.
-    pub(super) async fn bring_link(&self, checkout: &Checkout, path: &str) -> Result<bool> {
+    pub(super) async fn copy_link(&self, checkout: &Checkout, path: &str) -> Result<bool> {
         if self.repo.brought.is_installed(&checkout.dir, path) {
             return Ok(true);
         }
         if !is_dependency_directory(&self.repo.root.join(path)) {
-            return self.bring(checkout, path).await;
+            return self.copy(checkout, path).await;
         }
         if self.is_cis(checkout) {
-            return self.bring_changed(checkout, path).await;
+            return self.copy_changed(checkout, path).await;
         }
         // Recorded before the first agent starts, even if CI's checkout is filled later.
         self.repo.dependency_baseline.source(&self.repo.root, path);
-        self.bring(checkout, path).await
+        self.copy(checkout, path).await
     }
 
     fn is_cis(&self, checkout: &Checkout) -> bool {
@@ -230,7 +230,7 @@ impl Slot {
     }
 
     /// Copies a directory that is missing or changed since the last copy; false if there is none to copy.
-    async fn bring_changed(&self, checkout: &Checkout, path: &str) -> Result<bool> {
+    async fn copy_changed(&self, checkout: &Checkout, path: &str) -> Result<bool> {
         if self.repo.brought.is_installed(&checkout.dir, path) {
             return Ok(true);
         }
@@ -245,15 +245,15 @@ impl Slot {
             return Ok(true);
         }
         match &source {
-            DependencySource::Earlier(stamp) => self.bring_earlier(checkout, path, stamp).await?,
-            _ => drop(self.bring(checkout, path).await?),
+            DependencySource::Earlier(stamp) => self.copy_earlier(checkout, path, stamp).await?,
+            _ => drop(self.copy(checkout, path).await?),
         }
         self.repo.brought.note(&checkout.dir, path, stamp.clone(), self.is_cis(checkout));
         Ok(true)
     }
 
     /// Copies an earlier state of a directory from another checkout of CI's.
-    async fn bring_earlier(&self, checkout: &Checkout, path: &str, stamp: &str) -> Result<()> {
+    async fn copy_earlier(&self, checkout: &Checkout, path: &str, stamp: &str) -> Result<()> {
         for from in self.repo.brought.copies_for_ci(path, stamp) {
             let is_touched = || {
                 let copy = [from.join(path)];
@@ -262,7 +262,7 @@ impl Slot {
             if from == checkout.dir || !from.join(path).is_dir() || is_touched() {
                 continue;
             }
-            match self.bring_from(&from, checkout, path).await {
+            match self.copy_from(&from, checkout, path).await {
                 Ok(_) => return Ok(()),
                 // CI may be running there.
                 Err(error) => tracing::debug!("cannot copy {path}: {error}"),
@@ -271,22 +271,22 @@ impl Slot {
         match self.is_cis(checkout) {
             true => Err(WorkspaceError::DependenciesChanged { path: path.to_owned() }),
             // Only CI decides.
-            false => self.bring(checkout, path).await.map(drop),
+            false => self.copy(checkout, path).await.map(drop),
         }
     }
 
     /// Copies a path of the user's checkout again; false if missing there.
-    async fn bring(&self, checkout: &Checkout, path: &str) -> Result<bool> {
-        self.bring_from(&self.repo.root, checkout, path).await
+    async fn copy(&self, checkout: &Checkout, path: &str) -> Result<bool> {
+        self.copy_from(&self.repo.root, checkout, path).await
     }
 
-    async fn bring_from(&self, root: &Path, checkout: &Checkout, path: &str) -> Result<bool> {
+    async fn copy_from(&self, root: &Path, checkout: &Checkout, path: &str) -> Result<bool> {
         let (root, slot, path) = (root.to_owned(), checkout.dir.clone(), path.to_owned());
         let real = root.canonicalize().unwrap_or_else(|_| root.clone());
         let replacement = PathReplacement::new(&[root.clone(), real], &slot);
         blocking(move || {
             let mirror = Mirror { root: &root, slot: &slot };
-            let there = mirror.bring(&path).doing("copy into the slot", &root.join(&path))?;
+            let there = mirror.copy_path(&path).doing("copy into the slot", &root.join(&path))?;
             let copy = slot.join(&path);
             relocate(&copy, &replacement).doing("relocate", &copy)?;
             Ok(there)

@@ -5,7 +5,7 @@
 use super::Slot;
 use crate::git::command::fields;
 use crate::git::error::Result;
-use crate::git::path_bytes::shown;
+use crate::git::path_bytes::to_text;
 
 /// A changed file, and its missing filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ impl Slot {
     ///
     /// # Errors
     /// If git fails.
-    pub async fn unfiltered<'a>(
+    pub async fn find_unfiltered<'a>(
         &self,
         paths: impl Iterator<Item = &'a str>,
     ) -> Result<Option<UnfilteredFile>> {
@@ -31,9 +31,9 @@ impl Slot {
         }
         let input: Vec<u8> = paths.flat_map(|path| [path.as_bytes(), b"\0"].concat()).collect();
         let call = self.top.git.call("find filters", ["check-attr", "-z", "--stdin", "filter"]);
-        let said = call.stdin(input).bytes().await?;
-        let said: Vec<&[u8]> = fields(&said).collect();
-        let facts = said.chunks_exact(3).map(|facts| (shown(facts[0]), shown(facts[2])));
+        let output = call.stdin(input).bytes().await?;
+        let output: Vec<&[u8]> = fields(&output).collect();
+        let facts = output.chunks_exact(3).map(|facts| (to_text(facts[0]), to_text(facts[2])));
         let mut lacking = facts.filter(|(_, filter)| configured.contains(filter));
         Ok(lacking.next().map(|(path, filter)| UnfilteredFile { path, filter }))
     }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::untouched_files;
 use crate::git::error::{Context, Result};
-use crate::git::exact_directory::Exact;
+use crate::git::exact_directory::ExactDirectory;
 use crate::git::user_config::config_text;
 use crate::workspace::repo::Repo;
 use crate::workspace::repo::copied_refs::{CopiedRefs, origin_head};
@@ -34,29 +34,29 @@ pub(crate) struct GitDir<'a> {
 impl GitDir<'_> {
     /// Returns the content of the private directory: files from git stay, configuration is ours. `exclude` has the
     /// ignore patterns.
-    pub fn private(&self, exclude: Vec<u8>) -> Result<Exact> {
-        let mut exact = Exact::default();
+    pub fn private(&self, exclude: Vec<u8>) -> Result<ExactDirectory> {
+        let mut exact = ExactDirectory::default();
         exact.file("config", self.private_config()).file("HEAD", "ref: refs/heads/none\n");
-        exact.file("info/exclude", exclude).folder("refs");
-        exact.open_folder("objects").file("objects/info/alternates", self.alternates());
+        exact.file("info/exclude", exclude).directory("refs");
+        exact.open_directory("objects").file("objects/info/alternates", self.alternates());
         // Files written by git itself, and by our calls.
         let calls = [
             "diff",
             "lines",
-            untouched_files::FOLDER,
+            untouched_files::DIRECTORY,
             untouched_files::INDEX,
             untouched_files::INDEX_LOCK,
         ];
         for own in ["index", "index.lock", "modules", "lfs"].into_iter().chain(calls) {
             exact.keep(own);
         }
-        self.carry(&mut exact).doing("read the git directory", self.stands_for)?;
+        self.add_carried_files(&mut exact).doing("read the git directory", self.stands_for)?;
         Ok(exact)
     }
 
-    fn carry(&self, exact: &mut Exact) -> io::Result<()> {
+    fn add_carried_files(&self, exact: &mut ExactDirectory) -> io::Result<()> {
         for name in CARRIED {
-            if let Some(content) = read_if_there(&self.stands_for.join(name))? {
+            if let Some(content) = read_if_exists(&self.stands_for.join(name))? {
                 exact.file(name, content);
             }
         }
@@ -72,9 +72,9 @@ impl GitDir<'_> {
         exclude: &[u8],
         refs: &CopiedRefs,
         remote: &str,
-    ) -> Result<Exact> {
-        let mut exact = Exact::default();
-        let add = |exact: &mut Exact| -> io::Result<()> {
+    ) -> Result<ExactDirectory> {
+        let mut exact = ExactDirectory::default();
+        let add = |exact: &mut ExactDirectory| -> io::Result<()> {
             self.add(exact, Path::new(""), private, self.agent_config() + remote)?;
             exact.file("info/exclude", exclude);
             exact.file("HEAD", format!("ref: {AGENT_BRANCH}\n"));
@@ -92,7 +92,7 @@ impl GitDir<'_> {
     /// Adds a submodule at `below` in its parent's directory, for a working directory at `work_tree` from there.
     pub fn add_module(
         &self,
-        exact: &mut Exact,
+        exact: &mut ExactDirectory,
         below: &Path,
         private: &Path,
         commit: &str,
@@ -102,23 +102,23 @@ impl GitDir<'_> {
         let work_tree = work_tree.to_string_lossy();
         config.push_str(&config_text([("core.worktree", &*work_tree)]));
         self.add(exact, below, private, config).doing("read the git directory", self.stands_for)?;
-        exact.file(below.join("HEAD"), format!("{commit}\n")).folder(below.join("refs/heads"));
+        exact.file(below.join("HEAD"), format!("{commit}\n")).directory(below.join("refs/heads"));
         Ok(())
     }
 
     fn add(
         &self,
-        exact: &mut Exact,
+        exact: &mut ExactDirectory,
         below: &Path,
         private: &Path,
         config: String,
     ) -> io::Result<()> {
-        exact.folder(below.join("hooks")).folder(below.join("refs"));
+        exact.directory(below.join("hooks")).directory(below.join("refs"));
         exact.file(below.join("objects/info/alternates"), self.alternates());
         exact.file(below.join("config"), config);
         let copied = CARRIED.map(|name| (name, self.stands_for.join(name)));
         for (name, from) in copied.into_iter().chain([("index", private.join("index"))]) {
-            if let Some(content) = read_if_there(&from)? {
+            if let Some(content) = read_if_exists(&from)? {
                 exact.file(below.join(name), content);
             }
         }
@@ -127,8 +127,8 @@ impl GitDir<'_> {
 
     fn alternates(&self) -> Vec<u8> {
         let mut alternates = Vec::new();
-        for folder in &self.borrows {
-            alternates.extend_from_slice(crate::git::path_bytes::to_bytes(folder));
+        for directory in &self.borrows {
+            alternates.extend_from_slice(crate::git::path_bytes::to_bytes(directory));
             alternates.push(b'\n');
         }
         alternates
@@ -137,7 +137,7 @@ impl GitDir<'_> {
     /// Returns the user's ignore patterns for this repository, and `lines`.
     pub fn exclude(&self, lines: &[u8]) -> Result<Vec<u8>> {
         let users = self.stands_for.join("info/exclude");
-        let mut all = read_if_there(&users).doing("read", &users)?.unwrap_or_default();
+        let mut all = read_if_exists(&users).doing("read", &users)?.unwrap_or_default();
         all.push(b'\n');
         all.extend_from_slice(lines);
         Ok(all)
@@ -188,7 +188,7 @@ impl GitDir<'_> {
     }
 }
 
-fn read_if_there(file: &Path) -> io::Result<Option<Vec<u8>>> {
+fn read_if_exists(file: &Path) -> io::Result<Option<Vec<u8>>> {
     match fs::read(file) {
         Ok(content) => Ok(Some(content)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -8,21 +8,21 @@ use std::path::Path;
 use globset::GlobBuilder;
 
 use super::Slot;
-use super::outside_diff::Outside;
+use super::outside_diff::DiffExclusions;
 use crate::git::command::fields;
 use crate::git::error::{Result, WorkspaceError};
-use crate::git::path_bytes::shown;
+use crate::git::path_bytes::to_text;
 use crate::git::trees::Tree;
 use crate::phase::PathPattern;
 
 /// Files visible to git without force.
-pub(crate) struct Seen<'a> {
+pub(crate) struct VisibleFiles<'a> {
     pub top: &'a Path,
     pub tree: &'a Tree,
     pub changed: BTreeSet<String>,
 }
 
-impl Seen<'_> {
+impl VisibleFiles<'_> {
     /// Whether a deliverable is visible, or missing.
     pub fn has(&self, deliverable: &PathPattern) -> bool {
         let path = deliverable.as_str();
@@ -34,7 +34,7 @@ impl Seen<'_> {
                 .map_or(true, |glob| self.changed.iter().any(|changed| glob.is_match(changed)));
         }
         if deliverable.is_dir() {
-            return self.tree.has_folder(path)
+            return self.tree.has_directory(path)
                 || self.changed.iter().any(|changed| changed.starts_with(path));
         }
         self.changed.contains(path)
@@ -56,8 +56,9 @@ impl Slot {
         let args = ["ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--"];
         let call = self.top.git.call("find ignored deliverables", args);
         let listed = call.args(patterns).bytes().await?;
-        let mut wanted: Vec<&[u8]> =
-            fields(&listed).filter(|path| !Outside::is_dropping(&shown(path))).collect();
+        let mut wanted: Vec<&[u8]> = fields(&listed)
+            .filter(|path| !DiffExclusions::is_interpreter_file(&to_text(path)))
+            .collect();
         if wanted.is_empty() {
             return Ok(false);
         }
@@ -69,7 +70,7 @@ impl Slot {
         let answer = call.answer().await?;
         match answer.ok() {
             true => Ok(true),
-            false => Err(WorkspaceError::Unmeasurable { why: answer.said() }),
+            false => Err(WorkspaceError::Unmeasurable { why: answer.stderr_summary() }),
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::git::refs::ref_error;
 use crate::phase::RunId;
 use crate::workspace::repo::claim_ref::ClaimRef;
 use crate::workspace::repo::run_branch::Tip;
-use crate::workspace::repo::run_refs::{Names, Refs};
+use crate::workspace::repo::run_refs::{Refs, RunRefNames};
 
 /// Maximum number of rounds, each with git's own wait of seconds for a lock. A `git gc` may interfere several times
 /// in a row.
@@ -44,7 +44,7 @@ impl Slot {
         old_tip: &str,
         commit: &str,
     ) -> Result<Landing> {
-        let names = Names::of(run);
+        let names = RunRefNames::of(run);
         let mut round = 1;
         loop {
             let refs = self.repo.run_refs(&names).await?;
@@ -53,12 +53,12 @@ impl Slot {
             // followed.
             let there = round > 1 && self.repo.contains(&tip.commit, commit).await?;
             if there || tip.commit == commit {
-                self.hand_over(commit, old_tip).await?;
+                self.copy_objects(commit, old_tip).await?;
                 return Ok(Landing::Landed { held_by: tip.held_by });
             }
             let moved = tip.commit != old_tip;
             // The transaction verifies the claim; only a failed transaction is explained here.
-            if (moved || round > 1) && !self.repo.holds(claim).await? {
+            if (moved || round > 1) && !self.repo.holds_claim(claim).await? {
                 return Ok(Landing::Fenced);
             }
             if moved {
@@ -80,17 +80,17 @@ impl Slot {
     }
 
     async fn hand_over_and_move(&self, commit: &str, old_tip: &str, orders: &str) -> Result<()> {
-        if self.repo.until_gc_is_over().await {
+        if self.repo.wait_for_gc().await {
             self.forget_handing_over();
         }
-        self.hand_over(commit, old_tip).await?;
+        self.copy_objects(commit, old_tip).await?;
         let answer = self.repo.transact("move the run's branch", orders).await?;
         if !answer.ok() {
             return Err(ref_error(answer));
         }
-        if self.repo.until_gc_is_over().await {
+        if self.repo.wait_for_gc().await {
             self.forget_handing_over();
-            self.hand_over(commit, old_tip).await?;
+            self.copy_objects(commit, old_tip).await?;
         }
         Ok(())
     }
@@ -99,11 +99,11 @@ impl Slot {
     ///
     /// # Errors
     /// If git fails.
-    pub async fn hand_over(&self, commit: &str, known: &str) -> Result<()> {
+    pub async fn copy_objects(&self, commit: &str, known: &str) -> Result<()> {
         if self.is_handed_over(commit) {
             return Ok(());
         }
-        if !self.carry_over(commit, known).await? {
+        if !self.copy_new_objects(commit, known).await? {
             self.send(commit, known).await?;
         }
         self.remember_handing_over(commit);
@@ -125,7 +125,7 @@ impl Slot {
 /// Builds the transaction of a landing. The claim is deleted in the same transaction: a ref for each phase ever
 /// landed would make git slow for everybody.
 fn orders(
-    names: &Names,
+    names: &RunRefNames,
     refs: &Refs,
     tip: &Tip,
     claim: &ClaimRef,

@@ -20,7 +20,7 @@ pub(crate) struct Mirror<'a> {
 
 impl Mirror<'_> {
     /// Makes `path` in the slot the same as in the checkout; false if missing in the checkout.
-    pub fn bring(&self, path: &str) -> io::Result<bool> {
+    pub fn copy_path(&self, path: &str) -> io::Result<bool> {
         let from = self.root.join(path);
         let to = self.slot.join(path);
         // A link made by the user is followed here, and only here.
@@ -33,15 +33,15 @@ impl Mirror<'_> {
             Err(error) => return Err(error),
         };
         if let Some(parent) = to.parent() {
-            self.real_folders(parent)?;
+            self.real_directories(parent)?;
         }
         self.copy(&from, &to)?;
         Ok(true)
     }
 
     /// Creates the parent directories of a copy, none of them a link.
-    fn real_folders(&self, folder: &Path) -> io::Result<()> {
-        let Ok(below) = folder.strip_prefix(self.slot) else { return Ok(()) };
+    fn real_directories(&self, directory: &Path) -> io::Result<()> {
+        let Ok(below) = directory.strip_prefix(self.slot) else { return Ok(()) };
         let mut at = self.slot.to_owned();
         for part in below {
             at.push(part);
@@ -56,7 +56,7 @@ impl Mirror<'_> {
     fn copy(&self, from: &Path, to: &Path) -> io::Result<()> {
         let found = fs::symlink_metadata(from)?;
         if found.is_dir() {
-            self.copy_folder(from, to, &found)
+            self.copy_directory(from, to, &found)
         } else if found.is_symlink() {
             self.copy_link(from, to)
         } else if found.is_file() {
@@ -66,7 +66,7 @@ impl Mirror<'_> {
         }
     }
 
-    fn copy_folder(&self, from: &Path, to: &Path, found: &Metadata) -> io::Result<()> {
+    fn copy_directory(&self, from: &Path, to: &Path, found: &Metadata) -> io::Result<()> {
         if !fs::symlink_metadata(to).is_ok_and(|there| there.is_dir()) {
             remove_any(to)?;
             fs::create_dir(to)?;
@@ -140,14 +140,14 @@ mod tests {
         symlink(root.join("mods/a"), root.join("mods/abs")).unwrap();
         symlink("a/x", root.join("mods/rel")).unwrap();
         let mirror = Mirror { root: &root, slot: &slot };
-        assert!(mirror.bring("mods").unwrap());
+        assert!(mirror.copy_path("mods").unwrap());
         assert_eq!(fs::read_link(slot.join("mods/abs")).unwrap(), slot.join("mods/a"));
         assert_eq!(fs::read_to_string(slot.join("mods/rel")).unwrap(), "1");
         fs::write(slot.join("mods/a/x"), "agent").unwrap();
         fs::write(slot.join("mods/extra"), "").unwrap();
-        assert!(mirror.bring("mods").unwrap());
+        assert!(mirror.copy_path("mods").unwrap());
         assert_eq!(fs::read_to_string(slot.join("mods/a/x")).unwrap(), "1");
         assert!(!slot.join("mods/extra").exists());
-        assert!(!mirror.bring("absent").unwrap());
+        assert!(!mirror.copy_path("absent").unwrap());
     }
 }

@@ -10,13 +10,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::Slot;
-use super::agent_objects::{MOST_OBJECTS, head_of, is_folder, names, objects, refs};
-use super::binary_files::without_binaries;
+use super::agent_objects::{MOST_OBJECTS, head_of, is_directory, names, objects, refs};
+use super::binary_files::strip_binaries;
 use super::checkout::Checkout;
 use super::measure::MeasuredChange;
 use crate::git::diff::{DIFF, Diff, RawChange};
 use crate::git::error::{Context, Result};
-use crate::git::path_bytes::shown;
+use crate::git::path_bytes::to_text;
 use crate::git::removal::remove_any;
 
 const MOST_PATCHES: usize = 8;
@@ -35,7 +35,7 @@ pub struct LostWork {
 
 /// Source of a commit.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Found {
+enum CommitSource {
     Stash,
     Branch(String),
     Worktree(String),
@@ -51,9 +51,9 @@ impl Slot {
     ///
     /// # Errors
     /// If git fails.
-    pub async fn lost_work(&self, measured: &MeasuredChange) -> Result<Vec<LostWork>> {
+    pub async fn find_lost_work(&self, measured: &MeasuredChange) -> Result<Vec<LostWork>> {
         let own = self.top.dir.join(".git");
-        if !is_folder(&own) {
+        if !is_directory(&own) {
             return Ok(Vec::new());
         }
         let (ids, packs) = objects(&own.join("objects"));
@@ -61,22 +61,23 @@ impl Slot {
         if ids.is_empty() && packs.is_empty() && worktrees.is_empty() {
             return Ok(Vec::new());
         }
-        let holding = self.holding()?;
+        let contents = self.contents()?;
         let mut git_dir = self.top.dir.clone().into_os_string();
         git_dir.push(".reading.git");
         let git_dir = PathBuf::from(git_dir);
         let (dir, hold) = (self.top.dir.clone(), self.lock_fd()?);
         let reading = Checkout::new(&self.repo, dir, git_dir.clone(), &self.repo.common_dir, &hold)
             .borrowing([own.join("objects"), self.top.git_dir.join("objects")]);
-        let base = holding.placed.commit.clone();
-        let look = Look { slot: self, own: &own, reading: &reading, base: &base, measured };
-        let found = look.all(ids, &packs, &worktrees).await;
+        let base = contents.placed.commit.clone();
+        let search =
+            LostWorkSearch { slot: self, own: &own, reading: &reading, base: &base, measured };
+        let found = search.all(ids, &packs, &worktrees).await;
         remove_any(&git_dir).doing("remove", &git_dir)?;
         found
     }
 }
 
-struct Look<'a> {
+struct LostWorkSearch<'a> {
     slot: &'a Slot,
     own: &'a Path,
     reading: &'a Checkout,
@@ -84,7 +85,7 @@ struct Look<'a> {
     measured: &'a MeasuredChange,
 }
 
-impl Look<'_> {
+impl LostWorkSearch<'_> {
     async fn all(
         &self,
         mut ids: Vec<String>,
@@ -145,12 +146,12 @@ impl Look<'_> {
     }
 
     /// Returns the commits named by the agent's refs.
-    fn named(&self, worktrees: &[String]) -> BTreeMap<String, Found> {
+    fn named(&self, worktrees: &[String]) -> BTreeMap<String, CommitSource> {
         let mut named = BTreeMap::new();
-        let mut add = |id: String, found: Found| {
+        let mut add = |id: String, found: CommitSource| {
             named
                 .entry(id)
-                .and_modify(|there: &mut Found| *there = found.clone().min(there.clone()))
+                .and_modify(|there: &mut CommitSource| *there = found.clone().min(there.clone()))
                 .or_insert(found);
         };
         for (name, id) in refs(self.own) {
@@ -158,19 +159,19 @@ impl Look<'_> {
                 continue;
             }
             let found = match name.strip_prefix("refs/heads/") {
-                Some(branch) => Found::Branch(branch.to_owned()),
-                None if name == "refs/stash" => Found::Stash,
-                None => Found::Branch(name.clone()),
+                Some(branch) => CommitSource::Branch(branch.to_owned()),
+                None if name == "refs/stash" => CommitSource::Stash,
+                None => CommitSource::Branch(name.clone()),
             };
             add(id, found);
         }
         let stashes = fs::read_to_string(self.own.join("logs/refs/stash")).unwrap_or_default();
         for line in stashes.lines() {
-            add(line.split(' ').nth(1).unwrap_or_default().to_owned(), Found::Stash);
+            add(line.split(' ').nth(1).unwrap_or_default().to_owned(), CommitSource::Stash);
         }
         for name in worktrees {
             if let Some(id) = head_of(self.own, &self.own.join("worktrees").join(name)) {
-                add(id, Found::Worktree(name.clone()));
+                add(id, CommitSource::Worktree(name.clone()));
             }
         }
         named
@@ -191,7 +192,7 @@ impl Look<'_> {
         &self,
         tip: &str,
         parents: &Parents,
-        found: &Found,
+        found: &CommitSource,
     ) -> Result<Option<LostWork>> {
         let (changes, mut patch) = self.compare(self.base, tip).await?;
         let (missing, _) = self.compare(&self.measured.tree, tip).await?;
@@ -201,18 +202,19 @@ impl Look<'_> {
         // Amended or redone work exists in another form, and no ref asks to keep the old form.
         let is_lost = |change: &RawChange| {
             missing.contains(change.path.as_slice())
-                && (*found != Found::Nowhere || !changed.contains(shown(&change.path).as_str()))
+                && (*found != CommitSource::Nowhere
+                    || !changed.contains(to_text(&change.path).as_str()))
         };
         let mut lost = changes.iter().any(is_lost);
         // `git stash -u` keeps untracked files in a third parent.
-        if let (Found::Stash, Some(untracked)) =
+        if let (CommitSource::Stash, Some(untracked)) =
             (found, parents.get(tip).and_then(|parents| parents.get(2)))
         {
             let args = ["hash-object", "-t", "tree", "--stdin"];
             let call = self.reading.store.call("write the empty tree", args).stdin("");
             let empty = call.text().await?;
             let (changes, more) = self.compare(&empty, untracked).await?;
-            lost |= changes.iter().any(|c| !changed.contains(shown(&c.path).as_str()));
+            lost |= changes.iter().any(|c| !changed.contains(to_text(&c.path).as_str()));
             patch.extend(more);
         }
         Ok(lost.then(|| found.work(tip, &patch)))
@@ -257,12 +259,12 @@ impl Look<'_> {
         let (missing, _) = self.compare(&self.measured.tree, &tree).await?;
         let missing: HashSet<&[u8]> = missing.iter().map(|change| change.path.as_slice()).collect();
         let lost = changes.iter().any(|change| missing.contains(change.path.as_slice()));
-        let work = lost.then(|| Found::Worktree(name.to_owned()).work("", &patch));
+        let work = lost.then(|| CommitSource::Worktree(name.to_owned()).work("", &patch));
         Ok(Some((head, work)))
     }
 }
 
-impl Found {
+impl CommitSource {
     fn work(&self, tip: &str, patch: &[u8]) -> LostWork {
         let short: String = tip.chars().take(10).collect();
         let (name, what) = match self {
@@ -277,7 +279,7 @@ impl Found {
                 (format!("commit-{short}"), format!("committed as {short} and removed by a reset"))
             }
         };
-        LostWork { name, what, patch: without_binaries(patch) }
+        LostWork { name, what, patch: strip_binaries(patch) }
     }
 }
 
@@ -285,8 +287,8 @@ impl Found {
 fn tips(
     parents: &Parents,
     kept: Vec<String>,
-    named: &BTreeMap<String, Found>,
-) -> Vec<(String, Found)> {
+    named: &BTreeMap<String, CommitSource>,
+) -> Vec<(String, CommitSource)> {
     let mut reached = HashSet::new();
     let mut open: Vec<&str> = kept.iter().map(String::as_str).collect();
     while let Some(id) = open.pop() {
@@ -299,9 +301,9 @@ fn tips(
     let left = || parents.iter().filter(|(id, _)| !reached.contains(id.as_str()));
     let inner: HashSet<&str> =
         left().flat_map(|(_, parents)| parents).map(String::as_str).collect();
-    let mut tips: Vec<(String, Found)> = left()
+    let mut tips: Vec<(String, CommitSource)> = left()
         .filter(|(id, _)| !inner.contains(id.as_str()) || named.contains_key(id.as_str()))
-        .map(|(id, _)| (id.clone(), named.get(id).cloned().unwrap_or(Found::Nowhere)))
+        .map(|(id, _)| (id.clone(), named.get(id).cloned().unwrap_or(CommitSource::Nowhere)))
         .collect();
     tips.sort_by(|a, b| (&a.1, &a.0).cmp(&(&b.1, &b.0)));
     tips
@@ -318,7 +320,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_leads_to_the_end_is_not_lost() {
+    fn ancestors_of_the_result_are_not_lost() {
         let commit = |id: &str, parents: &[&str]| {
             (id.to_owned(), parents.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>())
         };
@@ -335,19 +337,22 @@ mod tests {
             commit("gone", &["b"]),
         ]);
         let named = BTreeMap::from([
-            ("y".to_owned(), Found::Branch("y".to_owned())),
-            ("s".to_owned(), Found::Stash),
+            ("y".to_owned(), CommitSource::Branch("y".to_owned())),
+            ("s".to_owned(), CommitSource::Stash),
         ]);
         let found = tips(&parents, vec!["head".to_owned()], &named);
         let found: Vec<_> = found.iter().map(|(id, found)| (id.as_str(), found)).collect();
-        let branch = Found::Branch("y".to_owned());
-        assert_eq!(found, [("s", &Found::Stash), ("y", &branch), ("gone", &Found::Nowhere)]);
+        let branch = CommitSource::Branch("y".to_owned());
+        assert_eq!(
+            found,
+            [("s", &CommitSource::Stash), ("y", &branch), ("gone", &CommitSource::Nowhere)]
+        );
     }
 
     #[test]
     fn a_patch_is_named_after_its_branch() {
-        let work = Found::Branch("feature/x y".to_owned()).work("", b"");
+        let work = CommitSource::Branch("feature/x y".to_owned()).work("", b"");
         assert_eq!(work.name, "branch-feature-x-y");
-        assert!(Found::Nowhere.work(&"a".repeat(40), b"").what.contains("aaaaaaaaaa "));
+        assert!(CommitSource::Nowhere.work(&"a".repeat(40), b"").what.contains("aaaaaaaaaa "));
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::Slot;
 use crate::git::diff::{Diff, RawChange};
 use crate::git::error::{Context, Result};
-use crate::git::loose_objects::Packed;
+use crate::git::loose_objects::CompressedObject;
 use crate::workspace::blocking_work::blocking;
 
 /// Number of objects from which a pack is faster, as in git's `transfer.unpackLimit`.
@@ -25,10 +25,10 @@ pub(crate) struct MeasuredTree {
 
 impl MeasuredTree {
     pub fn of(base: &str, diff: Diff) -> Self {
-        let Diff { tree, changes, mut folders, .. } = diff;
-        folders.push(tree.clone());
+        let Diff { tree, changes, mut directories, .. } = diff;
+        directories.push(tree.clone());
         let files = changes.iter().filter_map(RawChange::new_object).map(str::to_owned);
-        let objects = folders.into_iter().chain(files).collect();
+        let objects = directories.into_iter().chain(files).collect();
         Self { base: base.to_owned(), tree, changes, objects, commit: None }
     }
 }
@@ -54,8 +54,8 @@ impl Slot {
             return;
         };
         made.commit = Some(commit.to_owned());
-        let held = self.holding.as_ref().filter(|holding| holding.placed.commit == parent);
-        if let Some(tree) = held.and_then(|holding| holding.placed.tree.changed(&made.changes)) {
+        let held = self.contents.as_ref().filter(|contents| contents.placed.commit == parent);
+        if let Some(tree) = held.and_then(|contents| contents.placed.tree.changed(&made.changes)) {
             self.repo.trees.keep(commit, Arc::new(tree));
         }
     }
@@ -77,13 +77,13 @@ impl Slot {
 
     /// Copies the new objects of a commit into the user's repository, file by file. Returns false if git has to do
     /// the copying.
-    pub(crate) async fn carry_over(&self, commit: &str, known: &str) -> Result<bool> {
+    pub(crate) async fn copy_new_objects(&self, commit: &str, known: &str) -> Result<bool> {
         let Some(users) = self.repo.users_objects() else { return Ok(false) };
         let Some(objects) = self.new_objects(commit, known) else { return Ok(false) };
         let ours = self.top.objects(&self.repo);
         let carried = blocking(move || {
             let packed = objects.iter().map(|id| ours.loose().take(id));
-            let packed: std::io::Result<Option<Vec<Packed>>> = packed.collect();
+            let packed: std::io::Result<Option<Vec<CompressedObject>>> = packed.collect();
             let Some(packed) = packed.doing("read an object in", &ours.dir)? else {
                 return Ok(false);
             };

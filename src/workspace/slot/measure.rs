@@ -7,15 +7,15 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use super::ignored_deliverables::Seen;
+use super::ignored_deliverables::VisibleFiles;
 use super::made_objects::MeasuredTree;
-use super::outside_diff::Outside;
+use super::outside_diff::DiffExclusions;
 use super::untracked_removal::{nested_git, unlock};
-use super::{Holding, Slot};
+use super::{Slot, SlotContents};
 use crate::git::command::fields;
-use crate::git::diff::{BINARY, DIFF, Diff, RawChange, through};
+use crate::git::diff::{BINARY, DIFF, Diff, RawChange, diff_through_file};
 use crate::git::error::{Context, Result, WorkspaceError};
-use crate::git::path_bytes::{from_bytes, shown};
+use crate::git::path_bytes::{from_bytes, to_text};
 use crate::git::removal::remove_any;
 use crate::phase::PathPattern;
 use crate::phase::scope::{Change, ChangeKind};
@@ -33,7 +33,7 @@ pub struct MeasuredChange {
     /// Repositories created by the attempt in the tree; their files count as files of the tree.
     pub nested: Vec<String>,
     /// New paths missing in the tree only because of `workspace.keep`.
-    pub left_out: Vec<String>,
+    pub omitted: Vec<String>,
     /// The change as a patch for `git apply`.
     pub patch: Vec<u8>,
     /// Whether the patch lacks the content of binary files, because git failed to include them.
@@ -51,70 +51,70 @@ impl Slot {
         base: &str,
         deliverables: &[PathPattern],
     ) -> Result<MeasuredChange> {
-        let holding = self.holding()?;
+        let contents = self.contents()?;
         self.reopen();
         let gone = |why: &str| Err(WorkspaceError::Unmeasurable { why: why.to_owned() });
-        if !self.top.is_there() && !self.top.has_git_folder() {
+        if !self.top.exists() && !self.top.has_git_directory() {
             return Err(WorkspaceError::SlotGone { dir: self.top.dir.clone() });
         }
-        if !self.top.is_there() {
+        if !self.top.exists() {
             return gone("the attempt removed its own working directory");
         }
-        if !self.top.has_git_folder() {
+        if !self.top.has_git_directory() {
             return gone("the attempt removed the git directory used for measuring it");
         }
         // An agent with access to our git directory may have planted objects there.
         self.top.drop_objects()?;
-        self.top.drop_strange_index(&self.repo)?;
-        let before = holding.is_measured.swap(true, Ordering::Relaxed);
+        self.top.drop_foreign_index(&self.repo)?;
+        let before = contents.is_measured.swap(true, Ordering::Relaxed);
         if before || !self.top.git_dir.join("index").exists() {
             // Objects from the previous measurement no longer exist.
-            let args = ["read-tree", "--reset", &holding.placed.commit];
+            let args = ["read-tree", "--reset", &contents.placed.commit];
             self.top.git.call("list the files again", args).bytes().await?;
         }
-        let mut nested = self.set_aside_in_submodules(holding)?;
-        self.add_all(holding, &mut nested).await?;
+        let mut nested = self.set_aside_in_submodules(contents)?;
+        self.add_all(contents, &mut nested).await?;
         // Paths left out are never in the index, so both queries can run at once.
-        let (compared, left_out) = tokio::join!(self.compare(base), self.left_out(holding));
-        let (mut diff, left_out) = (compared?, left_out?);
+        let (compared, omitted) = tokio::join!(self.compare(base), self.find_omitted(contents));
+        let (mut diff, omitted) = (compared?, omitted?);
         let repositories: Vec<Vec<u8>> =
             diff.changes.iter().filter_map(RawChange::new_repository).collect();
         if !repositories.is_empty() {
-            self.open_repositories(holding, &repositories, &mut nested).await?;
+            self.open_repositories(contents, &repositories, &mut nested).await?;
             diff = self.compare(base).await?;
         }
-        if self.take_back_untouched(holding, &diff).await? {
+        if self.restore_untouched(contents, &diff).await? {
             diff = self.compare(base).await?;
         }
-        let changed = diff.changes.iter().map(|change| shown(&change.path)).collect();
-        let seen = Seen { top: self.path(), tree: &holding.placed.tree, changed };
+        let changed = diff.changes.iter().map(|change| to_text(&change.path)).collect();
+        let seen = VisibleFiles { top: self.path(), tree: &contents.placed.tree, changed };
         if self.add_ignored(deliverables.iter().filter(|wanted| !seen.has(wanted))).await? {
             diff = self.compare(base).await?;
         }
         let mut changes: Vec<Change> =
-            diff.changes.iter().map(|change| change.told(self.path())).collect();
-        self.mark_ways_out(&diff.changes, &mut changes).await?;
+            diff.changes.iter().map(|change| change.to_change(self.path())).collect();
+        self.mark_escaping_links(&diff.changes, &mut changes).await?;
         let mut measured = MeasuredChange {
             tree: diff.tree.clone(),
             changes,
             nested,
-            left_out,
+            omitted,
             patch: std::mem::take(&mut diff.patch),
             without_binary: !diff.whole,
             ..MeasuredChange::default()
         };
-        self.look_into_submodules(holding, &mut measured).await?;
-        self.top.leave_index(&self.repo);
+        self.measure_submodules(contents, &mut measured).await?;
+        self.top.record_index(&self.repo);
         self.remember(MeasuredTree::of(base, diff));
         Ok(measured)
     }
 
     /// Adds every file that is not ignored to our index.
-    async fn add_all(&self, holding: &Holding, nested: &mut Vec<String>) -> Result<()> {
+    async fn add_all(&self, contents: &SlotContents, nested: &mut Vec<String>) -> Result<()> {
         let Err(first) = self.try_add_all().await? else { return Ok(()) };
         tracing::debug!("slot {}: {first}; unlocking it", self.number());
-        self.unlock(holding).await?;
-        self.set_aside_everywhere(holding, nested).await?;
+        self.unlock(contents).await?;
+        self.set_aside_everywhere(contents, nested).await?;
         match self.try_add_all().await? {
             Ok(()) => Ok(()),
             Err(why) => Err(WorkspaceError::Unmeasurable { why }),
@@ -127,14 +127,14 @@ impl Slot {
         // Git only warns about an unreadable directory, and treats it as empty.
         let blind =
             String::from_utf8_lossy(&answer.output.stderr).contains("could not open directory");
-        Ok(if answer.ok() && !blind { Ok(()) } else { Err(answer.said()) })
+        Ok(if answer.ok() && !blind { Ok(()) } else { Err(answer.stderr_summary()) })
     }
 
     /// Compares with `base`: the tree, its changes, and the patch, in a single call.
     async fn compare(&self, base: &str) -> Result<Diff> {
         let tree = self.top.git.call("write the tree", ["write-tree"]).text().await?;
         let first = match self.diff(base, &tree, true).await {
-            Err(error @ WorkspaceError::Git { .. }) if !error.is_about_space() => error,
+            Err(error @ WorkspaceError::Git { .. }) if !error.is_disk_full() => error,
             done => return done,
         };
         // Git miscounts in patches of files between 2 and 4 GiB; the patch works without their content.
@@ -142,8 +142,8 @@ impl Slot {
         match self.diff(base, &tree, false).await {
             Ok(diff) => Ok(Diff { whole: false, ..diff }),
             // Out of memory: caused by the size of the attempt's files.
-            Err(WorkspaceError::Git { said, .. }) if said.contains("Out of memory") => {
-                Err(WorkspaceError::Unmeasurable { why: said })
+            Err(WorkspaceError::Git { stderr, .. }) if stderr.contains("Out of memory") => {
+                Err(WorkspaceError::Unmeasurable { why: stderr })
             }
             Err(error) => Err(error),
         }
@@ -152,14 +152,14 @@ impl Slot {
     async fn diff(&self, base: &str, tree: &str, binary: bool) -> Result<Diff> {
         let call = self.top.git.call(format!("compare with {base}"), DIFF);
         let call = call.args(binary.then_some(BINARY));
-        let said = through(&self.top.git_dir.join("diff"), call, [base, tree]).await?;
-        Ok(Diff::parse(tree.to_owned(), &said))
+        let output = diff_through_file(&self.top.git_dir.join("diff"), call, [base, tree]).await?;
+        Ok(Diff::parse(tree.to_owned(), &output))
     }
 
     /// Replaces nested repositories, added as submodules, by their files.
     async fn open_repositories(
         &self,
-        holding: &Holding,
+        contents: &SlotContents,
         repositories: &[Vec<u8>],
         nested: &mut Vec<String>,
     ) -> Result<()> {
@@ -172,22 +172,22 @@ impl Slot {
             .stdin(paths)
             .bytes()
             .await?;
-        self.set_aside_everywhere(holding, nested).await?;
-        self.add_all(holding, nested).await
+        self.set_aside_everywhere(contents, nested).await?;
+        self.add_all(contents, nested).await
     }
 
     /// Sets aside an agent's own `.git` in a submodule: git would read this repository instead of the submodule's
     /// files.
-    fn set_aside_in_submodules(&self, holding: &Holding) -> Result<Vec<String>> {
+    fn set_aside_in_submodules(&self, contents: &SlotContents) -> Result<Vec<String>> {
         let mut nested = Vec::new();
-        for module in &holding.modules {
+        for module in &contents.modules {
             let git = module.dir.join(".git");
             // If a parent directory is now a link, the path is outside the submodule.
             if fs::symlink_metadata(&git).is_ok() && self.is_inside(&module.dir) {
                 let is_ours = module.has_its_git_file();
                 remove_any(&git).doing("remove", &git)?;
                 if !is_ours {
-                    nested.push(shown(&module.path));
+                    nested.push(to_text(&module.path));
                 }
             }
         }
@@ -203,11 +203,11 @@ impl Slot {
 
     async fn set_aside_everywhere(
         &self,
-        holding: &Holding,
+        contents: &SlotContents,
         nested: &mut Vec<String>,
     ) -> Result<()> {
-        let (dir, outside) = (self.path().to_owned(), holding.outside.clone());
-        let tree = holding.placed.tree.clone();
+        let (dir, outside) = (self.path().to_owned(), contents.outside.clone());
+        let tree = contents.placed.tree.clone();
         let found = blocking(move || {
             let found = nested_git(&dir, &outside, &tree).doing("search", &dir)?;
             for git in found.iter().map(|path| dir.join(from_bytes(path))) {
@@ -216,27 +216,28 @@ impl Slot {
             Ok(found)
         })
         .await?;
-        nested.extend(found.iter().map(|path| shown(path.strip_suffix(b"/.git").unwrap_or(path))));
+        nested
+            .extend(found.iter().map(|path| to_text(path.strip_suffix(b"/.git").unwrap_or(path))));
         Ok(())
     }
 
-    async fn unlock(&self, holding: &Holding) -> Result<()> {
-        let (dir, outside) = (self.path().to_owned(), holding.outside.clone());
-        let tree = holding.placed.tree.clone();
+    async fn unlock(&self, contents: &SlotContents) -> Result<()> {
+        let (dir, outside) = (self.path().to_owned(), contents.outside.clone());
+        let tree = contents.placed.tree.clone();
         let unlocked = blocking(move || Ok(unlock(&dir, &outside, &tree))).await?;
         unlocked.map_err(|error| WorkspaceError::Unmeasurable { why: error.to_string() })
     }
 
-    async fn look_into_submodules(
+    async fn measure_submodules(
         &self,
-        holding: &Holding,
+        contents: &SlotContents,
         measured: &mut MeasuredChange,
     ) -> Result<()> {
-        for module in &holding.modules {
+        for module in &contents.modules {
             if !module.is_changed().await? {
                 continue;
             }
-            let path = shown(&module.path);
+            let path = to_text(&module.path);
             if !measured.changes.iter().any(|change| change.path == path) {
                 let kind = ChangeKind::Modified;
                 let (symlink_target, lets_out) = (None, None);
@@ -250,7 +251,7 @@ impl Slot {
 
     /// Returns the paths left out by our own ignore patterns but not by the repository's. Git reads all of these
     /// directories; unreadable ones are not part of the work, and no reason to stop.
-    async fn left_out(&self, holding: &Holding) -> Result<Vec<String>> {
+    async fn find_omitted(&self, contents: &SlotContents) -> Result<Vec<String>> {
         let mut call = self.top.git.call(
             "find the files left out",
             ["ls-files", "-z", "--others", "--directory", "--no-empty-directory"],
@@ -265,17 +266,17 @@ impl Slot {
         }
         let answer = call.answer().await?;
         if !answer.ok() {
-            tracing::debug!("slot {}: {}", self.number(), answer.said());
+            tracing::debug!("slot {}: {}", self.number(), answer.stderr_summary());
             return Ok(Vec::new());
         }
         let listed = answer.bytes()?;
         let known = |path: &[u8]| {
-            let before = holding.placed.kept.iter().map(Vec::as_slice);
-            let mut all = before.chain(holding.outside.links.iter().map(String::as_bytes));
+            let before = contents.placed.kept.iter().map(Vec::as_slice);
+            let mut all = before.chain(contents.outside.links.iter().map(String::as_bytes));
             all.any(|kept| overlap(kept, path.strip_suffix(b"/").unwrap_or(path)))
         };
-        let new = fields(&listed).filter(|path| !known(path)).map(shown);
-        Ok(new.filter(|path| !Outside::is_dropping(path)).collect())
+        let new = fields(&listed).filter(|path| !known(path)).map(to_text);
+        Ok(new.filter(|path| !DiffExclusions::is_interpreter_file(path)).collect())
     }
 }
 

@@ -39,17 +39,17 @@ use std::sync::atomic::AtomicBool;
 
 use self::checkout::{Checkout, PreparedCheckout};
 use self::ci_seal::{ChangeTime, end_of_use, remove_touched};
-use self::dependency_links::Wanted;
+use self::dependency_links::WantedDependencies;
 use self::git_directory::GitDir;
 use self::made_objects::LastMeasuredTree;
-use self::outside_diff::Outside;
-use self::submodule::{Module, Parent, fill};
+use self::outside_diff::DiffExclusions;
+use self::submodule::{ParentCheckout, Submodule, fill};
 use super::repo::Repo;
 use super::repo::copied_refs::CopiedRefs;
 use super::repo::slot_place::git_dir_of;
 use crate::config::WorkspaceSettings;
 use crate::git::error::{Context, Result, WorkspaceError};
-use crate::git::exact_directory::Exact;
+use crate::git::exact_directory::ExactDirectory;
 use crate::git::removal::remove_any;
 use crate::git::trees::Tree;
 use crate::process::FileLock;
@@ -61,10 +61,10 @@ pub struct Slot {
     number: u32,
     /// The agent's checkout.
     pub(super) top: Checkout,
-    pub(super) holding: Option<Holding>,
+    pub(super) contents: Option<SlotContents>,
     /// CI's checkout; no agent works there.
     pub(super) ci: Checkout,
-    pub(super) ci_holding: Option<Holding>,
+    pub(super) ci_contents: Option<SlotContents>,
     /// Whether CI's checkout was reset since it was last sealed.
     ci_in_use: bool,
     pub(super) made: LastMeasuredTree,
@@ -81,20 +81,20 @@ pub enum Side {
 }
 
 /// Content of a checkout after a reset.
-pub(super) struct Holding {
+pub(super) struct SlotContents {
     pub placed: PreparedCheckout,
-    pub outside: Outside,
-    pub wanted: Wanted,
-    pub modules: Vec<Module>,
+    pub outside: DiffExclusions,
+    pub wanted: WantedDependencies,
+    pub modules: Vec<Submodule>,
     refs: CopiedRefs,
     /// The copy's own git directory as written.
-    pub own_git: Exact,
+    pub own_git: ExactDirectory,
     pub is_measured: AtomicBool,
 }
 
 /// Findings of a reset.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reset {
+pub struct ResetFindings {
     /// `workspace.link` paths missing in the user's checkout.
     pub missing_links: Vec<String>,
     /// `workspace.link` paths tracked by the commit; the commit's version was kept.
@@ -113,7 +113,7 @@ impl Repo {
     /// # Errors
     /// If no slot can be locked or created.
     pub async fn acquire_slot(&self) -> Result<Slot> {
-        self.prepare_folder()?;
+        self.prepare_directory()?;
         let place = self.place()?;
         let locks = self.locks_dir();
         fs::create_dir_all(&locks).doing("create the directory", &locks)?;
@@ -144,9 +144,9 @@ impl Slot {
         let ci = checkout(place.ci_checkout(number)).borrowing([top.git_dir.join("objects")]);
         fs::create_dir_all(&top.dir).doing("create the directory", &top.dir)?;
         let made = LastMeasuredTree::default();
-        let (holding, ci_holding) = (None, None);
+        let (contents, ci_contents) = (None, None);
         let repo = repo.clone();
-        Ok(Self { repo, number, top, holding, ci, ci_holding, ci_in_use: false, made, lock })
+        Ok(Self { repo, number, top, contents, ci, ci_contents, ci_in_use: false, made, lock })
     }
 
     /// Moves CI's checkout to another directory.
@@ -154,7 +154,7 @@ impl Slot {
         let git_dir = git_dir_of(&dir);
         let checkout =
             Checkout::new(&self.repo, dir, git_dir, &self.repo.common_dir, &self.lock_fd()?);
-        (self.ci, self.ci_holding) = (checkout, None);
+        (self.ci, self.ci_contents) = (checkout, None);
         Ok(())
     }
 
@@ -200,11 +200,15 @@ impl Slot {
     ///
     /// # Errors
     /// If git fails, or files cannot be written.
-    pub async fn reset(&mut self, commit: &str, settings: &WorkspaceSettings) -> Result<Reset> {
-        self.holding = None;
+    pub async fn reset(
+        &mut self,
+        commit: &str,
+        settings: &WorkspaceSettings,
+    ) -> Result<ResetFindings> {
+        self.contents = None;
         self.reopen();
-        let (holding, reset) = self.fill(Side::Agent, commit, settings, None).await?;
-        self.holding = Some(holding);
+        let (contents, reset) = self.fill(Side::Agent, commit, settings, None).await?;
+        self.contents = Some(contents);
         Ok(reset)
     }
 
@@ -212,9 +216,13 @@ impl Slot {
     ///
     /// # Errors
     /// If the checkout was never reset, or as for [`Self::reset`].
-    pub async fn reset_again(&mut self, side: Side, settings: &WorkspaceSettings) -> Result<Reset> {
-        let holding = self.holding_of(side).ok_or(WorkspaceError::NotReset(self.number))?;
-        let commit = holding.placed.commit.clone();
+    pub async fn reset_again(
+        &mut self,
+        side: Side,
+        settings: &WorkspaceSettings,
+    ) -> Result<ResetFindings> {
+        let contents = self.contents_of(side).ok_or(WorkspaceError::NotReset(self.number))?;
+        let commit = contents.placed.commit.clone();
         match side {
             Side::Agent => self.reset(&commit, settings).await,
             Side::Ci => self.reset_ci(&commit, settings).await,
@@ -225,13 +233,17 @@ impl Slot {
     ///
     /// # Errors
     /// As for [`Self::reset`].
-    pub async fn reset_ci(&mut self, commit: &str, settings: &WorkspaceSettings) -> Result<Reset> {
-        self.ci_holding = None;
+    pub async fn reset_ci(
+        &mut self,
+        commit: &str,
+        settings: &WorkspaceSettings,
+    ) -> Result<ResetFindings> {
+        self.ci_contents = None;
         self.reopen();
         let sealed = end_of_use(&self.ci.dir);
-        let (holding, reset) = self.fill(Side::Ci, commit, settings, sealed).await?;
+        let (contents, reset) = self.fill(Side::Ci, commit, settings, sealed).await?;
         self.break_seal()?;
-        self.ci_holding = Some(holding);
+        self.ci_contents = Some(contents);
         Ok(reset)
     }
 
@@ -241,12 +253,12 @@ impl Slot {
         commit: &str,
         settings: &WorkspaceSettings,
         sealed: Option<ChangeTime>,
-    ) -> Result<(Holding, Reset)> {
-        let mut outside = Outside::new(settings)?;
+    ) -> Result<(SlotContents, ResetFindings)> {
+        let mut outside = DiffExclusions::new(settings)?;
         let checkout = self.checkout(side);
-        let mut reset = Reset::default();
+        let mut reset = ResetFindings::default();
         checkout.drop_objects()?;
-        checkout.drop_strange_index(&self.repo)?;
+        checkout.drop_foreign_index(&self.repo)?;
         let tree = checkout.open(&self.repo, commit).await?;
         let links = self.repo.automatic_links(&tree, settings);
         outside.dependencies.clone_from(&links);
@@ -255,9 +267,9 @@ impl Slot {
         reset.touched = remove_touched(checkout, &mut placed.kept, sealed).await?;
         let tree = &placed.tree;
         let wanted = self.settle_installed(checkout, tree, links, &mut outside, settings).await?;
-        self.bring_links(checkout, &outside, &placed, &mut reset).await?;
-        self.bring_dependencies(checkout, &outside.dependencies).await?;
-        let parent = Parent {
+        self.copy_links(checkout, &outside, &placed, &mut reset).await?;
+        self.copy_dependencies(checkout, &outside.dependencies).await?;
+        let parent = ParentCheckout {
             path: b"",
             hold: &self.lock_fd()?,
             checkout,
@@ -273,13 +285,14 @@ impl Slot {
         }
         let absent = modules.iter().filter(|module| module.checkout.is_none());
         reset.missing_submodules =
-            absent.map(|module| crate::git::path_bytes::shown(&module.path)).collect();
+            absent.map(|module| crate::git::path_bytes::to_text(&module.path)).collect();
         let refs = self.repo.copied_refs().await?;
-        let own_git = Exact::default();
+        let own_git = ExactDirectory::default();
         let is_measured = AtomicBool::new(false);
-        let mut holding = Holding { placed, outside, wanted, modules, refs, own_git, is_measured };
-        holding.own_git = self.write_own_git(checkout, commit, &holding)?;
-        Ok((holding, reset))
+        let mut contents =
+            SlotContents { placed, outside, wanted, modules, refs, own_git, is_measured };
+        contents.own_git = self.write_own_git(checkout, commit, &contents)?;
+        Ok((contents, reset))
     }
 
     async fn place(
@@ -287,8 +300,8 @@ impl Slot {
         checkout: &Checkout,
         commit: &str,
         tree: Arc<Tree>,
-        outside: &Outside,
-        reset: &mut Reset,
+        outside: &DiffExclusions,
+        reset: &mut ResetFindings,
     ) -> Result<PreparedCheckout> {
         let first = checkout.place(&self.repo, commit, tree.clone(), outside).await;
         if let Ok(_) | Err(WorkspaceError::GitMissing | WorkspaceError::ShuttingDown { .. }) = first
@@ -296,11 +309,11 @@ impl Slot {
             return first;
         }
         // A file cannot be removed, or git is confused: start with an empty directory.
-        reset.set_aside = start_over(checkout)?;
+        reset.set_aside = replace_directory(checkout)?;
         match checkout.place(&self.repo, commit, tree, outside).await {
-            Err(WorkspaceError::Git { said, .. }) if self.repo.config.partial => {
+            Err(WorkspaceError::Git { stderr, .. }) if self.repo.config.partial => {
                 let (root, commit) = (self.repo.root.clone(), commit.to_owned());
-                Err(WorkspaceError::PartialClone { root, commit, said })
+                Err(WorkspaceError::PartialClone { root, commit, stderr })
             }
             second => second,
         }
@@ -312,21 +325,26 @@ impl Slot {
     /// If the files cannot be written.
     pub fn renew_agents_git(&self, commit: &str) -> Result<()> {
         let made = self.top.clone().borrowing([self.top.git_dir.join("objects")]);
-        self.write_own_git(&made, commit, self.holding()?).map(drop)
+        self.write_own_git(&made, commit, self.contents()?).map(drop)
     }
 
-    fn write_own_git(&self, checkout: &Checkout, commit: &str, holding: &Holding) -> Result<Exact> {
+    fn write_own_git(
+        &self,
+        checkout: &Checkout,
+        commit: &str,
+        contents: &SlotContents,
+    ) -> Result<ExactDirectory> {
         let path = checkout.dir.join(".git");
-        let folder = GitDir { path: &path, ..checkout.git_folder(&self.repo) };
-        let Holding { placed, modules, refs, .. } = holding;
+        let directory = GitDir { path: &path, ..checkout.git_directory(&self.repo) };
+        let SlotContents { placed, modules, refs, .. } = contents;
         let is_cis = checkout.dir == self.ci.dir;
         let remote = if is_cis { self.repo.origin_config() } else { String::new() };
-        let mut own = folder.own(&checkout.git_dir, commit, &placed.exclude, refs, &remote)?;
+        let mut own = directory.own(&checkout.git_dir, commit, &placed.exclude, refs, &remote)?;
         for module in modules {
             module.add_own_git(&self.repo, &checkout.dir, &mut own)?;
         }
         own.make(&path).doing("write the slot's git directory", &path)?;
-        modules.iter().try_for_each(Module::write_git_file)?;
+        modules.iter().try_for_each(Submodule::write_git_file)?;
         Ok(own)
     }
 
@@ -335,7 +353,7 @@ impl Slot {
     /// # Errors
     /// If a file cannot be removed.
     pub async fn remove(&mut self) -> Result<()> {
-        (self.holding, self.ci_holding, self.ci_in_use) = (None, None, false);
+        (self.contents, self.ci_contents, self.ci_in_use) = (None, None, false);
         self.repo.brought.forget(&self.top.dir);
         self.repo.brought.forget(&self.ci.dir);
         let place = self.repo.place()?.clone();
@@ -349,30 +367,30 @@ impl Slot {
         .await
     }
 
-    pub(super) fn holding_of(&self, side: Side) -> Option<&Holding> {
+    pub(super) fn contents_of(&self, side: Side) -> Option<&SlotContents> {
         match side {
-            Side::Agent => self.holding.as_ref(),
-            Side::Ci => self.ci_holding.as_ref(),
+            Side::Agent => self.contents.as_ref(),
+            Side::Ci => self.ci_contents.as_ref(),
         }
     }
 
-    pub(super) fn holding(&self) -> Result<&Holding> {
-        self.holding.as_ref().ok_or(WorkspaceError::NotReset(self.number))
+    pub(super) fn contents(&self) -> Result<&SlotContents> {
+        self.contents.as_ref().ok_or(WorkspaceError::NotReset(self.number))
     }
 
-    async fn bring_links(
+    async fn copy_links(
         &self,
         checkout: &Checkout,
-        outside: &Outside,
+        outside: &DiffExclusions,
         placed: &PreparedCheckout,
-        reset: &mut Reset,
+        reset: &mut ResetFindings,
     ) -> Result<()> {
         for link in &outside.links {
-            if placed.tree.has_file(link) || placed.tree.has_folder(link) {
+            if placed.tree.has_file(link) || placed.tree.has_directory(link) {
                 reset.tracked_links.push(link.clone());
                 continue;
             }
-            if !self.bring_link(checkout, link).await? {
+            if !self.copy_link(checkout, link).await? {
                 reset.missing_links.push(link.clone());
             }
         }
@@ -381,7 +399,7 @@ impl Slot {
 }
 
 /// Replaces a directory that cannot be cleaned, e.g. because of files of another user.
-fn start_over(checkout: &Checkout) -> Result<Option<PathBuf>> {
+fn replace_directory(checkout: &Checkout) -> Result<Option<PathBuf>> {
     let index = checkout.git_dir.join("index");
     remove_any(&index).doing("remove", &index)?;
     let dir = &checkout.dir;

@@ -8,12 +8,12 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::binary_files::without_binaries;
+use super::binary_files::strip_binaries;
 use super::checkout::Checkout;
-use super::outside_diff::Outside;
+use super::outside_diff::DiffExclusions;
 use super::untracked_removal::nested_git;
 use crate::config::WorkspaceSettings;
-use crate::git::diff::{DIFF, Diff, through};
+use crate::git::diff::{DIFF, Diff, diff_through_file};
 use crate::git::error::{Context, Result};
 use crate::git::removal::remove_any;
 use crate::process::FileLock;
@@ -87,7 +87,7 @@ impl Repo {
         }
         let hold = old.lock.fd().doing("pass on the lock", old.lock.path())?;
         let git_dir = self.locks_dir().join(format!("{}.reading", old.number));
-        let outside = Outside::new(settings)?;
+        let outside = DiffExclusions::new(settings)?;
         let checkout = Checkout::new(self, dir.clone(), git_dir.clone(), &self.common_dir, &hold);
         let more = [objects].into_iter().filter(|objects| objects.is_dir());
         let work = self.read_work(&checkout.borrowing(more), &dir, outside).await;
@@ -99,7 +99,7 @@ impl Repo {
         &self,
         checkout: &Checkout,
         dir: &Path,
-        outside: Outside,
+        outside: DiffExclusions,
     ) -> Result<Option<OldWork>> {
         checkout.write_private(self)?;
         // A commit for CI stays until landing; the base is its parent.
@@ -129,9 +129,10 @@ impl Repo {
         git.call("add the remaining files", ["add", "-A", "--ignore-errors"]).answer().await?;
         let left = git.call("write the tree", ["write-tree"]).text().await?;
         let call = git.call("compare the remaining files", DIFF);
-        let said = through(&checkout.git_dir.join("diff"), call, [&base, &left]).await?;
-        let diff = Diff::parse(left, &said);
-        let patch = without_binaries(&diff.patch);
+        let output =
+            diff_through_file(&checkout.git_dir.join("diff"), call, [&base, &left]).await?;
+        let diff = Diff::parse(left, &output);
+        let patch = strip_binaries(&diff.patch);
         Ok((!diff.changes.is_empty()).then_some(OldWork { patch, base }))
     }
 

@@ -13,11 +13,11 @@ use crate::git::error::{Result, WorkspaceError};
 use crate::git::trees::Tree;
 
 /// Never part of a change, even if a repository forgets to ignore them.
-const DROPPINGS: &[&str] = &["__pycache__/", "*.pyc", ".DS_Store"];
+const INTERPRETER_FILES: &[&str] = &["__pycache__/", "*.pyc", ".DS_Store"];
 
 /// The patterns, interpreted like those of `git clean -e`.
 #[derive(Clone, Debug)]
-pub(crate) struct Outside {
+pub(crate) struct DiffExclusions {
     keep: Vec<Pattern>,
     pub links: Vec<String>,
     /// Dependency directories linked automatically.
@@ -31,10 +31,10 @@ struct Pattern {
     /// Whether the pattern has a slash before its end and so matches from the top. Other patterns match a name at any
     /// depth.
     anchored: bool,
-    folders_only: bool,
+    directories_only: bool,
 }
 
-impl Outside {
+impl DiffExclusions {
     pub fn new(settings: &WorkspaceSettings) -> Result<Self> {
         let keep = settings.keep.iter().map(|text| Pattern::new(text)).collect::<Result<_>>()?;
         let links = settings.link.iter().map(|path| link(path)).collect::<Result<_>>()?;
@@ -46,16 +46,16 @@ impl Outside {
     }
 
     /// Whether a path outside the commit stays in place.
-    pub fn stays(&self, path: &[u8], is_folder: bool, tree: &Tree) -> bool {
-        if is_folder && tree.is_folder(path) {
+    pub fn stays(&self, path: &[u8], is_directory: bool, tree: &Tree) -> bool {
+        if is_directory && tree.is_directory(path) {
             return false;
         }
         self.linked().any(|link| link.as_bytes() == path)
-            || self.keep.iter().any(|pattern| pattern.matches(path, is_folder))
+            || self.keep.iter().any(|pattern| pattern.matches(path, is_directory))
     }
 
     /// Whether a listed path is a file left by an interpreter, not needed in a commit.
-    pub fn is_dropping(path: &str) -> bool {
+    pub fn is_interpreter_file(path: &str) -> bool {
         path.split('/').any(|name| name == "__pycache__" || name == ".DS_Store")
             || path.ends_with(".pyc")
     }
@@ -63,14 +63,17 @@ impl Outside {
     /// Returns the patterns as ignore patterns, for `info/exclude`.
     pub fn exclude_lines(&self, tree: &Tree) -> Vec<u8> {
         let mut text = Vec::new();
-        for line in DROPPINGS.iter().copied().chain(self.keep.iter().map(|p| p.text.as_str())) {
+        for line in
+            INTERPRETER_FILES.iter().copied().chain(self.keep.iter().map(|p| p.text.as_str()))
+        {
             text.extend_from_slice(line.as_bytes());
             text.push(b'\n');
         }
-        for folder in tree.folders().filter(|path| self.keep.iter().any(|p| p.matches(path, true)))
+        for directory in
+            tree.directories().filter(|path| self.keep.iter().any(|p| p.matches(path, true)))
         {
             text.push(b'!');
-            push_literal(&mut text, folder);
+            push_literal(&mut text, directory);
         }
         for link in self.linked() {
             push_literal(&mut text, link.as_bytes());
@@ -120,12 +123,12 @@ impl Pattern {
             text: text.to_owned(),
             glob: glob.compile_matcher(),
             anchored,
-            folders_only: text.ends_with('/'),
+            directories_only: text.ends_with('/'),
         })
     }
 
-    fn matches(&self, path: &[u8], is_folder: bool) -> bool {
-        if self.folders_only && !is_folder {
+    fn matches(&self, path: &[u8], is_directory: bool) -> bool {
+        if self.directories_only && !is_directory {
             return false;
         }
         let path = if self.anchored { path } else { name_of(path) };
@@ -163,13 +166,13 @@ fn link(path: &str) -> Result<String> {
 mod tests {
     use super::*;
 
-    fn outside(keep: &[&str]) -> Outside {
+    fn outside(keep: &[&str]) -> DiffExclusions {
         let keep = keep.iter().map(|s| (*s).to_owned()).collect();
-        Outside::new(&WorkspaceSettings { keep, ..WorkspaceSettings::default() }).unwrap()
+        DiffExclusions::new(&WorkspaceSettings { keep, ..WorkspaceSettings::default() }).unwrap()
     }
 
     #[test]
-    fn names_match_anywhere_and_paths_from_the_top() {
+    fn names_match_at_any_depth_and_paths_from_the_top() {
         let rules = outside(&["target", "/build", "a/b/", "*.cache"]);
         let stays = |path: &str, dir| rules.stays(path.as_bytes(), dir, &Tree::default());
         assert!(stays("target", true) && stays("x/y/target", true) && stays("x/target", false));
@@ -179,11 +182,11 @@ mod tests {
     }
 
     #[test]
-    fn what_leaves_the_repository_is_no_link() {
+    fn links_out_of_the_repository_are_refused() {
         for path in ["../x", "/etc", "", ".", ".git/config"] {
             let link = vec![path.to_owned()];
             let settings = WorkspaceSettings { link, ..WorkspaceSettings::default() };
-            assert!(Outside::new(&settings).is_err(), "{path}");
+            assert!(DiffExclusions::new(&settings).is_err(), "{path}");
         }
     }
 }

@@ -13,13 +13,13 @@ use crate::workspace::repo::Repo;
 
 impl Repo {
     /// Makes our directory usable, including its parents up to `.autopack` or to the home of slots.
-    pub fn reopen(&self, folder: &Path) {
+    pub fn reopen(&self, directory: &Path) {
         let slots = self.place().map(|place| place.home.clone());
         let homes = [Some(self.autopack_dir()), slots.ok()];
         let within = homes
             .iter()
             .flatten()
-            .find_map(|home| folder.strip_prefix(home).ok().map(|below| (home.clone(), below)));
+            .find_map(|home| directory.strip_prefix(home).ok().map(|below| (home.clone(), below)));
         let Some((mut at, below)) = within else { return };
         try_to("open", &at, open_up(&at));
         for name in below {
@@ -36,14 +36,14 @@ impl Slot {
         if let Some(place) = self.top.dir.parent() {
             self.repo.reopen(place);
         }
-        for folder in [&self.top.git_dir, &self.top.dir, &self.ci.git_dir, &self.ci.dir] {
-            try_to("open", folder, open_if_folder(folder));
+        for directory in [&self.top.git_dir, &self.top.dir, &self.ci.git_dir, &self.ci.dir] {
+            try_to("open", directory, open_if_directory(directory));
         }
     }
 }
 
 /// Leaves anything except a directory alone: the path may be a link made by the user.
-fn open_if_folder(path: &Path) -> io::Result<()> {
+fn open_if_directory(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path)?.is_dir() {
         true => open_up(path),
         false => Ok(()),
@@ -51,7 +51,7 @@ fn open_if_folder(path: &Path) -> io::Result<()> {
 }
 
 fn make_or_open(path: &Path) -> io::Result<()> {
-    match open_if_folder(path) {
+    match open_if_directory(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => fs::create_dir(path),
         other => other,
     }

@@ -5,20 +5,20 @@ use std::path::PathBuf;
 use globset::{GlobBuilder, GlobMatcher};
 use sha2::{Digest, Sha256};
 
-use super::untracked_removal::look;
+use super::untracked_removal::list_remaining;
 use super::{Side, Slot};
 use crate::git::command::fields;
 use crate::git::error::{Context, Result, WorkspaceError};
-use crate::git::path_bytes::{from_bytes, shown};
+use crate::git::path_bytes::{from_bytes, to_text};
 use crate::workspace::blocking_work::blocking;
 
 /// Paths in a checkout after a setup.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Remains {
+pub struct SetupRemains {
     /// Paths that survive a reset, relative to the top.
     pub kept: Vec<PathBuf>,
     /// Whether there is anything else, in the files or in the copy's git directory: a reset removes it.
-    pub goes: bool,
+    pub has_more: bool,
 }
 
 impl Slot {
@@ -26,18 +26,18 @@ impl Slot {
     ///
     /// # Errors
     /// If the checkout was never reset, or cannot be read.
-    pub async fn remains(&self, side: Side) -> Result<Remains> {
-        let Some(holding) = self.holding_of(side) else {
+    pub async fn find_setup_remains(&self, side: Side) -> Result<SetupRemains> {
+        let Some(contents) = self.contents_of(side) else {
             return Err(WorkspaceError::NotReset(self.number()));
         };
         let dir = self.checkout(side).dir.clone();
-        let (tree, outside) = (holding.placed.tree.clone(), holding.outside.clone());
-        let own_git = holding.own_git.clone();
+        let (tree, outside) = (contents.placed.tree.clone(), contents.outside.clone());
+        let own_git = contents.own_git.clone();
         blocking(move || {
-            let (kept, strange) = look(&dir, &tree, &outside).doing("search", &dir)?;
-            let goes = strange || !own_git.is_made(&dir.join(".git"));
+            let (kept, others) = list_remaining(&dir, &tree, &outside).doing("search", &dir)?;
+            let has_more = others || !own_git.matches(&dir.join(".git"));
             let kept = kept.iter().map(|path| from_bytes(path).to_owned()).collect();
-            Ok(Remains { kept, goes })
+            Ok(SetupRemains { kept, has_more })
         })
         .await
     }
@@ -53,12 +53,13 @@ impl Slot {
         is_input: &(dyn Fn(&str) -> bool + Sync),
         more: &[String],
     ) -> Result<String> {
-        let Some(holding) = self.holding_of(side) else {
+        let Some(contents) = self.contents_of(side) else {
             return Err(WorkspaceError::NotReset(self.number()));
         };
-        let more: Vec<Input> = more.iter().map(|text| Input::new(text)).collect::<Result<_>>()?;
+        let more: Vec<SetupInput> =
+            more.iter().map(|text| SetupInput::new(text)).collect::<Result<_>>()?;
         let wanted = |path: &str| is_input(path) || more.iter().any(|input| input.is_for(path));
-        let mut paths: Vec<&str> = holding.placed.tree.paths().filter(|p| wanted(p)).collect();
+        let mut paths: Vec<&str> = contents.placed.tree.paths().filter(|p| wanted(p)).collect();
         paths.sort_unstable();
         let mut key = Sha256::new();
         if !paths.is_empty() {
@@ -68,7 +69,7 @@ impl Slot {
             let listed = git.call("list the inputs of setup", args).bytes().await?;
             for field in fields(&listed) {
                 let Some(tab) = field.iter().position(|b| *b == b'\t') else { continue };
-                if paths.binary_search(&&*shown(&field[tab + 1..])).is_ok() {
+                if paths.binary_search(&&*to_text(&field[tab + 1..])).is_ok() {
                     key.update(field);
                     key.update(b"\0");
                 }
@@ -79,12 +80,12 @@ impl Slot {
 }
 
 /// An entry of `workspace.setup_inputs`: a file, a directory with everything in it, or a pattern.
-struct Input {
+struct SetupInput {
     path: String,
     glob: GlobMatcher,
 }
 
-impl Input {
+impl SetupInput {
     fn new(text: &str) -> Result<Self> {
         let path = text.trim_end_matches('/').trim_start_matches("./").to_owned();
         let glob = GlobBuilder::new(&path).literal_separator(true).build().map_err(|error| {
@@ -106,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_input_is_a_file_a_folder_or_a_pattern() {
+    fn an_input_is_a_file_a_directory_or_a_pattern() {
         for (input, path, is) in [
             ("tools/versions.txt", "tools/versions.txt", true),
             ("tools/", "tools/a/b", true),
@@ -115,8 +116,8 @@ mod tests {
             ("**/*.lock", "a/b/x.lock", true),
             ("tools", "toolset", false),
         ] {
-            assert_eq!(Input::new(input).unwrap().is_for(path), is, "{input} {path}");
+            assert_eq!(SetupInput::new(input).unwrap().is_for(path), is, "{input} {path}");
         }
-        assert!(Input::new("a[").is_err());
+        assert!(SetupInput::new("a[").is_err());
     }
 }

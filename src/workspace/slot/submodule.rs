@@ -13,16 +13,16 @@ use sha2::{Digest, Sha256};
 use super::checkout::Checkout;
 use super::ci_seal::{self, ChangeTime};
 use super::git_directory::GitDir;
-use super::outside_diff::Outside;
+use super::outside_diff::DiffExclusions;
 use crate::git::command::{Git, fields};
 use crate::git::error::Result;
-use crate::git::exact_directory::Exact;
-use crate::git::path_bytes::{from_bytes, joined, shown};
+use crate::git::exact_directory::ExactDirectory;
+use crate::git::path_bytes::{from_bytes, join_path, to_text};
 use crate::git::trees::Tree;
 use crate::workspace::repo::Repo;
 
 /// A submodule of a slot.
-pub(crate) struct Module {
+pub(crate) struct Submodule {
     /// Path from the slot's top.
     pub path: Vec<u8>,
     pub dir: PathBuf,
@@ -36,7 +36,7 @@ pub(crate) struct Module {
 }
 
 /// A checkout in a slot with submodules to fill, and the user's corresponding git directories.
-pub(crate) struct Parent<'a> {
+pub(crate) struct ParentCheckout<'a> {
     pub path: &'a [u8],
     /// The slot's lock.
     pub hold: &'a Arc<OwnedFd>,
@@ -52,9 +52,9 @@ pub(crate) struct Parent<'a> {
 /// Fills the submodules of a checkout, recursively.
 pub(crate) async fn fill(
     repo: &Repo,
-    parent: Parent<'_>,
-    outside: &Outside,
-) -> Result<Vec<Module>> {
+    parent: ParentCheckout<'_>,
+    outside: &DiffExclusions,
+) -> Result<Vec<Submodule>> {
     let mut modules = Vec::new();
     if parent.tree.submodules().next().is_none() {
         return Ok(modules);
@@ -62,7 +62,7 @@ pub(crate) async fn fill(
     let names = names(&parent.checkout.git, parent.tree).await?;
     for (path, commit) in parent.tree.submodules() {
         let name = names.iter().find(|(_, at)| at == path).map(|(name, _)| name.as_str());
-        let whole = joined(parent.path, path);
+        let whole = join_path(parent.path, path);
         let dir = parent.checkout.dir.join(from_bytes(path));
         let own_git = parent.own_git.as_ref().zip(name.filter(|name| is_safe(name)));
         let own_git = own_git.map(|(above, name)| above.join("modules").join(name));
@@ -72,14 +72,14 @@ pub(crate) async fn fill(
             empty(&dir).map_err(|source| io("clean", &dir, source))?;
             let commit = commit.to_owned();
             let (checkout, kept, own_git) = (None, Vec::new(), None);
-            modules.push(Module { path: whole, dir, checkout, commit, kept, own_git });
+            modules.push(Submodule { path: whole, dir, checkout, commit, kept, own_git });
             continue;
         };
         let git_dir = parent.checkout.git_dir.join("modules").join(file_name(path));
         let checkout = Checkout::new(repo, dir.clone(), git_dir, &users_git, parent.hold);
         let tree = checkout.open(repo, commit).await?;
         let placed = checkout.place(repo, commit, tree, outside).await?;
-        let inner = Parent {
+        let inner = ParentCheckout {
             path: &whole,
             hold: parent.hold,
             checkout: &checkout,
@@ -89,7 +89,7 @@ pub(crate) async fn fill(
             users_dir,
         };
         let below = Box::pin(fill(repo, inner, outside)).await?;
-        modules.push(Module {
+        modules.push(Submodule {
             path: whole.clone(),
             dir,
             checkout: Some(checkout.clone()),
@@ -112,17 +112,17 @@ fn up(from: &Path) -> PathBuf {
     from.components().map(|_| "..").collect()
 }
 
-impl Module {
+impl Submodule {
     /// Adds the submodule's git directory to the directory of the slot's top at `.git`.
-    pub fn add_own_git(&self, repo: &Repo, top: &Path, exact: &mut Exact) -> Result<()> {
+    pub fn add_own_git(&self, repo: &Repo, top: &Path, exact: &mut ExactDirectory) -> Result<()> {
         let (Some(own_git), Some(checkout)) = (&self.own_git, &self.checkout) else {
             return Ok(());
         };
         let path = top.join(own_git);
-        let folder = GitDir { path: &path, ..checkout.git_folder(repo) };
+        let directory = GitDir { path: &path, ..checkout.git_directory(repo) };
         let work_tree = up(own_git).join(from_bytes(&self.path));
         let below = own_git.strip_prefix(".git").unwrap_or(own_git);
-        folder.add_module(exact, below, &checkout.git_dir, &self.commit, &work_tree)
+        directory.add_module(exact, below, &checkout.git_dir, &self.commit, &work_tree)
     }
 
     /// Writes the file in the submodule's directory with the path of its git directory.
@@ -164,7 +164,7 @@ impl Module {
             return Ok(entries.next().is_some());
         };
         let args = ["ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard"];
-        let doing = format!("check for changes in the submodule {}", shown(&self.path));
+        let doing = format!("check for changes in the submodule {}", to_text(&self.path));
         Ok(!checkout.git.call(doing, args).bytes().await?.is_empty())
     }
 }
@@ -172,7 +172,7 @@ impl Module {
 /// Finds a git directory of the user's with this commit of a submodule.
 async fn fetched(
     repo: &Repo,
-    parent: &Parent<'_>,
+    parent: &ParentCheckout<'_>,
     name: Option<&str>,
     users_dir: &Path,
     commit: &str,

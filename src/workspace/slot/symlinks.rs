@@ -8,7 +8,7 @@ use super::Slot;
 use crate::git::command::fields;
 use crate::git::diff::RawChange;
 use crate::git::error::Result;
-use crate::git::path_bytes::{from_bytes, shown, to_bytes};
+use crate::git::path_bytes::{from_bytes, to_bytes, to_text};
 use crate::phase::scope::{Change, Links};
 use crate::workspace::blocking_work::blocking;
 
@@ -18,7 +18,7 @@ const LINK: &[u8] = b"120000 ";
 impl Slot {
     /// Marks the changes through which a link leads out of the repository. Older links can lead out as well, after a
     /// change to a directory in their path.
-    pub(crate) async fn mark_ways_out(
+    pub(crate) async fn mark_escaping_links(
         &self,
         raw: &[RawChange],
         changes: &mut [Change],
@@ -43,7 +43,7 @@ impl Slot {
         })
         .await?;
         for (raw, change) in raw.iter().zip(changes) {
-            change.lets_out = ways.get(&raw.path).map(|link| shown(link));
+            change.lets_out = ways.get(&raw.path).map(|link| to_text(link));
         }
         Ok(())
     }

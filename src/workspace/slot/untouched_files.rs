@@ -9,27 +9,31 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
 
-use super::{Holding, Slot};
+use super::{Slot, SlotContents};
 use crate::git::diff::{Diff, RawChange};
 use crate::git::error::{Context, Result};
 use crate::git::removal::remove_any;
 
 /// Directory in our git directory.
-pub(crate) const FOLDER: &str = "untouched";
+pub(crate) const DIRECTORY: &str = "untouched";
 pub(crate) const INDEX: &str = "untouched.index";
 pub(crate) const INDEX_LOCK: &str = "untouched.index.lock";
 
 impl Slot {
     /// Reverts these files in our index; returns whether there were any.
-    pub(super) async fn take_back_untouched(&self, holding: &Holding, diff: &Diff) -> Result<bool> {
+    pub(super) async fn restore_untouched(
+        &self,
+        contents: &SlotContents,
+        diff: &Diff,
+    ) -> Result<bool> {
         let candidates: Vec<&RawChange> =
             diff.changes.iter().filter(|change| change.is_new_content()).collect();
-        if candidates.is_empty() || !self.may_convert(holding) {
+        if candidates.is_empty() || !self.may_convert(contents) {
             return Ok(false);
         }
-        let (folder, index) = (self.top.git_dir.join(FOLDER), self.top.git_dir.join(INDEX));
-        let untouched = self.added_after_checkout(holding, &candidates).await;
-        for path in [&folder, &index] {
+        let (directory, index) = (self.top.git_dir.join(DIRECTORY), self.top.git_dir.join(INDEX));
+        let untouched = self.added_after_checkout(contents, &candidates).await;
+        for path in [&directory, &index] {
             remove_any(path).doing("remove", path)?;
         }
         let untouched = untouched?;
@@ -48,28 +52,28 @@ impl Slot {
     }
 
     /// Whether content on disk can differ from the commit's at all.
-    fn may_convert(&self, holding: &Holding) -> bool {
+    fn may_convert(&self, contents: &SlotContents) -> bool {
         let config = &self.repo.config;
-        let steers =
+        let may_convert =
             |key: &str| matches!(key, "core.autocrlf" | "core.eol" | "core.attributesfile");
-        config.carried.iter().any(|(key, _)| steers(key))
+        config.carried.iter().any(|(key, _)| may_convert(key))
             || self.top.stands_for.join("info/attributes").exists()
             || self.repo.has_own_attributes()
-            || holding.placed.tree.paths().any(|path| path.ends_with(".gitattributes"))
+            || contents.placed.tree.paths().any(|path| path.ends_with(".gitattributes"))
     }
 
     /// Returns, by path, the changed files that git would add with other content than in the commit.
     async fn added_after_checkout(
         &self,
-        holding: &Holding,
+        contents: &SlotContents,
         candidates: &[&RawChange],
     ) -> Result<HashMap<Vec<u8>, RawChange>> {
-        let folder = self.top.git_dir.join(FOLDER);
-        remove_any(&folder).doing("remove", &folder)?;
-        fs::create_dir(&folder).doing("create the directory", &folder)?;
-        let mut git = self.top.git.clone().pinned(&self.top.git_dir, &folder);
+        let directory = self.top.git_dir.join(DIRECTORY);
+        remove_any(&directory).doing("remove", &directory)?;
+        fs::create_dir(&directory).doing("create the directory", &directory)?;
+        let mut git = self.top.git.clone().pinned(&self.top.git_dir, &directory);
         git.set("GIT_INDEX_FILE", OsString::from(self.top.git_dir.join(INDEX)));
-        let commit = holding.placed.commit.as_str();
+        let commit = contents.placed.commit.as_str();
         git.call("list the files of the commit", ["read-tree", commit]).bytes().await?;
         let mut paths = Vec::new();
         for change in candidates {
@@ -81,8 +85,8 @@ impl Slot {
         let args = ["update-index", "-z", "--stdin"];
         git.call("add the files again", args).stdin(paths).bytes().await?;
         let args = ["diff-index", "--cached", "--raw", "-z", "--no-abbrev", "--no-renames", commit];
-        let said = git.call("compare with the commit", args).bytes().await?;
-        let added = Diff::parse(String::new(), &said).changes;
+        let output = git.call("compare with the commit", args).bytes().await?;
+        let added = Diff::parse(String::new(), &output).changes;
         Ok(added.into_iter().map(|change| (change.path.clone(), change)).collect())
     }
 }

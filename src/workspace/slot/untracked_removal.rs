@@ -10,63 +10,67 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::outside_diff::Outside;
-use crate::git::path_bytes::{from_bytes, joined, to_bytes};
+use super::outside_diff::DiffExclusions;
+use crate::git::path_bytes::{from_bytes, join_path, to_bytes};
 use crate::git::removal::{entries, is_too_long, remove, remove_any};
 use crate::git::trees::{Entry, Tree};
 
 /// Removes the files; returns the topmost kept paths.
-pub(crate) fn clean(root: &Path, tree: &Tree, outside: &Outside) -> io::Result<Vec<Vec<u8>>> {
+pub(crate) fn clean(
+    root: &Path,
+    tree: &Tree,
+    outside: &DiffExclusions,
+) -> io::Result<Vec<Vec<u8>>> {
     let open = vec![(root.to_owned(), Vec::new())];
-    let mut sweep = Sweep { tree, outside, open, strangers: Vec::new(), kept: Vec::new() };
-    while let Some((folder, path)) = sweep.open.pop() {
-        for entry in entries(&folder)? {
-            let path = joined(&path, to_bytes(Path::new(&entry.file_name())));
+    let mut sweep = Sweep { tree, outside, open, foreign: Vec::new(), kept: Vec::new() };
+    while let Some((directory, path)) = sweep.open.pop() {
+        for entry in entries(&directory)? {
+            let path = join_path(&path, to_bytes(Path::new(&entry.file_name())));
             sweep.entry(&entry, path)?;
         }
     }
     // Children come after their parents, so the reverse order removes children first.
-    sweep.strangers.iter().rev().try_for_each(|folder| remove_if_empty(folder))?;
+    sweep.foreign.iter().rev().try_for_each(|directory| remove_if_empty(directory))?;
     sweep.kept.sort();
     Ok(sweep.kept)
 }
 
 /// Returns the topmost paths that stay, and whether there are any others.
-pub(crate) fn look(
+pub(crate) fn list_remaining(
     root: &Path,
     tree: &Tree,
-    outside: &Outside,
+    outside: &DiffExclusions,
 ) -> io::Result<(Vec<Vec<u8>>, bool)> {
-    let (mut kept, mut strange) = (Vec::new(), false);
+    let (mut kept, mut has_more) = (Vec::new(), false);
     let mut open: Vec<Vec<u8>> = vec![Vec::new()];
-    while let Some(folder) = open.pop() {
-        for entry in entries(&root.join(from_bytes(&folder)))? {
-            let path = joined(&folder, to_bytes(Path::new(&entry.file_name())));
-            let is_folder = entry.file_type()?.is_dir();
-            if tree.is_folder(&path) {
+    while let Some(directory) = open.pop() {
+        for entry in entries(&root.join(from_bytes(&directory)))? {
+            let path = join_path(&directory, to_bytes(Path::new(&entry.file_name())));
+            let is_directory = entry.file_type()?.is_dir();
+            if tree.is_directory(&path) {
                 open.push(path);
             } else if is_git(&entry) || tree.at(&path).is_some() {
-            } else if outside.stays(&path, is_folder, tree) {
+            } else if outside.stays(&path, is_directory, tree) {
                 kept.push(path);
-            } else if is_folder && !is_too_long(&entry.path()) {
+            } else if is_directory && !is_too_long(&entry.path()) {
                 // A directory with only caches in it loses nothing in a reset.
                 open.push(path);
             } else {
-                strange = true;
+                has_more = true;
             }
         }
     }
     kept.sort();
-    Ok((kept, strange))
+    Ok((kept, has_more))
 }
 
 struct Sweep<'a> {
     tree: &'a Tree,
-    outside: &'a Outside,
+    outside: &'a DiffExclusions,
     /// Directories to visit.
     open: Vec<(PathBuf, Vec<u8>)>,
     /// Directories to remove unless a path in them stays.
-    strangers: Vec<PathBuf>,
+    foreign: Vec<PathBuf>,
     kept: Vec<Vec<u8>>,
 }
 
@@ -77,7 +81,7 @@ impl Sweep<'_> {
         if is_git(entry) {
             return remove(&on_disk, kind);
         }
-        if self.tree.is_folder(&path) {
+        if self.tree.is_directory(&path) {
             if !kind.is_dir() {
                 return remove(&on_disk, kind);
             }
@@ -93,11 +97,16 @@ impl Sweep<'_> {
             }
             Some(Entry::Leaf) if kind.is_file() || kind.is_symlink() => Ok(()),
             Some(_) => remove(&on_disk, kind),
-            None => self.stranger(on_disk, path, kind),
+            None => self.untracked_entry(on_disk, path, kind),
         }
     }
 
-    fn stranger(&mut self, on_disk: PathBuf, path: Vec<u8>, kind: FileType) -> io::Result<()> {
+    fn untracked_entry(
+        &mut self,
+        on_disk: PathBuf,
+        path: Vec<u8>,
+        kind: FileType,
+    ) -> io::Result<()> {
         // A link is no cache: through a link, builds would continue to write elsewhere.
         if !kind.is_symlink() && self.outside.stays(&path, kind.is_dir(), self.tree) {
             self.kept.push(path);
@@ -108,14 +117,14 @@ impl Sweep<'_> {
             return remove(&on_disk, kind);
         }
         // Some of its content may stay.
-        self.strangers.push(on_disk.clone());
+        self.foreign.push(on_disk.clone());
         self.open.push((on_disk, path));
         Ok(())
     }
 }
 
-fn remove_if_empty(folder: &Path) -> io::Result<()> {
-    match fs::remove_dir(folder) {
+fn remove_if_empty(directory: &Path) -> io::Result<()> {
+    match fs::remove_dir(directory) {
         // File systems differ in this error code.
         Err(error)
             if matches!(error.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists) =>
@@ -132,7 +141,7 @@ fn is_git(entry: &DirEntry) -> bool {
 
 /// Makes everything locked by an agent readable again: directories and files, except paths that stay or are too long
 /// to open.
-pub(crate) fn unlock(root: &Path, outside: &Outside, tree: &Tree) -> io::Result<()> {
+pub(crate) fn unlock(root: &Path, outside: &DiffExclusions, tree: &Tree) -> io::Result<()> {
     walk(root, outside, tree, |entry, _| {
         if entry.file_type()?.is_file() {
             let mode = entry.metadata()?.permissions().mode();
@@ -145,7 +154,11 @@ pub(crate) fn unlock(root: &Path, outside: &Outside, tree: &Tree) -> io::Result<
 }
 
 /// Returns every `.git` in subdirectories, except in paths that stay: repositories created by an agent.
-pub(crate) fn nested_git(root: &Path, outside: &Outside, tree: &Tree) -> io::Result<Vec<Vec<u8>>> {
+pub(crate) fn nested_git(
+    root: &Path,
+    outside: &DiffExclusions,
+    tree: &Tree,
+) -> io::Result<Vec<Vec<u8>>> {
     let mut found = Vec::new();
     walk(root, outside, tree, |entry, path| {
         if is_git(entry) && path.contains(&b'/') {
@@ -159,20 +172,20 @@ pub(crate) fn nested_git(root: &Path, outside: &Outside, tree: &Tree) -> io::Res
 /// Visits every path that does not stay, relative to the top; `.git` directories are not entered.
 fn walk(
     root: &Path,
-    outside: &Outside,
+    outside: &DiffExclusions,
     tree: &Tree,
     mut visit: impl FnMut(&DirEntry, &[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
     let mut open: Vec<Vec<u8>> = vec![Vec::new()];
-    while let Some(folder) = open.pop() {
-        for entry in entries(&root.join(from_bytes(&folder)))? {
-            let path = joined(&folder, to_bytes(Path::new(&entry.file_name())));
-            let is_folder = entry.file_type()?.is_dir();
-            if !is_git(&entry) && outside.stays(&path, is_folder, tree) {
+    while let Some(directory) = open.pop() {
+        for entry in entries(&root.join(from_bytes(&directory)))? {
+            let path = join_path(&directory, to_bytes(Path::new(&entry.file_name())));
+            let is_directory = entry.file_type()?.is_dir();
+            if !is_git(&entry) && outside.stays(&path, is_directory, tree) {
                 continue;
             }
             visit(&entry, &path)?;
-            if is_folder && !is_git(&entry) && !is_too_long(&entry.path()) {
+            if is_directory && !is_git(&entry) && !is_too_long(&entry.path()) {
                 open.push(path);
             }
         }

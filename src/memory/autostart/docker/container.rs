@@ -13,7 +13,7 @@ use bollard::query_parameters::{
 use futures_util::StreamExt;
 use tokio::time::{sleep, timeout};
 
-use super::{Docker, LOOK_AGAIN, said, status};
+use super::{Docker, POLL_INTERVAL, describe_error, status};
 use crate::config::QdrantSettings;
 use crate::memory::autostart::{CONTAINER, LABEL, LABEL_VALUE, VOLUME};
 
@@ -29,7 +29,7 @@ pub enum Launch {
 
 /// A running container with the volume mounted.
 #[derive(Clone, Debug)]
-pub struct Running {
+pub struct RunningContainer {
     /// Container id.
     pub id: String,
     /// Container name.
@@ -40,14 +40,14 @@ pub struct Running {
     grpc: Option<u16>,
 }
 
-impl Running {
+impl RunningContainer {
     /// Checks whether the container publishes the configured ports.
     pub fn is_at(&self, settings: &QdrantSettings) -> bool {
         (self.rest, self.grpc) == (Some(settings.port), Some(settings.grpc_port))
     }
 
     /// Returns "at the ports 6333 and 6334".
-    pub fn place(&self) -> String {
+    pub fn published_address(&self) -> String {
         match (self.rest, self.grpc) {
             (Some(rest), Some(grpc)) => format!("at the ports {rest} and {grpc}"),
             _ => "without publishing both ports".to_owned(),
@@ -75,18 +75,20 @@ impl Docker {
         match self.api.create_container(Some(options), body(settings)).await {
             Ok(_) => {}
             // Another process created the container first, with the same result.
-            Err(error) if status(&error) == Some(409) => self.until_made().await?,
+            Err(error) if status(&error) == Some(409) => self.wait_until_created().await?,
             Err(error) if status(&error) == Some(404) => return Ok(Launch::NoImage),
-            Err(error) => return Err(said("create the container autopack-qdrant", &error)),
+            Err(error) => {
+                return Err(describe_error("create the container autopack-qdrant", &error));
+            }
         }
         self.start_existing().await?;
         Ok(Launch::Launched("container created and started"))
     }
 
     /// Waits until the container can be inspected: the name is taken earlier. The autostart timeout bounds the wait.
-    async fn until_made(&self) -> Result<(), String> {
+    async fn wait_until_created(&self) -> Result<(), String> {
         while self.existing().await?.is_none() {
-            sleep(LOOK_AGAIN).await;
+            sleep(POLL_INTERVAL).await;
         }
         Ok(())
     }
@@ -95,7 +97,7 @@ impl Docker {
         match self.api.inspect_container(CONTAINER, None).await {
             Ok(found) => Ok(Some(found)),
             Err(error) if status(&error) == Some(404) => Ok(None),
-            Err(error) => Err(said("inspect the container autopack-qdrant", &error)),
+            Err(error) => Err(describe_error("inspect the container autopack-qdrant", &error)),
         }
     }
 
@@ -104,25 +106,25 @@ impl Docker {
             Ok(()) => Ok(()),
             // The container runs already.
             Err(error) if status(&error) == Some(304) => Ok(()),
-            Err(error) => Err(said("start the container autopack-qdrant", &error)),
+            Err(error) => Err(describe_error("start the container autopack-qdrant", &error)),
         }
     }
 
     /// Waits for the end of the container; returns the exit code and the last output.
-    pub async fn until_it_ends(&self, container: &str) -> String {
+    pub async fn wait_for_exit(&self, container: &str) -> String {
         loop {
             if let Ok(found) = self.api.inspect_container(container, None).await
-                && let Some(code) = ended(&found)
+                && let Some(code) = exit_code(&found)
             {
-                let last = self.last_words(container).await;
+                let last = self.last_log_line(container).await;
                 return format!("Qdrant's container ended at once with exit code {code}{last}");
             }
-            sleep(LOOK_AGAIN).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 
     /// Returns the last output of the container, or a note about another server with the same storage.
-    async fn last_words(&self, container: &str) -> String {
+    async fn last_log_line(&self, container: &str) -> String {
         let mut text = String::new();
         // A busy engine may deliver the log of an ended container late.
         for _ in 0..LOG_LOOKS {
@@ -130,7 +132,7 @@ impl Docker {
                 LogsOptionsBuilder::default().stdout(true).stderr(true).tail("40").build();
             let mut logs = Box::pin(self.api.logs(container, Some(options)));
             // The log stream may never end; the text received so far is enough.
-            let _ = timeout(LOOK_AGAIN, async {
+            let _ = timeout(POLL_INTERVAL, async {
                 while let Some(Ok(part)) = logs.next().await {
                     text += &part.to_string();
                 }
@@ -139,29 +141,29 @@ impl Docker {
             if !text.trim().is_empty() {
                 break;
             }
-            sleep(LOOK_AGAIN).await;
+            sleep(POLL_INTERVAL).await;
         }
-        last_words(&text)
+        last_line(&text)
     }
 
     /// Lists the running containers with autopack's volume, whoever started them. Empty if the engine does not answer.
-    pub async fn on_volume(&self) -> Vec<Running> {
+    pub async fn containers_on_volume(&self) -> Vec<RunningContainer> {
         let filters = HashMap::from([("volume", vec![VOLUME]), ("status", vec!["running"])]);
         let options = ListContainersOptionsBuilder::default().filters(&filters).build();
         let listed = self.api.list_containers(Some(options)).await.unwrap_or_default();
-        listed.into_iter().filter_map(running).collect()
+        listed.into_iter().filter_map(running_container).collect()
     }
 
     /// Checks whether the container runs and publishes the configured ports.
     pub async fn is_coming_up(&self, container: &str, settings: &QdrantSettings) -> bool {
         let Ok(found) = self.api.inspect_container(container, None).await else { return false };
-        ended(&found).is_none() && publishes(&found, settings).is_ok()
+        exit_code(&found).is_none() && publishes(&found, settings).is_ok()
     }
 
     /// Returns whether the container ended by itself, even if the engine is about to restart the container.
     pub async fn has_ended(&self, container: &str) -> bool {
         let found = self.api.inspect_container(container, None).await;
-        found.is_ok_and(|found| ended(&found).is_some())
+        found.is_ok_and(|found| exit_code(&found).is_some())
     }
     /// Stops a container, with a second to shut down. Returns whether the container was stopped.
     pub async fn stop(&self, container: &str) -> bool {
@@ -170,14 +172,14 @@ impl Docker {
     }
 }
 
-fn running(found: ContainerSummary) -> Option<Running> {
+fn running_container(found: ContainerSummary) -> Option<RunningContainer> {
     let ports = found.ports.unwrap_or_default();
     let published = |inside: u16| {
         ports.iter().find(|port| port.private_port == inside).and_then(|port| port.public_port)
     };
     let name = found.names.unwrap_or_default().into_iter().next().unwrap_or_default();
     let mut labels = found.labels.unwrap_or_default();
-    Some(Running {
+    Some(RunningContainer {
         id: found.id?,
         name: name.trim_start_matches('/').to_owned(),
         project: labels.remove("com.docker.compose.project.working_dir"),
@@ -193,7 +195,7 @@ const LOG_LOOKS: u32 = 5;
 const LOCKED: [&str; 3] = ["WouldBlock", "Resource temporarily unavailable", "already locked"];
 
 /// Returns the line with the reason; Qdrant's panics print a long trace after the reason.
-fn last_words(text: &str) -> String {
+fn last_line(text: &str) -> String {
     let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
     if lines().any(|line| LOCKED.iter().any(|locked| line.contains(locked))) {
         return format!(
@@ -208,7 +210,7 @@ fn last_words(text: &str) -> String {
 }
 
 /// Returns the exit code unless the container is running; a container waiting for a restart counts as ended.
-fn ended(found: &ContainerInspectResponse) -> Option<i64> {
+fn exit_code(found: &ContainerInspectResponse) -> Option<i64> {
     use ContainerStateStatusEnum::{DEAD, EXITED, RESTARTING};
     let state = found.state.as_ref()?;
     let over = matches!(state.status, Some(EXITED | DEAD | RESTARTING));
@@ -272,23 +274,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_locked_storage_is_told_from_other_ends() {
+    fn locked_storage_is_reported_as_such() {
         let locked = "INFO qdrant: Loading\nERROR qdrant::startup: Panic occurred in file lib/storage/src/content_manager/consensus/consensus_wal.rs at line 36: called `Result::unwrap()` on an `Err` value: Can't open Collections meta Wal: Os { code: 11, kind: WouldBlock, message: \"Resource temporarily unavailable\" }\n  10: _start\n";
         assert!(
-            last_words(locked)
+            last_line(locked)
                 .starts_with(": another Qdrant server uses the volume autopack_qdrant_storage")
         );
         let other = "INFO qdrant: Loading\nERROR qdrant::startup: Panic occurred: no space left\n  10: _start\n";
-        assert_eq!(last_words(other), ": ERROR qdrant::startup: Panic occurred: no space left");
-        assert_eq!(
-            last_words("the stand-in was told to exit\n"),
-            ": the stand-in was told to exit"
-        );
-        assert_eq!(last_words(""), "");
+        assert_eq!(last_line(other), ": ERROR qdrant::startup: Panic occurred: no space left");
+        assert_eq!(last_line("the stand-in was told to exit\n"), ": the stand-in was told to exit");
+        assert_eq!(last_line(""), "");
     }
 
     #[test]
-    fn ports_are_bound_to_this_machine_only() {
+    fn ports_are_bound_to_localhost_only() {
         let body = body(&QdrantSettings::default());
         let ports = body.host_config.and_then(|config| config.port_bindings).unwrap();
         for bindings in ports.into_values().flatten() {

@@ -10,12 +10,12 @@ use std::time::Duration;
 use bollard::errors::Error;
 use tokio::time::timeout;
 
-pub use container::{Launch, Running};
+pub use container::{Launch, RunningContainer};
 pub use pull::Pull;
 
 const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
 const PING: Duration = Duration::from_secs(3);
-const LOOK_AGAIN: Duration = Duration::from_millis(300);
+const POLL_INTERVAL: Duration = Duration::from_millis(300);
 const PULL_BUDGET: Duration = Duration::from_secs(30 * 60);
 
 /// Client of a Docker engine.
@@ -73,7 +73,7 @@ impl Docker {
         match self.api.inspect_image(image).await {
             Ok(_) => Ok(true),
             Err(error) if status(&error) == Some(404) => Ok(false),
-            Err(error) => Err(said("check for the image", &error)),
+            Err(error) => Err(describe_error("check for the image", &error)),
         }
     }
 }
@@ -85,7 +85,7 @@ fn status(error: &Error) -> Option<u16> {
     }
 }
 
-fn said(doing: &str, error: &Error) -> String {
+fn describe_error(doing: &str, error: &Error) -> String {
     match error {
         Error::DockerResponseServerError { message, .. } => {
             let line = message.lines().next().unwrap_or_default();
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn an_engine_that_is_not_there_is_said_in_one_line() {
+    async fn missing_engine_is_reported_in_one_line() {
         let docker = Docker::connect(Some("unix:///nonexistent/docker.sock"));
         let why = match docker {
             Ok(docker) => docker.ping().await.unwrap_err().to_string(),

@@ -7,7 +7,7 @@ use bollard::query_parameters::CreateImageOptionsBuilder;
 use futures_util::StreamExt;
 use tokio::time::{sleep, timeout};
 
-use super::{Docker, LOOK_AGAIN, PING, PULL_BUDGET, said};
+use super::{Docker, PING, POLL_INTERVAL, PULL_BUDGET, describe_error};
 
 const IMAGE_PAUSE: Duration = Duration::from_secs(1);
 
@@ -34,7 +34,7 @@ impl Pull {
             if let Some(result) = self.result() {
                 return result;
             }
-            sleep(LOOK_AGAIN).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 }
@@ -50,14 +50,14 @@ impl Docker {
                     pulled.unwrap_or_else(|_| Err(format!("Docker cannot pull {image}: timed out")))
                 }
                 // The image was loaded by hand or pulled by another process while this pull hangs.
-                () = docker.until_there(&image) => Ok(()),
+                () = docker.wait_until_present(&image) => Ok(()),
             };
             *state.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
         });
         pull
     }
 
-    async fn until_there(&self, image: &str) {
+    async fn wait_until_present(&self, image: &str) {
         loop {
             sleep(IMAGE_PAUSE).await;
             if timeout(PING, self.has_image(image)).await.is_ok_and(|there| there == Ok(true)) {
@@ -73,7 +73,7 @@ async fn pull_image(api: &bollard::Docker, image: &str) -> Result<(), String> {
     let options = CreateImageOptionsBuilder::default().from_image(name).tag(tag).build();
     let mut steps = Box::pin(api.create_image(Some(options), None, None));
     while let Some(step) = steps.next().await {
-        let step = step.map_err(|error| said(&format!("pull {image}"), &error))?;
+        let step = step.map_err(|error| describe_error(&format!("pull {image}"), &error))?;
         if let Some(why) = step.error_detail.and_then(|detail| detail.message) {
             return Err(format!("Docker cannot pull {image}: {why}"));
         }
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_registrys_port_is_no_tag() {
+    fn registry_port_is_not_parsed_as_a_tag() {
         assert_eq!(name_and_tag("qdrant/qdrant:v1.19.0"), ("qdrant/qdrant", "v1.19.0"));
         assert_eq!(name_and_tag("localhost:5000/qdrant"), ("localhost:5000/qdrant", "latest"));
         assert_eq!(name_and_tag("q@sha256:ab"), ("q@sha256:ab", ""));

@@ -13,7 +13,7 @@ const MOST_BYTES: usize = 64 << 20;
 
 /// Failed request, with a remedy.
 #[derive(Debug)]
-pub(super) struct Failed {
+pub(super) struct EmbedFailure {
     pub why: String,
     pub remedy: Remedy,
 }
@@ -22,31 +22,31 @@ pub(super) struct Failed {
 pub(super) enum Remedy {
     None,
     /// Repeat the request, after the pause named by the endpoint, if any.
-    Again(Option<Duration>),
+    Retry(Option<Duration>),
     /// Send shorter texts, because the length may be the reason.
     Shorter,
 }
 
-impl Failed {
-    pub fn on_the_way(error: reqwest::Error) -> Self {
+impl EmbedFailure {
+    pub fn in_transit(error: reqwest::Error) -> Self {
         Self {
             why: format!("cannot be reached: {}", http::reason(error)),
-            remedy: Remedy::Again(None),
+            remedy: Remedy::Retry(None),
         }
     }
 
-    fn for_good(why: impl ToString) -> Self {
+    fn permanent(why: impl ToString) -> Self {
         Self { why: why.to_string(), remedy: Remedy::None }
     }
 }
 
 pub(super) fn remedy(status: StatusCode, after: Option<Duration>) -> Remedy {
     match status {
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => Remedy::Again(after),
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => Remedy::Retry(after),
         StatusCode::BAD_REQUEST
         | StatusCode::PAYLOAD_TOO_LARGE
         | StatusCode::UNPROCESSABLE_ENTITY => Remedy::Shorter,
-        status if status.is_server_error() => Remedy::Again(after),
+        status if status.is_server_error() => Remedy::Retry(after),
         _ => Remedy::None,
     }
 }
@@ -56,11 +56,11 @@ pub(super) fn pause_asked_for(response: &Response) -> Option<Duration> {
     after.parse().ok().map(Duration::from_secs)
 }
 
-pub(super) async fn whole_body(mut response: Response) -> Result<Vec<u8>, Failed> {
+pub(super) async fn whole_body(mut response: Response) -> Result<Vec<u8>, EmbedFailure> {
     let mut body = Vec::new();
-    while let Some(piece) = response.chunk().await.map_err(Failed::on_the_way)? {
+    while let Some(piece) = response.chunk().await.map_err(EmbedFailure::in_transit)? {
         if body.len() + piece.len() > MOST_BYTES {
-            return Err(Failed::for_good("sent an answer too large to be vectors"));
+            return Err(EmbedFailure::permanent("sent an answer too large to be vectors"));
         }
         body.extend_from_slice(&piece);
     }
@@ -79,9 +79,9 @@ struct Datum {
 }
 
 /// Returns the vectors in the order of the input; answers may be in another order.
-pub(super) fn vectors(answer: &[u8], expected: usize) -> Result<Vec<Vec<f32>>, Failed> {
+pub(super) fn vectors(answer: &[u8], expected: usize) -> Result<Vec<Vec<f32>>, EmbedFailure> {
     let answer: Answer = serde_json::from_slice(answer)
-        .map_err(|error| Failed::for_good(format!("sent an invalid answer: {error}")))?;
+        .map_err(|error| EmbedFailure::permanent(format!("sent an invalid answer: {error}")))?;
     let mut vectors = vec![Vec::new(); expected];
     for Datum { index, mut embedding } in answer.data {
         normalise(&mut embedding);
@@ -91,7 +91,7 @@ pub(super) fn vectors(answer: &[u8], expected: usize) -> Result<Vec<Vec<f32>>, F
     }
     let dimensions = vectors.first().map_or(0, Vec::len);
     if vectors.iter().any(|vector| vector.is_empty() || vector.len() != dimensions) {
-        return Err(Failed::for_good("sent fewer vectors than it received texts"));
+        return Err(EmbedFailure::permanent("sent fewer vectors than it received texts"));
     }
     Ok(vectors)
 }

@@ -11,17 +11,17 @@ use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Client, Url};
 use serde_json::json;
 
-use super::{EmbedError, Redact};
+use super::{EmbedError, TextRedactor};
 use crate::config::HttpEmbedderSettings;
 use crate::http::{self, HttpAccess, Limits};
 
-use answer::{Failed, Remedy, pause_asked_for, remedy, vectors, whole_body};
+use answer::{EmbedFailure, Remedy, pause_asked_for, remedy, vectors, whole_body};
 use endpoint::{bearer, endpoint, id};
 
 /// Texts per request. Endpoints limit the number of texts and the tokens of all texts together (about 300,000).
 const BATCH: usize = 64;
 const BATCH_CHARS: usize = 400_000;
-const TRIES: u32 = 3;
+const MAX_ATTEMPTS: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const LIMITS: Limits = Limits { whole: Duration::from_secs(30), silence: Duration::from_secs(30) };
@@ -37,7 +37,7 @@ pub struct HttpEmbedder {
     endpoint: Url,
     model: String,
     key: Option<HeaderValue>,
-    redact: Redact,
+    redact: TextRedactor,
     client: Client,
 }
 
@@ -55,7 +55,7 @@ impl HttpEmbedder {
     pub fn new(
         settings: &HttpEmbedderSettings,
         key: Option<String>,
-        redact: Redact,
+        redact: TextRedactor,
     ) -> Result<Self, EmbedError> {
         let endpoint = endpoint(&settings.url)?;
         if settings.model.is_empty() {
@@ -80,7 +80,7 @@ impl HttpEmbedder {
     /// Embeds texts, in batches.
     ///
     /// # Errors
-    /// The endpoint refuses, or does not answer after several tries.
+    /// The endpoint refuses, or does not answer after several attempts.
     pub async fn embed(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, EmbedError> {
         let texts: Vec<String> = texts.iter().map(|text| self.prepared(text)).collect();
         let mut vectors = Vec::with_capacity(texts.len());
@@ -108,7 +108,7 @@ impl HttpEmbedder {
                 Err(failed) => failed,
             };
             match failed.remedy {
-                Remedy::Again(after) if attempt < TRIES => {
+                Remedy::Retry(after) if attempt < MAX_ATTEMPTS => {
                     tokio::time::sleep(after.unwrap_or(pause).min(LONGEST_PAUSE)).await;
                     pause *= 2;
                 }
@@ -119,20 +119,20 @@ impl HttpEmbedder {
         unreachable!("the loop above ends by returning")
     }
 
-    async fn try_batch(&self, input: &[&str]) -> Result<Vec<Vec<f32>>, Failed> {
+    async fn try_batch(&self, input: &[&str]) -> Result<Vec<Vec<f32>>, EmbedFailure> {
         let body = json!({"model": self.model, "input": input, "encoding_format": "float"});
         let mut request = self.client.post(self.endpoint.clone()).json(&body);
         if let Some(key) = &self.key {
             request = request.header(AUTHORIZATION, key.clone());
         }
-        let response = request.send().await.map_err(Failed::on_the_way)?;
+        let response = request.send().await.map_err(EmbedFailure::in_transit)?;
         let (status, after) = (response.status(), pause_asked_for(&response));
         let body = whole_body(response).await?;
         if status.is_success() {
             return vectors(&body, input.len());
         }
         let why = format!("answered {status}: {}", self.excerpt(&body));
-        Err(Failed { why, remedy: remedy(status, after) })
+        Err(EmbedFailure { why, remedy: remedy(status, after) })
     }
 
     /// Returns the beginning of an answer, redacted: some endpoints repeat the key or the text.

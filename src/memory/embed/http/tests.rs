@@ -52,7 +52,7 @@ fn embedder(url: &str) -> HttpEmbedder {
         model: "m".to_owned(),
         ..HttpEmbedderSettings::default()
     };
-    let redact = Redact::new(|text| text.replace("hunter2hunter2", "[redacted]"));
+    let redact = TextRedactor::new(|text| text.replace("hunter2hunter2", "[redacted]"));
     HttpEmbedder::new(&settings, Some("the-key-of-ours".to_owned()), redact).unwrap()
 }
 
@@ -72,7 +72,7 @@ async fn vectors_come_in_the_order_of_the_texts_after_a_retry_and_redacted() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_said_without_the_key_and_not_tried_again() {
+async fn refusal_is_reported_without_the_key_and_not_retried() {
     let (url, requests) =
         server(vec![answer("401 Unauthorized", "bad key: the-key-of-ours")]).await;
     let error = embedder(&url).embed(&["x".to_owned()]).await.unwrap_err().to_string();
@@ -90,7 +90,7 @@ async fn a_missing_vector_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_text_that_is_too_long_is_sent_again_shorter() {
+async fn text_over_the_limit_is_sent_again_shorter() {
     let body = r#"{"data":[{"index":0,"embedding":[1]}]}"#;
     let (url, requests) =
         server(vec![answer("400 Bad Request", "too long"), answer("200 OK", body)]).await;
@@ -110,10 +110,10 @@ fn batches_are_bounded_by_texts_and_by_their_length() {
 }
 
 #[test]
-fn a_url_that_is_none_names_its_key_and_not_its_password() {
+fn invalid_url_error_names_the_key_without_the_password() {
     for url in ["localhost", "ftp://host", "https://me:hunter2@host/v1"] {
         let settings = HttpEmbedderSettings { url: url.into(), ..HttpEmbedderSettings::default() };
-        let redact = Redact::new(str::to_owned);
+        let redact = TextRedactor::new(str::to_owned);
         let error = HttpEmbedder::new(&settings, None, redact).unwrap_err().to_string();
         assert!(error.contains("memory.embedder.url"), "{error}");
         assert!(!error.contains("hunter2"), "{error}");
@@ -121,7 +121,7 @@ fn a_url_that_is_none_names_its_key_and_not_its_password() {
 }
 
 #[test]
-fn an_endpoint_keeps_its_query_and_its_model_is_known_by_its_place() {
+fn endpoint_keeps_its_query_and_identifies_the_model() {
     let (a, b) = (
         endpoint("http://localhost:8080/v1/?v=2").unwrap(),
         endpoint("http://localhost:8081").unwrap(),

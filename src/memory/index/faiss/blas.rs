@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_loaded_before_a_function_is_called() {
+    fn library_is_loaded_on_the_first_call() {
         assert!(!is_loaded("libblas") && !is_loaded("libopenblas") && !is_loaded("liblapack"));
         // Column by column: [1 3; 2 4] * [5 7; 6 8] = [23 31; 34 46].
         let (mut a, mut b, mut c) = ([1f32, 2.0, 3.0, 4.0], [5f32, 6.0, 7.0, 8.0], [0f32; 4]);

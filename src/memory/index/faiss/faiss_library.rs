@@ -5,7 +5,7 @@ use faiss::index::{IndexImpl, SearchWithParamsMut};
 use faiss::{Idx, Index, MetricType, index_factory};
 
 use super::mask::{Bits, MaskedSearch};
-use super::{Found, Result, library};
+use super::{Result, VectorMatch, library};
 
 unsafe extern "C" {
     /// OpenMP's function, used by FAISS. Applies to the calling thread.
@@ -37,26 +37,26 @@ pub fn search(
     query: &[f32],
     mask: Option<&Bits>,
     k: usize,
-) -> Result<Vec<Found>> {
+) -> Result<Vec<VectorMatch>> {
     let result = match mask {
         None => index.search(query, k),
         Some(mask) => index.search_with_params(query, k, &MaskedSearch::new(mask)?.params),
     };
     let result = result.map_err(library("search"))?;
-    Ok(found(&result.labels, &result.distances))
+    Ok(to_matches(&result.labels, &result.distances))
 }
 
-pub fn best_first(found: &mut Vec<Found>, k: usize) {
+pub fn best_first(found: &mut Vec<VectorMatch>, k: usize) {
     found.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.n.cmp(&b.n)));
     found.truncate(k);
 }
 
 /// Converts labels and scores; FAISS pads missing results with -1.
-fn found(labels: &[Idx], scores: &[f32]) -> Vec<Found> {
+fn to_matches(labels: &[Idx], scores: &[f32]) -> Vec<VectorMatch> {
     let pairs = labels.iter().zip(scores);
     let known = pairs.filter_map(|(label, score)| {
         let n = i64::try_from(label.get()?).ok()?;
-        Some(Found { n, score: *score })
+        Some(VectorMatch { n, score: *score })
     });
     known.collect()
 }

@@ -9,21 +9,22 @@ use std::path::Path;
 
 use faiss::{Index, read_index, write_index};
 
-use super::part::{Kind, Part};
+use super::collection_index::{CollectionIndex, Kind};
 use super::{FaissError, Result, library};
 
 const MAGIC: &[u8; 8] = b"apFAISS1";
 /// Size of magic, footer length and checksum.
 const TAIL: u64 = 24;
 
-pub fn save(path: &Path, embedder: &str, part: &Part) -> Result<()> {
+pub fn save(path: &Path, embedder: &str, part: &CollectionIndex) -> Result<()> {
     let beside = path.with_extension("faiss.new");
     write_index(part.index(), name(&beside)?).map_err(library("write the index"))?;
-    let result = append_footer(&beside, embedder, part).and_then(|()| put_in_place(&beside, path));
+    let result =
+        append_footer(&beside, embedder, part).and_then(|()| rename_into_place(&beside, path));
     result.map_err(|why| error("write", path, &why))
 }
 
-fn append_footer(path: &Path, embedder: &str, part: &Part) -> std::io::Result<()> {
+fn append_footer(path: &Path, embedder: &str, part: &CollectionIndex) -> std::io::Result<()> {
     let mut footer = Vec::with_capacity(part.numbers().len() * 8 + embedder.len() + 1);
     footer.extend((part.numbers().len() as u64).to_le_bytes());
     part.numbers().iter().for_each(|n| footer.extend(n.to_le_bytes()));
@@ -41,16 +42,16 @@ fn append_footer(path: &Path, embedder: &str, part: &Part) -> std::io::Result<()
 }
 
 /// Renames the new file into place and syncs the directory, because the new name has to reach the disk too.
-fn put_in_place(beside: &Path, path: &Path) -> std::io::Result<()> {
+fn rename_into_place(beside: &Path, path: &Path) -> std::io::Result<()> {
     fs::rename(beside, path)?;
     match path.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
+        Some(directory) => File::open(directory)?.sync_all(),
         None => Ok(()),
     }
 }
 
 /// Loads an index; `None` without a file or with a file of another embedder, neither of them an error.
-pub fn load(path: &Path, embedder: &str) -> Result<Option<Part>> {
+pub fn load(path: &Path, embedder: &str) -> Result<Option<CollectionIndex>> {
     if !path.exists() {
         return Ok(None);
     }
@@ -67,7 +68,7 @@ pub fn load(path: &Path, embedder: &str) -> Result<Option<Part>> {
     if index.ntotal() != footer.numbers.len() as u64 {
         return Err(error("read", path, &"the number of vectors differs from the footer"));
     }
-    let part = Part::around(footer.kind, index, footer.numbers);
+    let part = CollectionIndex::from_index(footer.kind, index, footer.numbers);
     part.tune()?;
     Ok(Some(part))
 }

@@ -6,19 +6,19 @@
 
 #[cfg(target_os = "linux")]
 mod blas;
+mod collection_index;
 mod faiss_library;
 mod index_file;
 mod mask;
-mod part;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use crate::memory::journal::{Change, Put};
+use crate::memory::journal::{Change, VectorRef};
 use crate::memory::memory_entry::Collection;
 use crate::process::FileLock;
 
-pub use part::{Kind, Part, Snapshot};
+pub use collection_index::{CollectionIndex, Kind, Snapshot};
 
 /// Failure of the in-process index.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +57,7 @@ pub(crate) type Result<T> = std::result::Result<T, FaissError>;
 
 /// A search result: the journal's number and the cosine.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Found {
+pub struct VectorMatch {
     /// Number of the change in the journal.
     pub n: i64,
     /// Cosine, from -1 to 1.
@@ -76,9 +76,9 @@ pub struct Size {
 /// In-process index of all collections.
 #[derive(Debug)]
 pub struct Faiss {
-    folder: PathBuf,
+    directory: PathBuf,
     embedder: String,
-    parts: BTreeMap<Collection, Part>,
+    parts: BTreeMap<Collection, CollectionIndex>,
     /// Last number of the journal's log included in the index.
     applied: i64,
     tidying: bool,
@@ -94,11 +94,16 @@ pub struct LoadedIndex {
 }
 
 impl Faiss {
-    /// Loads the existing files and compares them with the journal's vectors (`puts`, complete up to `last`).
-    pub fn open(folder: &Path, embedder: &str, puts: &[Put], last: i64) -> (Self, LoadedIndex) {
+    /// Loads the existing files and compares them with the journal's vectors (`vectors`, complete up to `last`).
+    pub fn open(
+        directory: &Path,
+        embedder: &str,
+        vectors: &[VectorRef],
+        last: i64,
+    ) -> (Self, LoadedIndex) {
         let mut loaded = LoadedIndex::default();
         let mut index = Self {
-            folder: folder.to_owned(),
+            directory: directory.to_owned(),
             embedder: embedder.to_owned(),
             parts: BTreeMap::new(),
             applied: last,
@@ -111,29 +116,30 @@ impl Faiss {
                 Err(error) => loaded.unusable.push(error.to_string()),
             }
         }
-        index.drop_parts_with_gaps(puts);
-        loaded.missing = index.enliven(puts);
+        index.drop_parts_with_gaps(vectors);
+        loaded.missing = index.mark_live(vectors);
         (index, loaded)
     }
 
     /// Drops files with a gap: vectors are added by increasing number, so a missing number in the middle cannot be
     /// repaired.
-    fn drop_parts_with_gaps(&mut self, puts: &[Put]) {
+    fn drop_parts_with_gaps(&mut self, vectors: &[VectorRef]) {
         self.parts.retain(|collection, part| {
             let last = part.numbers().last().copied().unwrap_or(0);
-            let mut before =
-                puts.iter().filter(|put| put.collection == *collection && put.n < last);
-            before.all(|put| part.numbers().binary_search(&put.n).is_ok())
+            let mut before = vectors
+                .iter()
+                .filter(|vector_ref| vector_ref.collection == *collection && vector_ref.n < last);
+            before.all(|vector_ref| part.numbers().binary_search(&vector_ref.n).is_ok())
         });
     }
 
     /// Marks the journal's vectors as live; returns the numbers of missing vectors.
-    fn enliven(&mut self, puts: &[Put]) -> Vec<i64> {
+    fn mark_live(&mut self, vectors: &[VectorRef]) -> Vec<i64> {
         let mut missing = Vec::new();
-        for put in puts {
-            let part = self.parts.get_mut(&put.collection);
-            if !part.is_some_and(|part| part.enliven(put)) {
-                missing.push(put.n);
+        for vector_ref in vectors {
+            let part = self.parts.get_mut(&vector_ref.collection);
+            if !part.is_some_and(|part| part.mark_live(vector_ref)) {
+                missing.push(vector_ref.n);
             }
         }
         missing
@@ -185,11 +191,11 @@ impl Faiss {
         Ok(())
     }
 
-    fn part(&mut self, collection: Collection, dimensions: usize) -> Result<&mut Part> {
+    fn part(&mut self, collection: Collection, dimensions: usize) -> Result<&mut CollectionIndex> {
         match self.parts.entry(collection) {
             std::collections::btree_map::Entry::Occupied(part) => Ok(part.into_mut()),
             std::collections::btree_map::Entry::Vacant(place) => {
-                Ok(place.insert(Part::new(Kind::Exact, dimensions)?))
+                Ok(place.insert(CollectionIndex::new(Kind::Exact, dimensions)?))
             }
         }
     }
@@ -204,7 +210,7 @@ impl Faiss {
         collections: &[Collection],
         only: Option<&HashSet<i64>>,
         k: usize,
-    ) -> Result<Vec<Found>> {
+    ) -> Result<Vec<VectorMatch>> {
         let mut found = Vec::new();
         for collection in collections {
             if let Some(part) = self.parts.get_mut(collection) {
@@ -223,14 +229,14 @@ impl Faiss {
         })
     }
 
-    /// Returns the size of each collection's part.
+    /// Returns the size of each collection index.
     pub fn sizes(&self) -> impl Iterator<Item = (Collection, Size)> {
         self.parts.iter().map(|(collection, part)| (*collection, part.size()))
     }
 
     /// Checks whether a rebuild or save is worthwhile and none is running; marks one as running.
     pub fn is_due(&mut self, worth_saving: usize) -> bool {
-        let worth_it = |part: &Part| part.due().is_some() || part.has_long_tail();
+        let worth_it = |part: &CollectionIndex| part.due().is_some() || part.has_long_tail();
         let due = self.unsaved() >= worth_saving || self.parts.values().any(worth_it);
         due && !std::mem::replace(&mut self.tidying, true)
     }
@@ -240,7 +246,7 @@ impl Faiss {
         self.tidying = false;
     }
 
-    /// Returns snapshots of parts that would be faster after a rebuild. Building takes seconds for a large part: build
+    /// Returns snapshots of indexes that would be faster after a rebuild. Building takes seconds for a large index: build
     /// from the snapshot, outside the lock, and pass the result to `replace`.
     ///
     /// # Errors
@@ -255,11 +261,11 @@ impl Faiss {
         Ok(due)
     }
 
-    /// Replaces a part with a rebuilt part, after applying later changes.
+    /// Replaces an index with a rebuilt index, after applying later changes.
     ///
     /// # Errors
     /// FAISS cannot add a vector.
-    pub fn replace(&mut self, collection: Collection, built: Part) -> Result<()> {
+    pub fn replace(&mut self, collection: Collection, built: CollectionIndex) -> Result<()> {
         if let Some(part) = self.parts.get_mut(&collection) {
             part.replace_with(built)?;
         }
@@ -279,7 +285,7 @@ impl Faiss {
         Ok(more)
     }
 
-    /// Saves every part atomically: each file is either old or new.
+    /// Saves every index atomically: each file is either old or new.
     ///
     /// # Errors
     /// A file cannot be written.
@@ -288,40 +294,40 @@ impl Faiss {
             return Ok(());
         }
         let failed = |doing: &'static str| {
-            let path = self.folder.clone();
+            let path = self.directory.clone();
             move |why: std::io::Error| FaissError::File { doing, path, why: why.to_string() }
         };
-        std::fs::create_dir_all(&self.folder).map_err(failed("create the directory of"))?;
-        let lock = FileLock::try_lock(&self.folder.join("save.lock"));
+        std::fs::create_dir_all(&self.directory).map_err(failed("create the directory of"))?;
+        let lock = FileLock::try_lock(&self.directory.join("save.lock"));
         let Some(_lock) = lock.map_err(failed("lock the directory of"))? else {
             // Another process is saving; the journal has everything missing from the files.
             return Ok(());
         };
         for (collection, part) in self.parts.iter_mut().filter(|(_, part)| part.unsaved > 0) {
-            let path = self.folder.join(format!("{collection}.faiss"));
+            let path = self.directory.join(format!("{collection}.faiss"));
             index_file::save(&path, &self.embedder, part)?;
             part.unsaved = 0;
         }
         Ok(())
     }
 
-    /// Saves the largest part in another directory, for inspection; returns the path.
+    /// Saves the largest index in another directory, for inspection; returns the path.
     ///
     /// # Errors
     /// The index is empty, or the file cannot be written.
-    pub fn save_to(&self, folder: &Path) -> Result<PathBuf> {
+    pub fn save_to(&self, directory: &Path) -> Result<PathBuf> {
         let largest = self.parts.iter().max_by_key(|(_, part)| part.size().live);
         let (collection, part) = largest.ok_or(FaissError::Library {
             doing: "write the index",
             why: "it is empty".to_owned(),
         })?;
-        let path = folder.join(format!("{collection}.faiss"));
+        let path = directory.join(format!("{collection}.faiss"));
         index_file::save(&path, &self.embedder, part)?;
         Ok(path)
     }
 
     fn path(&self, collection: Collection) -> PathBuf {
-        self.folder.join(format!("{collection}.faiss"))
+        self.directory.join(format!("{collection}.faiss"))
     }
 }
 

@@ -37,9 +37,12 @@ fn tombstone(n: i64, entry: &str) -> Change {
     Change { vector: None, ..put(n, entry, Collection::ErrorsCi) }
 }
 
-fn puts(changes: &[Change]) -> Vec<Put> {
-    let put =
-        |change: &Change| Put { n: change.n, id: change.id.clone(), collection: change.collection };
+fn puts(changes: &[Change]) -> Vec<VectorRef> {
+    let put = |change: &Change| VectorRef {
+        n: change.n,
+        id: change.id.clone(),
+        collection: change.collection,
+    };
     changes.iter().filter(|change| change.vector.is_some()).map(put).collect()
 }
 
@@ -63,7 +66,7 @@ fn expected(query: u64, among: impl Iterator<Item = i64>, k: usize) -> Vec<i64> 
 }
 
 #[test]
-fn the_nearest_are_found_among_all_collections_or_one() {
+fn search_covers_all_collections_or_one() {
     let dir = TempDir::new().unwrap();
     let mut index = empty(&dir);
     let collection = |n: i64| Collection::ALL[usize::try_from(n).unwrap() % 2];
@@ -77,7 +80,7 @@ fn the_nearest_are_found_among_all_collections_or_one() {
 }
 
 #[test]
-fn updated_and_deleted_entries_are_never_found_and_never_crowd_others_out() {
+fn replaced_and_deleted_vectors_are_never_returned_and_use_no_result_slots() {
     let dir = TempDir::new().unwrap();
     let mut index = empty(&dir);
     let mut changes: Vec<Change> =
@@ -95,7 +98,7 @@ fn updated_and_deleted_entries_are_never_found_and_never_crowd_others_out() {
 }
 
 #[test]
-fn a_filter_gives_the_nearest_of_what_it_lets_through() {
+fn filter_returns_the_nearest_allowed_vectors() {
     let dir = TempDir::new().unwrap();
     let mut index = empty(&dir);
     let changes: Vec<Change> =
@@ -107,7 +110,7 @@ fn a_filter_gives_the_nearest_of_what_it_lets_through() {
 }
 
 #[test]
-fn a_saved_index_comes_back_and_only_the_rest_is_missing() {
+fn saved_index_is_loaded_and_only_later_vectors_are_missing() {
     let dir = TempDir::new().unwrap();
     let mut changes: Vec<Change> =
         (1..=50).map(|n| put(n, &n.to_string(), Collection::ErrorsCi)).collect();
@@ -125,7 +128,7 @@ fn a_saved_index_comes_back_and_only_the_rest_is_missing() {
 }
 
 #[test]
-fn a_broken_file_or_one_of_another_embedder_is_not_used() {
+fn broken_file_or_file_of_another_embedder_is_ignored() {
     let dir = TempDir::new().unwrap();
     let changes = [put(1, "1", Collection::ErrorsCi)];
     let mut index = empty(&dir);
@@ -151,12 +154,12 @@ fn a_broken_file_or_one_of_another_embedder_is_not_used() {
 }
 
 #[test]
-fn a_graph_finds_nearly_all_and_keeps_to_filters_and_deaths() {
+fn graph_finds_nearly_all_and_respects_filters_and_deletions() {
     let all: Vec<Change> =
         (1..=2_000).map(|n| put(n, &n.to_string(), Collection::ErrorsCi)).collect();
     let batch: Vec<(&Change, &[f32])> =
         all.iter().map(|change| (change, change.vector.as_deref().unwrap())).collect();
-    let mut graph = Part::new(Kind::Graph, D).unwrap();
+    let mut graph = CollectionIndex::new(Kind::Graph, D).unwrap();
     graph.add(&batch).unwrap();
     while graph.move_some(100).unwrap() {}
     for n in (2..=2_000).step_by(2) {
@@ -173,7 +176,7 @@ fn a_graph_finds_nearly_all_and_keeps_to_filters_and_deaths() {
 }
 
 #[test]
-fn a_rebuild_catches_up_with_what_happened_meanwhile() {
+fn rebuild_includes_concurrent_changes() {
     let dir = TempDir::new().unwrap();
     let mut index = empty(&dir);
     let changes: Vec<Change> =
@@ -192,7 +195,7 @@ fn a_rebuild_catches_up_with_what_happened_meanwhile() {
 }
 
 #[test]
-fn a_vector_of_other_dimensions_is_refused() {
+fn vector_of_other_dimensions_is_refused() {
     let dir = TempDir::new().unwrap();
     let mut index = empty(&dir);
     index.apply(&[put(1, "1", Collection::ErrorsCi)]).unwrap();
@@ -201,12 +204,12 @@ fn a_vector_of_other_dimensions_is_refused() {
 }
 
 /// Half in the graph, a quarter moved but still in the tail, a quarter in the tail alone.
-fn graph_with_tail() -> Part {
+fn graph_with_tail() -> CollectionIndex {
     let all: Vec<Change> =
         (1..=2_000).map(|n| put(n, &n.to_string(), Collection::ErrorsCi)).collect();
     let batch: Vec<(&Change, &[f32])> =
         all.iter().map(|change| (change, change.vector.as_deref().unwrap())).collect();
-    let mut graph = Part::new(Kind::Graph, D).unwrap();
+    let mut graph = CollectionIndex::new(Kind::Graph, D).unwrap();
     graph.add(&batch[..1_000]).unwrap();
     while graph.move_some(100).unwrap() {}
     graph.add(&batch[1_000..]).unwrap();
@@ -215,7 +218,7 @@ fn graph_with_tail() -> Part {
 }
 
 #[test]
-fn what_waits_for_the_graph_is_found_once_and_dies_like_the_rest() {
+fn waiting_vectors_are_found_once_and_can_be_deleted() {
     let mut graph = graph_with_tail();
     assert_eq!(graph.size(), Size { live: 2_000, dead: 0 });
     for n in [1, 1_200, 1_900] {
@@ -237,7 +240,7 @@ fn what_waits_for_the_graph_is_found_once_and_dies_like_the_rest() {
 }
 
 #[test]
-fn a_filter_over_a_graph_is_exact_where_it_lets_little_through() {
+fn strict_filter_over_a_graph_is_exact() {
     let mut graph = graph_with_tail();
     let only: HashSet<i64> = expected(3, 1..=2_000, 2_000)[1_900..].iter().copied().collect();
     let found = graph.search(&vector(3), Some(&only), 10).unwrap();
@@ -246,7 +249,7 @@ fn a_filter_over_a_graph_is_exact_where_it_lets_little_through() {
 }
 
 #[test]
-fn what_waited_for_the_graph_comes_back_from_the_journal() {
+fn waiting_vectors_are_restored_from_the_journal() {
     let dir = TempDir::new().unwrap();
     let mut graph = graph_with_tail();
     index_file::save(&dir.path().join("errors_ci.faiss"), "e", &graph).unwrap();
@@ -262,7 +265,7 @@ fn what_waited_for_the_graph_comes_back_from_the_journal() {
 }
 
 #[test]
-fn two_processes_that_save_leave_a_whole_file() {
+fn concurrent_saves_leave_a_complete_file() {
     let dir = TempDir::new().unwrap();
     let changes: Vec<Change> =
         (1..=300).map(|n| put(n, &n.to_string(), Collection::ErrorsCi)).collect();

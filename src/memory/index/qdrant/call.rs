@@ -88,7 +88,7 @@ impl Qdrant {
                 self.breaker.succeeded();
                 Ok(answer)
             }
-            Ok(Err(error)) => Err(self.judge(doing, &error)),
+            Ok(Err(error)) => Err(self.classify_error(doing, &error)),
             Err(_) => {
                 self.breaker.failed();
                 Err(self.down(&format!("did not answer within {} s", deadline.as_secs())))
@@ -97,7 +97,11 @@ impl Qdrant {
     }
 
     /// Classifies an error: an absent server, a refusal, or a rejected API key.
-    fn judge(&self, doing: &'static str, error: &qdrant_client::QdrantError) -> QdrantError {
+    fn classify_error(
+        &self,
+        doing: &'static str,
+        error: &qdrant_client::QdrantError,
+    ) -> QdrantError {
         let qdrant_client::QdrantError::ResponseError { status } = error else {
             self.breaker.failed();
             return self.down(&error.to_string());

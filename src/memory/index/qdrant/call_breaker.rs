@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn calls_that_fail_together_count_once() {
+    fn concurrent_failures_count_once() {
         let (breaker, now) = (Breaker::default(), Instant::now());
         for _ in 0..8 {
             breaker.failed_at(now);
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_closes_the_way_for_ever_longer_and_an_answer_opens_it() {
+    fn failures_block_calls_for_longer_each_time_and_an_answer_resets() {
         let breaker = Breaker::default();
         let mut now = Instant::now();
         assert!(breaker.admits_at(now) && !breaker.is_open());

@@ -26,7 +26,7 @@ use crate::config::QdrantSettings;
 pub use call::QdrantError;
 use call::Result;
 use call_breaker::Breaker;
-pub use nearest_points::Found;
+pub use nearest_points::PointMatch;
 pub use point::ListedPoint;
 
 /// Longest wait of a phase for Qdrant.

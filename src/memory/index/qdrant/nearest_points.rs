@@ -11,14 +11,14 @@ use qdrant_client::qdrant::{
 
 use super::call::{Result, absent};
 use super::{DEADLINE, Qdrant, point};
-use crate::memory::memory_entry::{Collection, EntryId, Filter, StoredEntry};
+use crate::memory::memory_entry::{Collection, EntryFilter, EntryId, StoredEntry};
 
 /// Deadline of a search over all collections; the rest of a phase's waiting time is for the fallback.
 const SEARCH_DEADLINE: Duration = Duration::from_secs(1);
 
 /// A search result: entry id, cosine, and the whole entry if owned by another workspace.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Found {
+pub struct PointMatch {
     /// Id of the entry.
     pub id: EntryId,
     /// Cosine, from -1 to 1.
@@ -35,16 +35,16 @@ impl Qdrant {
     pub async fn search(
         &self,
         vector: &[f32],
-        filter: &Filter,
+        filter: &EntryFilter,
         everywhere: bool,
         k: usize,
-    ) -> Result<Vec<Found>> {
+    ) -> Result<Vec<PointMatch>> {
         let searches = filter
             .collections()
             .iter()
             .map(|collection| self.search_one(*collection, vector, filter, everywhere, k));
         let all = tokio::time::timeout(SEARCH_DEADLINE, try_join_all(searches)).await;
-        let mut found: Vec<Found> = match all {
+        let mut found: Vec<PointMatch> = match all {
             Ok(found) => found?.into_iter().flatten().collect(),
             Err(_) => {
                 self.breaker.failed();
@@ -65,10 +65,10 @@ impl Qdrant {
         &self,
         collection: Collection,
         vector: &[f32],
-        filter: &Filter,
+        filter: &EntryFilter,
         everywhere: bool,
         k: usize,
-    ) -> Result<Vec<Found>> {
+    ) -> Result<Vec<PointMatch>> {
         let mut must = Vec::new();
         if !everywhere {
             must.push(Condition::matches(point::WORKSPACE, self.workspace.clone()));
@@ -98,12 +98,12 @@ impl Qdrant {
             let is_own = point::text(&scored.payload, point::WORKSPACE) == Some(&self.workspace);
             if is_own || !everywhere {
                 let id = point::entry_id(&point, &scored.payload);
-                return Some(Found { id, score: scored.score, foreign: None });
+                return Some(PointMatch { id, score: scored.score, foreign: None });
             }
             // A copied workspace has entries with the same ids; the ids of the points differ.
             let id = EntryId::from_stored(point);
-            let foreign = point::kept(id.clone(), &scored.payload);
-            Some(Found { id, score: scored.score, foreign })
+            let foreign = point::stored_entry(id.clone(), &scored.payload);
+            Some(PointMatch { id, score: scored.score, foreign })
         });
         Ok(found.collect())
     }

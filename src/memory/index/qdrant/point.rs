@@ -92,7 +92,7 @@ fn integer(payload: &HashMap<String, Value>, key: &str) -> Option<i64> {
 }
 
 /// Converts a payload to an entry; `None` for a payload not written by autopack.
-pub fn kept(id: EntryId, payload: &HashMap<String, Value>) -> Option<StoredEntry> {
+pub fn stored_entry(id: EntryId, payload: &HashMap<String, Value>) -> Option<StoredEntry> {
     Some(StoredEntry {
         id,
         collection: text(payload, "collection")?.parse().ok()?,
@@ -107,7 +107,7 @@ pub fn kept(id: EntryId, payload: &HashMap<String, Value>) -> Option<StoredEntry
 }
 
 pub fn entry(point: RetrievedPoint) -> Option<(StoredEntry, Vec<f32>)> {
-    let kept = kept(entry_id(&id(point.id)?, &point.payload), &point.payload)?;
+    let kept = stored_entry(entry_id(&id(point.id)?, &point.payload), &point.payload)?;
     let VectorsOptions::Vector(vector) = point.vectors?.vectors_options? else {
         return None;
     };

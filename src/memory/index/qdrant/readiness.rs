@@ -38,7 +38,7 @@ impl Qdrant {
     ///
     /// # Errors
     /// `Down` or `Resting` without an answer; `Denied` if the key is missing, wrong or read-only.
-    pub async fn answers(&self) -> Result<()> {
+    pub async fn check_usable(&self) -> Result<()> {
         let listing = self.client.list_collections();
         let listed = self.call("list its collections", DEADLINE, listing).await?;
         let mut names = listed.collections.into_iter().map(|collection| collection.name);
@@ -61,7 +61,7 @@ impl Qdrant {
     }
 
     /// Resets the circuit breaker: somebody waits for the answer, or has just started the server.
-    pub fn rested(&self) {
+    pub fn reset_breaker(&self) {
         self.breaker.succeeded();
     }
 
@@ -69,7 +69,7 @@ impl Qdrant {
     ///
     /// # Errors
     /// `Dimensions` if other workspaces use such a collection.
-    pub async fn misfits(&self, dimensions: usize) -> Result<Vec<Collection>> {
+    pub async fn find_misfits(&self, dimensions: usize) -> Result<Vec<Collection>> {
         let mut misfits = Vec::new();
         for collection in Collection::ALL {
             let name = Self::collection_name(collection, &self.embedder);

@@ -3,14 +3,14 @@
 use sqlx::SqliteConnection;
 
 use super::spending::Spending;
-use super::{Next, moved};
+use super::{ClaimOutcome, require_new_state};
 use crate::phase::budget::ExhaustedBudget;
 use crate::phase::state::Event;
 use crate::phase::{Failure, FixedSpec, RunId, UnixMs};
 use crate::store::columns::to_json;
 use crate::store::error::StoreError;
 use crate::store::rows::PhaseRecord;
-use crate::store::state_step::Standing;
+use crate::store::state_step::PhaseSnapshot;
 
 /// A repaired phase about to be claimed.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub struct Candidate<'a> {
     /// The repaired phase.
     pub phase: &'a FixedSpec,
     /// Counted attempts so far.
-    pub tries: u32,
+    pub counted_attempts: u32,
     /// Budget usage of the phase and run.
     pub spent: Spending,
 }
@@ -47,7 +47,7 @@ pub enum Admission {
 pub type Admit<'a> = dyn Fn(&Candidate<'_>) -> Admission + Send + Sync + 'a;
 
 /// Defers a phase; durable, so a restarted drain keeps waiting.
-pub(super) async fn put_off(
+pub(super) async fn defer(
     tx: &mut SqliteConnection,
     row: &PhaseRecord,
     until: UnixMs,
@@ -65,14 +65,14 @@ pub(super) async fn refuse(
     tx: &mut SqliteConnection,
     row: &PhaseRecord,
     failure: Failure,
-) -> Result<Next, StoreError> {
-    let standing = row.standing()?;
-    moved(&standing, standing.step(tx, Event::RefuseSpec, None).await?)?;
+) -> Result<ClaimOutcome, StoreError> {
+    let snapshot = row.snapshot()?;
+    require_new_state(&snapshot, snapshot.step(tx, Event::RefuseSpec, None).await?)?;
     sqlx::query("UPDATE phases SET last_failure = ? WHERE id = ?")
         .bind(to_json(&failure))
         .bind(row.id)
         .execute(tx)
         .await?;
-    let Standing { run_id, phase_id, .. } = standing;
-    Ok(Next::Unfixable { run_id, phase_id, failure })
+    let PhaseSnapshot { run_id, phase_id, .. } = snapshot;
+    Ok(ClaimOutcome::Unfixable { run_id, phase_id, failure })
 }

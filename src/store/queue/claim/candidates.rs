@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use sqlx::SqliteConnection;
 
-use super::{Claimer, Next};
+use super::{ClaimOutcome, Claimer};
 use crate::phase::footprint::{Footprint, FootprintSet};
 use crate::phase::{PhaseId, RunId, UnixMs};
 use crate::store::columns::{json, to_json};
@@ -46,31 +46,31 @@ const CANDIDATES_AMONG: &str = candidates!(
 
 /// Number of rows in the first and in the largest page. Overlapping phases are usually adjacent, and a row costs
 /// microseconds.
-const FIRST: i64 = 8;
-const MOST: i64 = 1024;
+const FIRST_PAGE: i64 = 8;
+const LARGEST_PAGE: i64 = 1024;
 /// Number of footprints excluded by SQLite itself. Phases of one directory share a footprint, so a few suffice.
-const PASSED_OVER: usize = 64;
+const MAX_EXCLUDED_FOOTPRINTS: usize = 64;
 
 /// A walk along the queues of several runs, in turn.
-pub(super) struct Walk<'a> {
+pub(super) struct QueueWalk<'a> {
     pub claimer: &'a Claimer<'a>,
     now: UnixMs,
     runs: std::slice::Iter<'a, RunId>,
-    at: Option<InRun<'a>>,
+    at: Option<RunPosition<'a>>,
     /// Whether a runnable phase was skipped because of an overlap.
     overlapping: bool,
 }
 
 /// Position of the walk within a run.
-struct InRun<'a> {
+struct RunPosition<'a> {
     run: &'a RunId,
     /// Footprints of executing phases and of skipped phases ahead in the queue.
-    taken: FootprintSet,
+    reserved: FootprintSet,
     place: QueuePlace,
     size: i64,
-    found: VecDeque<(i64, Option<String>)>,
+    page: VecDeque<(i64, Option<String>)>,
     overlapping: BTreeSet<String>,
-    has_passed_over: bool,
+    has_skipped: bool,
 }
 
 /// Returns the footprints of all phases executing in a run, for any owner.
@@ -82,18 +82,18 @@ async fn executing(tx: &mut SqliteConnection, run: &RunId) -> Result<FootprintSe
     .bind(run.as_str())
     .fetch_all(tx)
     .await?;
-    let mut taken = FootprintSet::default();
+    let mut reserved = FootprintSet::default();
     for text in rows {
         match text {
-            Some(text) => taken.add(&read(&text, run)?),
+            Some(text) => reserved.add(&read(&text, run)?),
             // Claimed by an older version.
-            None => taken.add(&Footprint::everything()),
+            None => reserved.add(&Footprint::everything()),
         }
     }
-    Ok(taken)
+    Ok(reserved)
 }
 
-impl<'a> Walk<'a> {
+impl<'a> QueueWalk<'a> {
     pub fn new(claimer: &'a Claimer<'a>, now: UnixMs) -> Self {
         Self { claimer, now, runs: claimer.runs.iter(), at: None, overlapping: false }
     }
@@ -103,17 +103,17 @@ impl<'a> Walk<'a> {
         loop {
             let Some(at) = &mut self.at else {
                 let Some(run) = self.runs.next() else { return Ok(None) };
-                self.at = Some(InRun::begin(tx, run).await?);
+                self.at = Some(RunPosition::begin(tx, run).await?);
                 continue;
             };
-            while let Some((id, footprint)) = at.found.pop_front() {
+            while let Some((id, footprint)) = at.page.pop_front() {
                 match footprint {
-                    Some(text) if at.passes_over(&text)? => {}
+                    Some(text) if at.is_skipped(&text)? => {}
                     _ => return Ok(Some(id)),
                 }
             }
-            self.overlapping |= at.has_passed_over;
-            if at.is_full() || !at.look_on(tx, self.claimer, self.now).await? {
+            self.overlapping |= at.has_skipped;
+            if at.is_full() || !at.read_next_page(tx, self.claimer, self.now).await? {
                 self.at = None;
             }
         }
@@ -125,31 +125,32 @@ impl<'a> Walk<'a> {
     }
 }
 
-impl<'a> InRun<'a> {
+impl<'a> RunPosition<'a> {
     async fn begin(tx: &mut SqliteConnection, run: &'a RunId) -> Result<Self, StoreError> {
-        let taken = executing(tx, run).await?;
-        let size = if taken.is_empty() { 1 } else { FIRST };
-        let (found, overlapping) = (VecDeque::new(), BTreeSet::new());
-        let has_passed_over = false;
+        let reserved = executing(tx, run).await?;
+        let size = if reserved.is_empty() { 1 } else { FIRST_PAGE };
+        let (page, overlapping) = (VecDeque::new(), BTreeSet::new());
+        let has_skipped = false;
         let place = QueuePlace::START;
-        Ok(Self { run, taken, place, size, found, overlapping, has_passed_over })
+        Ok(Self { run, reserved, place, size, page, overlapping, has_skipped })
     }
 
     /// Reads the next page; `false` at the end of the queue.
-    async fn look_on(
+    async fn read_next_page(
         &mut self,
         tx: &mut SqliteConnection,
         claimer: &Claimer<'_>,
         now: UnixMs,
     ) -> Result<bool, StoreError> {
-        let passed_over = to_json(&self.overlapping.iter().take(PASSED_OVER).collect::<Vec<_>>());
+        let excluded =
+            to_json(&self.overlapping.iter().take(MAX_EXCLUDED_FOOTPRINTS).collect::<Vec<_>>());
         let sql = if claimer.only.is_empty() { CANDIDATES } else { CANDIDATES_AMONG };
         let mut query = sqlx::query_as(sql)
             .bind(self.run.as_str())
             .bind(now.0)
             .bind(self.place.band())
             .bind(self.place.position())
-            .bind(passed_over)
+            .bind(excluded)
             .bind(self.size);
         if !claimer.only.is_empty() {
             query = query.bind(of_run(claimer.only, self.run));
@@ -157,19 +158,19 @@ impl<'a> InRun<'a> {
         let rows: Vec<(i64, i64, i64, Option<String>)> = query.fetch_all(tx).await?;
         let Some(last) = rows.last() else { return Ok(false) };
         self.place = QueuePlace::new(last.1, last.2);
-        self.size = (self.size * 4).min(MOST);
-        self.found.extend(rows.into_iter().map(|(id, _, _, footprint)| (id, footprint)));
+        self.size = (self.size * 4).min(LARGEST_PAGE);
+        self.page.extend(rows.into_iter().map(|(id, _, _, footprint)| (id, footprint)));
         Ok(true)
     }
 
     /// Checks whether all further phases will be skipped, because an executing or waiting phase may write anywhere.
     fn is_full(&self) -> bool {
-        self.has_passed_over && self.taken.is_everything()
+        self.has_skipped && self.reserved.is_everything()
     }
 
     /// Checks whether a phase with this footprint is skipped.
-    fn passes_over(&mut self, text: &str) -> Result<bool, StoreError> {
-        if self.taken.is_empty() {
+    fn is_skipped(&mut self, text: &str) -> Result<bool, StoreError> {
+        if self.reserved.is_empty() {
             return Ok(false);
         }
         if self.overlapping.contains(text) {
@@ -183,10 +184,10 @@ impl<'a> InRun<'a> {
     }
 
     fn has_to_wait(&mut self, footprint: &Footprint) -> bool {
-        let waits = self.taken.overlaps(footprint);
+        let waits = self.reserved.overlaps(footprint);
         if waits {
-            self.has_passed_over = true;
-            self.taken.add(footprint);
+            self.has_skipped = true;
+            self.reserved.add(footprint);
         }
         waits
     }
@@ -222,10 +223,10 @@ const EXECUTING: &str = "SELECT phase_id, owner FROM phases
                    AND kept.not_before <= ?3))";
 
 /// Explains why nothing can be claimed, and when to ask again.
-pub(super) async fn nothing_yet(
+pub(super) async fn explain_no_claim(
     tx: &mut SqliteConnection,
-    walk: &Walk<'_>,
-) -> Result<Next, StoreError> {
+    walk: &QueueWalk<'_>,
+) -> Result<ClaimOutcome, StoreError> {
     let (claimer, now) = (walk.claimer, walk.now);
     let all = claimer.only.is_empty();
     let mut until: Option<i64> = None;
@@ -242,9 +243,9 @@ pub(super) async fn nothing_yet(
     }
     let until = until.map(UnixMs);
     if executing.is_empty() {
-        return Ok(until.map_or(Next::Nothing, |until| Next::Waiting { until }));
+        return Ok(until.map_or(ClaimOutcome::Nothing, |until| ClaimOutcome::Waiting { until }));
     }
     let theirs = executing.into_iter().find(|(_, owner)| OwnerId::new(owner) != *claimer.owner);
     let by_another = theirs.map(|(phase, _)| PhaseId::new(phase));
-    Ok(Next::Held { by_another, until, overlapping: walk.overlapping })
+    Ok(ClaimOutcome::Held { by_another, until, overlapping: walk.overlapping })
 }

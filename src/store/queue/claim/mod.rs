@@ -12,8 +12,8 @@ use crate::phase::{
     Complexity, Failure, FailureKind, FixedSpec, Footprint, PhaseId, PhaseState, RunId, UnixMs,
 };
 
-use admit::{put_off, refuse};
-use candidates::{Walk, nothing_yet};
+use admit::{defer, refuse};
+use candidates::{QueueWalk, explain_no_claim};
 use spending::spending;
 
 pub use admit::{Admission, Admit, Candidate};
@@ -27,7 +27,7 @@ use crate::store::error::StoreError;
 use crate::store::open::Store;
 use crate::store::owner_id::OwnerId;
 use crate::store::rows::{PhaseRecord, select_phases};
-use crate::store::state_step::Standing;
+use crate::store::state_step::PhaseSnapshot;
 
 /// Parameters of a claim: owner, runs and rules.
 #[derive(Clone, Copy)]
@@ -63,7 +63,7 @@ pub struct Claim {
     /// Number of this attempt.
     pub attempt: u32,
     /// Counted attempts before this attempt.
-    pub tries: u32,
+    pub counted_attempts: u32,
     /// Uncounted attempts since the last counted attempt.
     pub uncounted: u32,
     /// Limit of counted attempts.
@@ -76,13 +76,13 @@ pub struct Claim {
     pub spent: Spending,
     /// Agent and session id of the failed attempt before.
     pub session: Option<(String, String)>,
-    pub(in crate::store) standing: Standing,
+    pub(in crate::store) snapshot: PhaseSnapshot,
     pub(crate) attempt_row: i64,
 }
 
 /// Outcome of a claim: a phase, nothing to do, or when to ask again.
 #[derive(Debug)]
-pub enum Next {
+pub enum ClaimOutcome {
     /// A phase was claimed.
     Claimed(Box<Claim>),
     /// The spec cannot be executed; the phase is FAILED now.
@@ -120,18 +120,22 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Fenced`] for an owner that may not claim, or the database cannot be written.
-    pub async fn claim_next(&self, claimer: &Claimer<'_>, now: UnixMs) -> Result<Next, StoreError> {
+    pub async fn claim_next(
+        &self,
+        claimer: &Claimer<'_>,
+        now: UnixMs,
+    ) -> Result<ClaimOutcome, StoreError> {
         self.named(async {
             let mut tx = self.begin().await?;
             if is_fenced(&mut tx, claimer.owner).await? {
                 return Err(StoreError::Fenced { owner: claimer.owner.clone() });
             }
-            let mut walk = Walk::new(claimer, now);
+            let mut walk = QueueWalk::new(claimer, now);
             let mut next = None;
             for _ in 0..EXAMINED {
                 next = match walk.next(&mut tx).await? {
-                    Some(id) => take(&mut tx, &mut walk, id, now).await?,
-                    None => Some(nothing_yet(&mut tx, &walk).await?),
+                    Some(id) => examine_candidate(&mut tx, &mut walk, id, now).await?,
+                    None => Some(explain_no_claim(&mut tx, &walk).await?),
                 };
                 if next.is_some() {
                     break;
@@ -139,19 +143,19 @@ impl Store {
             }
             tx.commit().await?;
             // More candidates may remain; ask again at once.
-            Ok(next.unwrap_or(Next::Waiting { until: now }))
+            Ok(next.unwrap_or(ClaimOutcome::Waiting { until: now }))
         })
         .await
     }
 }
 
 /// Repairs the QUEUED candidate, then claims the phase, refuses the spec, or skips the phase (`None`).
-async fn take(
+async fn examine_candidate(
     tx: &mut SqliteConnection,
-    walk: &mut Walk<'_>,
+    walk: &mut QueueWalk<'_>,
     id: i64,
     now: UnixMs,
-) -> Result<Option<Next>, StoreError> {
+) -> Result<Option<ClaimOutcome>, StoreError> {
     let claimer = walk.claimer;
     let row: PhaseRecord =
         sqlx::query_as(select_phases!("WHERE p.id = ?")).bind(id).fetch_one(&mut *tx).await?;
@@ -176,17 +180,17 @@ async fn take(
         false => Spending::default(),
     };
     let run_id = RunId::new(row.run_id.clone());
-    let tries = number(row.attempts, || row.name())?;
-    let candidate = Candidate { run_id: &run_id, phase: &phase, tries, spent };
+    let counted_attempts = number(row.attempts, || row.name())?;
+    let candidate = Candidate { run_id: &run_id, phase: &phase, counted_attempts, spent };
     Ok(match (claimer.admit)(&candidate) {
         Admission::Go => Some(execute(tx, claimer, &row, phase, last_failure, spent, now).await?),
         Admission::Later { until } => {
-            put_off(tx, &row, until, now).await?;
+            defer(tx, &row, until, now).await?;
             None
         }
         Admission::Refuse(failure) => Some(refuse(tx, &row, failure).await?),
-        Admission::Hold => Some(nothing_yet(tx, walk).await?),
-        Admission::Stop(budget) => Some(Next::Stopped(budget)),
+        Admission::Hold => Some(explain_no_claim(tx, walk).await?),
+        Admission::Stop(budget) => Some(ClaimOutcome::Stopped(budget)),
     })
 }
 
@@ -230,10 +234,11 @@ async fn execute(
     last_failure: Option<Failure>,
     spent: Spending,
     now: UnixMs,
-) -> Result<Next, StoreError> {
+) -> Result<ClaimOutcome, StoreError> {
     let session = session(tx, row.id).await?;
-    let queued = row.standing()?;
-    let state = moved(&queued, queued.step(tx, Event::Claim, Some(claimer.owner)).await?)?;
+    let queued = row.snapshot()?;
+    let state =
+        require_new_state(&queued, queued.step(tx, Event::Claim, Some(claimer.owner)).await?)?;
     let attempt = queued.executions + 1;
     sqlx::query("UPDATE phases SET executions = ?, not_before = 0 WHERE id = ?")
         .bind(attempt)
@@ -246,7 +251,7 @@ async fn execute(
         run_id: queued.run_id.clone(),
         phase_id: queued.phase_id.clone(),
         attempt,
-        tries: number(row.attempts, || row.name())?,
+        counted_attempts: number(row.attempts, || row.name())?,
         uncounted: number(row.uncounted, || row.name())?,
         max_attempts: phase.max_attempts().or(own_max).unwrap_or(claimer.max_attempts),
         phase,
@@ -254,7 +259,7 @@ async fn execute(
         owner: claimer.owner.clone(),
         spent,
         session,
-        standing: Standing {
+        snapshot: PhaseSnapshot {
             state,
             owner: Some(claimer.owner.clone()),
             executions: attempt,
@@ -262,7 +267,7 @@ async fn execute(
         },
         attempt_row,
     };
-    Ok(Next::Claimed(Box::new(claim)))
+    Ok(ClaimOutcome::Claimed(Box::new(claim)))
 }
 
 async fn insert_attempt(
@@ -297,9 +302,12 @@ async fn insert_attempt(
 }
 
 /// Returns the new state; a writing transaction excludes changes by others after the read.
-fn moved(standing: &Standing, state: Option<PhaseState>) -> Result<PhaseState, StoreError> {
+fn require_new_state(
+    snapshot: &PhaseSnapshot,
+    state: Option<PhaseState>,
+) -> Result<PhaseState, StoreError> {
     state.ok_or_else(|| {
-        let row = format!("phase {} of run {}", standing.phase_id, standing.run_id);
+        let row = format!("phase {} of run {}", snapshot.phase_id, snapshot.run_id);
         StoreError::bad_row(row, "it changed within a transaction")
     })
 }

@@ -17,7 +17,7 @@ use crate::store::error::StoreError;
 use crate::store::open::Store;
 use crate::store::sqlite::ROW_BUFFER;
 
-use repair_batch::{Batch, Queued};
+use repair_batch::{Batch, QueuedPhase};
 use repair_change::Change;
 
 pub(in crate::store) use repair_change::save_repair;
@@ -57,7 +57,7 @@ pub struct RepairCounts {
 }
 
 /// Observer of repairs, and the counts reported so far.
-struct Told<'a> {
+struct RepairProgress<'a> {
     on: &'a mut (dyn FnMut(RepairedPhase) + Send),
     counts: RepairCounts,
     dry_run: bool,
@@ -85,17 +85,17 @@ impl Store {
         on: &mut (dyn FnMut(RepairedPhase) + Send),
     ) -> Result<RepairCounts, StoreError> {
         self.named(async {
-            let mut told = Told { on, counts: RepairCounts::default(), dry_run };
+            let mut progress = RepairProgress { on, counts: RepairCounts::default(), dry_run };
             for (row, run) in self.runs_or_all(run).await? {
                 let mut saving = None;
-                let repaired = self.repair_run(row, &run, fix, &mut told, &mut saving).await;
+                let repaired = self.repair_run(row, &run, fix, &mut progress, &mut saving).await;
                 // Also after an error in a later batch.
                 if let Some(last) = saving {
-                    last.end(&mut told).await?;
+                    last.end(&mut progress).await?;
                 }
                 repaired?;
             }
-            Ok(told.counts)
+            Ok(progress.counts)
         })
         .await
     }
@@ -106,7 +106,7 @@ impl Store {
         row: i64,
         run: &RunId,
         fix: &Fixer<'_>,
-        told: &mut Told<'_>,
+        progress: &mut RepairProgress<'_>,
         saving: &mut Option<PendingBatch>,
     ) -> Result<(), StoreError> {
         let mut rows = self.clone().queued_after(row, i64::MIN).await?;
@@ -114,9 +114,9 @@ impl Store {
             let reading = PrefetchTask::of(self.clone().queued_after(row, last.id));
             let batch = Batch::of(&rows, run, fix);
             if let Some(before) = saving.take() {
-                before.end(told).await?;
+                before.end(progress).await?;
             }
-            *saving = Some(PendingBatch::of(self, batch?, told.dry_run));
+            *saving = Some(PendingBatch::of(self, batch?, progress.dry_run));
             rows = reading.end().await?;
         }
         Ok(())
@@ -134,7 +134,7 @@ impl Store {
     }
 
     /// Returns the batch after a row; empty at the end.
-    async fn queued_after(self, run: i64, after: i64) -> Result<Vec<Queued>, StoreError> {
+    async fn queued_after(self, run: i64, after: i64) -> Result<Vec<QueuedPhase>, StoreError> {
         let rows = sqlx::query_as(
             "SELECT id, phase_id, COALESCE(spec, raw_spec) AS spec, spec_version, fixes, unfixable, last_failure
                FROM phases WHERE run = ? AND state = 'QUEUED' AND id > ? ORDER BY id LIMIT ?",
@@ -189,10 +189,10 @@ impl PendingBatch {
     }
 
     /// Waits for the write, then reports the phases; unwritten phases are not reported.
-    async fn end(self, told: &mut Told<'_>) -> Result<(), StoreError> {
+    async fn end(self, progress: &mut RepairProgress<'_>) -> Result<(), StoreError> {
         self.writing.end().await?;
-        told.counts.add(self.counts);
-        self.repaired.into_iter().for_each(&mut *told.on);
+        progress.counts.add(self.counts);
+        self.repaired.into_iter().for_each(&mut *progress.on);
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use crate::store::Fixer;
 use crate::store::columns::json;
 use crate::store::error::StoreError;
 
-use super::repair_change::{Change, Held};
+use super::repair_change::{Change, StoredRepair};
 use super::{RepairCounts, RepairedPhase};
 
 /// Smallest part worth a thread: starting a thread takes as long as two or three repairs.
@@ -18,7 +18,7 @@ const FEW: usize = 64;
 
 /// Input of a repair, from a queued phase.
 #[derive(FromRow)]
-pub(super) struct Queued {
+pub(super) struct QueuedPhase {
     pub id: i64,
     phase_id: String,
     spec: String,
@@ -40,7 +40,7 @@ pub(super) struct Batch {
 
 impl Batch {
     /// Repairs the rows. If several cannot be read, returns the first error.
-    pub fn of(rows: &[Queued], run_id: &RunId, fix: &Fixer<'_>) -> Result<Self, StoreError> {
+    pub fn of(rows: &[QueuedPhase], run_id: &RunId, fix: &Fixer<'_>) -> Result<Self, StoreError> {
         let threads = thread::available_parallelism().map_or(1, usize::from);
         let mut parts = rows.chunks(rows.len().div_ceil(threads).max(FEW));
         let Some(first) = parts.next() else { return Ok(Self::default()) };
@@ -63,7 +63,7 @@ impl Batch {
         })
     }
 
-    fn repair(rows: &[Queued], run_id: &RunId, fix: &Fixer<'_>) -> Result<Self, StoreError> {
+    fn repair(rows: &[QueuedPhase], run_id: &RunId, fix: &Fixer<'_>) -> Result<Self, StoreError> {
         let mut batch = Self::default();
         rows.iter().try_for_each(|row| batch.add(row, run_id, fix))?;
         Ok(batch)
@@ -75,19 +75,24 @@ impl Batch {
         self.repaired.append(&mut part.repaired);
     }
 
-    fn add(&mut self, row: &Queued, run_id: &RunId, fix: &Fixer<'_>) -> Result<(), StoreError> {
+    fn add(
+        &mut self,
+        row: &QueuedPhase,
+        run_id: &RunId,
+        fix: &Fixer<'_>,
+    ) -> Result<(), StoreError> {
         let name = || format!("phase {} of run {run_id}", row.phase_id);
         let before = RawSpec(json(&row.spec, name)?);
         let last_failure: Option<Failure> =
             row.last_failure.as_deref().map(|text| json(text, name)).transpose()?;
         let repair = fix(&before, last_failure.as_ref());
-        let held = Held {
+        let stored = StoredRepair {
             id: row.id,
             spec_version: row.spec_version,
             fixes: &row.fixes,
             unfixable: row.unfixable.as_deref(),
         };
-        let change = held.change(&before, &repair, name)?;
+        let change = stored.change(&before, &repair, name)?;
         self.counts.examined += 1;
         if change.is_none() && repair.result.is_ok() {
             return Ok(());

@@ -8,7 +8,7 @@ use crate::store::error::StoreError;
 use crate::store::rows::PhaseRecord;
 
 /// Results of earlier repairs of a phase.
-pub(super) struct Held<'a> {
+pub(super) struct StoredRepair<'a> {
     pub id: i64,
     pub spec_version: i64,
     pub fixes: &'a str,
@@ -26,7 +26,7 @@ pub(super) struct Change {
     footprint: Option<String>,
 }
 
-impl Held<'_> {
+impl StoredRepair<'_> {
     /// Compares a repair with the stored results; `None` if nothing changes.
     pub fn change(
         &self,
@@ -59,13 +59,13 @@ pub(in crate::store) async fn save_repair(
     before: &RawSpec,
     repair: &Repair,
 ) -> Result<(), StoreError> {
-    let held = Held {
+    let stored = StoredRepair {
         id: row.id,
         spec_version: row.spec_version,
         fixes: &row.fixes,
         unfixable: row.unfixable.as_deref(),
     };
-    match held.change(before, repair, || row.name())? {
+    match stored.change(before, repair, || row.name())? {
         Some(change) => write(tx, &[change]).await,
         None => Ok(()),
     }

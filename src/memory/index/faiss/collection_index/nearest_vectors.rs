@@ -1,11 +1,11 @@
-//! Search in a part: with the index, or vector by vector for a small selection.
+//! Search in a collection index: with the index, or vector by vector for a small selection.
 
 use std::collections::HashSet;
 
-use super::{Kind, Part};
+use super::{CollectionIndex, Kind};
 use crate::memory::index::faiss::faiss_library::{best_first, search, use_threads};
 use crate::memory::index::faiss::mask::Bits;
-use crate::memory::index::faiss::{Found, Result, Size};
+use crate::memory::index::faiss::{Result, Size, VectorMatch};
 
 /// In a graph, selections smaller than this are compared vector by vector, exactly.
 const ONE_BY_ONE_UP_TO: usize = 5_000;
@@ -14,7 +14,7 @@ const EF_SEARCH: usize = 96;
 /// Maximum number of neighbors kept; with stricter filters, comparing vector by vector is as fast, and exact.
 const EF_MOST: usize = 1_024;
 
-impl Part {
+impl CollectionIndex {
     /// Returns the nearest vectors of all, or of those in `only`. FAISS skips the others; where a graph would then miss
     /// some, every live vector is compared.
     ///
@@ -26,7 +26,7 @@ impl Part {
         query: &[f32],
         only: Option<&HashSet<i64>>,
         k: usize,
-    ) -> Result<Vec<Found>> {
+    ) -> Result<Vec<VectorMatch>> {
         self.expect_dimensions(query)?;
         use_threads(1);
         match only {
@@ -39,7 +39,7 @@ impl Part {
         }
     }
 
-    fn nearest_live(&mut self, query: &[f32], k: usize) -> Result<Vec<Found>> {
+    fn nearest_live(&mut self, query: &[f32], k: usize) -> Result<Vec<VectorMatch>> {
         let Size { live, dead } = self.size();
         let k = k.min(live);
         let found = if self.ef_for(live, k) > EF_MOST {
@@ -56,19 +56,19 @@ impl Part {
             return Ok(found);
         }
         let all: Vec<i64> = self.of_entry.values().copied().collect();
-        self.one_by_one(query, &all, k)
+        self.exact_among(query, &all, k)
     }
 
-    fn nearest_of(&mut self, query: &[f32], allowed: &[i64], k: usize) -> Result<Vec<Found>> {
+    fn nearest_of(&mut self, query: &[f32], allowed: &[i64], k: usize) -> Result<Vec<VectorMatch>> {
         let k = k.min(allowed.len());
         let few = allowed.len() <= ONE_BY_ONE_UP_TO || self.ef_for(allowed.len(), k) > EF_MOST;
         if self.kind == Kind::Graph && few {
-            return self.one_by_one(query, allowed, k);
+            return self.exact_among(query, allowed, k);
         }
         let mut mask = Bits::default();
         allowed.iter().for_each(|n| mask.set(*n));
         let found = self.nearest(query, Some(&mask), allowed.len(), k)?;
-        if found.len() == k { Ok(found) } else { self.one_by_one(query, allowed, k) }
+        if found.len() == k { Ok(found) } else { self.exact_among(query, allowed, k) }
     }
 
     /// Returns the number of neighbors to keep: a graph search also visits masked vectors, so the number grows with the
@@ -86,7 +86,7 @@ impl Part {
         mask: Option<&Bits>,
         counting: usize,
         k: usize,
-    ) -> Result<Vec<Found>> {
+    ) -> Result<Vec<VectorMatch>> {
         if k == 0 {
             return Ok(Vec::new());
         }
@@ -105,13 +105,13 @@ impl Part {
         Ok(found)
     }
 
-    fn one_by_one(&self, query: &[f32], numbers: &[i64], k: usize) -> Result<Vec<Found>> {
+    fn exact_among(&self, query: &[f32], numbers: &[i64], k: usize) -> Result<Vec<VectorMatch>> {
         let mut vector = vec![0.0; self.dimensions];
         let mut found = Vec::with_capacity(numbers.len());
         for n in numbers {
             self.read(*n, &mut vector)?;
             let score = query.iter().zip(&vector).map(|(a, b)| a * b).sum();
-            found.push(Found { n: *n, score });
+            found.push(VectorMatch { n: *n, score });
         }
         best_first(&mut found, k);
         Ok(found)

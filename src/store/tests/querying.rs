@@ -4,7 +4,7 @@ use super::*;
 use crate::phase::{Tokens, Usage};
 
 #[tokio::test]
-async fn a_run_is_summed_up() {
+async fn summary_counts_phases_and_usage() {
     let bed = StoreFixture::with(vec![phase("a", &[]), phase("b", &[]), phase("c", &["b"])]).await;
     let claim = bed.claim().await;
     let usage = Usage {
@@ -15,7 +15,7 @@ async fn a_run_is_summed_up() {
     let finish = Finish { usage, ..Finish::of(passed(), NOW, true) };
     bed.store.finish(claim, &finish).await.unwrap();
     let summary = bed.store.run(&run()).await.unwrap();
-    assert_eq!(summary.counts, Counts { queued: 2, complete: 1, ..Counts::default() });
+    assert_eq!(summary.counts, StateCounts { queued: 2, complete: 1, ..StateCounts::default() });
     assert_eq!(summary.counts.total(), 3);
     assert_eq!((summary.tokens.input, summary.tokens.output), (Some(3), None));
     assert_eq!((summary.cost_usd, summary.blocked), (Some(0.25), 0));
@@ -23,7 +23,7 @@ async fn a_run_is_summed_up() {
 }
 
 #[tokio::test]
-async fn an_unknown_run_names_the_database_and_its_runs() {
+async fn unknown_run_is_reported_with_database_and_existing_runs() {
     let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     let ghost = RunId::new("ghost");
     let path = bed.store.path().display().to_string();
@@ -37,7 +37,9 @@ async fn an_unknown_run_names_the_database_and_its_runs() {
     assert_eq!(unknown(bed.store.phases(&ghost, None).await.unwrap_err()), text);
     assert_eq!(unknown(bed.store.remove_run(&ghost).await.unwrap_err()), text);
     assert_eq!(
-        unknown(bed.store.operator().retry(&ghost, Which::Failed, false).await.unwrap_err()),
+        unknown(
+            bed.store.operator().retry(&ghost, PhaseSelector::Failed, false).await.unwrap_err()
+        ),
         text
     );
 }
@@ -53,7 +55,7 @@ async fn phases_are_listed_by_state() {
 }
 
 #[tokio::test]
-async fn a_phase_that_cannot_run_says_why() {
+async fn blocked_phase_has_a_reason() {
     let bed = StoreFixture::with(vec![
         phase("fails", &[]),
         phase("behind", &["fails"]),
@@ -73,8 +75,8 @@ async fn a_phase_that_cannot_run_says_why() {
     let claim = bed.claim().await;
     bed.finish(claim, Verdict::Requeued(limited)).await;
     bed.store.repair_queued(None, &fix, false, &mut |_| {}).await.unwrap();
-    let waiting = bed.store.waiting(&run(), NOW).await.unwrap();
-    let told: Vec<String> = waiting
+    let waiting = bed.store.waiting_phases(&run(), NOW).await.unwrap();
+    let reasons: Vec<String> = waiting
         .iter()
         .map(|w| {
             let needs: Vec<String> =
@@ -84,7 +86,7 @@ async fn a_phase_that_cannot_run_says_why() {
         })
         .collect();
     assert_eq!(
-        told,
+        reasons,
         [
             r#"behind: blocked true, needs ["fails failed"], later false, -"#,
             r#"far: blocked true, needs ["behind queued"], later false, -"#,
@@ -97,22 +99,22 @@ async fn a_phase_that_cannot_run_says_why() {
 
 /// Skipped phases are reported with the overlapping phase: executing, or skipped before.
 #[tokio::test]
-async fn phases_that_overlap_are_told_with_whom() {
+async fn overlapping_phases_are_listed_with_each_other() {
     let phases = [("runs", "src/a"), ("under", "src/a/deep"), ("apart", "docs"), ("wide", "src")];
-    let mut phases: Vec<PlanPhase> = phases.map(|(id, folder)| within(id, folder)).to_vec();
+    let mut phases: Vec<PlanPhase> = phases.map(|(id, directory)| within(id, directory)).to_vec();
     phases.insert(0, phase("last", &["wide"]));
     phases.push(within("behind", "src/b"));
     let bed = StoreFixture::with(phases).await;
     bed.store.repair_queued(None, &fix_within, false, &mut |_| {}).await.unwrap();
-    let told = async || -> Vec<String> {
-        let waiting = bed.store.waiting(&run(), NOW).await.unwrap();
+    let reasons = async || -> Vec<String> {
+        let waiting = bed.store.waiting_phases(&run(), NOW).await.unwrap();
         let with = |w: &Waiting| w.overlaps.as_ref().map(|(id, state)| format!("{id} {state}"));
         waiting.iter().map(|w| format!("{} {:?}", w.phase_id, with(w))).collect()
     };
-    assert_eq!(told().await, ["last None"], "nothing runs yet");
+    assert_eq!(reasons().await, ["last None"], "nothing runs yet");
     assert_eq!(bed.claim_within().await.unwrap().phase_id.as_str(), "runs");
     assert_eq!(
-        told().await,
+        reasons().await,
         [
             "last None",
             r#"under Some("runs running")"#,
@@ -123,7 +125,7 @@ async fn phases_that_overlap_are_told_with_whom() {
 }
 
 #[tokio::test]
-async fn where_a_run_is_executed_is_settled_once() {
+async fn repository_of_a_run_is_recorded_once() {
     let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     let facts = |repo: &str| RunFacts {
         repo: repo.into(),
@@ -131,9 +133,9 @@ async fn where_a_run_is_executed_is_settled_once() {
         base_commit: "b4se".into(),
     };
     assert_eq!(bed.store.run_facts(&run()).await.unwrap(), None);
-    let here = bed.store.settle_run_facts(&run(), &facts("/here/.git")).await.unwrap();
+    let here = bed.store.record_run_facts(&run(), &facts("/here/.git")).await.unwrap();
     assert_eq!(here, facts("/here/.git"));
-    let elsewhere = bed.store.settle_run_facts(&run(), &facts("/there/.git")).await.unwrap();
+    let elsewhere = bed.store.record_run_facts(&run(), &facts("/there/.git")).await.unwrap();
     assert_eq!(elsewhere, here);
     assert_eq!(bed.store.run_facts(&run()).await.unwrap(), Some(here));
     // A move needs the previous location.
@@ -143,7 +145,7 @@ async fn where_a_run_is_executed_is_settled_once() {
 }
 
 #[tokio::test]
-async fn what_ci_said_is_kept_by_all_that_decides_it() {
+async fn base_results_are_keyed_by_all_inputs() {
     let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     let get = async |key: &BaseKey| bed.store.base_result(&run(), key).await.unwrap();
     let key = base_key("t1");
@@ -164,7 +166,7 @@ async fn what_ci_said_is_kept_by_all_that_decides_it() {
 }
 
 #[tokio::test]
-async fn only_the_last_results_of_a_command_are_kept() {
+async fn only_the_latest_results_of_a_command_are_kept() {
     let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     for at in 0..40 {
         let now = UnixMs(NOW.0 + at);
@@ -175,7 +177,7 @@ async fn only_the_last_results_of_a_command_are_kept() {
 }
 
 #[tokio::test]
-async fn a_value_that_cannot_be_read_is_named() {
+async fn unreadable_value_is_named() {
     let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     sqlx::query("UPDATE phases SET raw_spec = '{'").execute(&bed.store.writer).await.unwrap();
     let error = bed.store.phases(&run(), None).await.unwrap_err().to_string();
@@ -186,7 +188,7 @@ async fn a_value_that_cannot_be_read_is_named() {
 
 /// Compares with counting all phases.
 #[tokio::test]
-async fn a_run_has_work_until_all_that_is_queued_is_blocked() {
+async fn run_has_work_until_all_queued_phases_are_blocked() {
     async fn has_work(bed: &StoreFixture) -> bool {
         let summary = bed.store.run(&run()).await.unwrap();
         let counts = summary.counts;

@@ -1,6 +1,6 @@
-//! Rebuild of a part while the old part serves: without dead vectors, or as a graph once comparing is too slow.
+//! Rebuild of a collection index while the old one serves: without dead vectors, or as a graph once comparing is too slow.
 
-use super::{EntryId, Kind, Part};
+use super::{CollectionIndex, EntryId, Kind};
 use crate::memory::index::faiss::faiss_library::use_threads;
 use crate::memory::index::faiss::mask::Bits;
 use crate::memory::index::faiss::{Result, Size};
@@ -26,15 +26,15 @@ impl std::fmt::Debug for Snapshot {
 }
 
 impl Snapshot {
-    /// Builds the new part. Slow, but needs no lock, and leaves half of the processors to agents and CI.
+    /// Builds the new index. Slow, but needs no lock, and leaves half of the processors to agents and CI.
     ///
     /// # Errors
     ///
     /// Fails when the FAISS library reports an error.
-    pub fn build(self) -> Result<Part> {
+    pub fn build(self) -> Result<CollectionIndex> {
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         use_threads((processors / 2).max(1));
-        let mut part = Part::new(self.kind, self.dimensions)?;
+        let mut part = CollectionIndex::new(self.kind, self.dimensions)?;
         let numbers: Vec<i64> = self.entries.iter().map(|(_, n)| *n).collect();
         part.settle(&self.vectors, &numbers)?;
         use_threads(1);
@@ -46,12 +46,12 @@ impl Snapshot {
     }
 }
 
-impl Part {
+impl CollectionIndex {
     /// Returns the search method for a rebuild, if a rebuild is worthwhile.
     pub fn due(&self) -> Option<Kind> {
         let Size { live, dead } = self.size();
         let fitting = if live > EXACT_UP_TO { Kind::Graph } else { Kind::Exact };
-        // A small graph is still fast; only a large exact part is slow.
+        // A small graph is still fast; only a large exact index is slow.
         let outgrown = fitting == Kind::Graph && self.kind == Kind::Exact;
         let littered = dead > DEAD_WORTH_A_REBUILD && dead > live / 3;
         (outgrown || littered).then_some(fitting)

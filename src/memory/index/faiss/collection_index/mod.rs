@@ -15,12 +15,12 @@ use faiss::{Idx, Index};
 use super::faiss_library::{add, flat, make, use_threads};
 use super::mask::Bits;
 use super::{FaissError, Result, Size, library};
-use crate::memory::journal::{Change, Put};
+use crate::memory::journal::{Change, VectorRef};
 use crate::memory::memory_entry::EntryId;
 
 pub use rebuild::Snapshot;
 
-/// Search method of a part.
+/// Search method of a collection index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Compares with every vector.
@@ -36,7 +36,7 @@ const NEIGHBOURS: usize = 32;
 const EF_CONSTRUCTION: usize = 80;
 
 /// Vectors of a collection. They have length 1, so the inner product is the cosine.
-pub struct Part {
+pub struct CollectionIndex {
     kind: Kind,
     dimensions: usize,
     index: IndexImpl,
@@ -53,11 +53,11 @@ pub struct Part {
     live: Bits,
 }
 
-impl std::fmt::Debug for Part {
+impl std::fmt::Debug for CollectionIndex {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "Part({:?}, {} x {}, {:?})",
+            "CollectionIndex({:?}, {} x {}, {:?})",
             self.kind,
             self.numbers.len(),
             self.dimensions,
@@ -73,8 +73,8 @@ struct Tail {
     moved: usize,
 }
 
-impl Part {
-    /// Creates an empty part.
+impl CollectionIndex {
+    /// Creates an empty index.
     ///
     /// # Errors
     ///
@@ -84,13 +84,13 @@ impl Part {
             Kind::Exact => flat(dimensions)?,
             Kind::Graph => make(dimensions, format!("IDMap2,HNSW{NEIGHBOURS}"))?,
         };
-        let part = Self::around(kind, index, Vec::new());
+        let part = Self::from_index(kind, index, Vec::new());
         part.tune()?;
         Ok(part)
     }
 
     /// Wraps an index read from a file: nothing is live until the journal says so.
-    pub fn around(kind: Kind, index: IndexImpl, numbers: Vec<i64>) -> Self {
+    pub fn from_index(kind: Kind, index: IndexImpl, numbers: Vec<i64>) -> Self {
         Self {
             kind,
             dimensions: index.d() as usize,
@@ -158,12 +158,12 @@ impl Part {
     }
 
     /// Marks a vector as live; returns false for a missing vector.
-    pub fn enliven(&mut self, put: &Put) -> bool {
+    pub fn mark_live(&mut self, vector_ref: &VectorRef) -> bool {
         // `numbers` is sorted; a rebuild keeps the order.
-        let inside = self.numbers.binary_search(&put.n).is_ok();
+        let inside = self.numbers.binary_search(&vector_ref.n).is_ok();
         if inside {
-            self.live.set(put.n);
-            self.of_entry.insert(put.id.clone(), put.n);
+            self.live.set(vector_ref.n);
+            self.of_entry.insert(vector_ref.id.clone(), vector_ref.n);
         }
         inside
     }
@@ -178,14 +178,14 @@ impl Part {
         true
     }
 
-    /// Adds vectors with numbers greater than all numbers in the part.
+    /// Adds vectors with numbers greater than all numbers in the index.
     ///
     /// # Errors
     ///
     /// Fails when the FAISS library reports an error.
     pub fn add(&mut self, batch: &[(&Change, &[f32])]) -> Result<()> {
         use_threads(1);
-        // Skip numbers already in the part, to avoid duplicates.
+        // Skip numbers already in the index, to avoid duplicates.
         let new: Vec<&(&Change, &[f32])> = batch
             .iter()
             .filter(|(change, _)| self.last().is_none_or(|last| change.n > last))
