@@ -1,6 +1,5 @@
 //! Delay before a request is repeated.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
 const FIRST: Duration = Duration::from_millis(400);
@@ -9,12 +8,7 @@ const LONGEST: Duration = Duration::from_secs(20);
 /// Doubles with each failure; half of the delay is random, so that clients do not return all at once.
 pub(super) fn backoff(failures: u32) -> Duration {
     let whole = FIRST.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1))).min(LONGEST);
-    whole / 2 + (whole / 2).mul_f64(chance())
-}
-
-/// Returns a random number from 0 to 1. The system seeds each of these hashers.
-fn chance() -> f64 {
-    (RandomState::new().build_hasher().finish() % 1_000) as f64 / 1_000.0
+    whole / 2 + (whole / 2).mul_f64(fastrand::f64())
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! Wait of a rate-limited agent: until the provider's reset time, else with exponential backoff.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -68,9 +67,7 @@ fn longer(times_before: u32) -> Duration {
 
 /// Adds up to a tenth, 10 s at most, so that several drains do not retry at the same moment.
 fn jitter(wait: Duration) -> Duration {
-    let most = (wait / 10).min(Duration::from_secs(10)).as_millis().max(1);
-    let random = u128::from(RandomState::new().hash_one(0u8));
-    Duration::from_millis(u64::try_from(random % most).unwrap_or_default())
+    (wait / 10).min(Duration::from_secs(10)).mul_f64(fastrand::f64())
 }
 
 #[cfg(test)]

@@ -154,8 +154,7 @@ impl Drop for StandIn {
 
 /// An unused port, below the range for outgoing connections, so that none of these takes it while the stand-in is down.
 pub fn free_port() -> u16 {
-    use std::hash::{BuildHasher, RandomState};
-    let random = || 20_000 + (RandomState::new().hash_one(0) % 12_000) as u16;
+    let random = || fastrand::u16(20_000..32_000);
     let free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
     std::iter::repeat_with(random).take(1_000).find(free).expect("a free port")
 }
