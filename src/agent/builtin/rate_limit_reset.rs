@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use jiff::fmt::rfc2822;
+use jiff::{Span, SpanRelativeTo, Timestamp};
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
@@ -64,23 +64,11 @@ fn from(until: RateLimitReset, now: UnixMs) -> i64 {
 
 /// Parses `12`, `1.5`, `17s`, `6m0s`, `250ms`, `1h2m3.5s`.
 fn span(text: &str) -> Option<Duration> {
-    let (mut total, mut rest) = (0.0, text);
-    while !rest.is_empty() {
-        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
-        let number: f64 = rest[..end].parse().ok()?;
-        let after = &rest[end..];
-        let unit_end = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
-        total += match &after[..unit_end] {
-            "" | "s" => number,
-            "ms" => number / 1000.0,
-            "m" => number * 60.0,
-            "h" => number * 3600.0,
-            "d" => number * 86_400.0,
-            _ => return None,
-        };
-        rest = &after[unit_end..];
+    if let Ok(seconds) = text.parse() {
+        return Duration::try_from_secs_f64(seconds).ok();
     }
-    (!text.is_empty()).then(|| Duration::try_from_secs_f64(total).ok()).flatten()
+    let span: Span = text.parse().ok()?;
+    span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?.try_into().ok()
 }
 
 #[cfg(test)]
@@ -113,6 +101,23 @@ mod tests {
         assert_eq!(headers(&openai), after(360_500));
         let google = serde_json::json!({"error": {"details": [{"retryDelay": "17s"}]}});
         assert_eq!(from_body(&google), after(17_000));
+    }
+
+    #[test]
+    fn every_unit_of_a_duration_is_read() {
+        for (text, millis) in [
+            ("1.5", 1_500),
+            ("250ms", 250),
+            ("6m0s", 360_000),
+            ("1h2m3.5s", 3_723_500),
+            ("1d2h", 93_600_000),
+            ("0s", 0),
+        ] {
+            assert_eq!(span(text), Some(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["1mo", "-1s", "1y"] {
+            assert_eq!(span(text), None, "{text}");
+        }
     }
 
     #[test]
