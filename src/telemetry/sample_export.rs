@@ -4,6 +4,7 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::sample_figures::EstimateFigures;
 use crate::phase::{Sample, UnixMs};
@@ -13,7 +14,7 @@ pub const CSV_HEADER: &str = "run_id,phase_id,attempt,timestamp,category,complex
      predicted_output_tokens,actual_output_tokens,input_tokens,cache_read_tokens,cost_usd,agent,model,success,truncated,\
      stop_reason,failure_kind,smape_percent,waste_ratio,underestimated,agent_ms,ci_ms";
 
-/// A sample as a line of NDJSON. Unknown values are null.
+/// The fields of a sample, in the order of the export. Unknown values are null.
 #[derive(Serialize)]
 struct ExportRecord<'a> {
     run_id: &'a str,
@@ -55,48 +56,29 @@ pub fn ndjson_line(sample: &Sample, to: &mut String) -> Result<(), serde_json::E
 /// Appends the sample as a CSV record (RFC 4180): CRLF at the end, unknown values empty, deliverables as a JSON list.
 ///
 /// # Errors
-/// The deliverables cannot be serialized.
+/// The sample cannot be serialized.
 pub fn csv_line(sample: &Sample, to: &mut String) -> Result<(), serde_json::Error> {
-    let row = ExportRecord::from(sample);
-    let deliverables = serde_json::to_string(row.deliverables)?;
-    let fields = [
-        row.run_id.to_owned(),
-        row.phase_id.to_owned(),
-        text(row.attempt),
-        row.timestamp,
-        row.category.to_owned(),
-        row.complexity.to_owned(),
-        row.deliverable_count.to_string(),
-        deliverables,
-        text(row.predicted_output_tokens),
-        text(row.actual_output_tokens),
-        text(row.input_tokens),
-        text(row.cache_read_tokens),
-        text(row.cost_usd),
-        text(row.agent),
-        text(row.model),
-        row.success.to_string(),
-        row.truncated.to_string(),
-        text(row.stop_reason),
-        text(row.failure_kind),
-        text(row.smape_percent),
-        text(row.waste_ratio),
-        text(row.underestimated),
-        text(row.agent_ms),
-        text(row.ci_ms),
-    ];
-    for (at, field) in fields.iter().enumerate() {
+    let record = serde_json::to_value(ExportRecord::from(sample))?;
+    for (at, value) in record.as_object().into_iter().flat_map(Map::values).enumerate() {
         if at > 0 {
             to.push(',');
         }
-        quoted(field, to);
+        quoted(&field(value), to);
     }
     *to += "\r\n";
     Ok(())
 }
 
-fn text(value: Option<impl ToString>) -> String {
-    value.map(|value| value.to_string()).unwrap_or_default()
+fn field(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        // Without the `.0` of a whole number in JSON.
+        Value::Number(number) if number.is_f64() => {
+            number.as_f64().map_or_else(String::new, |number| number.to_string())
+        }
+        other => other.to_string(),
+    }
 }
 
 /// Appends a field by RFC 4180, section 2: quoted when containing a comma, a quote, or a line break; quotes are
