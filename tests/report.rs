@@ -31,7 +31,7 @@ fn the_page_tells_the_figures_the_failures_and_each_phase() {
         "+x = 1",
         "src/other.py",
         "<b>unfixable</b>",
-        "data-s=blocked",
+        "data-s=\"blocked\"",
         "autopack/run",
     ] {
         assert!(page.contains(text), "{text}");

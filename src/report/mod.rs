@@ -2,7 +2,7 @@
 //! `telemetry summary`.
 //!
 //! Reads the store and attempt directories and changes neither. Names, messages, logs and patches are
-//! untrusted: redacted and cleaned when read (`clean`), escaped when written (`escape`).
+//! untrusted: redacted and cleaned when read (`clean`), escaped when written (`maud`, `escape`).
 
 mod escape;
 mod excerpt;

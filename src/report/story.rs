@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use super::escape::Html;
+use maud::Render as _;
+
 use super::excerpt::{self, Excerpt};
 use super::run_figures::figures_of;
 use crate::attempt::{AttemptDirectory, run_end};
@@ -292,7 +293,7 @@ impl AttemptStory {
         });
         let mut take = |excerpt: Option<Excerpt>| {
             let excerpt = excerpt.filter(|excerpt| !excerpt.text.is_empty())?;
-            let size = Html(&excerpt.text).to_string().len() + FRAME;
+            let size = excerpt.text.render().into_string().len() + FRAME;
             if size > *room {
                 self.no_room = true;
                 return None;

@@ -1,39 +1,38 @@
 //! Figures of the run: cards, use of time, and landings by category, complexity, agent and model.
 
-use std::fmt::Write as _;
+use maud::{Markup, html};
 
 use crate::phase::PhaseState;
 use crate::progress::printable;
-use crate::report::escape::Html;
 use crate::report::figure_words::{UNKNOWN, about, count, counted, millis, money, percent, rate};
 use crate::report::story::RunReport;
 use crate::telemetry::summary::{Group, Rate, Summary, Time};
 
 /// Shorter parts would be shown as 0.0 s.
 const SHORTEST_MS: u64 = 50;
+/// Columns of figures in a table of landings.
+const FIGURES: [&str; 6] = ["%", "of", "First attempt %", "Attempts", "Tokens", "Cost"];
 
 /// Renders the cards and the use of time.
-pub fn section(report: &RunReport) -> String {
+pub fn section(report: &RunReport) -> Markup {
     let summary = &report.summary;
     let mut cards = vec![phases(report)];
     cards.extend(landings(summary));
     cards.extend(used(summary));
-    let mut out = "<dl class=cards>".to_owned();
-    for FigureCard { name, value, more } in cards {
-        let _ = write!(out, "<div><dt>{name}<dd>{value}<dd class=more>{more}</div>");
+    html! {
+        dl.cards {
+            @for FigureCard { name, value, more } in cards {
+                div { dt { (name) } dd { (value) } dd.more { (more) } }
+            }
+        }
+        @if summary.attempts.ended > 0 { (time(&summary.time)) }
     }
-    out += "</dl>";
-    if summary.attempts.ended > 0 {
-        out += &time(&summary.time);
-    }
-    out
 }
 
-/// A card. All texts are constant or escaped.
 struct FigureCard {
     name: &'static str,
-    value: String,
-    more: String,
+    value: Markup,
+    more: Markup,
 }
 
 fn phases(report: &RunReport) -> FigureCard {
@@ -51,179 +50,189 @@ fn phases(report: &RunReport) -> FigureCard {
         .collect();
     FigureCard {
         name: "Complete",
-        value: format!("{} <small>of {}</small>", counts.complete, counts.total()),
-        more: parts.join(", "),
+        value: html! { (counts.complete) " " small { "of " (counts.total()) } },
+        more: html! { (parts.join(", ")) },
     }
 }
 
 fn landings(summary: &Summary) -> [FigureCard; 3] {
-    let phases = &summary.phases;
-    let share = |name: &'static str, rate: &Rate, what: &str| FigureCard {
+    let share = |name: &'static str, rate: &Rate| FigureCard {
         name,
-        value: percent(rate.value),
-        more: match rate.low.zip(rate.high) {
-            Some((low, high)) => format!(
-                "{} of {} {what}<br>{:.0}-{:.0} % at 95 %",
-                rate.count,
-                rate.of,
-                low * 100.0,
-                high * 100.0
-            ),
-            None => "no finished phases yet".to_owned(),
+        value: html! { (percent(rate.value)) },
+        more: html! {
+            @if let Some((low, high)) = rate.low.zip(rate.high) {
+                (rate.count) " of " (rate.of) " finished" br;
+                (format_args!("{:.0}-{:.0} % at 95 %", low * 100.0, high * 100.0))
+            } @else {
+                "no finished phases yet"
+            }
         },
     };
     let retries = &summary.retries;
-    let failed = match retries.attempts {
-        0 => "every attempt landed".to_owned(),
-        attempts => format!(
-            "{attempts} did not land<br>{} tokens, {}",
-            count(retries.used.tokens.billed),
-            money(retries.used.cost_usd)
-        ),
+    let failed = html! {
+        @if retries.attempts == 0 {
+            "every attempt landed"
+        } @else {
+            (retries.attempts) " did not land" br;
+            (count(retries.used.tokens.billed)) " tokens, " (money(retries.used.cost_usd))
+        }
     };
+    let attempts = html! { (summary.attempts.ended) };
     [
-        share("Landed", &phases.success, "finished"),
-        share("First attempt", &phases.first_try, "finished"),
-        FigureCard { name: "Attempts", value: summary.attempts.ended.to_string(), more: failed },
+        share("Landed", &summary.phases.success),
+        share("First attempt", &summary.phases.first_try),
+        FigureCard { name: "Attempts", value: attempts, more: failed },
     ]
 }
 
 fn used(summary: &Summary) -> [FigureCard; 4] {
     let tokens = &summary.used.tokens;
-    let silent = |attempts: u64| match attempts {
-        0 => String::new(),
-        n => format!("<br>{} did not report", counted(n, "attempt")),
-    };
-    let cached = |tokens: u64| format!("<br>{} from cache", count(Some(tokens)));
+    let silent = |attempts: u64| format!("{} did not report", counted(attempts, "attempt"));
     let landed = &summary.per_landed_phase;
     let time = &summary.time;
+    let unknown_costs = summary.used.cost_unknown_attempts;
     [
         FigureCard {
             name: "Tokens",
-            value: count(tokens.billed),
-            more: format!(
-                "{} in, {} out{}{}",
-                count(tokens.known.input),
-                count(tokens.known.output),
-                tokens.known.cache_read.map_or_else(String::new, cached),
-                silent(tokens.unknown_attempts)
-            ),
+            value: html! { (count(tokens.billed)) },
+            more: html! {
+                (count(tokens.known.input)) " in, " (count(tokens.known.output)) " out"
+                @if let Some(cached) = tokens.known.cache_read { br; (count(Some(cached))) " from cache" }
+                @if tokens.unknown_attempts > 0 { br; (silent(tokens.unknown_attempts)) }
+            },
         },
         FigureCard {
             name: "Cost",
-            value: money(summary.used.cost_usd),
-            more: silent(summary.used.cost_unknown_attempts).trim_start_matches("<br>").to_owned(),
+            value: html! { (money(summary.used.cost_usd)) },
+            more: html! { @if unknown_costs > 0 { (silent(unknown_costs)) } },
         },
         FigureCard {
             name: "Per landing",
-            value: money(landed.cost_usd),
-            more: format!("{} tokens<br>including failed attempts", about(landed.tokens)),
+            value: html! { (money(landed.cost_usd)) },
+            more: html! { (about(landed.tokens)) " tokens" br; "including failed attempts" },
         },
         FigureCard {
             name: "Time",
-            value: millis(time.span_ms),
-            more: format!("{} at work", millis(time.busy_ms)),
+            value: html! { (millis(time.span_ms)) },
+            more: html! { (millis(time.busy_ms)) " at work" },
         },
     ]
 }
 
-fn time(time: &Time) -> String {
+fn time(time: &Time) -> Markup {
     let of_attempts = [
-        ("agent", "agent", time.agent_ms),
-        ("ci", "CI", time.ci_ms),
-        ("ours", "autopack", time.ours_ms),
-        ("unknown", "unknown", time.unknown_ms),
+        ("w-agent", "agent", time.agent_ms),
+        ("w-ci", "CI", time.ci_ms),
+        ("w-ours", "autopack", time.ours_ms),
+        ("w-unknown", "unknown", time.unknown_ms),
     ];
     let of_span = [
-        ("busy", "at work", time.busy_ms),
-        ("late", "rate limited", time.rate_limited_ms),
-        ("idle", "idle", time.idle_ms),
+        ("w-busy", "at work", time.busy_ms),
+        ("w-late", "rate limited", time.rate_limited_ms),
+        ("w-idle", "idle", time.idle_ms),
     ];
-    format!(
-        "<h3>Where time went</h3><div class=two>{}{}</div>",
-        stacked("Attempts", time.attempts_ms, &of_attempts),
-        stacked("The run", time.span_ms, &of_span)
-    )
+    html! {
+        h3 { "Where time went" }
+        div.two {
+            (stacked("Attempts", time.attempts_ms, &of_attempts))
+            (stacked("The run", time.span_ms, &of_span))
+        }
+    }
 }
 
-fn stacked(name: &str, all: u64, parts: &[(&str, &str, u64)]) -> String {
-    let mut bars = String::new();
-    let mut list = String::new();
-    let mut at = 0.0;
+fn stacked(name: &str, all: u64, parts: &[(&str, &str, u64)]) -> Markup {
+    let width = |ms: u64| ms as f64 / all.max(1) as f64 * 100.0;
+    let mut left = 0.0;
+    let mut shown = Vec::new();
     for (class, words, ms) in parts.iter().filter(|(.., ms)| *ms >= SHORTEST_MS) {
-        let width = *ms as f64 / all.max(1) as f64 * 100.0;
-        let _ = write!(bars, "<rect class=\"w-{class}\" x={at:.2} width={width:.2} height=10 />");
-        let _ = write!(
-            list,
-            "<li><svg width=12 height=12 aria-hidden=true><rect class=\"w-{class}\" width=12 height=12 /></svg>{words} \
-             <b>{}</b> {}",
-            millis(*ms),
-            percent(Some(width / 100.0))
-        );
-        at += width;
+        shown.push((class, words, *ms, left));
+        left += width(*ms);
     }
-    format!(
-        "<figure><figcaption>{name}, {}</figcaption>\
-         <svg class=stack viewBox=\"0 0 100 10\" preserveAspectRatio=none aria-hidden=true>{bars}</svg>\
-         <ul class=legend>{list}</ul></figure>",
-        millis(all)
-    )
+    html! {
+        figure {
+            figcaption { (name) ", " (millis(all)) }
+            svg.stack viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true" {
+                @for (class, _, ms, left) in &shown {
+                    rect class=(class) x=(format_args!("{left:.2}")) width=(format_args!("{:.2}", width(*ms))) height="10" {}
+                }
+            }
+            ul.legend {
+                @for (class, words, ms, _) in &shown {
+                    li {
+                        svg width="12" height="12" aria-hidden="true" { rect class=(class) width="12" height="12" {} }
+                        (words) " " b { (millis(*ms)) } " " (percent(Some(width(*ms) / 100.0)))
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// Renders the landings by group.
-pub fn groups(report: &RunReport) -> String {
+pub fn groups(report: &RunReport) -> Markup {
     let summary = &report.summary;
-    let mut out = String::new();
-    for (name, groups) in [
+    let all = [
         ("Category", &summary.by_category),
         ("Complexity", &summary.by_complexity),
         ("Agent", &summary.by_agent),
         ("Model", &summary.by_model),
-    ] {
-        if groups.iter().any(|group| group.name.is_some()) {
-            out += &table(name, groups);
+    ];
+    let has_names = |groups: &[Group]| groups.iter().any(|group| group.name.is_some());
+    html! {
+        @for (name, groups) in all {
+            @if has_names(groups) { (table(name, groups)) }
         }
-    }
-    match out.is_empty() {
-        true => "<p class=none>No attempts yet.</p>".to_owned(),
-        false => out,
+        @if !all.iter().any(|(_, groups)| has_names(groups)) {
+            p.none { "No attempts yet." }
+        }
     }
 }
 
-fn table(name: &str, groups: &[Group]) -> String {
-    let mut out = format!(
-        "<div class=wide tabindex=0 role=region aria-label=\"{name}\"><table class=groups><thead><tr>\
-         <th scope=col>{name}<th scope=col>Landed, with its 95 % interval<th scope=col class=n>%\
-         <th scope=col class=n>of<th scope=col class=n>First attempt %<th scope=col class=n>Attempts<th scope=col class=n>Tokens\
-         <th scope=col class=n>Cost<tbody>"
-    );
-    for group in groups {
-        let shown = group.name.as_deref().unwrap_or(UNKNOWN);
-        let _ = write!(
-            out,
-            "<tr><th scope=row>{}<td>{}<td class=n>{}<td class=n>{}<td class=n>{}<td class=n>{}<td class=n>{}\
-             <td class=n>{}",
-            Html(&printable(shown)),
-            bar(&group.success),
-            rate(&group.success),
-            group.success.of,
-            rate(&group.first_try),
-            group.attempts,
-            count(group.used.tokens.billed),
-            money(group.used.cost_usd),
-        );
+fn table(name: &str, groups: &[Group]) -> Markup {
+    html! {
+        div.wide tabindex="0" role="region" aria-label=(name) {
+            table.groups {
+                thead {
+                    tr {
+                        th scope="col" { (name) }
+                        th scope="col" { "Landed, with its 95 % interval" }
+                        @for figure in FIGURES { th.n scope="col" { (figure) } }
+                    }
+                }
+                tbody {
+                    @for group in groups {
+                        tr {
+                            th scope="row" { (printable(group.name.as_deref().unwrap_or(UNKNOWN))) }
+                            td { (bar(&group.success)) }
+                            @for figure in figures(group) { td.n { (figure) } }
+                        }
+                    }
+                }
+            }
+        }
     }
-    out + "</table></div>"
+}
+
+fn figures(group: &Group) -> [String; FIGURES.len()] {
+    [
+        rate(&group.success),
+        group.success.of.to_string(),
+        rate(&group.first_try),
+        group.attempts.to_string(),
+        count(group.used.tokens.billed),
+        money(group.used.cost_usd),
+    ]
 }
 
 /// Draws a share as a bar, with its interval as a line.
-fn bar(rate: &Rate) -> String {
-    let Some(value) = rate.value else { return String::new() };
+fn bar(rate: &Rate) -> Markup {
+    let Some(value) = rate.value else { return Markup::default() };
     let (low, high) = (rate.low.unwrap_or(value) * 100.0, rate.high.unwrap_or(value) * 100.0);
-    format!(
-        "<svg class=bar viewBox=\"0 0 100 10\" preserveAspectRatio=none aria-hidden=true>\
-         <rect class=back width=100 height=10 /><rect class=ok width={:.1} height=10 />\
-         <path class=reach d=\"M{low:.1} 5H{high:.1}M{low:.1} 2V8M{high:.1} 2V8\"/></svg>",
-        value * 100.0
-    )
+    html! {
+        svg.bar viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true" {
+            rect.back width="100" height="10" {}
+            rect.ok width=(format_args!("{:.1}", value * 100.0)) height="10" {}
+            path.reach d=(format_args!("M{low:.1} 5H{high:.1}M{low:.1} 2V8M{high:.1} 2V8")) {}
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! The page: a single self-contained file, readable without JavaScript.
 //!
-//! Frame, style and script are files in this directory; the script only adds filters and zoom. All shown
-//! content is written here, escaped. The figures are included as the JSON of `telemetry summary --json`.
+//! Style and script are files in this directory; the script only adds filters and zoom. All other content is a
+//! `maud` template, whose values are escaped. The figures are included as the JSON of `telemetry summary --json`.
 
 mod axis;
 mod figure_table;
@@ -10,50 +10,117 @@ mod scatter;
 mod timeline;
 
 use anyhow::Context as _;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
-use super::escape::{Html, json_in_script};
+use super::escape::json_in_script;
 use super::story::RunReport;
 use crate::failure::Failure;
 use crate::phase::UnixMs;
 use crate::phase::words::short_commit;
 
-const FRAME: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
+/// Sections of the page: id, and title in the navigation.
+const SECTIONS: [(&str, &str); 6] = [
+    ("figures", "Figures"),
+    ("time", "Timeline"),
+    ("estimates", "Estimates"),
+    ("groups", "Landed"),
+    ("failures", "Failures"),
+    ("phases", "Phases"),
+];
+
 /// Renders the page.
 pub fn render(report: &RunReport) -> Result<String, Failure> {
-    let figures = serde_json::to_string(&report.summary).context("cannot write JSON")?;
-    let parts = [
-        ("run", Html(&report.name).to_string()),
-        ("policy", policy()),
-        ("style", STYLE.to_owned()),
-        ("about", about(report)),
-        ("figures", figure_table::section(report)),
-        ("timeline", timeline::section(report)),
-        ("estimates", scatter::section(report)),
-        ("groups", figure_table::groups(report)),
-        ("failures", phases::failures(report)),
-        ("filters", phases::filters(report)),
-        ("phases", phases::list(report)),
-        ("data", json_in_script(&figures)),
-        ("script", SCRIPT.to_owned()),
-    ];
-    Ok(fill(&parts))
+    let data = serde_json::to_string(&report.summary).context("cannot write JSON")?;
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content=(policy());
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta name="referrer" content="no-referrer";
+                title { (report.name) " · autopack" }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                (header(report))
+                main {
+                    section #figures { h2 { "Figures" } (figure_table::section(report)) }
+                    section #time { h2 { "Timeline" } (zoom()) (timeline::section(report)) }
+                    section #estimates { h2 { "Estimate against actual" } (scatter::section(report)) }
+                    section #groups { h2 { "What landed" } (figure_table::groups(report)) }
+                    section #failures { h2 { "Failures" } (phases::failures(report)) }
+                    section #phases {
+                        h2 { "Phases" }
+                        (filter(report))
+                        div #list { (phases::list(report)) }
+                    }
+                }
+                footer {
+                    p.sub {
+                        "The figures match " code { "autopack telemetry summary --json" }
+                        " and are included as JSON in the element " code { "#summary" }
+                        ". Rates have a Wilson interval at 95 %."
+                    }
+                }
+                script type="application/json" id="summary" { (PreEscaped(json_in_script(&data))) }
+                script { (PreEscaped(SCRIPT)) }
+            }
+        }
+    };
+    Ok(page.into_string() + "\n")
 }
 
-/// Inserts each part at its placeholder in the frame. Inserted text is not searched for placeholders.
-fn fill(parts: &[(&str, String)]) -> String {
-    let mut pieces = FRAME.split("{{");
-    let mut page = pieces.next().unwrap_or_default().to_owned();
-    for piece in pieces {
-        let (name, rest) = piece.split_once("}}").expect("the frame closes each name");
-        let part = parts.iter().find(|(known, _)| *known == name);
-        page += &part.expect("the frame names known parts alone").1;
-        page += rest;
+fn header(report: &RunReport) -> Markup {
+    html! {
+        header {
+            p.brand { "autopack run report" }
+            h1 { (report.name) }
+            p.sub {
+                @if let Some(facts) = &report.run.facts {
+                    "branch " code { (facts.branch) } " from "
+                    code { (short_commit(&facts.base_commit)) } " · "
+                }
+                "as of " (time(report.created_at))
+                @if !report.end.is_empty() { br; (report.end.join("; ")) }
+            }
+            nav aria-label="Sections" {
+                @for (id, title) in SECTIONS { a href={ "#" (id) } { (title) } " " }
+            }
+        }
     }
-    page
+}
+
+/// Renders the zoom of the timeline; hidden without the script.
+fn zoom() -> Markup {
+    html! {
+        p.tools #zoom hidden {
+            button #zoom-out type="button" aria-label="Zoom out" { "−" } " "
+            button #zoom-fit type="button" { "Fit" } " "
+            button #zoom-in type="button" aria-label="Zoom in" { "+" }
+        }
+    }
+}
+
+/// Renders search and filters of the phases; hidden without the script.
+fn filter(report: &RunReport) -> Markup {
+    html! {
+        form.tools #filter hidden role="search" {
+            label.grow {
+                "Search "
+                input #search type="search" placeholder="name, message, log, patch" autocomplete="off"
+                    spellcheck="false" aria-keyshortcuts="/";
+            }
+            " " (phases::filters(report)) " "
+            button #toggle type="button" { "Open all" } " "
+            output #found for="search state category" {}
+        }
+    }
 }
 
 /// Returns the content security policy: no requests, and no script except autopack's own.
@@ -84,23 +151,6 @@ fn base64(bytes: &[u8]) -> String {
     out
 }
 
-fn about(report: &RunReport) -> String {
-    let mut parts = Vec::new();
-    if let Some(facts) = &report.run.facts {
-        parts.push(format!(
-            "branch <code>{}</code> from <code>{}</code>",
-            Html(&facts.branch),
-            Html(short_commit(&facts.base_commit))
-        ));
-    }
-    parts.push(format!("as of {}", time(report.created_at)));
-    let about = parts.join(" · ");
-    match report.end.as_slice() {
-        [] => about,
-        lines => format!("{about}<br>{}", Html(&lines.join("; "))),
-    }
-}
-
 /// Formats a time in UTC to the second.
 fn time(at: UnixMs) -> String {
     jiff::Timestamp::from_millisecond(at.0).map_or_else(
@@ -122,16 +172,8 @@ mod tests {
     }
 
     #[test]
-    fn placeholders_in_parts_are_not_filled() {
-        let names = FRAME.split("{{").skip(1).map(|piece| piece.split_once("}}").unwrap().0);
-        let parts: Vec<(&str, String)> =
-            names.map(|name| (name, "{{run}} {{none}}".to_owned())).collect();
-        assert!(fill(&parts).contains("{{none}}"));
-    }
-
-    #[test]
     fn page_loads_no_external_resource() {
-        for text in [FRAME, STYLE, SCRIPT] {
+        for text in [STYLE, SCRIPT] {
             for word in ["http:", "https:", "url(", "@import", "innerHTML", "src=", "fetch("] {
                 assert!(!text.contains(word), "{word}");
             }

@@ -1,12 +1,12 @@
 //! Failures, and every phase with its history.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+
+use maud::{Markup, html};
 
 use super::time;
 use crate::phase::{PhaseState, UnixMs};
 use crate::progress::printable;
-use crate::report::escape::Html;
 use crate::report::excerpt::Excerpt;
 use crate::report::figure_words::{UNKNOWN, count, counted, millis, money};
 use crate::report::story::{AttemptStory, FailureStory, PhaseStory, RunReport};
@@ -15,27 +15,26 @@ use crate::report::story::{AttemptStory, FailureStory, PhaseStory, RunReport};
 const GLANCE: usize = 6;
 /// Maximum number of failures shown in detail.
 const TOLD: usize = 60;
+/// Columns of figures in a table of attempts.
+const FIGURES: [&str; 7] = ["Duration", "Agent time", "CI", "In", "Out", "Estimate", "Cost"];
 
 /// Renders the failed phases.
-pub fn failures(report: &RunReport) -> String {
+pub fn failures(report: &RunReport) -> Markup {
     let failed = |(_, phase): &(usize, &PhaseStory)| phase.state == PhaseState::Failed;
     let all: Vec<(usize, &PhaseStory)> = report.phases.iter().enumerate().filter(failed).collect();
-    let mut out = kinds(report);
-    if all.is_empty() {
-        out += "<p class=none>No phase failed.</p>";
+    html! {
+        (kinds(report))
+        @if all.is_empty() { p.none { "No phase failed." } }
+        @for (index, (at, phase)) in all.iter().enumerate() {
+            article.failure {
+                h3 { a href={ "#p" (at) } { (phase.id) } " " small { (phase.own_name()) } }
+                @if let Some(failure) = &phase.failure { (why(failure)) }
+                @if let Some(lines) = (index < TOLD).then(|| glance(phase)).flatten() {
+                    pre { (lines) }
+                }
+            }
+        }
     }
-    for (index, (at, phase)) in all.iter().enumerate() {
-        let lines = (index < TOLD).then(|| glance(phase)).flatten();
-        let _ = write!(
-            out,
-            "<article class=failure><h3><a href=\"#p{at}\">{}</a> <small>{}</small></h3>{}{}</article>",
-            Html(&phase.id),
-            Html(phase.own_name()),
-            phase.failure.as_ref().map(why).unwrap_or_default(),
-            lines.map(|text| format!("<pre>{}</pre>", Html(&text))).unwrap_or_default(),
-        );
-    }
-    out
 }
 
 fn glance(phase: &PhaseStory) -> Option<String> {
@@ -45,56 +44,60 @@ fn glance(phase: &PhaseStory) -> Option<String> {
 }
 
 /// Renders the number of failed attempts by kind.
-fn kinds(report: &RunReport) -> String {
+fn kinds(report: &RunReport) -> Markup {
     let failures = &report.summary.failures;
-    if failures.is_empty() {
-        return String::new();
+    html! {
+        @if !failures.is_empty() {
+            div.wide {
+                table.kinds {
+                    thead {
+                        tr { th scope="col" { "Kind" } th.n scope="col" { "Attempts" } th.n scope="col" { "Failed phases" } }
+                    }
+                    tbody {
+                        @for failure in failures {
+                            tr {
+                                th scope="row" { (printable(&failure.kind)) }
+                                td.n { (failure.attempts) }
+                                td.n { (failure.phases) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
     }
-    let mut out = "<div class=wide><table class=kinds><thead><tr><th scope=col>Kind<th scope=col class=n>Attempts<th scope=col class=n>\
-                   Failed phases<tbody>"
-        .to_owned();
-    for failure in failures {
-        let _ = write!(
-            out,
-            "<tr><th scope=row>{}<td class=n>{}<td class=n>{}",
-            Html(&printable(&failure.kind)),
-            failure.attempts,
-            failure.phases
-        );
-    }
-    out + "</table></div>"
 }
 
 /// Renders the filters; hidden without the script.
-pub fn filters(report: &RunReport) -> String {
+pub fn filters(report: &RunReport) -> Markup {
     let mut categories: BTreeMap<&str, usize> = BTreeMap::new();
     let mut states: BTreeMap<&str, usize> = BTreeMap::new();
     for phase in &report.phases {
         *categories.entry(&phase.category).or_default() += 1;
         *states.entry(state_word(phase)).or_default() += 1;
     }
-    let options = |counts: &BTreeMap<&str, usize>| {
-        counts.iter().fold(String::new(), |mut out, (name, count)| {
-            let shown = if name.is_empty() { UNKNOWN } else { name };
-            let _ = write!(out, "<option value=\"{}\">{} ({count})", Html(name), Html(shown));
-            out
-        })
-    };
-    format!(
-        "<label>State <select id=state><option value=\"*\">all{}</select></label>\
-         <label>Category <select id=category><option value=\"*\">all{}</select></label>",
-        options(&states),
-        options(&categories)
-    )
+    html! {
+        @for (label, id, counts) in [("State", "state", &states), ("Category", "category", &categories)] {
+            label {
+                (label) " "
+                select id=(id) {
+                    option value="*" { "all" }
+                    @for (name, count) in counts {
+                        option value=(name) {
+                            (if name.is_empty() { UNKNOWN } else { name }) " (" (count) ")"
+                        }
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// Renders all phases with their attempts.
-pub fn list(report: &RunReport) -> String {
-    let mut out = String::new();
-    for (at, phase) in report.phases.iter().enumerate() {
-        entry(&mut out, at, phase, report.created_at);
+pub fn list(report: &RunReport) -> Markup {
+    html! {
+        @for (at, phase) in report.phases.iter().enumerate() { (entry(at, phase, report.created_at)) }
     }
-    out
 }
 
 fn state_word(phase: &PhaseStory) -> &'static str {
@@ -112,43 +115,40 @@ fn sign(word: &str) -> &'static str {
     }
 }
 
-fn entry(out: &mut String, at: usize, phase: &PhaseStory, now: UnixMs) {
+fn entry(at: usize, phase: &PhaseStory, now: UnixMs) -> Markup {
     let word = state_word(phase);
-    let _ = write!(
-        out,
-        "<details id=p{at} data-s={word} data-c=\"{}\"><summary><span class=\"s s-{word}\">{} {word}</span> <b>{}</b> \
-         <span class=n>{}</span> <span class=m>{}</span></summary>",
-        Html(&phase.category),
-        sign(word),
-        Html(&phase.id),
-        Html(phase.own_name()),
-        facts(phase, now),
-    );
-    excerpt(out, "p", &phase.description);
-    let mut more = Vec::new();
-    if let Some(commit) = &phase.commit {
-        more.push(format!("commit <code>{}</code>", Html(commit)));
-    }
-    if !phase.depends_on.is_empty() {
-        more.push(format!("after {}", Html(&phase.depends_on.join(", "))));
-    }
-    if !more.is_empty() {
-        let _ = write!(out, "<p class=sub>{}</p>", more.join(" · "));
-    }
+    let (commit, after) = (phase.commit.as_ref(), phase.depends_on.join(", "));
     // A failure of the last attempt is shown with the attempt.
-    if phase.attempts.last().is_none_or(|last| last.failure.is_none()) && phase.commit.is_none() {
-        out.push_str(&phase.failure.as_ref().map(why).unwrap_or_default());
+    let is_told = phase.attempts.last().is_some_and(|last| last.failure.is_some());
+    let failure = phase.failure.as_ref().filter(|_| !is_told && commit.is_none());
+    html! {
+        details id={ "p" (at) } data-s=(word) data-c=(phase.category) {
+            summary {
+                span class={ "s s-" (word) } { (sign(word)) " " (word) } " "
+                b { (phase.id) } " "
+                span.n { (phase.own_name()) } " "
+                span.m { (facts(phase, now)) }
+            }
+            @if !phase.description.text.is_empty() { p.text { (phase.description.text) } }
+            @if commit.is_some() || !after.is_empty() {
+                p.sub {
+                    @if let Some(commit) = commit { "commit " code { (commit) } }
+                    @if commit.is_some() && !after.is_empty() { " · " }
+                    @if !after.is_empty() { "after " (after) }
+                }
+            }
+            @if let Some(failure) = failure { (why(failure)) }
+            @if !phase.attempts.is_empty() { (attempts(&phase.attempts, now)) }
+        }
     }
-    attempts(out, &phase.attempts, now);
-    out.push_str("</details>");
 }
 
-/// Renders the text to the right of a phase's name.
+/// Returns the text to the right of a phase's name.
 fn facts(phase: &PhaseStory, now: UnixMs) -> String {
     let mut parts = Vec::new();
     for text in [&phase.category, &phase.complexity] {
         if !text.is_empty() {
-            parts.push(Html(text).to_string());
+            parts.push(text.clone());
         }
     }
     if !phase.attempts.is_empty() {
@@ -165,107 +165,103 @@ fn facts(phase: &PhaseStory, now: UnixMs) -> String {
     parts.join(" · ")
 }
 
-fn attempts(out: &mut String, attempts: &[AttemptStory], now: UnixMs) {
-    if attempts.is_empty() {
-        return;
-    }
-    out.push_str(
-        "<div class=wide><table><thead><tr><th>#<th>Started<th>Outcome<th>Agent<th class=n>Duration<th class=n>Agent time<th \
-         class=n>CI<th class=n>In<th class=n>Out<th class=n>Estimate<th class=n>Cost<tbody>",
-    );
-    for attempt in attempts {
-        row(out, attempt, now);
-    }
-    out.push_str("</table></div>");
-    for attempt in attempts.iter().filter(|attempt| !attempt.passed()) {
-        particulars(out, attempt, attempts.len() > 1);
+fn attempts(attempts: &[AttemptStory], now: UnixMs) -> Markup {
+    html! {
+        div.wide {
+            table {
+                thead {
+                    tr {
+                        th { "#" } th { "Started" } th { "Outcome" } th { "Agent" }
+                        @for figure in FIGURES { th.n { (figure) } }
+                    }
+                }
+                tbody { @for attempt in attempts { (row(attempt, now)) } }
+            }
+        }
+        @for attempt in attempts.iter().filter(|attempt| !attempt.passed()) {
+            (particulars(attempt, attempts.len() > 1))
+        }
     }
 }
 
-fn row(out: &mut String, attempt: &AttemptStory, now: UnixMs) {
+fn row(attempt: &AttemptStory, now: UnixMs) -> Markup {
     let row = &attempt.row;
     let part = |ms: Option<u64>| ms.map_or_else(|| UNKNOWN.to_owned(), millis);
-    let agent = match (&row.agent, &row.usage.model) {
-        (Some(agent), Some(model)) => format!("{} {}", Html(agent), Html(model)),
-        (Some(agent), None) => Html(agent).to_string(),
-        (None, _) => UNKNOWN.to_owned(),
-    };
     let cut = if row.usage.truncated { "≥" } else { "" };
-    let _ = write!(
-        out,
-        "<tr><td>{}<td>{}<td>{}<td>{agent}<td class=n>{}<td class=n>{}<td class=n>{}<td class=n>{}<td class=n>{cut}{}\
-         <td class=n>{}<td class=n>{}",
-        row.attempt,
-        time(row.started_at).trim_end_matches(" UTC"),
-        row.outcome.map_or("running", |outcome| outcome.as_str()).replace('_', " "),
+    let figures: [String; FIGURES.len()] = [
         millis(attempt.wall_ms(now)),
         part(row.agent_ms),
         part(row.ci_ms),
         count(row.usage.tokens.input),
-        count(row.usage.tokens.output),
+        format!("{cut}{}", count(row.usage.tokens.output)),
         count(row.estimated_output),
         money(row.usage.cost_usd),
-    );
+    ];
+    html! {
+        tr {
+            td { (row.attempt) }
+            td { (time(row.started_at).trim_end_matches(" UTC")) }
+            td { (row.outcome.map_or("running", |outcome| outcome.as_str()).replace('_', " ")) }
+            td {
+                @match (&row.agent, &row.usage.model) {
+                    (Some(agent), Some(model)) => { (agent) " " (model) }
+                    (Some(agent), None) => { (agent) }
+                    (None, _) => { (UNKNOWN) }
+                }
+            }
+            @for figure in figures { td.n { (figure) } }
+        }
+    }
 }
 
 /// Renders why an attempt did not land, its last lines, and its patch.
-fn particulars(out: &mut String, attempt: &AttemptStory, several: bool) {
-    if several && (attempt.failure.is_some() || attempt.note.is_some()) {
-        let _ = write!(out, "<h4>Attempt {}</h4>", attempt.row.attempt);
-    }
-    out.push_str(&attempt.failure.as_ref().map(why).unwrap_or_default());
-    if let Some(note) = &attempt.note {
-        let _ = write!(out, "<p>{}</p>", Html(note));
-    }
-    for (name, text) in [("Last lines", &attempt.tail), ("Patch", &attempt.patch)] {
-        if let Some(text) = text {
-            let _ = write!(out, "<details class=x><summary>{name}{}</summary>", missing(text));
-            excerpt(out, "pre", text);
-            out.push_str("</details>");
+fn particulars(attempt: &AttemptStory, several: bool) -> Markup {
+    let has_reason = attempt.failure.is_some() || attempt.note.is_some();
+    html! {
+        @if several && has_reason { h4 { "Attempt " (attempt.row.attempt) } }
+        @if let Some(failure) = &attempt.failure { (why(failure)) }
+        @if let Some(note) = &attempt.note { p { (note) } }
+        @for (name, text) in [("Last lines", &attempt.tail), ("Patch", &attempt.patch)] {
+            @if let Some(text) = text {
+                details.x {
+                    summary { (name) (missing(text)) }
+                    @if !text.text.is_empty() { pre.text { (text.text) } }
+                }
+            }
+        }
+        @if attempt.no_room {
+            p.sub {
+                "The rest did not fit into this page"
+                @if let Some(dir) = &attempt.row.log_dir { "; see " code { (dir) } }
+                "."
+            }
         }
     }
-    if attempt.no_room {
-        let _ = write!(
-            out,
-            "<p class=sub>The rest did not fit into this page{}.</p>",
-            attempt
-                .row
-                .log_dir
-                .as_ref()
-                .map_or_else(String::new, |dir| format!("; see <code>{}</code>", Html(dir)))
-        );
-    }
 }
 
-fn why(failure: &FailureStory) -> String {
-    let code = failure.exit_code.map(|code| format!(" (exit code {code})")).unwrap_or_default();
-    let mut out = format!(
-        "<p class=why><b>{}</b>{code}: {}</p>",
-        Html(&failure.kind),
-        Html(&failure.message)
-    );
-    if !failure.particulars.is_empty() {
-        out += "<ul>";
-        for text in &failure.particulars {
-            let _ = write!(out, "<li>{}", Html(text));
+fn why(failure: &FailureStory) -> Markup {
+    html! {
+        p.why {
+            b { (failure.kind) }
+            @if let Some(code) = failure.exit_code { " (exit code " (code) ")" }
+            ": " (failure.message)
         }
-        out += "</ul>";
-    }
-    out
-}
-
-fn excerpt(out: &mut String, element: &str, text: &Excerpt) {
-    if !text.text.is_empty() {
-        let _ = write!(out, "<{element} class=text>{}</{element}>", Html(&text.text));
+        @if !failure.particulars.is_empty() {
+            ul { @for text in &failure.particulars { li { (text) } } }
+        }
     }
 }
 
-fn missing(text: &Excerpt) -> String {
-    match (text.is_whole(), text.of_more) {
-        (true, _) => String::new(),
-        (false, true) => " <small>partial</small>".to_owned(),
-        (false, false) => {
-            format!(" <small>{} left out</small>", counted(text.left_out as u64, "line"))
+fn missing(text: &Excerpt) -> Markup {
+    html! {
+        @if !text.is_whole() {
+            " " small {
+                @if text.of_more {
+                    "partial"
+                } @else {
+                    (counted(text.left_out as u64, "line")) " left out"
+                }
+            }
         }
     }
 }

@@ -1,8 +1,7 @@
 //! Estimated against actual output: a point for each attempt with known output tokens, on logarithmic axes.
 
-use std::fmt::Write as _;
+use maud::{Markup, html};
 
-use crate::report::escape::Html;
 use crate::report::figure_words::{counted, figure, rate};
 use crate::report::story::{AttemptStory, PhaseStory, RunReport};
 
@@ -29,40 +28,49 @@ struct Scale {
 }
 
 /// Renders the scatter plot with its figures.
-pub fn section(report: &RunReport) -> String {
+pub fn section(report: &RunReport) -> Markup {
     let points = points(report);
     if points.is_empty() {
-        return "<p class=none>No attempt reported its output tokens.</p>".to_owned();
+        return html! { p.none { "No attempt reported its output tokens." } };
     }
     let scale = Scale::over(&points);
-    let mut drawn = String::new();
-    scale.grid(&mut drawn);
-    for point in &points {
-        scale.draw(&mut drawn, point);
+    html! {
+        p.sub { (words(report)) }
+        svg #scatter viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="img" aria-label="Output tokens, estimated and used" {
+            (scale.grid())
+            @for point in &points { (scale.draw(point)) }
+        }
+        (legend())
+        p.readout #scatter-readout aria-live="polite" { "\u{a0}" }
     }
-    format!(
-        "{}<svg id=scatter viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=img aria-label=\"Output tokens, estimated and used\">\
-         {drawn}</svg><ul class=legend>{LEGEND}</ul><p class=readout id=scatter-readout aria-live=polite>&nbsp;</p>",
-        words(report)
-    )
 }
 
-const LEGEND: &str = "\
-<li><svg width=16 height=16 aria-hidden=true><circle class=ok cx=8 cy=8 r=4 /></svg>landed\
-<li><svg width=16 height=16 aria-hidden=true><path class=xbad d=\"M4 4l8 8M12 4l-8 8\"/></svg>did not land\
-<li><svg width=16 height=16 aria-hidden=true><path class=cutoff d=\"M8 3l5 9h-10z\"/></svg>truncated, a lower bound\
-<li>dashed: twice and half the estimate";
+fn legend() -> Markup {
+    let shapes = [
+        (html! { circle.ok cx="8" cy="8" r="4" {} }, "landed"),
+        (html! { path.xbad d="M4 4l8 8M12 4l-8 8" {} }, "did not land"),
+        (html! { path.cutoff d="M8 3l5 9h-10z" {} }, "truncated, a lower bound"),
+    ];
+    html! {
+        ul.legend {
+            @for (shape, words) in shapes {
+                li { svg width="16" height="16" aria-hidden="true" { (shape) } (words) }
+            }
+            li { "dashed: twice and half the estimate" }
+        }
+    }
+}
 
 fn words(report: &RunReport) -> String {
     let estimate = &report.summary.estimate;
     let n = estimate.samples;
     if n == 0 {
-        return "<p class=sub>No landed attempt can be compared with its estimate.</p>".to_owned();
+        return "No landed attempt can be compared with its estimate.".to_owned();
     }
     let smape = figure(&estimate.smape_percent.mean, n, 0);
     let waste = &estimate.waste_ratio;
     format!(
-        "<p class=sub>Output tokens. Of {} that landed: SMAPE {smape} %, too low for {} %, waste ratio p50 {}, p90 {}.</p>",
+        "Output tokens. Of {} that landed: SMAPE {smape} %, too low for {} %, waste ratio p50 {}, p90 {}.",
         counted(n, "attempt"),
         rate(&estimate.underestimated),
         figure(&waste.p50, n, 2),
@@ -107,72 +115,61 @@ impl Scale {
         BOTTOM - self.share(value) * (BOTTOM - TOP)
     }
 
-    fn grid(&self, out: &mut String) {
+    fn grid(&self) -> Markup {
         // With few powers of ten, there is room for all labels.
         let all_named = self.high / self.low <= 1e3;
-        for value in lines().filter(|line| (self.low..=self.high).contains(line)) {
-            let (x, y) = (self.x(value), self.y(value));
-            let is_power = value.log10().fract() == 0.0;
-            let class = if is_power { "grid" } else { "fine" };
-            let _ = write!(
-                out,
-                "<path class={class} d=\"M{x:.1} {TOP}V{BOTTOM}M{LEFT} {y:.1}H{RIGHT}\"/>"
-            );
-            if is_power || all_named {
-                let words = tokens(value);
-                let _ = write!(
-                    out,
-                    "<text x={x:.1} y=275 text-anchor=middle>{words}</text>\
-                     <text x=36 y={:.1} text-anchor=end>{words}</text>",
-                    y + 3.5
-                );
+        html! {
+            @for value in lines().filter(|line| (self.low..=self.high).contains(line)) {
+                @let (x, y) = (self.x(value), self.y(value));
+                @let is_power = value.log10().fract() == 0.0;
+                path class=(if is_power { "grid" } else { "fine" })
+                    d=(format_args!("M{x:.1} {TOP}V{BOTTOM}M{LEFT} {y:.1}H{RIGHT}")) {}
+                @if is_power || all_named {
+                    text x=(format_args!("{x:.1}")) y="275" text-anchor="middle" { (tokens(value)) }
+                    text x="36" y=(format_args!("{:.1}", y + 3.5)) text-anchor="end" { (tokens(value)) }
+                }
             }
+            path.same d=(self.line(1.0)) {}
+            path.twice d=(self.line(2.0)) {}
+            path.twice d=(self.line(0.5)) {}
+            text.name x=(RIGHT) y="292" text-anchor="end" { "estimated →" }
+            text.name x="46" y="20" { "used ↑" }
         }
-        self.line(out, 1.0, "same");
-        self.line(out, 2.0, "twice");
-        self.line(out, 0.5, "twice");
-        let _ = write!(
-            out,
-            "<text class=name x={RIGHT} y=292 text-anchor=end>estimated →</text>\
-             <text class=name x=46 y=20>used ↑</text>"
-        );
     }
 
-    /// Draws the line of a constant ratio of actual to estimated tokens.
-    fn line(&self, out: &mut String, times: f64, class: &str) {
+    /// Returns the line of a constant ratio of actual to estimated tokens.
+    fn line(&self, times: f64) -> String {
         let (low, high) = (self.low, self.high);
         let (from, to) = (low.max(low / times), high.min(high / times));
-        let _ = write!(
-            out,
-            "<path class={class} d=\"M{:.1} {:.1}L{:.1} {:.1}\"/>",
-            self.x(from),
-            self.y(from * times),
-            self.x(to),
-            self.y(to * times)
-        );
+        let (x, y) = (self.x(from), self.y(from * times));
+        format!("M{x:.1} {y:.1}L{:.1} {:.1}", self.x(to), self.y(to * times))
     }
 
-    fn draw(&self, out: &mut String, point: &ScatterPoint<'_>) {
+    fn draw(&self, point: &ScatterPoint<'_>) -> Markup {
         let (x, y) = (self.x(point.predicted as f64), self.y(point.actual as f64));
-        let phase = point.phase;
-        let (words, shape) = if point.attempt.row.usage.truncated {
-            let d = format!("M{x:.1} {:.1}l3 5.4h-6z", y - 3.2);
-            ("truncated", format!("path class=cutoff data-p={phase} d=\"{d}\""))
-        } else if point.attempt.passed() {
-            ("landed", format!("circle class=ok data-p={phase} cx={x:.1} cy={y:.1} r=2.6"))
-        } else {
-            let d = format!("M{:.1} {:.1}l5 5m0-5l-5 5", x - 2.5, y - 2.5);
-            ("did not land", format!("path class=xbad data-p={phase} d=\"{d}\""))
+        let title = |words: &str| {
+            html! {
+                title {
+                    (point.story.id) " #" (point.attempt.row.attempt) " " (words) ": "
+                    (point.predicted) " estimated, " (point.actual) " used"
+                }
+            }
         };
-        let element = shape.split(' ').next().unwrap_or_default();
-        let _ = write!(
-            out,
-            "<{shape}><title>{} #{} {words}: {} estimated, {} used</title></{element}>",
-            Html(&point.story.id),
-            point.attempt.row.attempt,
-            point.predicted,
-            point.actual
-        );
+        html! {
+            @if point.attempt.row.usage.truncated {
+                path.cutoff data-p=(point.phase) d=(format_args!("M{x:.1} {:.1}l3 5.4h-6z", y - 3.2)) {
+                    (title("truncated"))
+                }
+            } @else if point.attempt.passed() {
+                circle.ok data-p=(point.phase) cx=(format_args!("{x:.1}")) cy=(format_args!("{y:.1}")) r="2.6" {
+                    (title("landed"))
+                }
+            } @else {
+                path.xbad data-p=(point.phase) d=(format_args!("M{:.1} {:.1}l5 5m0-5l-5 5", x - 2.5, y - 2.5)) {
+                    (title("did not land"))
+                }
+            }
+        }
     }
 }
 

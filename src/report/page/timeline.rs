@@ -1,12 +1,12 @@
 //! Timeline of attempts, with a lane for each slot. Color and shape of a bar show the outcome.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+
+use maud::{Markup, html};
 
 use super::axis::{Axis, AxisSegment};
 use super::time;
 use crate::phase::{AttemptOutcome, PhaseState, UnixMs};
-use crate::report::escape::Html;
 use crate::report::figure_words::millis;
 use crate::report::story::{AttemptStory, PhaseStory, RunReport};
 
@@ -24,32 +24,34 @@ struct AttemptBar<'a> {
 }
 
 /// Renders the timeline.
-pub fn section(report: &RunReport) -> String {
+pub fn section(report: &RunReport) -> Markup {
     let bars = bars(report);
     let Some(axis) = Axis::over(bars.iter().map(|bar| (bar.from, bar.to)).collect()) else {
-        return "<p class=none>No attempts yet.</p>".to_owned();
+        return html! { p.none { "No attempts yet." } };
     };
     let lanes = lanes(&bars);
     let height = TOP + LANE * u32::try_from(lanes.len()).unwrap_or(u32::MAX / LANE - 1);
-    let mut drawn = String::new();
-    ground(&mut drawn, &axis, height);
-    for bar in &bars {
-        draw(&mut drawn, &axis, bar, lanes.get(lane_name(bar.attempt)).copied().unwrap_or(TOP));
-    }
+    let top = |bar: &AttemptBar| lanes.get(lane_name(bar.attempt)).copied().unwrap_or(TOP);
     let mut in_order: Vec<(&u32, &&str)> = lanes.iter().map(|(name, at)| (at, name)).collect();
     in_order.sort();
-    let names: String = in_order.iter().map(|(_, name)| format!("<li>{}", Html(name))).collect();
     let (first, last) = (axis.pieces[0].from, axis.pieces[axis.pieces.len() - 1].to);
-    format!(
-        "<p class=sub>From {} to {}. Times on the axis are UTC. Gray areas are idle periods, \
-              shortened.</p>{}<div class=lanes><ol class=names aria-hidden=true>{names}</ol>\
-         <div class=scroll tabindex=0 role=region aria-label=\"Timeline, scrolls sideways\" id=scroll>\
-         <svg id=timeline class=z1 width=\"100%\" height={height} role=img aria-label=\"Attempts by slot over time\">\
-         {drawn}</svg></div></div><p class=readout id=timeline-readout aria-live=polite>&nbsp;</p>",
-        time(UnixMs(first)),
-        time(UnixMs(last)),
-        legend(),
-    )
+    html! {
+        p.sub {
+            "From " (time(UnixMs(first))) " to " (time(UnixMs(last)))
+            ". Times on the axis are UTC. Gray areas are idle periods, shortened."
+        }
+        (legend())
+        div.lanes {
+            ol.names aria-hidden="true" { @for (_, name) in in_order { li { (name) } } }
+            div.scroll #scroll tabindex="0" role="region" aria-label="Timeline, scrolls sideways" {
+                svg.z1 #timeline width="100%" height=(height) role="img" aria-label="Attempts by slot over time" {
+                    (ground(&axis, height))
+                    @for bar in &bars { (draw(&axis, bar, top(bar))) }
+                }
+            }
+        }
+        p.readout #timeline-readout aria-live="polite" { "\u{a0}" }
+    }
 }
 
 fn bars(report: &RunReport) -> Vec<AttemptBar<'_>> {
@@ -76,50 +78,44 @@ fn lanes<'a>(bars: &[AttemptBar<'a>]) -> BTreeMap<&'a str, u32> {
     names.into_iter().zip((TOP..).step_by(LANE as usize)).collect()
 }
 
-fn ground(out: &mut String, axis: &Axis, height: u32) {
-    for AxisSegment { left, right, from, to, .. } in axis.pieces.iter().filter(|piece| piece.cut) {
-        let length = millis(u64::try_from(to - from).unwrap_or(0));
-        let width = right - left;
-        let _ = write!(
-            out,
-            "<rect class=cut x=\"{left:.2}%\" y={TOP} width=\"{width:.2}%\" height={}><title>idle for {length}\
-             </title></rect>",
-            height - TOP
-        );
-    }
-    for tick in axis.ticks() {
-        let (x, zoom) = (tick.x, tick.zoom);
-        // The last label would be outside of the picture.
-        let anchor = if x > 95.0 { " text-anchor=end" } else { "" };
-        let _ = write!(
-            out,
-            "<g class=t{zoom}><line x1=\"{x:.2}%\" x2=\"{x:.2}%\" y1=14 y2={height} /><text x=\"{x:.2}%\" y=11{anchor}>{}\
-             </text></g>",
-            tick.label
-        );
+fn ground(axis: &Axis, height: u32) -> Markup {
+    html! {
+        @for AxisSegment { left, right, from, to, .. } in axis.pieces.iter().filter(|piece| piece.cut) {
+            rect.cut x=(percent(*left, 2)) y=(TOP) width=(percent(right - left, 2)) height=(height - TOP) {
+                title { "idle for " (millis(u64::try_from(to - from).unwrap_or(0))) }
+            }
+        }
+        @for tick in axis.ticks() {
+            @let x = percent(tick.x, 2);
+            // The last label would be outside of the picture.
+            @let anchor = (tick.x > 95.0).then_some("end");
+            g class={ "t" (tick.zoom) } {
+                line x1=(x) x2=(x) y1="14" y2=(height) {}
+                text x=(x) y="11" text-anchor=[anchor] { (tick.label) }
+            }
+        }
     }
 }
 
-fn draw(out: &mut String, axis: &Axis, bar: &AttemptBar<'_>, top: u32) {
+fn draw(axis: &Axis, bar: &AttemptBar<'_>, top: u32) -> Markup {
     let (left, right) = (axis.x(bar.from), axis.x(bar.to));
     let shape = Shape::of(bar.attempt);
-    let (y, height) = (top + shape.y, shape.height);
-    let _ = write!(
-        out,
-        "<rect class={} data-p={} x=\"{left:.3}%\" y={y} width=\"{:.3}%\" height={height}><title>{} #{} {}, {}</title>\
-         </rect>",
-        shape.class,
-        bar.phase,
-        (right - left).max(0.02),
-        Html(&bar.story.id),
-        bar.attempt.row.attempt,
-        shape.words,
-        millis(u64::try_from(bar.to - bar.from).unwrap_or(0)),
-    );
-    let last = bar.story.attempts.last().is_some_and(|last| std::ptr::eq(last, bar.attempt));
-    if last && bar.story.state == PhaseState::Failed {
-        let _ = write!(out, "<text class=gone x=\"{right:.3}%\" y={}>✕</text>", top + 10);
+    let width = percent((right - left).max(0.02), 3);
+    let length = millis(u64::try_from(bar.to - bar.from).unwrap_or(0));
+    let is_last = bar.story.attempts.last().is_some_and(|last| std::ptr::eq(last, bar.attempt));
+    html! {
+        rect class=(shape.class) data-p=(bar.phase) x=(percent(left, 3)) y=(top + shape.y) width=(width) height=(shape.height) {
+            title { (bar.story.id) " #" (bar.attempt.row.attempt) " " (shape.words) ", " (length) }
+        }
+        @if is_last && bar.story.state == PhaseState::Failed {
+            text.gone x=(percent(right, 3)) y=(top + 10) { "✕" }
+        }
     }
+}
+
+/// Formats a position or width of the picture.
+fn percent(value: f64, decimals: usize) -> String {
+    format!("{value:.decimals$}%")
 }
 
 struct Shape {
@@ -146,7 +142,7 @@ impl Shape {
     }
 }
 
-fn legend() -> String {
+fn legend() -> Markup {
     let shapes = [
         ("ok", "landed", 2, 12),
         ("done", "no change needed", 3, 10),
@@ -156,13 +152,17 @@ fn legend() -> String {
         ("moved", "base moved", 6, 3),
         ("now", "running", 3, 10),
     ];
-    let mut out = "<ul class=legend>".to_owned();
-    for (class, words, y, height) in shapes {
-        let _ = write!(
-            out,
-            "<li><svg width=18 height=16 aria-hidden=true><rect class={class} x=1 y={y} width=16 height={height} /></svg>\
-             {words}"
-        );
+    html! {
+        ul.legend {
+            @for (class, words, y, height) in shapes {
+                li {
+                    svg width="18" height="16" aria-hidden="true" {
+                        rect class=(class) x="1" y=(y) width="16" height=(height) {}
+                    }
+                    (words)
+                }
+            }
+            li { span.gone aria-hidden="true" { "✕" } " the phase failed" }
+        }
     }
-    out + "<li><span class=gone aria-hidden=true>✕</span> the phase failed</ul>"
 }
