@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use autopack::ci::{
-    self, CiOutcome, CiPlan, CiRun, Decision, Pythons, Request, Runner, Site, TestStatus,
+    self, CiOutcome, CiPlace, CiPlan, CiRequest, CiRun, Decision, Pythons, TestStatus,
 };
 use autopack::config::{CiSettings, CommandLine};
 use autopack::phase::{FailureKind, PhaseCi};
@@ -65,8 +65,8 @@ impl Project {
 
     async fn plan(&self) -> CiPlan {
         let (dir, workspace) = (self.slot(), self.dir.path().join("none"));
-        let site = Site { dir: &dir, workspace: &workspace, env: &self.env };
-        ci::plan(&site, &self.settings, &self.phase, &Pythons::default()).await
+        let place = CiPlace { dir: &dir, workspace: &workspace, env: &self.env };
+        ci::choose_plan(&place, &self.settings, &self.phase, &Pythons::default()).await
     }
 
     async fn run(&self) -> CiRun {
@@ -74,7 +74,7 @@ impl Project {
     }
 
     async fn run_plan(&self, plan: &CiPlan, stop: &Stop) -> CiRun {
-        let request = Request {
+        let request = CiRequest {
             dir: &self.slot(),
             checkout: &self.slot(),
             env: &self.env,
@@ -107,7 +107,7 @@ fn status(run: &CiRun, id: &str) -> Option<TestStatus> {
 async fn nothing_that_suggests_a_runner_is_not_configured() {
     let project = Project::new(&[("docs/readme.md", "text")]);
     let plan = project.plan().await;
-    assert_eq!((plan.runner, plan.is_configured()), (Runner::None, false));
+    assert_eq!((plan.runner_name(), plan.is_configured()), (None, false));
     assert!(plan.note.clone().unwrap().hint.contains("set ci.command"));
     let run = project.run_plan(&plan, &Stop::never()).await;
     assert_eq!(run.outcome(), &CiOutcome::NotConfigured);
@@ -121,8 +121,8 @@ async fn a_command_runs_in_the_slot_and_its_exit_code_decides() {
     assert_eq!((run.outcome(), run.results.exit_code), (&CiOutcome::Failed, Some(3)));
     assert!(run.log_tail.contains("the slot\nto stderr"), "{}", run.log_tail);
     assert_eq!(fs::read_to_string(project.log()).unwrap().trim(), run.log_tail.trim());
-    let judgement = ci::compare(&run, None, &|_| false);
-    let failure = ci::failure(&project.plan().await, &run, &judgement).unwrap();
+    let comparison = ci::compare(&run, None, &|_| false);
+    let failure = ci::describe_failure(&project.plan().await, &run, &comparison).unwrap();
     assert_eq!((failure.kind, failure.exit_code), (FailureKind::CiFailed, Some(3)));
     assert!(failure.detail.log_tail.contains("to stderr"));
 }
@@ -166,8 +166,8 @@ async fn a_timeout_ends_the_whole_process_tree() {
     assert_eq!((run.results.exit_code, run.log_tail.as_str()), (None, "started"));
     let pid = fs::read_to_string(project.slot().join("pid")).unwrap();
     assert!(!Path::new("/proc").join(pid.trim()).exists(), "grandchild {pid} is alive");
-    let judgement = ci::compare(&run, None, &|_| false);
-    let failure = ci::failure(&project.plan().await, &run, &judgement).unwrap();
+    let comparison = ci::compare(&run, None, &|_| false);
+    let failure = ci::describe_failure(&project.plan().await, &run, &comparison).unwrap();
     assert_eq!(failure.kind, FailureKind::CiTimeout);
     assert_eq!(failure.detail.timeout_seconds, Some(1));
 }
@@ -228,7 +228,7 @@ async fn pytest_is_found_run_and_compared() {
     }
     let project = Project::new(&[("tests/test_calc.py", CALC), ("there", ""), ("tried", "")]);
     let plan = project.plan().await;
-    assert_eq!(plan.runner, Runner::Pytest);
+    assert_eq!(plan.runner_name(), Some("pytest"));
     assert!(plan.display().starts_with("python3 -m pytest"), "{}", plan.display());
 
     let base = project.run_plan(&plan, &Stop::never()).await;
@@ -238,19 +238,19 @@ async fn pytest_is_found_run_and_compared() {
     fs::remove_file(project.slot().join("tried")).unwrap();
 
     let now = project.run_plan(&plan, &Stop::never()).await;
-    let judgement = ci::compare(&now, Some(&base.results), &|_| false);
-    let failing = judgement.to_rerun();
+    let comparison = ci::compare(&now, Some(&base.results), &|_| false);
+    let failing = comparison.to_rerun();
     assert_eq!(
         failing,
         ["tests/test_calc.py::TestGroup::test_new", "tests/test_calc.py::test_shaky"]
     );
-    assert_eq!(judgement.excused, ["tests/test_calc.py::test_old"]);
+    assert_eq!(comparison.excused, ["tests/test_calc.py::test_old"]);
 
     let again = project.run_plan(&plan.rerun_plan(&failing), &Stop::never()).await;
     assert_eq!(again.results.tests.as_ref().unwrap().len(), 2);
     let merged = ci::merge_rerun(now, &again, &failing);
-    let judgement = ci::compare(&merged, Some(&base.results), &|_| false);
-    let failure = ci::failure(&plan, &merged, &judgement).unwrap();
+    let comparison = ci::compare(&merged, Some(&base.results), &|_| false);
+    let failure = ci::describe_failure(&plan, &merged, &comparison).unwrap();
     let expected = "1 test fails that passed before: tests/test_calc.py::TestGroup::test_new";
     assert_eq!(failure.message, expected);
     assert!(failure.detail.failing_tests[0].message.contains("file is missing"));
@@ -306,7 +306,7 @@ async fn a_configured_pytest_that_is_not_installed_could_not_start() {
     // Test files alone, without any mention of pytest, are no reason to require it.
     fs::remove_file(project.slot().join("pytest.ini")).unwrap();
     let plan = project.plan().await;
-    assert_eq!(plan.runner, Runner::None);
+    assert_eq!((plan.runner_name(), plan.is_configured()), (None, false));
     assert!(plan.note.unwrap().why.contains("no python with pytest"));
 
     project.settings.command = Some(CommandLine::Shell("python3 -m pytest".to_owned()));
@@ -327,8 +327,8 @@ async fn cargo_test_is_found_and_read_test_by_test() {
     ]);
     let plan = project.plan().await;
     assert_eq!(
-        (plan.runner, plan.display().as_str()),
-        (Runner::CargoTest, "cargo test --no-fail-fast")
+        (plan.runner_name(), plan.display().as_str()),
+        (Some("cargo"), "cargo test --no-fail-fast")
     );
     let base = project.run_plan(&plan, &Stop::never()).await;
     assert!(base.results.complete, "{}", base.log_tail);
@@ -336,10 +336,10 @@ async fn cargo_test_is_found_and_read_test_by_test() {
     fs::remove_file(project.slot().join("there")).unwrap();
 
     let now = project.run_plan(&plan, &Stop::never()).await;
-    let judgement = ci::compare(&now, Some(&base.results), &|_| false);
-    let failing = judgement.to_rerun();
+    let comparison = ci::compare(&now, Some(&base.results), &|_| false);
+    let failing = comparison.to_rerun();
     assert_eq!(failing, ["src/lib.rs (calc) tests::bad"]);
-    assert!(judgement.blocking[0].message.contains("file is missing"));
+    assert!(comparison.blocking[0].message.contains("file is missing"));
     project.write(&[("there", "")]);
     let again = project.run_plan(&plan.rerun_plan(&failing), &Stop::never()).await;
     assert_eq!(again.results.tests.as_ref().unwrap().len(), 1, "{}", again.log_tail);

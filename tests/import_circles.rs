@@ -8,23 +8,10 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// Remaining circles. A file may leave this list, and none may join it.
-const KNOWN: [&[&str]; 2] = [
-    &["ci/ci_failure.rs", "ci/compare.rs"],
-    &["ci/ci_plan.rs", "ci/imports/interpreters.rs", "ci/imports/mod.rs", "ci/pythons.rs"],
-];
-
 #[test]
 fn no_import_circle_spans_two_files() {
     let circles = Tree::read().circles();
-    let known: Vec<BTreeSet<String>> =
-        KNOWN.iter().map(|circle| circle.iter().map(|file| (*file).to_owned()).collect()).collect();
-    let new: Vec<_> =
-        circles.iter().filter(|circle| !known.iter().any(|old| old.is_superset(circle))).collect();
-    assert!(new.is_empty(), "import circles: {new:#?}");
-    let gone: Vec<_> =
-        known.iter().filter(|old| !circles.iter().any(|circle| old.is_superset(circle))).collect();
-    assert!(gone.is_empty(), "these circles are gone: remove them from KNOWN: {gone:#?}");
+    assert!(circles.is_empty(), "import circles: {circles:#?}");
 }
 
 /// Tests this test: a circle is found through a re-export, and a registry with its entries does not count.

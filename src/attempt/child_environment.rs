@@ -62,10 +62,10 @@ impl Attempt<'_> {
     }
 
     /// Returns the reason if CI in this checkout would import from the user's checkout.
-    pub(super) async fn misplaced_imports(&self, plan: &CiPlan) -> Option<String> {
+    pub(super) async fn find_misplaced_imports(&self, plan: &CiPlan) -> Option<String> {
         let env = self.environment(Purpose::Ci, Side::Ci);
         let root = self.context.repo.root();
-        let site = ci::Site { dir: self.slot.path_of(Side::Ci), workspace: root, env: &env };
-        ci::misplaced_imports(&site, plan, &self.context.pythons).await
+        let site = ci::CiPlace { dir: self.slot.path_of(Side::Ci), workspace: root, env: &env };
+        ci::find_misplaced_imports(&site, plan, &self.context.pythons).await
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::checkout_runner::{CheckoutRunner, InstallReport};
 use super::child_environment::Purpose;
 use super::{AttemptError, DrainContext};
-use crate::ci::{self, CiOutcome, CiPlan, CiRun, base_rerun, with_base_rerun};
+use crate::ci::{self, CiOutcome, CiPlan, CiRun, merge_base_rerun, plan_base_rerun};
 use crate::config::WorkspaceSettings;
 use crate::phase::words::short_commit;
 use crate::phase::{PhaseCi, RunId};
@@ -116,18 +116,18 @@ impl CheckoutRunner<'_> {
             CloneTest::Once => self.ci_in(slot, &plan, &env, logs.join("ci.log"), stop).await?,
             CloneTest::AsBase => {
                 let dir = slot.path_of(Side::Ci);
-                let site = ci::Site { dir, workspace: self.repo.root(), env: &env };
-                if let Some(why) = ci::misplaced_imports(&site, &plan, self.pythons).await {
+                let site = ci::CiPlace { dir, workspace: self.repo.root(), env: &env };
+                if let Some(why) = ci::find_misplaced_imports(&site, &plan, self.pythons).await {
                     return Ok(CloneRun::NotReady { why });
                 }
                 plan = plan.at_base(self.settings.ci.max_timeout_seconds);
                 let run = self.ci_in(slot, &plan, &env, logs.join("ci.log"), stop).await?;
-                match base_rerun(&plan, &run) {
+                match plan_base_rerun(&plan, &run) {
                     None => run,
                     Some(rerun) => {
                         let log = logs.join("ci-2.log");
                         let again = self.ci_in(slot, &rerun, &env, log, stop).await?;
-                        with_base_rerun(&plan, run, again)
+                        merge_base_rerun(&plan, run, again)
                     }
                 }
             }
@@ -144,7 +144,7 @@ impl CheckoutRunner<'_> {
         log: PathBuf,
         stop: &Stop,
     ) -> Result<CiRun, AttemptError> {
-        let request = ci::Request {
+        let request = ci::CiRequest {
             dir: slot.path_of(Side::Ci),
             checkout: self.repo.root(),
             env,
@@ -156,10 +156,10 @@ impl CheckoutRunner<'_> {
     }
 
     async fn plan_in(&self, slot: &Slot, env: &Env) -> CiPlan {
-        let site = ci::Site { dir: slot.path_of(Side::Ci), workspace: self.repo.root(), env };
+        let site = ci::CiPlace { dir: slot.path_of(Side::Ci), workspace: self.repo.root(), env };
         let phase =
             PhaseCi { timeout_seconds: self.settings.ci.max_timeout_seconds, ..PhaseCi::default() };
-        ci::plan(&site, &self.settings.ci, &phase, self.pythons).await
+        ci::choose_plan(&site, &self.settings.ci, &phase, self.pythons).await
     }
 }
 

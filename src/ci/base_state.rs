@@ -1,9 +1,9 @@
 //! Meaning of a CI run on the base, before any agent is asked: start the drain, stop it, or block one phase. Pure.
 
-use super::ci_failure::list;
 use super::ci_plan::CiPlan;
 use super::likely_cause::{likely_cause, missing_program};
 use super::merged_runs::merge_rerun;
+use super::name_list::list_names;
 use super::results::{CiOutcome, CiRun};
 use crate::phase::shell;
 use crate::phase::words::counted;
@@ -38,7 +38,7 @@ pub enum BaseState {
 /// Judges a run on the base. `excuses`: individual failing tests are excused (`ci.baseline`); `allow`: `ci.red_base:
 /// allow`.
 pub fn judge_base(plan: &CiPlan, run: &CiRun, excuses: bool, allow: bool) -> BaseState {
-    let mut notes = flaky(run);
+    let mut notes = flaky_notes(run);
     let single = run.results.complete && run.results.red().next().is_some();
     match run.outcome() {
         CiOutcome::Passed | CiOutcome::Stopped => {}
@@ -49,17 +49,17 @@ pub fn judge_base(plan: &CiPlan, run: &CiRun, excuses: bool, allow: bool) -> Bas
             "no tests yet: {} found none; until tests exist, scope and deliverables decide what lands",
             command(plan)
         )),
-        _ if plan.is_own => return own(plan, run, single, notes),
+        _ if plan.is_own => return judge_own_check(plan, run, single, notes),
         CiOutcome::Failed | CiOutcome::CollectionError if single && excuses => {
-            notes.push(excused(plan, run));
+            notes.push(excused_note(plan, run));
         }
         _ => {
-            let what = what(plan, run);
+            let what = describe_red_run(plan, run);
             match allow {
                 true => notes.push(format!(
                     "{what}; ci.red_base is allow, so the drain starts; CI must be green after every phase"
                 )),
-                false => return BaseState::Stop { why: stop(&what, run) },
+                false => return BaseState::Stop { why: stop_message(&what, run) },
             }
         }
     }
@@ -68,7 +68,7 @@ pub fn judge_base(plan: &CiPlan, run: &CiRun, excuses: bool, allow: bool) -> Bas
 
 /// Returns the plan to repeat before a red run on the base is believed, so that a flaky test does not end a drain.
 /// `None`: no repetition is needed.
-pub fn base_rerun(plan: &CiPlan, run: &CiRun) -> Option<CiPlan> {
+pub fn plan_base_rerun(plan: &CiPlan, run: &CiRun) -> Option<CiPlan> {
     let red = red_ids(run);
     let is_red = match run.outcome() {
         CiOutcome::Failed | CiOutcome::CollectionError => true,
@@ -85,8 +85,8 @@ pub fn base_rerun(plan: &CiPlan, run: &CiRun) -> Option<CiPlan> {
     }
 }
 
-/// Merges a run on the base with the rerun planned by [`base_rerun`].
-pub fn with_base_rerun(plan: &CiPlan, run: CiRun, again: CiRun) -> CiRun {
+/// Merges a run on the base with the rerun planned by [`plan_base_rerun`].
+pub fn merge_base_rerun(plan: &CiPlan, run: CiRun, again: CiRun) -> CiRun {
     let red = red_ids(&run);
     if !red.is_empty() && run.results.complete {
         return merge_rerun(run, &again, &red);
@@ -104,7 +104,7 @@ fn red_ids(run: &CiRun) -> Vec<String> {
 
 /// Judges the phase's own check, which may test files created by the phase itself: the check may fail on the base, but
 /// blocks the phase if a program is missing on this machine.
-fn own(plan: &CiPlan, run: &CiRun, single: bool, mut notes: Vec<String>) -> BaseState {
+fn judge_own_check(plan: &CiPlan, run: &CiRun, single: bool, mut notes: Vec<String>) -> BaseState {
     match run.outcome() {
         CiOutcome::CouldNotStart { why } => {
             let program = missing_program(&run.log_tail).or(plan.program());
@@ -117,34 +117,34 @@ fn own(plan: &CiPlan, run: &CiRun, single: bool, mut notes: Vec<String>) -> Base
                 return BaseState::Block { why };
             }
         }
-        _ if single => notes.push(excused(plan, run)),
+        _ if single => notes.push(excused_note(plan, run)),
         _ => {}
     }
     BaseState::Ready { notes }
 }
 
-fn flaky(run: &CiRun) -> Vec<String> {
+fn flaky_notes(run: &CiRun) -> Vec<String> {
     match run.flaky.as_slice() {
         [] => Vec::new(),
         ids => vec![format!(
             "flaky without any change, passed when rerun: {}",
-            list(ids.iter().map(String::as_str))
+            list_names(ids.iter().map(String::as_str))
         )],
     }
 }
 
-fn excused(plan: &CiPlan, run: &CiRun) -> String {
+fn excused_note(plan: &CiPlan, run: &CiRun) -> String {
     let red: Vec<&str> = run.results.red().map(|(id, _)| id.as_str()).collect();
     let tests = counted(red.len() as u64, "test");
     let fail = if red.len() == 1 { "fails" } else { "fail" };
     format!(
         "{tests} of {} {fail} without any change and will be excused: {}",
         command(plan),
-        list(red.into_iter())
+        list_names(red.into_iter())
     )
 }
 
-fn what(plan: &CiPlan, run: &CiRun) -> String {
+fn describe_red_run(plan: &CiPlan, run: &CiRun) -> String {
     match run.outcome() {
         CiOutcome::CouldNotStart { why } => format!("ci cannot start: {why}"),
         CiOutcome::TimedOut { ran_out_seconds } => {
@@ -157,7 +157,7 @@ fn what(plan: &CiPlan, run: &CiRun) -> String {
             let red: Vec<&str> = run.results.red().map(|(id, _)| id.as_str()).collect();
             let tests = match red.is_empty() {
                 true => String::new(),
-                false => format!(" ({})", list(red.into_iter())),
+                false => format!(" ({})", list_names(red.into_iter())),
             };
             let code = run
                 .results
@@ -168,7 +168,7 @@ fn what(plan: &CiPlan, run: &CiRun) -> String {
     }
 }
 
-fn stop(what: &str, run: &CiRun) -> String {
+fn stop_message(what: &str, run: &CiRun) -> String {
     // A command that could not start already has its reason in the text.
     let last = match run.outcome() {
         CiOutcome::CouldNotStart { .. } => String::new(),

@@ -1,32 +1,31 @@
-//! Turns a blocking judgement into the failure shown to people and to the next prompt. Pure.
+//! Turns a blocking comparison into the failure shown to people and to the next prompt. Pure.
 
 use super::ci_plan::CiPlan;
-use super::compare::{Decision, Judgement, UnreportedFailures};
+use super::compare::{Comparison, Decision, UnreportedFailures};
+use super::name_list::list_names;
 use super::results::{CiOutcome, CiRun, TestStatus};
 use super::unnamed_losses::MissingTestCount;
 use crate::phase::shell;
 use crate::phase::verdict::FailingTest;
-use crate::phase::words::{counted, first_few};
+use crate::phase::words::counted;
 use crate::phase::{Failure, FailureDetail, FailureKind};
 
-/// Most names in the one-line message.
-const NAMED: usize = 5;
 /// Most tests kept in a failure, and most of them with messages.
 const MOST_TESTS: usize = 200;
 const MOST_MESSAGES: usize = 20;
 
-/// Returns the failure behind a judgement; `None` unless the phase is to blame.
-pub fn failure(plan: &CiPlan, run: &CiRun, judgement: &Judgement) -> Option<Failure> {
-    if judgement.decision != Decision::Fail {
+/// Returns the failure behind a comparison; `None` unless the phase is to blame.
+pub fn describe_failure(plan: &CiPlan, run: &CiRun, comparison: &Comparison) -> Option<Failure> {
+    if comparison.decision != Decision::Fail {
         return None;
     }
-    let (kind, message) = kind_and_message(plan, run, judgement);
+    let (kind, message) = kind_and_message(plan, run, comparison);
     let timeout_seconds = match run.outcome() {
         CiOutcome::TimedOut { ran_out_seconds } => Some(*ran_out_seconds),
         _ => None,
     };
     let detail = FailureDetail {
-        failing_tests: failing_tests(judgement),
+        failing_tests: failing_tests(comparison),
         log_tail: run.log_tail.clone(),
         timeout_seconds,
         ..FailureDetail::default()
@@ -34,7 +33,7 @@ pub fn failure(plan: &CiPlan, run: &CiRun, judgement: &Judgement) -> Option<Fail
     Some(Failure { exit_code: run.results.exit_code, detail, ..Failure::new(kind, message) })
 }
 
-fn kind_and_message(plan: &CiPlan, run: &CiRun, judgement: &Judgement) -> (FailureKind, String) {
+fn kind_and_message(plan: &CiPlan, run: &CiRun, comparison: &Comparison) -> (FailureKind, String) {
     let command = shell::in_one_line(&plan.display());
     match run.outcome() {
         CiOutcome::CouldNotStart { why } => {
@@ -45,8 +44,8 @@ fn kind_and_message(plan: &CiPlan, run: &CiRun, judgement: &Judgement) -> (Failu
             format!("ci ran out of time: {ran_out_seconds} s for `{command}`"),
         ),
         CiOutcome::NoTests => (FailureKind::CiNoTests, format!("no tests ran: `{command}`")),
-        CiOutcome::CollectionError if not_loaded(run, judgement) => {
-            let what = match list(judgement.blocking.iter().map(|test| test.name.as_str())) {
+        CiOutcome::CollectionError if could_not_load_tests(run, comparison) => {
+            let what = match list_names(comparison.blocking.iter().map(|test| test.name.as_str())) {
                 names if names.is_empty() => String::new(),
                 names => format!(": {names}"),
             };
@@ -55,29 +54,29 @@ fn kind_and_message(plan: &CiPlan, run: &CiRun, judgement: &Judgement) -> (Failu
         }
         _ => (
             FailureKind::CiFailed,
-            by_tests(run, judgement).unwrap_or_else(|| exited(&command, run)),
+            describe_tests(run, comparison).unwrap_or_else(|| describe_exit(&command, run)),
         ),
     }
 }
 
 /// Whether the blocking entries are tests that could not be loaded, not just failing tests beside an excused load
 /// error.
-fn not_loaded(run: &CiRun, judgement: &Judgement) -> bool {
+fn could_not_load_tests(run: &CiRun, comparison: &Comparison) -> bool {
     let hides = |test: &FailingTest| {
         let case = run.results.tests.as_ref().and_then(|tests| tests.get(&test.name));
         case.is_some_and(|case| case.hides.is_some())
     };
-    judgement.blocking.is_empty() && judgement.gone.is_empty() && judgement.fewer.is_empty()
-        || judgement.blocking.iter().any(hides)
+    comparison.blocking.is_empty() && comparison.gone.is_empty() && comparison.fewer.is_empty()
+        || comparison.blocking.iter().any(hides)
 }
 
-fn by_tests(run: &CiRun, judgement: &Judgement) -> Option<String> {
-    let Judgement { blocking, gone, fewer, unreported, .. } = judgement;
+fn describe_tests(run: &CiRun, comparison: &Comparison) -> Option<String> {
+    let Comparison { blocking, gone, fewer, unreported, .. } = comparison;
     let mut parts = Vec::new();
     if !blocking.is_empty() {
-        let all_passed = blocking.iter().all(|test| judgement.passed_before.contains(&test.name));
+        let all_passed = blocking.iter().all(|test| comparison.passed_before.contains(&test.name));
         let before = if all_passed { " that passed before" } else { "" };
-        let names = list(blocking.iter().map(|test| test.name.as_str()));
+        let names = list_names(blocking.iter().map(|test| test.name.as_str()));
         let fail = if blocking.len() == 1 { "test fails" } else { "tests fail" };
         parts.push(format!("{} {fail}{before}: {names}", blocking.len()));
     }
@@ -89,7 +88,7 @@ fn by_tests(run: &CiRun, judgement: &Judgement) -> Option<String> {
         } else {
             "tests that passed before are"
         };
-        let names = list(gone.iter().map(String::as_str));
+        let names = list_names(gone.iter().map(String::as_str));
         parts.push(format!("{} {are} {what}: {names}", gone.len()));
     }
     parts.extend(fewer.iter().map(|fewer| {
@@ -111,7 +110,7 @@ fn by_tests(run: &CiRun, judgement: &Judgement) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
-fn exited(command: &str, run: &CiRun) -> String {
+fn describe_exit(command: &str, run: &CiRun) -> String {
     match run.results.exit_code {
         Some(code) if code > 128 => {
             format!("`{command}` failed with exit code {code} (signal {})", code - 128)
@@ -121,21 +120,16 @@ fn exited(command: &str, run: &CiRun) -> String {
     }
 }
 
-fn failing_tests(judgement: &Judgement) -> Vec<FailingTest> {
-    let blocking = judgement.blocking.iter().enumerate().map(|(at, test)| FailingTest {
+fn failing_tests(comparison: &Comparison) -> Vec<FailingTest> {
+    let blocking = comparison.blocking.iter().enumerate().map(|(at, test)| FailingTest {
         name: test.name.clone(),
         message: if at < MOST_MESSAGES { test.message.clone() } else { String::new() },
     });
-    let gone = judgement.gone.iter().map(|name| FailingTest {
+    let gone = comparison.gone.iter().map(|name| FailingTest {
         name: name.clone(),
         message: "passed before this attempt, now gone or skipped".to_owned(),
     });
     blocking.chain(gone).take(MOST_TESTS).collect()
-}
-
-/// Lists the first few names and the number of the others.
-pub(super) fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    first_few(&names.collect::<Vec<_>>(), NAMED)
 }
 
 #[cfg(test)]

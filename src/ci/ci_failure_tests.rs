@@ -18,7 +18,7 @@ fn results(outcome: CiOutcome, tests: &[(&str, TestStatus)]) -> TestResults {
 
 fn of(now: TestResults, base: Option<TestResults>) -> Option<Failure> {
     let run = CiRun { log_tail: "the end".to_owned(), ..CiRun::of(now) };
-    failure(&plan(), &run, &compare(&run, base.as_ref(), &|_| false))
+    describe_failure(&plan(), &run, &compare(&run, base.as_ref(), &|_| false))
 }
 
 #[test]

@@ -1,105 +1,35 @@
 //! The CI plan of a phase: the command, and how results are read and plans are shown, identified and rerun.
 
-use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
-use std::fmt;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::command_line::{self, Shape};
-use super::detect;
+use super::command_line;
 use super::imports::CommandPaths;
-use super::node_scripts::{ScriptEnd, script_end};
+use super::plan_note::PlanNote;
+use super::runners::{self, Author, Invocation, RunnerRef, python_tests};
 use crate::config::CommandLine;
 use crate::phase::PhaseCi;
 use crate::phase::words::quoted;
 use crate::process::child_env::Env;
-use crate::process::which;
 
 /// Above this number of failing tests, the rerun runs all tests.
 const MOST_SINGLE_RERUNS: usize = 100;
 
-/// Place and environment of a CI run.
-#[derive(Clone, Copy, Debug)]
-pub struct Site<'a> {
-    /// Directory of the tested copy; runners are searched and commands run here.
-    pub dir: &'a Path,
-    /// The user's checkout, which may contain the `.venv` to use.
-    pub workspace: &'a Path,
-    /// The whole environment of the CI process.
-    pub env: &'a BTreeMap<OsString, OsString>,
-}
-
-impl Site<'_> {
-    /// Whether a program is on CI's PATH, or exists at this path.
-    pub(super) fn has_program(&self, program: &str) -> bool {
-        let path = self.env.get(OsStr::new("PATH")).map(OsString::as_os_str);
-        matches!(which::find(program.as_ref(), self.dir, path), which::ProgramLookup::Program(_))
-    }
-}
-
-/// The program that runs the tests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Runner {
-    /// `python -m pytest`.
-    Pytest,
-    /// `cargo test`.
-    CargoTest,
-    /// `go test`.
-    GoTest,
-    /// The test script of `package.json`, by any package manager.
-    NpmTest,
-    /// `python -m unittest`, or Django's test command.
-    Unittest,
-    /// A command written by the user or in the phase's plan.
-    Command,
-    /// No tests: there is no CI.
-    None,
-}
-
-/// Source of individual test results.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reporting {
-    /// No individual results; only the exit code.
-    ExitCode,
-    /// `--junitxml` as an argument: autopack wrote the command.
-    JunitArgument,
-    /// `--junitxml` through `PYTEST_ADDOPTS`: the command comes from the user or the phase.
-    JunitEnvironment,
-    /// libtest's lines in the output.
-    Libtest,
-    /// `go test -json` in the output.
-    GoJson,
-}
-
-/// A problem with the plan and the remedy, for people.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Note {
-    /// The problem.
-    pub why: String,
-    /// The remedy.
-    pub hint: String,
-}
-
-impl fmt::Display for Note {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; {}", self.why, self.hint)
-    }
-}
-
 /// Everything needed to run CI for a phase and to show the command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CiPlan {
-    /// The program that runs the tests.
-    pub runner: Runner,
     /// Time limit of the whole run.
     pub timeout: Duration,
     /// Why no CI will run, or why CI cannot run.
-    pub note: Option<Note>,
+    pub note: Option<PlanNote>,
     pub(super) command: CommandLine,
-    pub(super) reporting: Reporting,
+    /// None: there is no command.
+    pub(super) author: Option<Author>,
+    /// The runner, if detected or recognized: starts and reads it.
+    pub(super) runner: Option<RunnerRef>,
     /// Arguments that change how tests run but not the selection of tests; they are not part of the key.
     pub(super) tuning: Vec<String>,
     /// Ids of the tests to run; empty: all.
@@ -126,18 +56,13 @@ pub fn check_plan(phase: &PhaseCi) -> Option<CiPlan> {
 }
 
 impl CiPlan {
-    pub(super) fn new(
-        runner: Runner,
-        reporting: Reporting,
-        argv: Vec<String>,
-        phase: &PhaseCi,
-    ) -> Self {
+    fn new(command: CommandLine, author: Option<Author>, phase: &PhaseCi) -> Self {
         Self {
-            runner,
             timeout: Duration::from_secs(phase.timeout_seconds),
             note: None,
-            command: CommandLine::Argv(argv),
-            reporting,
+            command,
+            author,
+            runner: None,
             tuning: Vec::new(),
             only: Vec::new(),
             dir: String::new(),
@@ -149,14 +74,36 @@ impl CiPlan {
         }
     }
 
+    /// A command written by the user or in the phase's plan.
     pub(super) fn of_command(command: CommandLine, phase: &PhaseCi) -> Self {
-        let reporting = match command_line::shape(&command) {
-            Shape::Pytest => Reporting::JunitEnvironment,
-            Shape::CargoTest => Reporting::Libtest,
-            Shape::GoTest => Reporting::GoJson,
-            Shape::Other => Reporting::ExitCode,
-        };
-        Self { command, ..Self::new(Runner::Command, reporting, Vec::new(), phase) }
+        let runner = runners::recognize(&command);
+        Self { runner, ..Self::new(command, Some(Author::Person), phase) }
+    }
+
+    /// A detected runner.
+    pub(super) fn of_runner(runner: RunnerRef, invocation: Invocation, phase: &PhaseCi) -> Self {
+        let Invocation { argv, tuning, python_path, cannot_start, note } = invocation;
+        Self {
+            runner: Some(runner),
+            tuning,
+            python_path,
+            cannot_start,
+            note,
+            ..Self::new(CommandLine::Argv(argv), Some(Author::Autopack), phase)
+        }
+    }
+
+    /// A Makefile target, judged by the exit code.
+    pub(super) fn of_make(target: &str, phase: &PhaseCi) -> Self {
+        let argv = ["make", target].map(str::to_owned).to_vec();
+        Self::new(CommandLine::Argv(argv), Some(Author::Autopack), phase)
+    }
+
+    /// No CI, with the reason.
+    pub(super) fn nothing(note: PlanNote) -> Self {
+        let command = CommandLine::Argv(Vec::new());
+        let plan = Self::new(command, None, &PhaseCi::default());
+        Self { note: Some(note), ..plan }
     }
 
     /// Adapts a written command to a copy of `checkout` with this top, as for a detected runner: watch modes are told to end, and the
@@ -167,16 +114,13 @@ impl CiPlan {
         let dir =
             command_line::directory(&paths.in_command(&self.command), top).unwrap_or_default();
         let here = top.join(&dir);
-        let python_path = detect::python_source(&here).map(|source| match dir.as_str() {
+        let python_path = python_tests::source_dir(&here).map(|source| match dir.as_str() {
             "" => source.to_owned(),
             dir => format!("{dir}/{source}"),
         });
-        let script = command_line::node_script(&self.command);
-        let end = script.as_ref().map(|script| script_end(&here, &script.name));
-        let cannot_start = end.as_ref().and_then(ScriptEnd::refusal);
-        let tuning = match (script, end) {
-            (Some(script), Some(ScriptEnd::Told { arguments, .. })) => script.arguments(arguments),
-            _ => Vec::new(),
+        let (tuning, cannot_start) = match runners::watch_arguments(&self.command, &here) {
+            Ok(arguments) => (arguments, None),
+            Err(why) => (Vec::new(), Some(why)),
         };
         Self { python_path, tuning, cannot_start, reported_from: dir, ..self }
     }
@@ -203,7 +147,12 @@ impl CiPlan {
 
     /// Whether there is a command to run.
     pub fn is_configured(&self) -> bool {
-        self.runner != Runner::None
+        self.author.is_some()
+    }
+
+    /// The name of the runner, if detected or recognized.
+    pub fn runner_name(&self) -> Option<&'static str> {
+        self.runner.map(|runner| runner.name())
     }
 
     /// Whether the runner was detected from the project's files.
@@ -217,12 +166,6 @@ impl CiPlan {
         let mut plan = self.clone();
         if !self.is_own {
             plan.timeout = Duration::from_secs(seconds);
-            let of_go = |word: &mut String| {
-                if self.runner == Runner::GoTest && word.starts_with("-timeout=") {
-                    *word = format!("-timeout={seconds}s");
-                }
-            };
-            plan.tuning.iter_mut().for_each(of_go);
         }
         plan
     }
@@ -243,7 +186,8 @@ impl CiPlan {
                 if let Some(line) = command_line::shell_line(argv) {
                     return self.tuned(line.trim());
                 }
-                let words = argv.iter().chain(&self.tuning);
+                let tuning = self.all_tuning();
+                let words = argv.iter().chain(&tuning);
                 let line = words.map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
                 match self.dir.as_str() {
                     "" => line,
@@ -251,6 +195,17 @@ impl CiPlan {
                 }
             }
         }
+    }
+
+    /// All arguments that change how tests run, with the runner's time limit.
+    pub(super) fn all_tuning(&self) -> Vec<String> {
+        let limit = self.detected_runner().map(|runner| runner.time_limit(self.timeout.as_secs()));
+        self.tuning.iter().cloned().chain(limit.into_iter().flatten()).collect()
+    }
+
+    /// The runner of a command written by autopack.
+    fn detected_runner(&self) -> Option<RunnerRef> {
+        self.runner.filter(|_| self.author == Some(Author::Autopack))
     }
 
     /// Adds the tuning arguments to a shell line.
@@ -263,7 +218,11 @@ impl CiPlan {
     pub fn command_key(&self) -> String {
         let text = match &self.detected_with {
             Some(args) => format!("detected {args:?}"),
-            None => format!("{:?} {:?} {:?}", self.runner, self.reporting, self.command),
+            // Earlier versions stored results under these words.
+            None => {
+                let runner = self.runner.map_or("ExitCode", |runner| runner.key());
+                format!("Command {runner} {:?}", self.command)
+            }
         };
         let digest = Sha256::digest(text.as_bytes());
         digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
@@ -271,17 +230,51 @@ impl CiPlan {
 
     /// Returns this plan for the failing tests only, if the runner accepts individual tests.
     pub fn rerun_plan(&self, failing: &[String]) -> CiPlan {
-        let single = match self.reporting {
-            Reporting::JunitArgument => true,
-            Reporting::Libtest => self.runner == Runner::CargoTest && !self.has_separator(),
-            _ => false,
-        };
         let few = (1..=MOST_SINGLE_RERUNS).contains(&failing.len());
-        let only = if single && few { failing.to_vec() } else { Vec::new() };
+        let is_possible = few && self.arguments_for(failing).is_some();
+        let only = if is_possible { failing.to_vec() } else { Vec::new() };
         Self { only, ..self.clone() }
     }
 
-    fn has_separator(&self) -> bool {
-        matches!(&self.command, CommandLine::Argv(argv) if argv.iter().any(|word| word == "--"))
+    /// Returns the arguments that limit the command to these tests.
+    pub(super) fn arguments_for(&self, tests: &[String]) -> Option<Vec<OsString>> {
+        match &self.command {
+            CommandLine::Argv(argv) => self.detected_runner()?.only(argv, tests),
+            CommandLine::Shell(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(line: &str) -> String {
+        CiPlan::of_command(CommandLine::Shell(line.to_owned()), &PhaseCi::default()).command_key()
+    }
+
+    /// The results of earlier versions are stored under these keys.
+    #[test]
+    fn the_key_of_a_command_never_changes() {
+        let digest = |text: &str| {
+            let digest = Sha256::digest(text.as_bytes());
+            digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>()
+        };
+        assert_eq!(key("make test"), digest("Command ExitCode Shell(\"make test\")"));
+        assert_eq!(key("pytest -q"), digest("Command JunitEnvironment Shell(\"pytest -q\")"));
+        assert_eq!(key("cargo test"), digest("Command Libtest Shell(\"cargo test\")"));
+        assert_eq!(key("go test"), digest("Command GoJson Shell(\"go test\")"));
+    }
+
+    #[test]
+    fn the_time_limit_of_a_detected_runner_follows_the_plan() {
+        let go = runners::recognize(&CommandLine::Shell("go test".to_owned())).unwrap();
+        let invocation = Invocation::new(&["go", "test", "-json", "./..."], &[]);
+        let phase = PhaseCi { timeout_seconds: 60, ..PhaseCi::default() };
+        let plan = CiPlan::of_runner(go, invocation, &phase);
+        assert_eq!(plan.display(), "go test -json ./... -timeout=60s");
+        assert_eq!(plan.at_base(900).display(), "go test -json ./... -timeout=900s");
+        let own = CiPlan { is_own: true, ..plan };
+        assert_eq!(own.at_base(900).display(), "go test -json ./... -timeout=60s");
     }
 }

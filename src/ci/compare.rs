@@ -2,17 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::ci_failure::list;
 use super::lost_tests;
+use super::name_list::list_names;
 use super::results::{CiOutcome, CiRun, TestCase, TestResults, TestStatus};
 use super::test_source::Sources;
-use super::unnamed_losses::{self, Losses, MissingTestCount};
+use super::unnamed_losses::{self, MissingTestCount, MissingTests};
 use crate::phase::verdict::FailingTest;
 use crate::phase::words::counted;
 
 /// Result of comparing a CI run with the base run.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Judgement {
+pub struct Comparison {
     /// Consequence for the attempt.
     pub decision: Decision,
     /// Failing now, not failing on the base.
@@ -45,7 +45,7 @@ pub struct UnreportedFailures {
 }
 
 /// Rules of a comparison, beside the two results.
-pub struct Terms<'a> {
+pub struct ComparisonRules<'a> {
     /// Tells whether a file is a deliverable of the phase.
     pub is_deliverable: &'a dyn Fn(&str) -> bool,
     /// Whether failures on the base are excused.
@@ -54,7 +54,7 @@ pub struct Terms<'a> {
     pub sources: &'a Sources,
 }
 
-/// Consequence of a judgement.
+/// Consequence of a comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// CI does not block the landing.
@@ -70,7 +70,7 @@ pub enum Decision {
     Stopped,
 }
 
-/// Whether the judgement of this run needs the base run.
+/// Whether the comparison of this run needs the base run.
 pub fn needs_baseline(now: &CiRun) -> bool {
     use CiOutcome::*;
     matches!(
@@ -85,80 +85,80 @@ pub fn compare(
     now: &CiRun,
     base: Option<&TestResults>,
     is_deliverable: &dyn Fn(&str) -> bool,
-) -> Judgement {
+) -> Comparison {
     let sources = Sources::default();
-    Terms { is_deliverable, excuses: true, sources: &sources }.judge(now, base)
+    ComparisonRules { is_deliverable, excuses: true, sources: &sources }.judge(now, base)
 }
 
-impl Terms<'_> {
+impl ComparisonRules<'_> {
     /// Judges a run, compared with the base.
-    pub fn judge(&self, now: &CiRun, base: Option<&TestResults>) -> Judgement {
+    pub fn judge(&self, now: &CiRun, base: Option<&TestResults>) -> Comparison {
         let base_outcome = base.map(|base| &base.outcome);
         match now.outcome() {
-            CiOutcome::Stopped => Judgement::plain(Decision::Stopped),
+            CiOutcome::Stopped => Comparison::plain(Decision::Stopped),
             CiOutcome::CouldNotStart { why } => match base_outcome {
                 Some(CiOutcome::CouldNotStart { .. }) => {
-                    Judgement::plain(Decision::Systemic { why: why.clone() })
+                    Comparison::plain(Decision::Systemic { why: why.clone() })
                 }
-                _ => Judgement::plain(Decision::Fail),
+                _ => Comparison::plain(Decision::Fail),
             },
-            CiOutcome::TimedOut { .. } => Judgement::plain(Decision::Fail),
-            CiOutcome::NoTests => self.no_tests(now, base),
+            CiOutcome::TimedOut { .. } => Comparison::plain(Decision::Fail),
+            CiOutcome::NoTests => self.judge_without_tests(now, base),
             CiOutcome::Passed | CiOutcome::NotConfigured => {
-                Judgement::by_tests(Vec::new(), self.losses(now, base), Vec::new())
-                    .with_unreported(unreported(&now.results, base))
+                Comparison::by_tests(Vec::new(), self.find_losses(now, base), Vec::new())
+                    .with_unreported(find_unreported(&now.results, base))
             }
-            CiOutcome::Failed | CiOutcome::CollectionError => self.red(now, base),
+            CiOutcome::Failed | CiOutcome::CollectionError => self.judge_red(now, base),
         }
         .with_flaky(&now.flaky)
     }
 
     /// Passes a run without tests if the base had none either; then the deliverables decide.
-    fn no_tests(&self, now: &CiRun, base: Option<&TestResults>) -> Judgement {
+    fn judge_without_tests(&self, now: &CiRun, base: Option<&TestResults>) -> Comparison {
         let had_none = base.is_some_and(|base| {
             matches!(base.outcome, CiOutcome::NoTests | CiOutcome::NotConfigured)
         });
         match had_none {
-            true => Judgement {
+            true => Comparison {
                 notes: vec!["no tests yet: the deliverables decide".to_owned()],
-                ..Judgement::plain(Decision::Pass)
+                ..Comparison::plain(Decision::Pass)
             },
-            false => Judgement {
+            false => Comparison {
                 decision: Decision::Fail,
-                ..Judgement::by_tests(Vec::new(), self.losses(now, base), Vec::new())
+                ..Comparison::by_tests(Vec::new(), self.find_losses(now, base), Vec::new())
             },
         }
     }
 
-    fn red(&self, now: &CiRun, base: Option<&TestResults>) -> Judgement {
+    fn judge_red(&self, now: &CiRun, base: Option<&TestResults>) -> Comparison {
         if now.results.red().next().is_none() {
-            return by_exit_code(base);
+            return judge_by_exit_code(base);
         }
         // An interrupted run may have skipped a new failure, so nothing is excused.
         let excuses = self.excuses && now.results.complete;
         let mut excused = ExcusedTests::by(base.filter(|_| excuses), &now.results);
         let (old, new): (Vec<_>, Vec<_>) =
             now.results.red().partition(|(id, test)| excused.take(id, test));
-        let losses = self.losses(now, base);
+        let losses = self.find_losses(now, base);
         let passed = |id: &str| base.and_then(|base| base.status(id)) == Some(TestStatus::Passed);
         let passed_before =
             new.iter().map(|(id, _)| (*id).clone()).filter(|id| passed(id)).collect();
-        let blocking = new.into_iter().map(|(id, test)| failing(id, test)).collect();
+        let blocking = new.into_iter().map(|(id, test)| failing_test(id, test)).collect();
         let old = old.into_iter().map(|(id, _)| id.clone()).collect();
-        Judgement { passed_before, ..Judgement::by_tests(blocking, losses, old) }
+        Comparison { passed_before, ..Comparison::by_tests(blocking, losses, old) }
     }
 
     /// Collects tests that passed on the base and did not run now, unless the reason is already reported.
-    fn losses(&self, now: &CiRun, base: Option<&TestResults>) -> Losses {
-        let Some(base) = base else { return Losses::default() };
+    fn find_losses(&self, now: &CiRun, base: Option<&TestResults>) -> MissingTests {
+        let Some(base) = base else { return MissingTests::default() };
         // After a premature end nobody knows which other tests would have run.
         let is_whole = now.results.complete || *now.outcome() == CiOutcome::Passed;
         if !is_whole {
-            return Losses::default();
+            return MissingTests::default();
         }
         let mut losses =
-            unnamed_losses::find(&now.results, base, self.sources, self.is_deliverable);
-        let lost = lost_tests::find(&now.results, base, self.sources);
+            unnamed_losses::find_losses(&now.results, base, self.sources, self.is_deliverable);
+        let lost = lost_tests::find_lost_tests(&now.results, base, self.sources);
         let file = |id: &String| base.tests.as_ref()?.get(id)?.file.as_deref();
         let delivered = |id: &String| file(id).is_some_and(self.is_deliverable);
         let (replaced, gone): (Vec<_>, Vec<_>) = lost.into_iter().partition(delivered);
@@ -169,7 +169,7 @@ impl Terms<'_> {
 }
 
 /// Returns the runners whose summaries count more failed tests than on the base, though CI succeeds.
-fn unreported(now: &TestResults, base: Option<&TestResults>) -> Vec<UnreportedFailures> {
+fn find_unreported(now: &TestResults, base: Option<&TestResults>) -> Vec<UnreportedFailures> {
     let Some(base) = base else { return Vec::new() };
     let more = now.failed.iter().filter_map(|(runner, count)| {
         let before = base.failed.get(runner).copied().unwrap_or_default();
@@ -214,25 +214,25 @@ impl<'a> ExcusedTests<'a> {
 
 /// Judges a red run without individual results: old and new failures look the same, so none is excused, but a red base
 /// is noted.
-fn by_exit_code(base: Option<&TestResults>) -> Judgement {
+fn judge_by_exit_code(base: Option<&TestResults>) -> Comparison {
     let red_before = base
         .is_some_and(|base| matches!(base.outcome, CiOutcome::Failed | CiOutcome::CollectionError));
     let note = "CI fails without this change, too, and does not report individual tests: its exit code decides";
-    Judgement {
+    Comparison {
         notes: if red_before { vec![note.to_owned()] } else { Vec::new() },
-        ..Judgement::plain(Decision::Fail)
+        ..Comparison::plain(Decision::Fail)
     }
 }
 
-fn failing(id: &str, test: &TestCase) -> FailingTest {
+fn failing_test(id: &str, test: &TestCase) -> FailingTest {
     FailingTest { name: id.to_owned(), message: test.message.clone() }
 }
 
 fn names(ids: &[String]) -> String {
-    list(ids.iter().map(String::as_str))
+    list_names(ids.iter().map(String::as_str))
 }
 
-impl Judgement {
+impl Comparison {
     /// Describes in one line the tests that no longer run and are allowed to disappear.
     pub fn replaced_tests(&self) -> Option<String> {
         let replaced = &self.replaced;
@@ -246,12 +246,12 @@ impl Judgement {
         })
     }
 
-    /// Whether the judgement reports missing tests. A second base run then tells whether their ids are stable.
+    /// Whether the comparison reports missing tests. A second base run then tells whether their ids are stable.
     pub fn tells_of_losses(&self) -> bool {
         self.decision == Decision::Fail && !(self.gone.is_empty() && self.fewer.is_empty())
     }
 
-    /// Returns the tests to rerun before this judgement is final; empty if a rerun cannot change the judgement.
+    /// Returns the tests to rerun before this comparison is final; empty if a rerun cannot change the comparison.
     pub fn to_rerun(&self) -> Vec<String> {
         match self.decision {
             Decision::Fail => self.blocking.iter().map(|test| test.name.clone()).collect(),
@@ -273,8 +273,8 @@ impl Judgement {
         }
     }
 
-    fn by_tests(blocking: Vec<FailingTest>, losses: Losses, excused: Vec<String>) -> Self {
-        let Losses { gone, fewer, replaced } = losses;
+    fn by_tests(blocking: Vec<FailingTest>, losses: MissingTests, excused: Vec<String>) -> Self {
+        let MissingTests { gone, fewer, replaced } = losses;
         let clean = blocking.is_empty() && gone.is_empty() && fewer.is_empty();
         let decision = if clean { Decision::Pass } else { Decision::Fail };
         let mut notes = Vec::new();
@@ -284,10 +284,10 @@ impl Judgement {
                 names(&excused)
             ));
         }
-        let judgement =
+        let comparison =
             Self { blocking, gone, fewer, replaced, excused, notes, ..Self::plain(decision) };
-        let replaced = judgement.replaced_tests();
-        Self { notes: judgement.notes.iter().cloned().chain(replaced).collect(), ..judgement }
+        let replaced = comparison.replaced_tests();
+        Self { notes: comparison.notes.iter().cloned().chain(replaced).collect(), ..comparison }
     }
 
     fn with_unreported(mut self, unreported: Vec<UnreportedFailures>) -> Self {

@@ -25,38 +25,38 @@ fn passed(tests: &[(&str, TestStatus)]) -> CiRun {
     CiRun::of(results(CiOutcome::Passed, tests))
 }
 
-fn judge(now: &CiRun, base: &TestResults) -> Judgement {
+fn judge(now: &CiRun, base: &TestResults) -> Comparison {
     compare(now, Some(base), &|file| file == "mine.py")
 }
 
-fn names(judgement: &Judgement) -> Vec<&str> {
-    judgement.blocking.iter().map(|test| test.name.as_str()).collect()
+fn names(comparison: &Comparison) -> Vec<&str> {
+    comparison.blocking.iter().map(|test| test.name.as_str()).collect()
 }
 
 #[test]
 fn only_what_was_not_red_before_blocks() {
     let base = results(CiOutcome::Failed, &[("old", Failed), ("broken", Passed)]);
     let now = failed(&[("old", Failed), ("broken", Failed), ("new", Failed)]);
-    let judgement = judge(&now, &base);
-    assert_eq!(judgement.decision, Decision::Fail);
-    assert_eq!(names(&judgement), ["broken", "new"]);
-    assert_eq!(judgement.excused, ["old"]);
-    assert_eq!(judgement.passed_before.into_iter().collect::<Vec<_>>(), ["broken"]);
-    assert_eq!(judgement.blocking[0].message, "broken is wrong");
+    let comparison = judge(&now, &base);
+    assert_eq!(comparison.decision, Decision::Fail);
+    assert_eq!(names(&comparison), ["broken", "new"]);
+    assert_eq!(comparison.excused, ["old"]);
+    assert_eq!(comparison.passed_before.into_iter().collect::<Vec<_>>(), ["broken"]);
+    assert_eq!(comparison.blocking[0].message, "broken is wrong");
 }
 
 #[test]
 fn old_failures_alone_are_excused_by_name() {
     let base = results(CiOutcome::Failed, &[("old", Failed)]);
-    let judgement = judge(&failed(&[("old", Failed), ("new", Passed)]), &base);
-    assert_eq!(judgement.decision, Decision::Pass);
-    assert_eq!(judgement.notes, ["failing without this change, too, and excused: old"]);
+    let comparison = judge(&failed(&[("old", Failed), ("new", Passed)]), &base);
+    assert_eq!(comparison.decision, Decision::Pass);
+    assert_eq!(comparison.notes, ["failing without this change, too, and excused: old"]);
 }
 
 #[test]
 fn without_a_baseline_everything_red_blocks() {
-    let judgement = compare(&failed(&[("a", Failed), ("b", Passed)]), None, &|_| false);
-    assert_eq!((judgement.decision.clone(), names(&judgement)), (Decision::Fail, vec!["a"]));
+    let comparison = compare(&failed(&[("a", Failed), ("b", Passed)]), None, &|_| false);
+    assert_eq!((comparison.decision.clone(), names(&comparison)), (Decision::Fail, vec!["a"]));
 }
 
 #[test]
@@ -64,16 +64,16 @@ fn a_run_that_stopped_halfway_excuses_nothing() {
     let base = results(CiOutcome::Failed, &[("old", Failed), ("later", Passed)]);
     let mut now = failed(&[("old", Failed)]);
     now.results.complete = false;
-    let judgement = judge(&now, &base);
-    assert_eq!((names(&judgement), judgement.gone.len()), (vec!["old"], 0));
+    let comparison = judge(&now, &base);
+    assert_eq!((names(&comparison), comparison.gone.len()), (vec!["old"], 0));
 }
 
 #[test]
 fn a_test_that_passed_and_is_gone_or_skipped_blocks() {
     let base = results(CiOutcome::Passed, &[("gone", Passed), ("off", Passed), ("stays", Passed)]);
-    let judgement = judge(&passed(&[("off", Skipped), ("stays", Passed)]), &base);
-    assert_eq!(judgement.decision, Decision::Fail);
-    assert_eq!(judgement.gone, ["gone", "off"]);
+    let comparison = judge(&passed(&[("off", Skipped), ("stays", Passed)]), &base);
+    assert_eq!(comparison.decision, Decision::Fail);
+    assert_eq!(comparison.gone, ["gone", "off"]);
 }
 
 #[test]
@@ -88,8 +88,8 @@ fn tests_hidden_by_what_blocks_are_not_named_again() {
     let mut now = failed(&[("m", Failed)]);
     let module = now.results.tests.as_mut().unwrap().get_mut("m").unwrap();
     module.hides = Some("m::".to_owned());
-    let judgement = judge(&now, &base);
-    assert_eq!((names(&judgement), judgement.gone.clone()), (vec!["m"], vec!["n::c".to_owned()]));
+    let comparison = judge(&now, &base);
+    assert_eq!((names(&comparison), comparison.gone.clone()), (vec!["m"], vec!["n::c".to_owned()]));
 }
 
 #[test]
@@ -105,9 +105,9 @@ fn no_runner_any_more_means_that_its_tests_are_gone() {
 fn without_single_results_the_exit_code_decides() {
     let red = TestResults { exit_code: Some(2), ..TestResults::of(CiOutcome::Failed) };
     let now = CiRun::of(red.clone());
-    let judgement = judge(&now, &red);
-    assert_eq!(judgement.decision, Decision::Fail);
-    assert!(judgement.notes[0].contains("CI fails without this change, too"), "{judgement:?}");
+    let comparison = judge(&now, &red);
+    assert_eq!(comparison.decision, Decision::Fail);
+    assert!(comparison.notes[0].contains("CI fails without this change, too"), "{comparison:?}");
     let green = TestResults::of(CiOutcome::Passed);
     assert_eq!(judge(&now, &green).notes, [""; 0]);
     assert_eq!(judge(&CiRun::of(green), &red).decision, Decision::Pass);
@@ -168,9 +168,9 @@ fn what_passes_the_second_time_is_flaky_and_said() {
     assert_eq!(failing, ["shaky"]);
     let merged = merge_rerun(first, &passed(&[("shaky", Passed)]), &failing);
     assert_eq!(merged.outcome(), &CiOutcome::Passed);
-    let judgement = judge(&merged, &base);
-    assert_eq!(judgement.decision, Decision::Pass);
-    assert_eq!(judgement.notes, ["flaky, passed when rerun: shaky"]);
+    let comparison = judge(&merged, &base);
+    assert_eq!(comparison.decision, Decision::Pass);
+    assert_eq!(comparison.notes, ["flaky, passed when rerun: shaky"]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::test_source::{self, joined, split_indent, word};
+use super::test_source::{self, join_lines, split_indent, word};
 
 /// A test as written in a file.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ impl DeclaredTest {
     }
 
     fn function(file: &str, text: &str, name: String, is_on: bool) -> Self {
-        let body = test_source::body(file, text, &name);
+        let body = test_source::function_text(file, text, &name);
         let runs = is_on && body.as_deref().is_none_or(|body| !skips(body));
         Self { name, pattern: None, body, runs }
     }
@@ -210,14 +210,14 @@ fn arguments(text: &str, indent: usize) -> Option<String> {
     let mut lines = text.split('\n');
     let first = lines.next()?;
     if let Some(length) = end_of_call(first) {
-        return Some(joined(&first[..length], std::iter::empty(), 0));
+        return Some(join_lines(&first[..length], std::iter::empty(), 0));
     }
     let rest: Vec<&str> = lines.collect();
     let length = rest.iter().position(|line| {
         let (deeper, code) = split_indent(line);
         deeper == indent && code.starts_with(['}', ')', ']'])
     })?;
-    Some(joined(first, rest[..length].iter().copied(), indent))
+    Some(join_lines(first, rest[..length].iter().copied(), indent))
 }
 
 /// Returns the position of the parenthesis that ends a call already open.

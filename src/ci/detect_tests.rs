@@ -1,6 +1,9 @@
 //! Detected runners for each shape of a project.
 
+use std::fs;
+
 use super::*;
+use crate::ci::runners::RUNNERS;
 
 fn project(files: &[(&str, &str)]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
@@ -12,13 +15,15 @@ fn project(files: &[(&str, &str)]) -> tempfile::TempDir {
     dir
 }
 
-fn found(files: &[(&str, &str)]) -> Found {
-    find(project(files).path())
+/// The most certain runner.
+fn found(files: &[(&str, &str)]) -> Option<(&'static str, Evidence)> {
+    let candidates = detect_runners(RUNNERS, project(files).path());
+    candidates.first().map(|first| (first.runner.name(), first.evidence))
 }
 
 #[test]
 fn a_configured_pytest_is_certain() {
-    let certain = Found::Pytest { certain: true };
+    let certain = Some(("pytest", Evidence::Configured));
     assert_eq!(found(&[("pytest.ini", "")]), certain);
     assert_eq!(found(&[("pyproject.toml", "[tool.pytest.ini_options]\n")]), certain);
     assert_eq!(found(&[("setup.cfg", "[metadata]\n[tool:pytest]\n")]), certain);
@@ -28,59 +33,60 @@ fn a_configured_pytest_is_certain() {
 
 #[test]
 fn python_tests_alone_suggest_pytest() {
-    let suggested = Found::Pytest { certain: false };
+    let suggested = Some(("pytest", Evidence::TestFiles));
     assert_eq!(found(&[("tests/unit/test_a.py", "")]), suggested);
     assert_eq!(found(&[("a_test.py", "")]), suggested);
-    assert_eq!(found(&[("pyproject.toml", "[tool.ruff]\n"), ("src/a.py", "")]), Found::Nothing);
-    assert_eq!(found(&[("tests/helpers.py", "")]), Found::Nothing);
-    assert_eq!(found(&[("tests/node_modules/x/test_a.py", "")]), Found::Nothing);
+    assert_eq!(found(&[("pyproject.toml", "[tool.ruff]\n"), ("src/a.py", "")]), None);
+    assert_eq!(found(&[("tests/helpers.py", "")]), None);
+    assert_eq!(found(&[("tests/node_modules/x/test_a.py", "")]), None);
 }
+
+const SCRIPT: (&str, &str) = ("package.json", r#"{"scripts":{"test":"vitest run"}}"#);
+const PLACEHOLDER: (&str, &str) =
+    ("package.json", r#"{"scripts":{"test":"echo \"Error: no test specified\" && exit 1"}}"#);
+const DENO: (&str, &str) = ("deno.json", "{\"tasks\":{\"test\":\"x\"}}");
 
 #[test]
 fn other_runners_by_their_manifests() {
-    assert_eq!(found(&[("Cargo.toml", "[package]\n")]), Found::Cargo { is_workspace: false });
-    let both = "[package]\nname = \"a\"\n[workspace]\nmembers = [\"b\"]\n";
-    assert_eq!(found(&[("Cargo.toml", both)]), Found::Cargo { is_workspace: true });
-    let chosen = "[package]\n[workspace]\ndefault-members = [\"b\"]\n";
-    assert_eq!(found(&[("Cargo.toml", chosen)]), Found::Cargo { is_workspace: false });
-    let go = |patterns: &[&str]| Found::Go {
-        patterns: patterns.iter().map(|p| (*p).to_owned()).collect(),
-    };
-    assert_eq!(found(&[("go.mod", "")]), go(&["./..."]));
-    let work = "go 1.19\n\nuse (\n\t. // here\n\t./tools/\n)\nuse ./b\n";
-    assert_eq!(found(&[("go.work", work)]), go(&["./...", "./tools/...", "./b/..."]));
-    let npm = r#"{"scripts":{"test":"vitest run"}}"#;
-    let node = Found::Node { manager: Manager::Npm, tests: NodeTests::Script };
-    assert_eq!(found(&[("package.json", npm)]), node);
-    assert_eq!(
-        found(&[("deno.json", "{\"tasks\":{\"test\":\"x\"}}")]),
-        Found::Deno { has_task: true }
-    );
+    assert_eq!(found(&[("Cargo.toml", "[package]\n")]), Some(("cargo", Evidence::Manifest)));
+    assert_eq!(found(&[("go.mod", "")]), Some(("go", Evidence::Manifest)));
+    assert_eq!(found(&[("go.work", "use ./b\n")]), Some(("go", Evidence::Manifest)));
+    assert_eq!(found(&[SCRIPT]), Some(("node", Evidence::Script)));
+    assert_eq!(found(&[DENO]), Some(("deno", Evidence::Script)));
+}
+
+#[test]
+fn a_manifest_goes_before_tests_in_python_and_these_before_a_script() {
+    let python = ("tests/test_a.py", "");
+    assert_eq!(found(&[python, ("Cargo.toml", "")]), Some(("cargo", Evidence::Manifest)));
+    assert_eq!(found(&[("go.mod", ""), ("Cargo.toml", "")]), Some(("cargo", Evidence::Manifest)));
+    assert_eq!(found(&[python, SCRIPT]), Some(("pytest", Evidence::TestFiles)));
+    assert_eq!(found(&[DENO, SCRIPT]), Some(("node", Evidence::Script)));
+    assert_eq!(found(&[DENO, PLACEHOLDER]), Some(("node", Evidence::Placeholder)));
+}
+
+/// Without pytest, the next candidates are unittest and then the test script.
+#[test]
+fn all_candidates_are_listed_in_order() {
+    let dir = project(&[("tests/test_a.py", "import unittest\n"), SCRIPT]);
+    let candidates = detect_runners(RUNNERS, dir.path());
+    let names: Vec<&str> = candidates.iter().map(|candidate| candidate.runner.name()).collect();
+    assert_eq!(names, ["pytest", "unittest", "node"]);
 }
 
 #[test]
 fn a_django_project_is_tested_by_its_manage_py_unless_pytest_is_configured() {
     let manage = ("manage.py", "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'x')");
-    assert_eq!(found(&[manage, ("app/tests.py", "")]), Found::Django);
-    assert_eq!(found(&[manage, ("pytest.ini", "")]), Found::Pytest { certain: true });
-    assert_ne!(found(&[("manage.py", "print()"), ("tests/test_a.py", "")]), Found::Django);
+    assert_eq!(found(&[manage, ("app/tests.py", "")]), Some(("django", Evidence::Configured)));
+    assert_eq!(found(&[manage, ("pytest.ini", "")]), Some(("pytest", Evidence::Configured)));
+    let other = found(&[("manage.py", "print()"), ("tests/test_a.py", "")]);
+    assert_eq!(other, Some(("pytest", Evidence::TestFiles)));
 }
 
 #[test]
 fn nothing_where_nothing_suggests_a_runner() {
-    assert_eq!(found(&[]), Found::Nothing);
-    assert_eq!(found(&[("package.json", "{broken")]), Found::Nothing);
-}
-
-#[test]
-fn unittest_begins_where_the_tests_are() {
-    let files = [("tests/test_a.py", "import unittest\n"), ("a.py", "")];
-    let dir = project(&files);
-    assert!(has_unittests(dir.path()));
-    assert_eq!(unittest_start(dir.path()), Some("tests"));
-    let dir = project(&[("tests/__init__.py", ""), ("tests/test_a.py", "def test_a(): pass\n")]);
-    assert!(!has_unittests(dir.path()));
-    assert_eq!(unittest_start(dir.path()), None);
+    assert_eq!(found(&[]), None);
+    assert_eq!(found(&[("package.json", "{broken")]), None);
 }
 
 #[test]
@@ -90,13 +96,4 @@ fn a_makefile_offers_its_target() {
     assert_eq!(target(".PHONY: test\ncheck lint:\n\t./run\n"), Some("check"));
     assert_eq!(target("test := x\n# test: no\n\ttest: no\n"), None);
     assert_eq!(make_target(project(&[]).path()), None);
-}
-
-#[test]
-fn a_source_layout_goes_before_what_is_installed() {
-    let source = |files: &[(&str, &str)]| python_source(project(files).path());
-    assert_eq!(source(&[("src/pkg/__init__.py", "")]), Some("src"));
-    assert_eq!(source(&[("src/ns/pkg/a.py", "")]), Some("src"));
-    assert_eq!(source(&[("src/__init__.py", "")]), None);
-    assert_eq!(source(&[("src/index.ts", "")]), None);
 }

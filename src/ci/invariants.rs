@@ -1,33 +1,38 @@
 //! Invariants for arbitrary output of test runners, for property tests and the fuzzer.
 
-use super::ci_plan::{CiPlan, Reporting, check_plan};
+use std::fs;
+use std::path::Path;
+
+use tempfile::NamedTempFile;
+
+use super::ci_plan::{CiPlan, check_plan};
 use super::compare::{Decision, compare};
 use super::results::{CiRun, TestResults, TestStatus};
-use super::run_outcome::{self, Said};
-use super::runners::test_report::Report;
-use super::runners::{cargo_test, go_test, pytest_junit};
+use super::run_outcome::derive_results;
+use super::runners::ended_run::EndedRun;
+use super::runners::test_report::TestReport;
+use super::runners::{RUNNERS, ReadResults, RunnerRef};
 use crate::phase::PhaseCi;
 
 /// Exit codes with a meaning for some runner, and some without any.
 const CODES: [i32; 9] = [0, 1, 2, 4, 5, 101, 126, 127, 143];
+/// Most lines of the end of an output for people.
+const MOST_TAIL_LINES: usize = 80;
 
-/// Reads the same output as the output of each runner.
-pub fn bytes(input: &[u8]) {
+/// Reads the same output as the output of each runner, and as its file with results.
+pub fn check_output(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
-    // Every second file exists, so that ids are built with and without a file.
-    let find = |path: &str, _: Option<&str>| path.len().is_multiple_of(2).then(|| path.to_owned());
-    let mut cargo = cargo_test::Reader::default();
-    let mut go = go_test::Reader::default();
-    text.lines().for_each(|line| {
-        cargo.line(line);
-        go.line(line);
-    });
-    judged(cargo.finish(&find), Reporting::Libtest, &text);
-    let (report, tail) = go.finish(&|package, _| find(package, None));
-    assert!(tail.lines().count() <= 80);
-    judged(report, Reporting::GoJson, &text);
-    if let Ok(report) = pytest_junit::parse(&text, &find) {
-        judged(report, Reporting::JunitArgument, &text);
+    let results = NamedTempFile::new().expect("a temporary directory is writable");
+    fs::write(results.path(), input).expect("a temporary directory is writable");
+    for runner in RUNNERS.iter().map(|runner| RunnerRef(*runner)) {
+        // Ids are built with files and without: some of the files named in the seeds exist here.
+        let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let project = project.join("tests/fixtures/ci").join(runner.name()).join("project");
+        let mut reader = runner.reader();
+        text.lines().for_each(|line| reader.line(line));
+        let ReadResults { report, tail } = reader.finish(&project, results.path());
+        assert!(tail.is_none_or(|tail| tail.lines().count() <= MOST_TAIL_LINES));
+        check_report(report, runner, &text);
     }
 }
 
@@ -36,31 +41,25 @@ fn some_plan() -> CiPlan {
     check_plan(&phase).expect("it has a command")
 }
 
-fn judged(report: Report, reporting: Reporting, output: &str) {
-    let report = report.tidy(&str::to_owned);
-    for (id, test) in &report.tests {
+fn check_report(report: Option<TestReport>, runner: RunnerRef, output: &str) {
+    let report = report.map(|report| report.tidy(&str::to_owned));
+    for (id, test) in report.iter().flat_map(|report| &report.tests) {
         assert!(test.message.chars().count() < 2_100, "{id}");
         assert!(test.message.is_empty() || test.is_red(), "{id}");
     }
-    let plan = CiPlan { reporting, ..some_plan() };
+    let plan = CiPlan { runner: Some(runner), ..some_plan() };
     for code in CODES {
-        let said = Said {
-            plan: &plan,
-            code,
-            report: Some(report.clone()),
-            output,
-            nothing_to_test: false,
-        };
-        let results = run_outcome::of(said);
+        let (command, report, dir) = ("make test", report.as_ref(), Path::new(""));
+        let results = derive_results(&plan, &EndedRun { command, code, report, output, dir });
         let kept = serde_json::to_string(&results).expect("results are plain data");
         assert_eq!(serde_json::from_str::<TestResults>(&kept).ok().as_ref(), Some(&results));
-        against_itself(results);
+        check_against_itself(results);
     }
 }
 
 /// Checks the comparison of a run with itself: failures on both sides are excused, unless the run was interrupted; a
 /// green run lands.
-fn against_itself(results: TestResults) {
+fn check_against_itself(results: TestResults) {
     let green = results.exit_code == Some(0)
         && results.tests.iter().flatten().all(|(_, test)| test.status != TestStatus::Failed);
     let now = CiRun::of(results);

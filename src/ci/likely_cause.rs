@@ -5,13 +5,13 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 /// A pattern in the output and the advice; `$1` is the captured name.
-struct Sign {
+struct OutputHint {
     pattern: Regex,
     cure: &'static str,
 }
 
 /// The first match counts, so the most specific patterns come first.
-static SIGNS: LazyLock<Vec<Sign>> = LazyLock::new(|| {
+static HINTS: LazyLock<Vec<OutputHint>> = LazyLock::new(|| {
     [
         (
             r"(?:ModuleNotFoundError: )?No module named '?([A-Za-z0-9_.]+)'?",
@@ -85,13 +85,13 @@ static SIGNS: LazyLock<Vec<Sign>> = LazyLock::new(|| {
         ),
     ]
     .into_iter()
-    .map(|(pattern, cure)| Sign { pattern: Regex::new(pattern).expect("a pattern"), cure })
+    .map(|(pattern, cure)| OutputHint { pattern: Regex::new(pattern).expect("a pattern"), cure })
     .collect()
 });
 
 /// Describes the likely missing piece and where to set it; `None` if the output gives no sign.
 pub fn likely_cause(output: &str) -> Option<String> {
-    SIGNS.iter().find_map(|Sign { pattern, cure }| {
+    HINTS.iter().find_map(|OutputHint { pattern, cure }| {
         let found = pattern.captures(output)?;
         Some(cure.replace("$1", found.get(1).map_or("", |name| name.as_str())))
     })

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::printed_losses;
-use super::results::{TestCase, TestResults, TestStatus, Unstable};
+use super::results::{TestCase, TestResults, TestStatus, UnstableTests};
 use super::test_source::{self, Sources};
 
 /// Number of tests that ran, by function and by file. Skipped tests do not count.
@@ -20,7 +20,7 @@ impl<'a> Tally<'a> {
     fn of(results: &'a TestResults) -> Self {
         let mut tally = Self { functions: HashMap::new(), files: HashMap::new() };
         let tests = results.tests.iter().flatten();
-        for (id, test) in tests.filter(|(_, test)| ran(test)) {
+        for (id, test) in tests.filter(|(_, test)| has_run(test)) {
             *tally.functions.entry(test.function_of(id)).or_default() += 1;
             if let Some(file) = &test.file {
                 *tally.files.entry(file).or_default() += 1;
@@ -39,12 +39,12 @@ impl<'a> Tally<'a> {
 }
 
 /// Whether the test ran. A module that cannot be loaded is not a test.
-fn ran(test: &TestCase) -> bool {
+fn has_run(test: &TestCase) -> bool {
     test.status != TestStatus::Skipped && test.hides.is_none()
 }
 
 /// Returns the lost ids, in order.
-pub fn find(now: &TestResults, base: &TestResults, sources: &Sources) -> Vec<String> {
+pub fn find_lost_tests(now: &TestResults, base: &TestResults, sources: &Sources) -> Vec<String> {
     let (before, after) = (Tally::of(base), Tally::of(now));
     let mut twins = ReplacementTests::among(now, base, sources);
     // A load failure that existed on the base hides no additional tests.
@@ -69,7 +69,7 @@ pub fn find(now: &TestResults, base: &TestResults, sources: &Sources) -> Vec<Str
     lost.map(|(id, _)| id.clone()).collect()
 }
 
-impl Unstable {
+impl UnstableTests {
     /// Applies the knowledge about unstable functions to their current cases.
     pub fn carried_to(&self, results: &TestResults) -> Self {
         let mut carried = Self::default();
@@ -101,7 +101,7 @@ impl Unstable {
 
 /// Marks ids as unstable if they are missing or skipped in a second run of the same tree. If the second run has no
 /// complete results, only counts and printed names are reduced.
-pub fn steadied(first: TestResults, again: &TestResults) -> TestResults {
+pub fn mark_unstable(first: TestResults, again: &TestResults) -> TestResults {
     let mut steady = first;
     for (runner, count) in &mut steady.counts {
         *count = (*count).min(again.counts.get(runner).copied().unwrap_or_default());
@@ -110,7 +110,7 @@ pub fn steadied(first: TestResults, again: &TestResults) -> TestResults {
         let known = steady.failed.entry(runner.clone()).or_default();
         *known = (*known).max(*count);
     }
-    printed_losses::steady(&mut steady.printed, &again.printed);
+    printed_losses::keep_stable_names(&mut steady.printed, &again.printed);
     if again.tests.is_none() || !again.complete {
         return steady;
     }
@@ -146,12 +146,12 @@ pub fn files_of(
 ) -> (BTreeSet<String>, BTreeSet<String>) {
     let file = |results: &TestResults, id: &str| results.tests.as_ref()?.get(id)?.file.clone();
     let before = lost.iter().filter_map(|id| file(base, id)).collect();
-    let after = fresh(now, base).filter_map(|(_, test)| test.file.clone()).collect();
+    let after = new_tests(now, base).filter_map(|(_, test)| test.file.clone()).collect();
     (before, after)
 }
 
 /// Tests that pass now and did not exist on the base.
-fn fresh<'a>(
+fn new_tests<'a>(
     now: &'a TestResults,
     base: &'a TestResults,
 ) -> impl Iterator<Item = (&'a String, &'a TestCase)> {
@@ -169,7 +169,8 @@ impl<'a> ReplacementTests<'a> {
     fn among(now: &TestResults, base: &TestResults, sources: &'a Sources) -> Self {
         let mut left: HashMap<(String, String), usize> = HashMap::new();
         if !sources.now.is_empty() {
-            let keys = fresh(now, base).filter_map(|(id, test)| content(id, test, &sources.now));
+            let keys =
+                new_tests(now, base).filter_map(|(id, test)| source_key(id, test, &sources.now));
             keys.for_each(|key| *left.entry(key).or_default() += 1);
         }
         Self { sources, left }
@@ -179,7 +180,7 @@ impl<'a> ReplacementTests<'a> {
         if self.left.is_empty() {
             return false;
         }
-        let Some(key) = content(id, test, &self.sources.before) else { return false };
+        let Some(key) = source_key(id, test, &self.sources.before) else { return false };
         match self.left.get_mut(&key).filter(|left| **left > 0) {
             Some(left) => {
                 *left -= 1;
@@ -192,7 +193,7 @@ impl<'a> ReplacementTests<'a> {
 
 /// Returns the text of a test's function, and the case. If the function is not found, the whole file and the test's
 /// name are used instead.
-fn content(
+fn source_key(
     id: &str,
     test: &TestCase,
     texts: &BTreeMap<String, String>,
@@ -202,7 +203,7 @@ fn content(
     let function = test.function_of(id);
     let case = id.strip_prefix(function).unwrap_or_default();
     let path = test_source::path_in_file(function, file);
-    Some(match test_source::body(file, text, path) {
+    Some(match test_source::function_text(file, text, path) {
         Some(body) => (body, case.to_owned()),
         None => (text.clone(), format!("{path}{case}")),
     })

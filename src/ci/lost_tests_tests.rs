@@ -24,7 +24,7 @@ fn passed(ids: &[&str]) -> TestResults {
 }
 
 fn lost(now: &TestResults, base: &TestResults) -> Vec<String> {
-    find(now, base, &Sources::default())
+    find_lost_tests(now, base, &Sources::default())
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn a_test_that_got_parameters_is_no_loss() {
 
 #[test]
 fn what_the_base_does_not_do_twice_is_unstable() {
-    let base = steadied(
+    let base = mark_unstable(
         passed(&["a.py::x[1]", "a.py::x[2]", "a.py::y"]),
         &passed(&["a.py::x[3]", "a.py::y"]),
     );
@@ -72,14 +72,14 @@ fn what_the_base_does_not_do_twice_is_unstable() {
     assert_eq!(lost(&passed(&["a.py::y"]), &base), ["a.py::x[1]", "a.py::x[2]"]);
     assert_eq!(lost(&passed(&["a.py::x[9]"]), &base).len(), 3, "a stable one beside it is missed");
     // Functions with a different name in each run: the number per file must not drop.
-    let base = steadied(passed(&["a.py::t1", "a.py::t2"]), &passed(&["a.py::t3", "a.py::t4"]));
+    let base = mark_unstable(passed(&["a.py::t1", "a.py::t2"]), &passed(&["a.py::t3", "a.py::t4"]));
     assert_eq!(lost(&passed(&["a.py::t5", "a.py::t6"]), &base), [""; 0]);
     assert_eq!(lost(&passed(&["a.py::t5", "b.py::t6"]), &base), ["a.py::t1", "a.py::t2"]);
 }
 
 #[test]
 fn what_is_skipped_by_itself_is_unstable_too() {
-    let base = steadied(
+    let base = mark_unstable(
         passed(&["a.py::x", "a.py::y"]),
         &results(&[("a.py::x", Skipped), ("a.py::y", Passed)]),
     );
@@ -90,9 +90,9 @@ fn what_is_skipped_by_itself_is_unstable_too() {
 #[test]
 fn a_second_run_that_came_to_nothing_says_nothing() {
     let base = passed(&["a.py::x"]);
-    assert_eq!(steadied(base.clone(), &TestResults::of(CiOutcome::Passed)), base);
+    assert_eq!(mark_unstable(base.clone(), &TestResults::of(CiOutcome::Passed)), base);
     let half = TestResults { complete: false, ..passed(&[]) };
-    assert_eq!(steadied(base.clone(), &half), base);
+    assert_eq!(mark_unstable(base.clone(), &half), base);
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn of_counts_the_smaller_holds() {
     let counts = |n| [("jest".to_owned(), n)].into_iter().collect();
     let first = TestResults { counts: counts(10), ..TestResults::of(CiOutcome::Passed) };
     let again = TestResults { counts: counts(8), ..TestResults::of(CiOutcome::Passed) };
-    assert_eq!(steadied(first, &again).counts, counts(8));
+    assert_eq!(mark_unstable(first, &again).counts, counts(8));
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn tests_that_moved_or_were_renamed_are_found_by_their_text() {
         Sources { before: map(before), now: map(now) }
     };
     let base = passed(&["a.py::test_x"]);
-    let lost = |now: &str, sources: &Sources| find(&passed(&[now]), &base, sources);
+    let lost = |now: &str, sources: &Sources| find_lost_tests(&passed(&[now]), &base, sources);
     let was = [("a.py", text("test_x", "assert f()"))];
     let moved = sources(&was, &[("b.py", text("test_x", "assert f()"))]);
     assert_eq!(lost("b.py::test_x", &moved), [""; 0]);
@@ -131,7 +131,7 @@ fn one_new_test_makes_up_for_one_that_is_gone() {
         now: [("b.py".to_owned(), "def test_z():\n    assert f()\n".to_owned())].into(),
     };
     let base = passed(&["a.py::test_x", "a.py::test_y"]);
-    assert_eq!(find(&passed(&["b.py::test_z"]), &base, &sources), ["a.py::test_y"]);
+    assert_eq!(find_lost_tests(&passed(&["b.py::test_z"]), &base, &sources), ["a.py::test_y"]);
 }
 
 #[test]
@@ -142,8 +142,11 @@ fn whole_files_that_moved_bring_tests_that_no_function_stands_for() {
         now: [("b/a.py".to_owned(), made)].into(),
     };
     let base = passed(&["a.py::test_0", "a.py::test_1"]);
-    assert_eq!(find(&passed(&["b/a.py::test_0", "b/a.py::test_1"]), &base, &sources), [""; 0]);
-    assert_eq!(find(&passed(&["b/a.py::test_0"]), &base, &sources), ["a.py::test_1"]);
+    assert_eq!(
+        find_lost_tests(&passed(&["b/a.py::test_0", "b/a.py::test_1"]), &base, &sources),
+        [""; 0]
+    );
+    assert_eq!(find_lost_tests(&passed(&["b/a.py::test_0"]), &base, &sources), ["a.py::test_1"]);
 }
 
 fn some_results() -> impl Strategy<Value = TestResults> {
@@ -164,7 +167,7 @@ proptest! {
     #[test]
     fn a_result_compared_with_itself_loses_nothing(base in some_results(), again in some_results()) {
         prop_assert_eq!(lost(&base, &base), [""; 0]);
-        let steady = steadied(base.clone(), &again);
+        let steady = mark_unstable(base.clone(), &again);
         prop_assert_eq!(lost(&base, &steady), [""; 0]);
         // The second run itself loses nothing either, except tests hidden by new failures.
         let stable = again.tests.iter().flatten().all(|(_, test)| test.status != Failed);
@@ -198,7 +201,7 @@ proptest! {
             all.tests.as_mut().unwrap().extend(more.tests.unwrap());
             all
         };
-        let base = steadied(with("a", n), &with("b", m));
+        let base = mark_unstable(with("a", n), &with("b", m));
         prop_assert_eq!(lost(&with("c", n.min(m)), &base), [""; 0]);
         prop_assert_eq!(lost(&others, &base).len(), n);
     }

@@ -32,7 +32,7 @@ pub fn merge_rerun(mut first: CiRun, again: &CiRun, failing: &[String]) -> CiRun
 }
 
 /// Merges two runs of the same commit: the result contains every test seen in either run.
-pub fn united(mut first: CiRun, again: CiRun) -> CiRun {
+pub fn merge_runs(mut first: CiRun, again: CiRun) -> CiRun {
     if *again.outcome() != *first.outcome() {
         return again;
     }

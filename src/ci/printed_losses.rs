@@ -33,7 +33,7 @@ impl fmt::Display for PrintedLoss {
 /// Returns the lost names. A name printed by another stream for the first time has moved there; a name whose test has
 /// the text of a newly printed test was renamed. If a stream with more passed tests prints no names, tests may have
 /// moved to this stream: then only the counts decide.
-pub fn find(now: &Streams, base: &Streams, sources: &Sources) -> Vec<PrintedLoss> {
+pub fn find_lost_names(now: &Streams, base: &Streams, sources: &Sources) -> Vec<PrintedLoss> {
     let mut lost = no_longer_printed(now, base);
     if lost.is_empty() {
         return lost;
@@ -67,7 +67,7 @@ pub fn search_words(now: &Streams, base: &Streams) -> BTreeSet<String> {
     let lost = no_longer_printed(now, base);
     let places = lost.iter().flat_map(|loss| places(&loss.name));
     // Of a method, the name alone stands in the file.
-    let word = |place: Place| place.name.rsplit("::").next().unwrap_or_default().to_owned();
+    let word = |place: DeclaredName| place.name.rsplit("::").next().unwrap_or_default().to_owned();
     places.map(word).filter(|word| !word.is_empty() && !word.contains('\n')).collect()
 }
 
@@ -142,14 +142,14 @@ impl<'a> SourceTests<'a> {
 }
 
 /// A possible reading of a printed name.
-struct Place {
+struct DeclaredName {
     /// The end of the file's path, with or without its extension, if printed.
     file: Option<String>,
     /// The name as declared.
     name: String,
 }
 
-impl Place {
+impl DeclaredName {
     fn is_in(&self, file: &str) -> bool {
         let Some(end) = &self.file else { return true };
         let ends = |path: &str| {
@@ -161,8 +161,8 @@ impl Place {
 }
 
 /// Returns the possible readings of a name, in the notations of all runners.
-fn places(name: &str) -> Vec<Place> {
-    let place = |file: Option<&str>, name: &str| Place {
+fn places(name: &str) -> Vec<DeclaredName> {
+    let place = |file: Option<&str>, name: &str| DeclaredName {
         file: file.map(|file| file.trim_start_matches("./").to_owned()),
         name: name.to_owned(),
     };
@@ -203,7 +203,7 @@ fn places(name: &str) -> Vec<Place> {
 }
 
 /// Keeps only names printed in a second run of the same tree too.
-pub fn steady(first: &mut Streams, again: &Streams) {
+pub fn keep_stable_names(first: &mut Streams, again: &Streams) {
     for (label, stream) in first {
         let names = again.get(label).and_then(|again| again.names.as_ref());
         stream.passed = stream.passed.min(again.get(label).map_or(0, |again| again.passed));
@@ -229,7 +229,7 @@ mod tests {
     }
 
     fn lost(base: &[(&str, u64, Option<&str>)], now: &[(&str, u64, Option<&str>)]) -> Vec<String> {
-        let lost = find(&streams(now), &streams(base), &Sources::default());
+        let lost = find_lost_names(&streams(now), &streams(base), &Sources::default());
         lost.iter().map(ToString::to_string).collect()
     }
 
@@ -272,7 +272,7 @@ mod tests {
             let before = texts(&[("a.test.js", "test('adds', () => f(1, 2));\n")]);
             let now_text = format!("test('sums', () => {body});\n");
             let sources = Sources { before, now: texts(&[("b.test.js", now_text.as_str())]) };
-            find(&now, &base, &sources).len()
+            find_lost_names(&now, &base, &sources).len()
         };
         assert_eq!((find("f(1,2)"), find("f(1, 3)"), find("{}")), (0, 1, 1));
     }
@@ -311,7 +311,7 @@ mod tests {
     #[test]
     fn names_that_come_and_go_by_themselves_are_dropped() {
         let mut base = streams(&[("app", 2, Some("add at-1712")), ("core", 1, Some("x"))]);
-        steady(&mut base, &streams(&[("app", 2, Some("add at-1713"))]));
+        keep_stable_names(&mut base, &streams(&[("app", 2, Some("add at-1713"))]));
         assert_eq!(base, streams(&[("app", 2, Some("add")), ("core", 0, None)]));
     }
 }

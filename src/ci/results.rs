@@ -57,8 +57,8 @@ pub struct TestResults {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub printed: BTreeMap<String, PrintedTests>,
     /// Differences in a second run of the same tree.
-    #[serde(default, skip_serializing_if = "Unstable::is_empty")]
-    pub unstable: Unstable,
+    #[serde(default, skip_serializing_if = "UnstableTests::is_empty")]
+    pub unstable: UnstableTests,
 }
 
 /// Passed tests in one stream of the output.
@@ -73,7 +73,7 @@ pub struct PrintedTests {
 
 /// Tests whose ids differ between two runs of the same tree: parametrized over a time, a UUID or an address.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Unstable {
+pub struct UnstableTests {
     /// Passed in the first run, and absent or skipped in the second.
     pub ids: BTreeSet<String>,
     /// Functions with such ids, and the fewest cases that ran in either run.
@@ -138,7 +138,7 @@ impl TestResults {
             counts: BTreeMap::new(),
             failed: BTreeMap::new(),
             printed: BTreeMap::new(),
-            unstable: Unstable::default(),
+            unstable: UnstableTests::default(),
         }
     }
 
@@ -170,7 +170,7 @@ impl TestResults {
     }
 }
 
-impl Unstable {
+impl UnstableTests {
     /// Whether no id is unstable.
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()

@@ -1,8 +1,10 @@
 //! Outcomes of exit codes and reports.
 
+use std::path::Path;
+
 use super::*;
 use crate::ci::check_plan;
-use crate::ci::results::{TestCase, TestStatus};
+use crate::ci::results::{CiOutcome, TestCase, TestStatus};
 use crate::phase::PhaseCi;
 
 fn plan(line: &str) -> CiPlan {
@@ -10,23 +12,24 @@ fn plan(line: &str) -> CiPlan {
     check_plan(&phase).unwrap()
 }
 
-fn result(line: &str, code: i32, report: Option<Report>, output: &str) -> TestResults {
-    of(Said { plan: &plan(line), code, report, output, nothing_to_test: false })
+fn result(line: &str, code: i32, report: Option<TestReport>, output: &str) -> TestResults {
+    let (report, dir) = (report.as_ref(), Path::new(""));
+    derive_results(&plan(line), &EndedRun { command: line, code, report, output, dir })
 }
 
-fn outcome(line: &str, code: i32, report: Option<Report>, output: &str) -> CiOutcome {
+fn outcome(line: &str, code: i32, report: Option<TestReport>, output: &str) -> CiOutcome {
     result(line, code, report, output).outcome
 }
 
-fn report(tests: &[(&str, TestStatus)]) -> Report {
-    let mut report = Report::default();
+fn report(tests: &[(&str, TestStatus)]) -> TestReport {
+    let mut report = TestReport::default();
     for (id, status) in tests {
         report.add((*id).to_owned(), TestCase::new(*status, None));
     }
     report
 }
 
-fn red() -> Report {
+fn red() -> TestReport {
     report(&[("a", TestStatus::Failed), ("b", TestStatus::Passed)])
 }
 
@@ -60,7 +63,7 @@ fn pytest_exit_codes_are_told_apart() {
         CiOutcome::Passed
     );
     assert_eq!(outcome("pytest", 1, Some(red()), ""), CiOutcome::Failed);
-    let broken = || Report { collection_error: true, ..red() };
+    let broken = || TestReport { collection_error: true, ..red() };
     assert_eq!(outcome("pytest", 1, Some(broken()), ""), CiOutcome::CollectionError);
     let interrupted = result("pytest", 2, Some(broken()), "");
     assert_eq!((interrupted.outcome, interrupted.complete), (CiOutcome::CollectionError, false));
@@ -70,7 +73,7 @@ fn pytest_exit_codes_are_told_apart() {
         outcome("pytest", 4, None, "ImportError while loading conftest"),
         CiOutcome::CollectionError
     );
-    assert_eq!(outcome("pytest", 5, Some(Report::default()), ""), CiOutcome::NoTests);
+    assert_eq!(outcome("pytest", 5, Some(TestReport::default()), ""), CiOutcome::NoTests);
 }
 
 #[test]
@@ -102,7 +105,7 @@ fn a_manifest_without_source_has_no_tests_yet() {
     for (line, code, output) in
         [("go test ./...", 1, go), ("cargo test", 101, cargo), ("make test", 2, go)]
     {
-        let outcome = outcome(line, code, Some(Report::default()), output);
+        let outcome = outcome(line, code, Some(TestReport::default()), output);
         assert_eq!(outcome, CiOutcome::NoTests, "{line}");
     }
     assert_eq!(outcome("go test ./...", 1, Some(red()), go), CiOutcome::Failed);
@@ -110,11 +113,11 @@ fn a_manifest_without_source_has_no_tests_yet() {
 
 #[test]
 fn cargo_outcomes_are_told_apart() {
-    assert_eq!(outcome("cargo test", 0, Some(Report::default()), ""), CiOutcome::NoTests);
-    let broken = Report { collection_error: true, ..Report::default() };
+    assert_eq!(outcome("cargo test", 0, Some(TestReport::default()), ""), CiOutcome::NoTests);
+    let broken = TestReport { collection_error: true, ..TestReport::default() };
     let result = result("cargo test", 101, Some(broken), "");
     assert_eq!((result.outcome, result.tests), (CiOutcome::CollectionError, None));
     let offline = "error: failed to download from `x`\nCould not resolve host: index.crates.io";
-    let offline = outcome("cargo test", 101, Some(Report::default()), offline);
+    let offline = outcome("cargo test", 101, Some(TestReport::default()), offline);
     assert!(matches!(offline, CiOutcome::CouldNotStart { .. }));
 }

@@ -32,7 +32,7 @@ pub fn path_in_file<'a>(function: &'a str, file: &str) -> &'a str {
 
 /// Returns the text after the function's name: arguments and lines, without their common indentation. `None` if the
 /// function or its end is not found.
-pub fn body(file: &str, text: &str, path: &str) -> Option<String> {
+pub fn function_text(file: &str, text: &str, path: &str) -> Option<String> {
     let mut names = path.rsplit("::");
     let (name, class) = (names.next()?, names.next());
     match file.rsplit('.').next()? {
@@ -67,7 +67,7 @@ fn python(text: &str, name: &str, class: Option<&str>) -> Option<String> {
             // The closing line of multi-line arguments has the same indentation as the name.
             code.is_empty() || deeper > indent || code.starts_with(')')
         });
-        return Some(without_self(&joined(rest, inside.copied(), indent)));
+        return Some(without_self(&join_lines(rest, inside.copied(), indent)));
     }
     None
 }
@@ -95,13 +95,13 @@ fn braces(text: &str, keywords: &[&str], name: &str) -> Option<String> {
         });
         let Some(rest) = starts.next() else { continue };
         if rest.trim_end().ends_with('}') {
-            return Some(joined(rest, std::iter::empty(), indent));
+            return Some(join_lines(rest, std::iter::empty(), indent));
         }
         let length = lines[at + 1..].iter().position(|line| {
             let (deeper, code) = split_indent(line);
             deeper == indent && code.starts_with('}')
         })?;
-        return Some(joined(rest, lines[at + 1..=at + length].iter().copied(), indent));
+        return Some(join_lines(rest, lines[at + 1..=at + length].iter().copied(), indent));
     }
     None
 }
@@ -127,7 +127,7 @@ pub(super) fn split_indent(line: &str) -> (usize, &str) {
 }
 
 /// Joins lines without blank lines; indentation is counted in levels, and other whitespace only separates words.
-pub(super) fn joined<'a>(
+pub(super) fn join_lines<'a>(
     first: &str,
     rest: impl Iterator<Item = &'a str>,
     indent: usize,
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_python_function_is_told_by_its_class() {
-        let body = |path| body("tests/test_a.py", PYTHON, path);
+        let body = |path| function_text("tests/test_a.py", PYTHON, path);
         assert_eq!(body("test_x").as_deref(), Some("(tmp):\n    assert a.f(tmp)\n    assert 1"));
         assert_eq!(body("TestA::test_x").as_deref(), Some("():pass"));
         assert_eq!(body("TestB::test_x").as_deref(), Some("():\n    assert 3"));
@@ -195,21 +195,21 @@ mod tests {
     #[test]
     fn functions_with_braces_end_where_they_began() {
         let rust = "mod tests {\n    #[test]\n    fn adds() {\n        if true {\n        }\n        assert!(f());\n    }\n    #[test] fn short() { g() }\n}\n";
-        let body_of = |path| body("src/lib.rs", rust, path);
+        let body_of = |path| function_text("src/lib.rs", rust, path);
         let adds = "(){\n    if true{\n    }\n    assert!(f());";
         assert_eq!(body_of("tests::adds").as_deref(), Some(adds));
         assert_eq!(body_of("tests::short").as_deref(), Some("(){g()}"));
         assert_eq!(body_of("tests::add"), None);
         let go = "func TestX(t *testing.T) {\n\tt.Fatal()\n}\n";
         assert_eq!(
-            body("a/a_test.go", go, "TestX").as_deref(),
+            function_text("a/a_test.go", go, "TestX").as_deref(),
             Some("(t*testing.T){\n    t.Fatal()")
         );
     }
 
     #[test]
     fn a_body_does_not_depend_on_class_and_whitespace() {
-        let body = |text: &str, path| body("t.py", text, path).unwrap();
+        let body = |text: &str, path| function_text("t.py", text, path).unwrap();
         let plain = body("def test_x(tmp):\n    assert add(5,5) == 10\n", "test_x");
         let method = "class T:\n  def test_y(self, tmp):\n\n      assert add(5, 5)==10\n";
         assert_eq!(body(method, "T::test_y"), plain);

@@ -14,7 +14,7 @@ use super::test_source::Sources;
 
 /// Lost tests, and those that may go.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Losses {
+pub struct MissingTests {
     /// Gone or skipped.
     pub gone: Vec<String>,
     /// Fallen numbers.
@@ -42,16 +42,16 @@ impl fmt::Display for MissingTestCount {
 }
 
 /// Finds the losses.
-pub fn find(
+pub fn find_losses(
     now: &TestResults,
     base: &TestResults,
     sources: &Sources,
     is_deliverable: &dyn Fn(&str) -> bool,
-) -> Losses {
-    let mut losses = Losses::default();
+) -> MissingTests {
+    let mut losses = MissingTests::default();
     let any_ran = now.counts.values().any(|count| *count > 0);
     let mut excused = 0;
-    for loss in printed_losses::find(&now.printed, &base.printed, sources) {
+    for loss in printed_losses::find_lost_names(&now.printed, &base.printed, sources) {
         let files = &loss.files;
         if any_ran && !files.is_empty() && files.iter().all(|file| is_deliverable(file)) {
             excused += 1;

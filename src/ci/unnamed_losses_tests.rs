@@ -23,8 +23,8 @@ fn texts(files: &[(&str, &[&str])]) -> BTreeMap<String, String> {
 }
 
 /// The phase delivers `mine.test.js`.
-fn losses(now: &TestResults, base: &TestResults, sources: &Sources) -> Losses {
-    find(now, base, sources, &|file| file == "mine.test.js")
+fn losses(now: &TestResults, base: &TestResults, sources: &Sources) -> MissingTests {
+    find_losses(now, base, sources, &|file| file == "mine.test.js")
 }
 
 fn blocks(now: &TestResults, base: &TestResults, sources: &Sources) -> bool {

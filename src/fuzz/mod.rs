@@ -7,7 +7,7 @@
 pub(crate) mod tests;
 
 pub use crate::agent::invariants::{edits, stream as streams};
-pub use crate::ci::invariants::bytes as ci_results;
+pub use crate::ci::invariants::check_output as ci_results;
 pub use crate::config::invariants::bytes as config;
 pub use crate::import::invariants::bytes as plans;
 pub use crate::memory::invariants::text as memories;

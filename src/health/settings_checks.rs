@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use super::Finding;
-use crate::ci::{self, Pythons, Site};
+use crate::ci::{self, CiPlace, Pythons};
 use crate::config::{Config, Settings};
 use crate::failure::Failure;
 use crate::phase::PhaseCi;
@@ -30,10 +30,10 @@ pub fn check_configuration(config: &Result<&Config, Failure>, workspace: Option<
 
 /// Checks the CI command, as chosen in the user's checkout.
 pub async fn check_ci(settings: &Settings, workspace: &Path, env: &Env) -> Finding {
-    let site = Site { dir: workspace, workspace, env };
+    let place = CiPlace { dir: workspace, workspace, env };
     let timeout_seconds = settings.ci.max_timeout_seconds;
     let limits = PhaseCi { timeout_seconds, ..PhaseCi::default() };
-    let plan = ci::plan(&site, &settings.ci, &limits, &Pythons::default()).await;
+    let plan = ci::choose_plan(&place, &settings.ci, &limits, &Pythons::default()).await;
     match (&plan.note, plan.program()) {
         (Some(note), _) if plan.is_configured() => Finding::fail(&note.why, &note.hint),
         (Some(note), _) => {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::attempt::base_runs::Proof;
 use crate::attempt::{Attempt, AttemptError};
 use crate::ci::{
-    self, BaseState, CiOutcome, CiPlan, CiRun, TestResults, base_rerun, judge_base, steadied,
-    with_base_rerun,
+    self, BaseState, CiOutcome, CiPlan, CiRun, TestResults, judge_base, mark_unstable,
+    merge_base_rerun, plan_base_rerun,
 };
 use crate::config::RedBase;
 use crate::phase::{Failure, FailureKind, RequeueReason, Verdict};
@@ -80,7 +80,7 @@ impl Attempt<'_> {
             return Err(AttemptError::Systemic(failure.message));
         }
         let plan = if plan.is_own { plan.clone() } else { self.ci_plan(Side::Ci).await };
-        match self.misplaced_imports(&plan).await {
+        match self.find_misplaced_imports(&plan).await {
             Some(why) => Err(AttemptError::Systemic(why)),
             None => Ok(()),
         }
@@ -117,9 +117,9 @@ impl Attempt<'_> {
         let plan = if plan.is_own { plan.clone() } else { self.ci_plan(Side::Ci).await };
         let plan = plan.at_base(self.context.settings.ci.max_timeout_seconds);
         let run = self.run_ci(&plan).await?;
-        let Some(rerun) = base_rerun(&plan, &run) else { return Ok(run) };
+        let Some(rerun) = plan_base_rerun(&plan, &run) else { return Ok(run) };
         let again = self.run_ci(&rerun).await?;
-        Ok(with_base_rerun(&plan, run, again))
+        Ok(merge_base_rerun(&plan, run, again))
     }
 
     /// Returns the result of the same plan without the change, from the cache or from a run.
@@ -158,7 +158,7 @@ impl Attempt<'_> {
         };
         let base = self.base.clone();
         let key = self.base_key(plan, &base).await?;
-        self.learn_base(key, &steadied(known.clone(), &again)).await
+        self.learn_base(key, &mark_unstable(known.clone(), &again)).await
     }
 
     /// Runs CI at the base and resets the checkout to `commit`. Returns `None` without a result.

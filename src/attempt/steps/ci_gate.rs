@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crate::attempt::child_environment::Purpose;
 use crate::attempt::{Attempt, AttemptError};
 use crate::ci::{
-    self, CiPlan, CiRun, Decision, Judgement, Sources, Terms, TestResults, files_of, merge_rerun,
-    needs_baseline, search_words, united,
+    self, CiPlan, CiRun, Comparison, ComparisonRules, Decision, Sources, TestResults, files_of,
+    merge_rerun, merge_runs, needs_baseline, search_words,
 };
 use crate::phase::deliverables::delivers;
 use crate::phase::words::first_few;
@@ -39,7 +39,7 @@ impl Attempt<'_> {
             return Ok(Gate::Red(failure));
         }
         let plan = self.ci_plan(Side::Ci).await;
-        if let Some(why) = self.misplaced_imports(&plan).await {
+        if let Some(why) = self.find_misplaced_imports(&plan).await {
             return Ok(Gate::Red(Failure::new(FailureKind::CiFailed, why)));
         }
         let run = self.run_ci(&plan).await?;
@@ -49,20 +49,20 @@ impl Attempt<'_> {
         };
         let base = self.base_results(&plan, needs_baseline(&run), commit).await?;
         let excuses = self.context.settings.ci.baseline;
-        let (run, judgement) = self.second_look(&plan, run, base, excuses, commit).await?;
-        tracing::debug!(decision = ?judgement.decision, "ci judged");
-        for note in &judgement.notes {
+        let (run, comparison) = self.second_look(&plan, run, base, excuses, commit).await?;
+        tracing::debug!(decision = ?comparison.decision, "ci judged");
+        for note in &comparison.notes {
             self.note(note);
         }
-        self.record.replaced = judgement.replaced_tests();
-        match judgement.decision.clone() {
+        self.record.replaced = comparison.replaced_tests();
+        match comparison.decision.clone() {
             Decision::Stopped => return Ok(Gate::Stopped),
             Decision::Systemic { why } => {
                 return Err(AttemptError::Systemic(format!("ci cannot start: {why}")));
             }
             Decision::Fail | Decision::Pass => {}
         }
-        let failure = ci::failure(&plan, &run, &judgement);
+        let failure = ci::describe_failure(&plan, &run, &comparison);
         let rewritten = match rewritten.as_slice() {
             [] => None,
             paths => Some(format!("CI changed tracked files: {}", first_few(paths, NAMED))),
@@ -86,19 +86,19 @@ impl Attempt<'_> {
     async fn own_check(&mut self, commit: &str) -> Result<Gate, AttemptError> {
         let Some(plan) = ci::check_plan(self.claim.phase.ci()) else { return Ok(Gate::Green) };
         let plan = plan.for_copy(self.slot.path_of(Side::Ci), self.context.repo.root());
-        if let Some(why) = self.misplaced_imports(&plan).await {
+        if let Some(why) = self.find_misplaced_imports(&plan).await {
             return Ok(Gate::Red(Failure::new(FailureKind::CiFailed, why)));
         }
         let run = self.run_ci(&plan).await?;
         let alone = ci::compare(&run, None, &|_| false);
-        let (run, judgement) = match alone.decision {
+        let (run, comparison) = match alone.decision {
             Decision::Pass => {
                 let base = self.base_results(&plan, run.results.tell_of_tests(), commit).await?;
                 self.second_look(&plan, run, base, false, commit).await?
             }
             _ => (run, alone),
         };
-        Ok(match (&judgement.decision, ci::failure(&plan, &run, &judgement)) {
+        Ok(match (&comparison.decision, ci::describe_failure(&plan, &run, &comparison)) {
             (Decision::Stopped, _) => Gate::Stopped,
             (_, Some(failure)) => {
                 let message = self.with_missing_setup(failure.message);
@@ -114,13 +114,18 @@ impl Attempt<'_> {
     /// Returns the CI plan for the files in a checkout.
     pub(crate) async fn ci_plan(&self, side: Side) -> CiPlan {
         let env = self.environment(Purpose::Ci, side);
-        let site = ci::Site {
+        let site = ci::CiPlace {
             dir: self.slot.path_of(side),
             workspace: self.context.repo.root(),
             env: &env,
         };
-        ci::plan(&site, &self.context.settings.ci, self.claim.phase.ci(), &self.context.pythons)
-            .await
+        ci::choose_plan(
+            &site,
+            &self.context.settings.ci,
+            self.claim.phase.ci(),
+            &self.context.pythons,
+        )
+        .await
     }
 
     /// Repeats newly red tests: tests passing now are flaky, and noted. Missing tests are searched for in other
@@ -132,38 +137,38 @@ impl Attempt<'_> {
         mut base: Option<Arc<TestResults>>,
         excuses: bool,
         commit: &str,
-    ) -> Result<(CiRun, Judgement), AttemptError> {
+    ) -> Result<(CiRun, Comparison), AttemptError> {
         let mut sources = match base.as_deref() {
             Some(base) if base.tests.is_none() && run.results.tests.is_none() => {
                 self.unnamed_sources(&run.results, base, commit).await?
             }
             _ => Sources::default(),
         };
-        let mut judgement = self.judge(&run, base.as_deref(), excuses, &sources);
-        let failing = judgement.to_rerun();
+        let mut comparison = self.judge(&run, base.as_deref(), excuses, &sources);
+        let failing = comparison.to_rerun();
         if !failing.is_empty() {
             let again = self.run_ci(&plan.rerun_plan(&failing)).await?;
             run = merge_rerun(run, &again, &failing);
-            judgement = self.judge(&run, base.as_deref(), excuses, &sources);
+            comparison = self.judge(&run, base.as_deref(), excuses, &sources);
         }
-        let Some(known) = base.clone().filter(|_| judgement.tells_of_losses()) else {
-            return Ok((self.with_unstable(run, base.as_deref()), judgement));
+        let Some(known) = base.clone().filter(|_| comparison.tells_of_losses()) else {
+            return Ok((self.with_unstable(run, base.as_deref()), comparison));
         };
         if run.results.tests.is_some() && !run.results.complete {
             let again = self.run_ci(plan).await?;
-            run = united(run, again);
+            run = merge_runs(run, again);
         }
         if known.tests.is_some() {
-            let (before, now) = files_of(&judgement.gone, &run.results, &known);
+            let (before, now) = files_of(&comparison.gone, &run.results, &known);
             sources = self.sources(before, now, commit).await?;
-            judgement = self.judge(&run, base.as_deref(), excuses, &sources);
+            comparison = self.judge(&run, base.as_deref(), excuses, &sources);
         }
-        if judgement.tells_of_losses() && judgement.blocking.is_empty() {
+        if comparison.tells_of_losses() && comparison.blocking.is_empty() {
             self.step(Step::Baseline);
             base = Some(self.steady_base(plan, &known, commit).await?);
-            judgement = self.judge(&run, base.as_deref(), excuses, &sources);
+            comparison = self.judge(&run, base.as_deref(), excuses, &sources);
         }
-        Ok((self.with_unstable(run, base.as_deref()), judgement))
+        Ok((self.with_unstable(run, base.as_deref()), comparison))
     }
 
     fn judge(
@@ -172,10 +177,10 @@ impl Attempt<'_> {
         base: Option<&TestResults>,
         excuses: bool,
         sources: &Sources,
-    ) -> Judgement {
+    ) -> Comparison {
         let phase = &self.claim.phase;
         let is_deliverable = |file: &str| delivers(phase, file);
-        Terms { is_deliverable: &is_deliverable, excuses, sources }.judge(run, base)
+        ComparisonRules { is_deliverable: &is_deliverable, excuses, sources }.judge(run, base)
     }
 
     /// Adds known unstable tests from the base.
@@ -234,7 +239,7 @@ impl Attempt<'_> {
         // An earlier program may have revoked access to the directory.
         self.context.repo.reopen(self.directory.path());
         let env = self.environment(Purpose::Ci, Side::Ci);
-        let request = ci::Request {
+        let request = ci::CiRequest {
             dir: self.slot.path_of(Side::Ci),
             checkout: self.context.repo.root(),
             env: &env,

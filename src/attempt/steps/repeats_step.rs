@@ -72,8 +72,8 @@ impl Attempt<'_> {
         let plans = [Some(self.ci_plan(Side::Ci).await), own];
         for plan in plans.into_iter().flatten() {
             let Some(run) = self.run_base_again(&plan).await? else { return Ok(false) };
-            let judgement = compare(&run, None, &|_| false);
-            let failure = ci::failure(&plan, &run, &judgement);
+            let comparison = compare(&run, None, &|_| false);
+            let failure = ci::describe_failure(&plan, &run, &comparison);
             let at_base =
                 failure.and_then(|failure| Signature::of(&failure, Idle::No, &BTreeSet::new()));
             if at_base.as_ref() == Some(signature) {

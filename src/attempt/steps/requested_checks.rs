@@ -58,7 +58,7 @@ impl Checks for SlotChecks {
                 return "no CI is configured; only the deliverables are checked".to_owned();
             }
             let number = self.runs.fetch_add(1, Ordering::Relaxed) + 1;
-            let request = ci::Request {
+            let request = ci::CiRequest {
                 dir: &self.dir,
                 checkout: &self.checkout,
                 env: &self.env,

@@ -4,17 +4,17 @@
 //! Only paths that the copy has too are found: a path that no commit contains cannot replace the change. Documents and
 //! data are not searched, and neither are scripts that no other searched file names.
 
-use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
-use super::super::ci_plan::{CiPlan, Site};
-use super::super::detect::FOREIGN;
-use super::super::projects::NOT_OURS;
-use super::checkout_paths::{Tool, tools};
+use super::super::ci_place::CiPlace;
+use super::super::ci_plan::CiPlan;
+use super::super::project_files::{FOREIGN, FOREIGN_PROJECTS};
+use super::build_tool::BuildTool;
+use super::checkout_paths::tools;
 use super::command_paths::{is_made, spellings};
+use super::searched_files::SearchedFiles;
 use crate::file_stamp::FileStamp;
 use crate::process::{PathMatch, PathReplacement};
 
@@ -54,10 +54,6 @@ const DIRECTING: [&str; 27] = [
     "tasks.py",
 ];
 
-/// Files known not to name the checkout, with their stamps.
-#[derive(Debug, Default)]
-pub struct SearchedFiles(Mutex<HashMap<PathBuf, FileStamp>>);
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
     /// Part of every CI run of its tool.
@@ -73,7 +69,11 @@ struct Candidate {
 }
 
 /// Describes the first such path, with the remedy, for people.
-pub fn misplaced(place: &Site<'_>, plan: &CiPlan, searched: &SearchedFiles) -> Option<String> {
+pub fn find_checkout_mention(
+    place: &CiPlace<'_>,
+    plan: &CiPlan,
+    searched: &SearchedFiles,
+) -> Option<String> {
     let (copy, root) = (place.dir.canonicalize().ok()?, place.workspace.canonicalize().ok()?);
     if copy == root {
         return None;
@@ -138,17 +138,6 @@ impl Search<'_> {
     }
 }
 
-impl SearchedFiles {
-    fn knows(&self, file: &Path, stamp: FileStamp) -> bool {
-        let files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        files.get(file) == Some(&stamp)
-    }
-
-    fn note(&self, file: &Path, stamp: FileStamp) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(file.to_owned(), stamp);
-    }
-}
-
 /// Returns the stamp of a file to search; `None` for other files.
 fn stamp(file: &Path) -> Option<FileStamp> {
     let at = fs::symlink_metadata(file).ok()?;
@@ -156,7 +145,7 @@ fn stamp(file: &Path) -> Option<FileStamp> {
     is_searched.then(|| FileStamp::from(&at))
 }
 
-fn candidates(copy: &Path, tools: &[Tool]) -> Vec<Candidate> {
+fn candidates(copy: &Path, tools: &[BuildTool]) -> Vec<Candidate> {
     let mut found = Vec::new();
     let mut open = vec![copy.to_owned()];
     while let Some(dir) = open.pop() {
@@ -180,27 +169,27 @@ fn candidates(copy: &Path, tools: &[Tool]) -> Vec<Candidate> {
 
 fn is_searched_dir(name: &str) -> bool {
     let is_hidden = name.starts_with('.') && !HIDDEN.contains(&name);
-    !is_hidden && !FOREIGN.contains(&name) && !NOT_OURS.contains(&name)
+    !is_hidden && !FOREIGN.contains(&name) && !FOREIGN_PROJECTS.contains(&name)
 }
 
-fn role(below: &Path, name: &str, tools: &[Tool]) -> Option<Role> {
+fn role(below: &Path, name: &str, tools: &[BuildTool]) -> Option<Role> {
     let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
     let tool = match extension {
-        "py" => Some(Tool::Python),
-        "js" | "jsx" | "mjs" | "cjs" | "ts" | "tsx" | "mts" | "cts" => Some(Tool::Node),
-        "go" => Some(Tool::Go),
-        "rs" => Some(Tool::Cargo),
+        "py" => Some(BuildTool::Python),
+        "js" | "jsx" | "mjs" | "cjs" | "ts" | "tsx" | "mts" | "cts" => Some(BuildTool::Node),
+        "go" => Some(BuildTool::Go),
+        "rs" => Some(BuildTool::Cargo),
         _ => None,
     };
     if tool.is_some_and(|tool| !tools.contains(&tool)) {
         return None;
     }
-    let is_config =
-        tool == Some(Tool::Node) && [".config", ".setup"].iter().any(|end| stem.ends_with(end));
+    let is_config = tool == Some(BuildTool::Node)
+        && [".config", ".setup"].iter().any(|end| stem.ends_with(end));
     let is_sample = ["example", "sample", "template", "dist"].contains(&extension);
     let is_env = (name == ".env" || name.starts_with(".env.")) && !is_sample;
     // Compilers read all sources.
-    let is_compiled = matches!(tool, Some(Tool::Go | Tool::Cargo));
+    let is_compiled = matches!(tool, Some(BuildTool::Go | BuildTool::Cargo));
     if is_env
         || is_config
         || is_compiled

@@ -5,9 +5,11 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::super::ci_plan::{CiPlan, Reporting, Runner, Site};
-use super::super::detect::{self, FOREIGN};
-use super::super::projects::NOT_OURS;
+use super::super::ci_place::CiPlace;
+use super::super::ci_plan::CiPlan;
+use super::super::project_files::{FOREIGN, FOREIGN_PROJECTS};
+use super::super::runners::go_workspace;
+use super::build_tool::BuildTool;
 use super::command_paths::is_made;
 
 /// Search depth below CI's directory.
@@ -18,20 +20,12 @@ const MOST_BYTES: u64 = 4 * 1024 * 1024;
 const CARGO_TOOLS: [&str; 7] =
     ["ar", "linker", "runner", "rustc", "rustc-wrapper", "rustdoc", "target-dir"];
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tool {
-    Go,
-    Cargo,
-    Node,
-    Python,
-}
-
 /// Describes the first such path in a file read by CI, with the remedy, for people.
-pub fn misplaced(site: &Site<'_>, plan: &CiPlan) -> Option<String> {
-    let (copy, checkout) = (site.dir.canonicalize().ok()?, site.workspace.canonicalize().ok()?);
+pub fn find_checkout_path(place: &CiPlace<'_>, plan: &CiPlan) -> Option<String> {
+    let (copy, checkout) = (place.dir.canonicalize().ok()?, place.workspace.canonicalize().ok()?);
     let checkout = Checkout { copy: &copy, root: &checkout };
     let here = copy.join(&plan.reported_from);
-    for (tool, file) in files(site, plan, &copy, &here) {
+    for (tool, file) in files(place, plan, &copy, &here) {
         let Some((line, path)) = checkout.first_path(tool, &file) else { continue };
         let is_ours = file.starts_with(&copy);
         let shown = file.strip_prefix(&copy).unwrap_or(&file);
@@ -49,34 +43,31 @@ pub fn misplaced(site: &Site<'_>, plan: &CiPlan) -> Option<String> {
 }
 
 /// Returns the build tools of this plan's command; all of them if unknown.
-pub(super) fn tools(plan: &CiPlan) -> &'static [Tool] {
-    match (plan.runner, plan.reporting) {
-        (_, Reporting::GoJson) => &[Tool::Go],
-        (_, Reporting::Libtest) => &[Tool::Cargo],
-        (Runner::NpmTest, _) => &[Tool::Node],
-        (Runner::Unittest, _) | (_, Reporting::JunitArgument | Reporting::JunitEnvironment) => {
-            &[Tool::Python]
-        }
-        _ => &[Tool::Go, Tool::Cargo, Tool::Node, Tool::Python],
-    }
+pub(super) fn tools(plan: &CiPlan) -> &'static [BuildTool] {
+    plan.runner.map_or(&BuildTool::ALL, |runner| runner.build_tools())
 }
 
-fn files(site: &Site<'_>, plan: &CiPlan, copy: &Path, here: &Path) -> Vec<(Tool, PathBuf)> {
+fn files(
+    place: &CiPlace<'_>,
+    plan: &CiPlan,
+    copy: &Path,
+    here: &Path,
+) -> Vec<(BuildTool, PathBuf)> {
     let mut found = Vec::new();
     let tools = tools(plan);
-    if tools.contains(&Tool::Go) {
-        found.extend(go_files(here).into_iter().map(|file| (Tool::Go, file)));
+    if tools.contains(&BuildTool::Go) {
+        found.extend(go_files(here).into_iter().map(|file| (BuildTool::Go, file)));
     }
-    if tools.contains(&Tool::Cargo) {
+    if tools.contains(&BuildTool::Cargo) {
         let above = copy.ancestors().skip(1).map(|dir| dir.join(".cargo"));
-        let get = |name: &str| site.env.get(OsStr::new(name)).map(PathBuf::from);
+        let get = |name: &str| place.env.get(OsStr::new(name)).map(PathBuf::from);
         let home = get("CARGO_HOME").or_else(|| Some(get("HOME")?.join(".cargo")));
         let configs =
             above.chain(home).flat_map(|dir| [dir.join("config.toml"), dir.join("config")]);
-        found.extend(configs.filter(|file| file.is_file()).map(|file| (Tool::Cargo, file)));
+        found.extend(configs.filter(|file| file.is_file()).map(|file| (BuildTool::Cargo, file)));
     }
     let mut see = |file: PathBuf| {
-        let tool = tool_of(&file).filter(|tool| *tool != Tool::Go && tools.contains(tool));
+        let tool = tool_of(&file).filter(|tool| *tool != BuildTool::Go && tools.contains(tool));
         found.extend(tool.map(|tool| (tool, file)));
     };
     for dir in here.ancestors().skip(1).take_while(|dir| dir.starts_with(copy)) {
@@ -93,7 +84,7 @@ fn go_files(here: &Path) -> Vec<PathBuf> {
     let Some(work) = nearest("go.work") else { return nearest("go.mod").into_iter().collect() };
     let text = fs::read_to_string(&work).unwrap_or_default();
     let top = work.parent().unwrap_or(here).to_owned();
-    let modules = detect::go_patterns(&text).into_iter().map(|pattern| {
+    let modules = go_workspace::package_patterns(&text).into_iter().map(|pattern| {
         let module = pattern.trim_start_matches("./").trim_end_matches("...").trim_end_matches('/');
         top.join(module).join("go.mod")
     });
@@ -101,23 +92,23 @@ fn go_files(here: &Path) -> Vec<PathBuf> {
     std::iter::once(work.clone()).chain(modules).collect()
 }
 
-fn tool_of(file: &Path) -> Option<Tool> {
+fn tool_of(file: &Path) -> Option<BuildTool> {
     let name = file.file_name()?.to_str()?;
     let starts = |start: &str, end: &str| name.starts_with(start) && name.ends_with(end);
     Some(match name {
-        "go.mod" | "go.work" => Tool::Go,
-        "Cargo.toml" => Tool::Cargo,
-        "config.toml" | "config" if file.parent()?.ends_with(".cargo") => Tool::Cargo,
+        "go.mod" | "go.work" => BuildTool::Go,
+        "Cargo.toml" => BuildTool::Cargo,
+        "config.toml" | "config" if file.parent()?.ends_with(".cargo") => BuildTool::Cargo,
         "package.json"
         | "package-lock.json"
         | "pnpm-lock.yaml"
         | "pnpm-workspace.yaml"
         | "yarn.lock"
-        | ".npmrc" => Tool::Node,
-        _ if starts("tsconfig", ".json") || starts("jsconfig", ".json") => Tool::Node,
-        "pyproject.toml" | "setup.cfg" | "Pipfile" | "pytest.ini" | "tox.ini" => Tool::Python,
-        _ if starts("requirements", ".txt") || starts("constraints", ".txt") => Tool::Python,
-        _ if name.ends_with(".pth") => Tool::Python,
+        | ".npmrc" => BuildTool::Node,
+        _ if starts("tsconfig", ".json") || starts("jsconfig", ".json") => BuildTool::Node,
+        "pyproject.toml" | "setup.cfg" | "Pipfile" | "pytest.ini" | "tox.ini" => BuildTool::Python,
+        _ if starts("requirements", ".txt") || starts("constraints", ".txt") => BuildTool::Python,
+        _ if name.ends_with(".pth") => BuildTool::Python,
         _ => return None,
     })
 }
@@ -135,7 +126,7 @@ fn walk(dir: &Path, depth: usize, see: &mut dyn FnMut(PathBuf)) {
             Ok(kind) if kind.is_dir() && depth > 0 => {
                 let is_other = name.starts_with('.')
                     || FOREIGN.contains(&name.as_str())
-                    || NOT_OURS.contains(&name.as_str());
+                    || FOREIGN_PROJECTS.contains(&name.as_str());
                 if !is_other {
                     walk(&entry.path(), depth - 1, see);
                 }
@@ -153,14 +144,14 @@ struct Checkout<'a> {
 
 impl Checkout<'_> {
     /// Returns the first line with a path in the checkout, and the path.
-    fn first_path(&self, tool: Tool, file: &Path) -> Option<(usize, PathBuf)> {
+    fn first_path(&self, tool: BuildTool, file: &Path) -> Option<(usize, PathBuf)> {
         let size = fs::metadata(file).map_or(u64::MAX, |metadata| metadata.len());
         let bytes = (size <= MOST_BYTES).then(|| fs::read(file).ok())??;
         let text = String::from_utf8_lossy(&bytes);
         text.lines().enumerate().find_map(|(at, line)| {
             let code = without_comment(tool, line);
             let key = code.split('=').next().unwrap_or_default().trim();
-            if tool == Tool::Cargo && CARGO_TOOLS.contains(&key) {
+            if tool == BuildTool::Cargo && CARGO_TOOLS.contains(&key) {
                 return None;
             }
             let path = absolute_paths(code).find(|path| self.holds(path))?;
@@ -179,13 +170,13 @@ impl Checkout<'_> {
     }
 }
 
-fn without_comment(tool: Tool, line: &str) -> &str {
+fn without_comment(tool: BuildTool, line: &str) -> &str {
     let sign = match tool {
-        Tool::Go | Tool::Node => "//",
-        Tool::Cargo | Tool::Python => "#",
+        BuildTool::Go | BuildTool::Node => "//",
+        BuildTool::Cargo | BuildTool::Python => "#",
     };
     match tool {
-        Tool::Go => line.split(sign).next().unwrap_or_default(),
+        BuildTool::Go => line.split(sign).next().unwrap_or_default(),
         _ if line.trim_start().starts_with(sign) => "",
         _ => line.split(&format!(" {sign}")).next().unwrap_or_default(),
     }

@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::super::command_line;
-use super::super::detect::FOREIGN;
+use super::super::project_files::FOREIGN;
 use crate::config::CommandLine;
 use crate::process::child_env::Env;
 use crate::process::{PathMatch, PathReplacement};

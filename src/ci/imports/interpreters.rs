@@ -6,39 +6,17 @@ use std::fs;
 use std::io::Read;
 use std::path::Path;
 
-use super::super::ci_plan::{CiPlan, Site};
+use super::super::ci_place::CiPlace;
+use super::super::ci_plan::CiPlan;
 use super::super::command_line;
+use super::python_probe::Interpreter;
 use crate::process::which::{self, ProgramLookup};
 
 /// Most bytes of a first line (shebang).
 const SHEBANG: u64 = 512;
 
-/// A Python interpreter and the options that affect imports.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Interpreter {
-    /// A name on PATH, or a path; relative if inside the copy.
-    pub program: String,
-    pub options: Vec<String>,
-}
-
-impl Interpreter {
-    fn plain(program: impl Into<String>) -> Self {
-        Self { program: program.into(), options: Vec::new() }
-    }
-
-    /// Whether the options make Python ignore PYTHONPATH.
-    pub fn is_isolated(&self) -> bool {
-        !self.options.is_empty()
-    }
-
-    pub fn display(&self) -> String {
-        let words = std::iter::once(&self.program).chain(&self.options);
-        words.map(String::as_str).collect::<Vec<_>>().join(" ")
-    }
-}
-
 /// Returns each interpreter once, starting with those named by the command.
-pub fn of(plan: &CiPlan, site: &Site<'_>) -> Vec<Interpreter> {
+pub fn find_interpreters(plan: &CiPlan, place: &CiPlace<'_>) -> Vec<Interpreter> {
     let mut found = Vec::new();
     let mut is_scripted = false;
     for command in command_line::commands(&plan.command) {
@@ -52,14 +30,14 @@ pub fn of(plan: &CiPlan, site: &Site<'_>) -> Vec<Interpreter> {
                     .push(Interpreter { program: (*word).to_owned(), options: isolating(options) });
             }
             Some((word, _)) if matches!(base_name(word), "pytest" | "py.test") => {
-                found.extend(of_script(word, site));
+                found.extend(of_script(word, place));
             }
             Some((&("cd" | "export" | "source" | "."), _)) | None => {}
             Some(_) => is_scripted = true,
         }
     }
     if is_scripted {
-        found.extend(usual(site));
+        found.extend(usual_interpreters(place));
     }
     let mut seen: Vec<Interpreter> = Vec::new();
     for python in found {
@@ -71,23 +49,23 @@ pub fn of(plan: &CiPlan, site: &Site<'_>) -> Vec<Interpreter> {
 }
 
 /// Returns the interpreters that a script or Makefile would find, if the copy contains any Python.
-fn usual(site: &Site<'_>) -> Vec<Interpreter> {
-    if !has_python(site.dir) {
+fn usual_interpreters(place: &CiPlace<'_>) -> Vec<Interpreter> {
+    if !has_python(place.dir) {
         return Vec::new();
     }
-    let get = |name: &str| site.env.get(OsStr::new(name)).map(Path::new);
+    let get = |name: &str| place.env.get(OsStr::new(name)).map(Path::new);
     let mut found: Vec<Interpreter> = [".venv", "venv"]
         .into_iter()
         .map(|venv| format!("{venv}/bin/python"))
-        .filter(|python| site.dir.join(python).exists())
+        .filter(|python| place.dir.join(python).exists())
         .map(Interpreter::plain)
         .collect();
     let active = ["VIRTUAL_ENV", "CONDA_PREFIX"].into_iter().filter_map(get);
     let active = active.map(|venv| venv.join("bin/python")).filter(|python| python.exists());
     found.extend(active.filter_map(|python| python.to_str().map(Interpreter::plain)));
-    let on_path = |name: &&str| matches!(find(name, site), ProgramLookup::Program(_));
+    let on_path = |name: &&str| matches!(find(name, place), ProgramLookup::Program(_));
     found.extend(["python3", "python"].into_iter().filter(on_path).map(Interpreter::plain));
-    found.extend(of_script("pytest", site));
+    found.extend(of_script("pytest", place));
     found
 }
 
@@ -113,8 +91,8 @@ fn has_python(dir: &Path) -> bool {
 }
 
 /// Returns the interpreter named in the first line of a script such as `pytest` in a virtual environment.
-fn of_script(word: &str, site: &Site<'_>) -> Option<Interpreter> {
-    let ProgramLookup::Program(script) = find(word, site) else { return None };
+fn of_script(word: &str, place: &CiPlace<'_>) -> Option<Interpreter> {
+    let ProgramLookup::Program(script) = find(word, place) else { return None };
     let mut start = Vec::new();
     fs::File::open(script).ok()?.take(SHEBANG).read_to_end(&mut start).ok()?;
     let text = String::from_utf8_lossy(&start);
@@ -134,9 +112,9 @@ fn of_script(word: &str, site: &Site<'_>) -> Option<Interpreter> {
         .then(|| Interpreter { program: program.to_owned(), options: isolating(words) })
 }
 
-fn find(word: &str, site: &Site<'_>) -> ProgramLookup {
-    let path = site.env.get(&OsString::from("PATH"));
-    which::find(OsStr::new(word), site.dir, path.map(OsString::as_os_str))
+fn find(word: &str, place: &CiPlace<'_>) -> ProgramLookup {
+    let path = place.env.get(&OsString::from("PATH"));
+    which::find(OsStr::new(word), place.dir, path.map(OsString::as_os_str))
 }
 
 /// Returns the options before a script or module by which Python ignores PYTHONPATH.

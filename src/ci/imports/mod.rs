@@ -7,31 +7,31 @@
 //! finder) are detected once per drain and end the drain; so do absolute paths into the checkout in the files of build
 //! tools, in test code and in scripts. In the command itself, such paths are mapped to the copy.
 
+mod build_tool;
 mod checkout_mentions;
 mod checkout_paths;
 mod command_paths;
 mod interpreters;
 mod node_links;
+mod python_probe;
+mod searched_files;
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::time::Duration;
 
-pub(super) use checkout_mentions::SearchedFiles;
+pub(super) use build_tool::BuildTool;
 pub(super) use command_paths::CommandPaths;
-pub(super) use interpreters::Interpreter;
+pub(super) use python_probe::{Interpreter, MisplacedModules, find_misplaced_modules};
+pub(super) use searched_files::SearchedFiles;
 
-use super::ci_plan::{CiPlan, Site};
+use super::ci_place::CiPlace;
+use super::ci_plan::CiPlan;
 use super::pythons::Pythons;
 use crate::process::child_env::Env;
-use crate::process::{self, Tool};
 
 const GUARD: &str = include_str!("sitecustomize.py");
-const PROBE: &str = include_str!("probe.py");
-const PROBE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Makes every Python started with `env` import packages from `AUTOPACK_WORKTREE` if they are installed from
 /// `AUTOPACK_WORKSPACE`. `dir` belongs to autopack and is written anew each time, since an agent may have changed the
@@ -70,26 +70,26 @@ pub(super) fn prepend(env: &mut Env, dir: &Path) {
 
 /// Describes imports by which this plan would test the user's checkout, with the remedy, for people. Each Python is
 /// asked once per drain.
-pub async fn misplaced_imports(
-    site: &Site<'_>,
+pub async fn find_misplaced_imports(
+    place: &CiPlace<'_>,
     plan: &CiPlan,
     pythons: &Pythons,
 ) -> Option<String> {
-    let named = checkout_paths::misplaced(site, plan)
-        .or_else(|| node_links::misplaced(site))
-        .or_else(|| checkout_mentions::misplaced(site, plan, &pythons.searched));
+    let named = checkout_paths::find_checkout_path(place, plan)
+        .or_else(|| node_links::find_checkout_link(place))
+        .or_else(|| checkout_mentions::find_checkout_mention(place, plan, &pythons.searched));
     if named.is_some() {
         return named;
     }
-    let plan = &plan.moved(&CommandPaths::new(site.workspace, site.env, site.dir));
-    let here = plan.directory(site.dir);
-    let mut env = site.env.clone();
+    let plan = &plan.moved(&CommandPaths::new(place.workspace, place.env, place.dir));
+    let here = plan.directory(place.dir);
+    let mut env = place.env.clone();
     if let Some(source) = &plan.python_path {
-        prepend(&mut env, &site.dir.join(source));
+        prepend(&mut env, &place.dir.join(source));
     }
-    let inside = Site { dir: &here, workspace: site.workspace, env: &env };
-    for python in interpreters::of(plan, &inside) {
-        let Some(found) = pythons.misplaced(&python, &inside).await else { continue };
+    let inside = CiPlace { dir: &here, workspace: place.workspace, env: &env };
+    for python in interpreters::find_interpreters(plan, &inside) {
+        let Some(found) = pythons.find_misplaced(&python, &inside).await else { continue };
         let mut packages = found.iter();
         let (package, path) = packages.next()?;
         let what = match package.as_str() {
@@ -108,28 +108,4 @@ pub async fn misplaced_imports(
         ));
     }
     None
-}
-
-/// Package and path; `*` stands for a whole directory.
-pub(super) type Misplaced = BTreeMap<String, String>;
-
-pub(super) async fn probe(python: &Interpreter, site: &Site<'_>) -> Misplaced {
-    let program = match python.program.contains('/') {
-        true => site.dir.join(&python.program).into_os_string(),
-        false => OsString::from(&python.program),
-    };
-    let args = python.options.iter().map(String::as_str).chain(["-c", PROBE]);
-    let mut tool = Tool::new(program, site.dir, PROBE_TIMEOUT).args(args);
-    tool.clear_env = true;
-    tool.env = site.env.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect();
-    match process::output(tool).await {
-        Ok(output) if output.success() => {
-            // The user's own sitecustomize may print text first.
-            let text = output.text();
-            let line = text.lines().next_back().unwrap_or_default();
-            serde_json::from_str(line).unwrap_or_default()
-        }
-        // An interpreter that cannot start cannot test the wrong files either.
-        Ok(_) | Err(_) => Misplaced::new(),
-    }
 }

@@ -4,14 +4,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::super::ci_plan::Site;
+use super::super::ci_place::CiPlace;
 
 /// Search depth for the directories of workspace members.
 const DEPTH: usize = 2;
 
 /// Describes the first package that node would load from the user's checkout, with the remedy, for people.
-pub fn misplaced(site: &Site<'_>) -> Option<String> {
-    let (copy, checkout) = (site.dir.canonicalize().ok()?, site.workspace.canonicalize().ok()?);
+pub fn find_checkout_link(place: &CiPlace<'_>) -> Option<String> {
+    let (copy, checkout) = (place.dir.canonicalize().ok()?, place.workspace.canonicalize().ok()?);
     let leaks = |path: &Path| {
         let real = path.canonicalize().ok()?;
         (real.starts_with(&checkout) && !real.starts_with(&copy)).then_some(real)

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::TestCase;
 use super::test_report::FindFile;
-use crate::ci::results::TestCase;
 
 /// A test program as announced by cargo.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,7 +96,7 @@ impl Program {
 
 /// Returns tests by id: `(id, name, test)`. Doctests lose their line number, which changes with any edit above; several
 /// doctests of the same item are numbered in order.
-pub fn identified(
+pub fn assign_ids(
     program: &Program,
     tests: BTreeMap<String, TestCase>,
 ) -> Vec<(String, String, TestCase)> {
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn programs_are_recognised() {
+    fn programs_are_recognized() {
         let line = "     Running unittests src/lib.rs (target/debug/deps/calc-735160b19cd407a9)";
         assert_eq!(program(line).unwrap().label(), "src/lib.rs (calc)");
         let line = "     Running tests/my api.rs (/t arget/deps/my-api-735160b19cd407a9)";

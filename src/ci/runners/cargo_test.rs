@@ -3,20 +3,22 @@
 //! Needs stdout and stderr in one stream: cargo names the program on stderr, libtest the tests on stdout.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use super::cargo_names::{self, Program};
-use super::test_report::{FindFile, Report};
-use crate::ci::results::{TestCase, TestStatus};
+use super::runner_paths::Packages;
+use super::test_report::{FindFile, TestReport};
+use super::{ReadResults, ResultReader, TestCase, TestStatus};
 
 /// Most bytes kept of a failing test's output, approximately.
 const OUTPUT_BYTES: usize = 16 * 1024;
 
 /// Accepts every line and never fails.
 #[derive(Default)]
-pub struct Reader {
-    programs: Vec<Ran>,
+pub struct LibtestReader {
+    programs: Vec<TestProgram>,
     /// Position in the current program's output.
-    part: Part,
+    part: OutputPart,
     /// Whether cargo listed the failed targets; otherwise the run stopped at the first.
     lists_failed: bool,
     any_failed: bool,
@@ -24,7 +26,7 @@ pub struct Reader {
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
-enum Part {
+enum OutputPart {
     /// Output of cargo, or of a program other than libtest.
     #[default]
     Outside,
@@ -39,7 +41,7 @@ enum Part {
 }
 
 /// Results of one test program.
-struct Ran {
+struct TestProgram {
     program: Program,
     tests: BTreeMap<String, TestCase>,
     finished: bool,
@@ -48,30 +50,40 @@ struct Ran {
     miscounted: bool,
 }
 
-impl Reader {
-    pub fn line(&mut self, line: &str) {
+impl ResultReader for LibtestReader {
+    fn line(&mut self, line: &str) {
         // A test may print any text, including copies of cargo's lines.
-        let printed = matches!(self.part, Part::Output { .. } | Part::Names);
+        let printed = matches!(self.part, OutputPart::Output { .. } | OutputPart::Names);
         if !printed && self.cargo_line(line) {
             return;
         }
         let Some(ran) = self.programs.last_mut() else { return };
         self.part = match std::mem::take(&mut self.part) {
-            Part::Outside if is_start(line) && !ran.finished => Part::Tests { pending: None },
-            Part::Outside => Part::Outside,
-            Part::Tests { pending } => ran.test_line(line, pending),
-            Part::Output { test } => ran.output_line(line, test),
-            Part::Names => ran.name_line(line),
-            Part::Cause => ran.cause_line(line),
+            OutputPart::Outside if is_start(line) && !ran.finished => {
+                OutputPart::Tests { pending: None }
+            }
+            OutputPart::Outside => OutputPart::Outside,
+            OutputPart::Tests { pending } => ran.test_line(line, pending),
+            OutputPart::Output { test } => ran.output_line(line, test),
+            OutputPart::Names => ran.name_line(line),
+            OutputPart::Cause => ran.cause_line(line),
         };
     }
 
+    fn finish(self: Box<Self>, dir: &Path, _results: &Path) -> ReadResults {
+        let packages = Packages::of(dir);
+        let report = self.into_report(&|path, name| packages.find(path, name));
+        ReadResults { report: Some(report), tail: None }
+    }
+}
+
+impl LibtestReader {
     fn cargo_line(&mut self, line: &str) -> bool {
         if let Some(program) = cargo_names::program(line) {
             let twins = self.programs.iter().filter(|ran| ran.program.is_twin(&program)).count();
             let program = program.numbered(twins + 1);
-            self.programs.push(Ran::new(program));
-            self.part = Part::Outside;
+            self.programs.push(TestProgram::new(program));
+            self.part = OutputPart::Outside;
             return true;
         }
         if line.starts_with("error: test failed, to rerun")
@@ -80,7 +92,7 @@ impl Reader {
             self.any_failed = true;
             if let Some(ran) = self.programs.last_mut().filter(|ran| !ran.finished) {
                 ran.crashed = Some(String::new());
-                self.part = Part::Cause;
+                self.part = OutputPart::Cause;
             }
             return true;
         }
@@ -90,13 +102,14 @@ impl Reader {
         failed_list
     }
 
-    pub fn finish(self, find: &FindFile) -> Report {
-        let unfinished =
-            |ran: &Ran| ran.miscounted || (ran.started() && !ran.finished && ran.crashed.is_none());
-        let mut report = Report {
+    fn into_report(self, find: &FindFile) -> TestReport {
+        let unfinished = |ran: &TestProgram| {
+            ran.miscounted || (ran.started() && !ran.finished && ran.crashed.is_none())
+        };
+        let mut report = TestReport {
             partial: self.any_failed && !self.lists_failed || self.programs.iter().any(unfinished),
             collection_error: self.not_compiled,
-            ..Report::default()
+            ..TestReport::default()
         };
         for ran in self.programs {
             ran.report(find, &mut report);
@@ -105,7 +118,7 @@ impl Reader {
     }
 }
 
-impl Ran {
+impl TestProgram {
     fn new(program: Program) -> Self {
         Self { program, tests: BTreeMap::new(), finished: false, crashed: None, miscounted: false }
     }
@@ -115,9 +128,9 @@ impl Ran {
     }
 
     /// Reads `test a::b ... ok`, possibly with output of the test's child processes in between.
-    fn test_line(&mut self, line: &str, pending: Option<String>) -> Part {
+    fn test_line(&mut self, line: &str, pending: Option<String>) -> OutputPart {
         if line == "failures:" {
-            return Part::Output { test: None };
+            return OutputPart::Output { test: None };
         }
         if line.starts_with("test result: ") {
             return self.result_line(line);
@@ -127,22 +140,22 @@ impl Ran {
                 Some((name, rest)) => (Some(name.to_owned()), rest),
                 None => (pending, line),
             };
-        let Some(name) = name else { return Part::Tests { pending: None } };
+        let Some(name) = name else { return OutputPart::Tests { pending: None } };
         match status(rest) {
             Some(status) => {
                 self.tests.insert(name, TestCase::new(status, None));
-                Part::Tests { pending: None }
+                OutputPart::Tests { pending: None }
             }
-            None => Part::Tests { pending: Some(name) },
+            None => OutputPart::Tests { pending: Some(name) },
         }
     }
 
-    fn output_line(&mut self, line: &str, test: Option<String>) -> Part {
+    fn output_line(&mut self, line: &str, test: Option<String>) -> OutputPart {
         if let Some(name) = self.heading(line) {
-            return Part::Output { test: Some(name) };
+            return OutputPart::Output { test: Some(name) };
         }
         if line == "failures:" {
-            return Part::Names;
+            return OutputPart::Names;
         }
         if line.starts_with("test result: ") {
             return self.result_line(line);
@@ -152,24 +165,24 @@ impl Ran {
             case.message.push_str(line);
             case.message.push('\n');
         }
-        Part::Output { test }
+        OutputPart::Output { test }
     }
 
-    fn name_line(&mut self, line: &str) -> Part {
+    fn name_line(&mut self, line: &str) -> OutputPart {
         if line.starts_with("test result: ") {
             return self.result_line(line);
         }
         if let Some(name) = self.heading(line) {
-            return Part::Output { test: Some(name) };
+            return OutputPart::Output { test: Some(name) };
         }
         if let Some(name) = line.strip_prefix("    ").filter(|name| !name.starts_with(' ')) {
             let case = self.tests.entry(name.to_owned());
             case.or_insert_with(|| TestCase::red(None, "")).status = TestStatus::Failed;
         }
-        Part::Names
+        OutputPart::Names
     }
 
-    fn cause_line(&mut self, line: &str) -> Part {
+    fn cause_line(&mut self, line: &str) -> OutputPart {
         if let Some(message) = self.crashed.as_mut() {
             let line = line.trim();
             if !line.is_empty() && line != "Caused by:" {
@@ -177,7 +190,7 @@ impl Ran {
                 message.push('\n');
             }
         }
-        Part::Cause
+        OutputPart::Cause
     }
 
     /// Reads `---- a::b stdout ----` for a test already known as failed.
@@ -190,7 +203,7 @@ impl Ran {
     }
 
     /// Reads `test result: FAILED. 3 passed; 2 failed; 1 ignored; ...` and checks the results against the totals.
-    fn result_line(&mut self, line: &str) -> Part {
+    fn result_line(&mut self, line: &str) -> OutputPart {
         let said = |what: &str| {
             let end = line.find(what)?;
             line[..end].rsplit([' ', ';', '.']).find(|word| !word.is_empty())?.parse().ok()
@@ -199,12 +212,12 @@ impl Ran {
         self.miscounted = said(" failed;") != Some(read(TestStatus::Failed))
             || said(" passed;") > Some(read(TestStatus::Passed));
         self.finished = true;
-        Part::Outside
+        OutputPart::Outside
     }
 
-    fn report(self, find: &FindFile, report: &mut Report) {
+    fn report(self, find: &FindFile, report: &mut TestReport) {
         let Self { program, tests, crashed, .. } = self;
-        for (id, name, case) in cargo_names::identified(&program, tests) {
+        for (id, name, case) in cargo_names::assign_ids(&program, tests) {
             let file = program.file_of(&name, find);
             report.add(id, TestCase { file, ..case });
         }

@@ -3,12 +3,12 @@
 use super::*;
 use proptest::prelude::*;
 
-const REAL: &str = include_str!("../../../tests/fixtures/ci/cargo.txt");
+const REAL: &str = include_str!("../../../tests/fixtures/ci/cargo/crash.txt");
 
-fn parse(output: &str, find: &FindFile) -> Report {
-    let mut reader = Reader::default();
+fn parse(output: &str, find: &FindFile) -> TestReport {
+    let mut reader = LibtestReader::default();
     output.lines().for_each(|line| reader.line(line));
-    reader.finish(find)
+    reader.into_report(find)
 }
 
 fn find(path: &str, _: Option<&str>) -> Option<String> {
@@ -16,7 +16,7 @@ fn find(path: &str, _: Option<&str>) -> Option<String> {
     there.contains(&path).then(|| path.to_owned())
 }
 
-fn real() -> Report {
+fn real() -> TestReport {
     parse(REAL, &find)
 }
 
@@ -64,7 +64,7 @@ fn messages_belong_to_their_tests() {
 
 #[test]
 fn what_does_not_compile_has_no_tests() {
-    let text = include_str!("../../../tests/fixtures/ci/cargo-not-compiled.txt");
+    let text = include_str!("../../../tests/fixtures/ci/cargo/not_compiled.txt");
     let report = parse(text, &find);
     assert!(report.collection_error && report.is_empty());
 }

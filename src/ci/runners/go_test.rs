@@ -1,11 +1,12 @@
 //! Reads `go test -json` into results, each qualified by the package.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
 
 use serde::Deserialize;
 
-use super::test_report::Report;
-use crate::ci::results::{TestCase, TestStatus};
+use super::runner_paths::GoModules;
+use super::{ReadResults, ResultReader, TestCase, TestReport, TestStatus};
 
 /// Number of readable output lines kept.
 const TAIL_LINES: usize = 80;
@@ -30,14 +31,14 @@ struct Event {
 }
 
 #[derive(Default)]
-pub struct Reader {
-    report: Report,
+pub struct GoTestReader {
+    report: TestReport,
     output: BTreeMap<String, String>,
     tail: VecDeque<String>,
 }
 
-impl Reader {
-    pub fn line(&mut self, line: &str) {
+impl ResultReader for GoTestReader {
+    fn line(&mut self, line: &str) {
         let Ok(event) = serde_json::from_str::<Event>(line) else {
             // The compiler's output, before Go 1.24.
             self.remember(line);
@@ -63,6 +64,14 @@ impl Reader {
         }
     }
 
+    fn finish(self: Box<Self>, dir: &Path, _results: &Path) -> ReadResults {
+        let modules = GoModules::of(dir);
+        let (report, tail) = self.into_report(&|package, test| modules.find(package, test));
+        ReadResults { report: Some(report), tail: Some(tail) }
+    }
+}
+
+impl GoTestReader {
     /// Records a failed package. If none of its tests failed, they could not be built or run to their end.
     fn failed(&mut self, event: &Event, id: String) {
         let mut message = self.output.remove(&id).unwrap_or_default();
@@ -89,7 +98,7 @@ impl Reader {
     }
 
     /// Returns the results, and the end of the output as usually printed. `find` takes a package and a test function.
-    pub fn finish(mut self, find: &FindTest) -> (Report, String) {
+    fn into_report(mut self, find: &FindTest) -> (TestReport, String) {
         for (id, test) in &mut self.report.tests {
             let function = test.function.as_deref().unwrap_or(id);
             test.file = split(function).and_then(|(package, name)| find(package, name));
@@ -99,7 +108,7 @@ impl Reader {
 }
 
 /// Finds the file of a test function by the package's import path and the function's name.
-pub type FindTest<'a> = dyn Fn(&str, &str) -> Option<String> + 'a;
+type FindTest<'a> = dyn Fn(&str, &str) -> Option<String> + 'a;
 
 /// `example.com/m/a.TestX` -> (`example.com/m/a`, `TestX`)
 fn split(function: &str) -> Option<(&str, &str)> {
@@ -145,9 +154,9 @@ mod tests {
 
     #[test]
     fn a_stream_is_read_by_package() {
-        let mut reader = Reader::default();
+        let mut reader = GoTestReader::default();
         STREAM.lines().for_each(|line| reader.line(line));
-        let (report, tail) = reader.finish(&|_, _| None);
+        let (report, tail) = reader.into_report(&|_, _| None);
         let statuses: Vec<_> =
             report.tests.iter().map(|(id, test)| (id.as_str(), test.status)).collect();
         let expected = [

@@ -6,22 +6,19 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// Runners with the same line format; each family is counted separately.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Family {
-    /// Check marks and TAP: jest, vitest, mocha, node, ava.
-    JavaScript,
-    Pytest,
-    Unittest,
-    Libtest,
-    Nextest,
-    Go,
-}
+use super::RUNNERS;
+
+/// Check marks and TAP: jest, vitest, mocha, node, ava.
+pub const JAVASCRIPT: &str = "JavaScript";
+pub const NEXTEST: &str = "nextest";
 
 /// Content of one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PrintedLine {
-    Passed(Family, String),
+    Passed(String),
+    /// A passed test of which the line has only the description. The name may be in the line before, as
+    /// [`Announced`](Self::Announced).
+    Described(String),
     /// A failed test in TAP.
     FailedTap,
     /// Another TAP line that is no passed test.
@@ -34,35 +31,16 @@ pub enum PrintedLine {
     WasGroup,
 }
 
-impl Family {
-    /// Returns the family of a runner, by the name in a summary.
-    pub fn of(runner: &str) -> Option<Self> {
-        Some(match runner {
-            "jest" | "vitest" | "mocha" | "node:test or TAP" | "ava" => Self::JavaScript,
-            "pytest" => Self::Pytest,
-            "unittest" => Self::Unittest,
-            "cargo test" => Self::Libtest,
-            "nextest" => Self::Nextest,
-            "go test -v" => Self::Go,
-            _ => return None,
+/// Reads a trimmed line. Returns the family of runners with the same format too; families are counted separately.
+pub fn read(line: &str) -> Option<(&'static str, PrintedLine)> {
+    let of_javascript = tap(line).or_else(|| mark(line));
+    of_javascript
+        .map(|printed| (JAVASCRIPT, printed))
+        .or_else(|| {
+            let mut runners = RUNNERS.iter();
+            runners.find_map(|runner| Some((runner.name(), runner.printed_test(line)?)))
         })
-    }
-}
-
-/// Reads a trimmed line.
-pub fn read(line: &str) -> Option<PrintedLine> {
-    tap(line)
-        .or_else(|| mark(line))
-        .or_else(|| passed(Family::Pytest, pytest(line)))
-        .or_else(|| passed(Family::Libtest, libtest(line)))
-        .or_else(|| passed(Family::Unittest, unittest(line)))
-        .or_else(|| passed(Family::Nextest, nextest(line)))
-        .or_else(|| passed(Family::Go, go(line)))
-        .or_else(|| announced(line))
-}
-
-fn passed(family: Family, name: Option<String>) -> Option<PrintedLine> {
-    name.map(|name| PrintedLine::Passed(family, name))
+        .or_else(|| Some((NEXTEST, PrintedLine::Passed(nextest(line)?))))
 }
 
 /// `ok 1 - name`, `ok 1 name`, `not ok 2 - name`, `ok 3 - name # SKIP`
@@ -81,7 +59,7 @@ fn tap(line: &str) -> Option<PrintedLine> {
     let is_file = name.starts_with('/');
     let is_test = !is_file && !directive.starts_with("skip") && !directive.starts_with("todo");
     Some(match (is_test, is_red) {
-        (true, false) => PrintedLine::Passed(Family::JavaScript, without_times(name)),
+        (true, false) => PrintedLine::Passed(without_times(name)),
         (true, true) => PrintedLine::FailedTap,
         (false, _) => PrintedLine::OtherTap,
     })
@@ -96,7 +74,7 @@ fn mark(line: &str) -> Option<PrintedLine> {
     // vitest prints a summary for each file.
     let is_test =
         !FILE_OF_TESTS.is_match(rest) && !rest.ends_with("# SKIP") && !rest.ends_with("# TODO");
-    is_test.then(|| PrintedLine::Passed(Family::JavaScript, without_times(rest)))
+    is_test.then(|| PrintedLine::Passed(without_times(rest)))
 }
 
 static FILE_OF_TESTS: LazyLock<Regex> =
@@ -107,54 +85,6 @@ static TIMES: LazyLock<Regex> = LazyLock::new(|| {
 
 fn without_times(name: &str) -> String {
     TIMES.replace(name.trim(), "").trim().to_owned()
-}
-
-/// `tests/test_a.py::test_x PASSED [ 50%]`, `[gw0] [ 50%] PASSED tests/test_a.py::test_x`
-fn pytest(line: &str) -> Option<String> {
-    let id = match line.split_once("] PASSED ") {
-        Some((before, id)) => before.starts_with("[gw").then_some(id)?,
-        None => {
-            let (id, rest) = line.rsplit_once(" PASSED")?;
-            (rest.trim().is_empty() || rest.trim().starts_with('[')).then_some(id)?
-        }
-    };
-    id.contains("::").then(|| id.trim().to_owned())
-}
-
-/// `test a::b ... ok`; doctests are excluded, since their names contain line numbers, which change.
-fn libtest(line: &str) -> Option<String> {
-    static LINE: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new(r" \(line \d+\)").expect("a pattern"));
-    let name = line.strip_prefix("test ")?.strip_suffix(" ... ok")?;
-    Some(LINE.replace(name, "").into_owned())
-}
-
-/// `test_x (tests.test_a.T.test_x) ... ok`
-fn unittest(line: &str) -> Option<String> {
-    let name = line.strip_suffix(" ... ok")?;
-    (!name.is_empty()).then(|| with_module(name).unwrap_or_else(|| name.to_owned()))
-}
-
-/// The first of two lines for a test with a description.
-fn announced(line: &str) -> Option<PrintedLine> {
-    let is_whole = line.starts_with("test") && line.ends_with(')');
-    is_whole.then(|| with_module(line).map(PrintedLine::Announced))?
-}
-
-/// `test_x (tests.test_a.T.test_x)`; before Python 3.11, `test_x (tests.test_a.T)`
-fn with_module(text: &str) -> Option<String> {
-    let (test, rest) = text.split_once(" (")?;
-    let place = rest.split_once(')')?.0;
-    (is_dotted(place) && !test.contains(' ')).then_some(())?;
-    Some(match place.rsplit_once('.') {
-        Some((_, last)) if last == test => place.to_owned(),
-        _ => format!("{place}.{test}"),
-    })
-}
-
-/// Whether this is a dotted name of Python.
-pub fn is_dotted(name: &str) -> bool {
-    name.contains('.') && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.'))
 }
 
 /// `PASS [   0.010s] (1/5) calc tests::adds`
@@ -169,12 +99,6 @@ fn nextest(line: &str) -> Option<String> {
     Some(name.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-/// `--- PASS: TestX/sub (0.00s)`
-fn go(line: &str) -> Option<String> {
-    let (name, _) = line.strip_prefix("--- PASS: ")?.split_once(" (")?;
-    Some(name.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,38 +106,27 @@ mod tests {
     #[test]
     fn names_are_read_without_their_times() {
         for (line, family, name) in [
-            ("ok 1 - adds: two numbers", Family::JavaScript, "adds: two numbers"),
-            ("ok 2 adds in bats", Family::JavaScript, "adds in bats"),
-            ("ok 3 - adds # time=3ms", Family::JavaScript, "adds"),
-            ("✓ adds (3 ms)", Family::JavaScript, "adds"),
-            ("✓ adds", Family::JavaScript, "adds"),
-            ("✔ adds (0.291415ms)", Family::JavaScript, "adds"),
-            (
-                "✓ src/a.test.ts > calc > adds 2ms",
-                Family::JavaScript,
-                "src/a.test.ts > calc > adds",
-            ),
-            ("✓ adds 12ms (retry x1)", Family::JavaScript, "adds"),
-            (
-                "tests/test_a.py::test_x PASSED        [ 50%]",
-                Family::Pytest,
-                "tests/test_a.py::test_x",
-            ),
-            (
-                "[gw0] [ 50%] PASSED tests/test_a.py::test_x",
-                Family::Pytest,
-                "tests/test_a.py::test_x",
-            ),
-            ("test tests::adds ... ok", Family::Libtest, "tests::adds"),
-            ("test src/lib.rs - add (line 12) ... ok", Family::Libtest, "src/lib.rs - add"),
-            ("test_x (tests.test_a.T.test_x) ... ok", Family::Unittest, "tests.test_a.T.test_x"),
-            ("test_x (tests.test_a.T) ... ok", Family::Unittest, "tests.test_a.T.test_x"),
-            ("Adds two numbers. ... ok", Family::Unittest, "Adds two numbers."),
-            ("PASS [   0.010s] (1/5) calc tests::adds", Family::Nextest, "calc tests::adds"),
-            ("--- PASS: TestX/sub (0.00s)", Family::Go, "TestX/sub"),
+            ("ok 1 - adds: two numbers", JAVASCRIPT, "adds: two numbers"),
+            ("ok 2 adds in bats", JAVASCRIPT, "adds in bats"),
+            ("ok 3 - adds # time=3ms", JAVASCRIPT, "adds"),
+            ("✓ adds (3 ms)", JAVASCRIPT, "adds"),
+            ("✓ adds", JAVASCRIPT, "adds"),
+            ("✔ adds (0.291415ms)", JAVASCRIPT, "adds"),
+            ("✓ src/a.test.ts > calc > adds 2ms", JAVASCRIPT, "src/a.test.ts > calc > adds"),
+            ("✓ adds 12ms (retry x1)", JAVASCRIPT, "adds"),
+            ("tests/test_a.py::test_x PASSED        [ 50%]", "pytest", "tests/test_a.py::test_x"),
+            ("[gw0] [ 50%] PASSED tests/test_a.py::test_x", "pytest", "tests/test_a.py::test_x"),
+            ("test tests::adds ... ok", "cargo", "tests::adds"),
+            ("test src/lib.rs - add (line 12) ... ok", "cargo", "src/lib.rs - add"),
+            ("test_x (tests.test_a.T.test_x) ... ok", "unittest", "tests.test_a.T.test_x"),
+            ("test_x (tests.test_a.T) ... ok", "unittest", "tests.test_a.T.test_x"),
+            ("PASS [   0.010s] (1/5) calc tests::adds", NEXTEST, "calc tests::adds"),
+            ("--- PASS: TestX/sub (0.00s)", "go", "TestX/sub"),
         ] {
-            assert_eq!(read(line), Some(PrintedLine::Passed(family, name.to_owned())), "{line}");
+            assert_eq!(read(line), Some((family, PrintedLine::Passed(name.to_owned()))), "{line}");
         }
+        let described = PrintedLine::Described("Adds two numbers.".to_owned());
+        assert_eq!(read("Adds two numbers. ... ok"), Some(("unittest", described)));
     }
 
     #[test]
@@ -224,9 +137,9 @@ mod tests {
             "ok 3 - adds # TODO",
             "ok 4 - /a/b.js",
         ] {
-            assert_eq!(read(line), Some(PrintedLine::OtherTap), "{line}");
+            assert_eq!(read(line), Some((JAVASCRIPT, PrintedLine::OtherTap)), "{line}");
         }
-        assert_eq!(read("not ok 1 - adds"), Some(PrintedLine::FailedTap));
+        assert_eq!(read("not ok 1 - adds"), Some((JAVASCRIPT, PrintedLine::FailedTap)));
         for line in [
             "✕ adds (3 ms)",
             "✓ src/a.test.ts (3 tests) 5ms",

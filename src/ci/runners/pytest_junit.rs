@@ -2,22 +2,45 @@
 //!
 //! The XML names a test by the dotted class name; the repository tells how much of the name is the file.
 
+use std::fs;
+use std::path::Path;
+
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
-use super::test_report::{FindFile, Report};
-use crate::ci::results::{TestCase, TestStatus};
+use super::runner_paths::file_at_root;
+use super::test_report::FindFile;
+use super::{ReadResults, ResultReader, TestCase, TestReport, TestStatus};
 
 /// pytest's message for an unloadable module.
 const COLLECTION_FAILURE: &str = "collection failure";
 
 #[derive(Debug, thiserror::Error, PartialEq)]
 #[error("cannot read the JUnit XML: {0}")]
-pub struct NotJunit(String);
+struct NotJunit(String);
+
+/// Reads the report file, with any content, since the tests can write to the file.
+pub struct JunitReader;
+
+impl ResultReader for JunitReader {
+    fn line(&mut self, _line: &str) {}
+
+    fn finish(self: Box<Self>, dir: &Path, results: &Path) -> ReadResults {
+        let Ok(bytes) = fs::read(results) else { return ReadResults::default() };
+        let text = String::from_utf8_lossy(&bytes);
+        match parse(&text, &|path, _| file_at_root(dir, path)) {
+            Ok(report) => ReadResults { report: Some(report), tail: None },
+            Err(error) => {
+                tracing::warn!("{error}: {}", results.display());
+                ReadResults::default()
+            }
+        }
+    }
+}
 
 /// A partly read `<testcase>`.
 #[derive(Default)]
-struct Open {
+struct OpenTestCase {
     class: String,
     name: String,
     status: Option<TestStatus>,
@@ -26,22 +49,22 @@ struct Open {
 }
 
 /// Parses a report. A file with a premature end (the writer was killed) counts as partial.
-pub fn parse(xml: &str, find: &FindFile) -> Result<Report, NotJunit> {
+fn parse(xml: &str, find: &FindFile) -> Result<TestReport, NotJunit> {
     let mut reader = Reader::from_str(xml);
-    let mut report = Report::default();
-    let mut open: Option<Open> = None;
+    let mut report = TestReport::default();
+    let mut open: Option<OpenTestCase> = None;
     let (mut seen_suite, mut closed) = (false, false);
     loop {
         match reader.read_event() {
             Ok(Event::Start(tag)) => {
                 seen_suite |= is_suite(&tag);
-                opened(&tag, &mut open);
+                open_tag(&tag, &mut open);
             }
             Ok(Event::Empty(tag)) => {
                 if is_suite(&tag) {
                     (seen_suite, closed) = (true, true);
                 }
-                opened(&tag, &mut open);
+                open_tag(&tag, &mut open);
                 if tag.local_name().as_ref() == "testcase" {
                     close(open.take(), find, &mut report);
                 }
@@ -75,11 +98,11 @@ fn is_suite(tag: &BytesStart) -> bool {
     matches!(tag.local_name().as_ref(), "testsuite" | "testsuites")
 }
 
-fn opened(tag: &BytesStart, open: &mut Option<Open>) {
+fn open_tag(tag: &BytesStart, open: &mut Option<OpenTestCase>) {
     match (tag.local_name().as_ref(), open.as_mut()) {
         ("testcase", _) => {
             let (class, name) = (attribute(tag, "classname"), attribute(tag, "name"));
-            *open = Some(Open { class, name, ..Open::default() });
+            *open = Some(OpenTestCase { class, name, ..OpenTestCase::default() });
         }
         ("failure" | "error", Some(test)) => {
             let message = attribute(tag, "message");
@@ -107,13 +130,13 @@ fn attribute(tag: &BytesStart, name: &str) -> String {
 }
 
 /// Keeps the text of failing tests only.
-fn add_text(open: &mut Option<Open>, text: &str) {
+fn add_text(open: &mut Option<OpenTestCase>, text: &str) {
     if let Some(test) = open.as_mut().filter(|test| test.status == Some(TestStatus::Failed)) {
         test.message.push_str(text);
     }
 }
 
-fn add_reference(open: &mut Option<Open>, name: &str) {
+fn add_reference(open: &mut Option<OpenTestCase>, name: &str) {
     let whole = format!("&{name};");
     match quick_xml::escape::unescape(&whole) {
         Ok(text) => add_text(open, &text),
@@ -121,7 +144,7 @@ fn add_reference(open: &mut Option<Open>, name: &str) {
     }
 }
 
-fn close(open: Option<Open>, find: &FindFile, report: &mut Report) {
+fn close(open: Option<OpenTestCase>, find: &FindFile, report: &mut TestReport) {
     let Some(test) = open else { return };
     if test.name.is_empty() {
         return;
@@ -136,7 +159,7 @@ fn close(open: Option<Open>, find: &FindFile, report: &mut Report) {
 }
 
 /// Reads an uncollected module: `classname=""`, and the dotted name of the module or class as `name`.
-fn not_collected(test: Open, find: &FindFile, report: &mut Report) {
+fn not_collected(test: OpenTestCase, find: &FindFile, report: &mut TestReport) {
     let dotted = match test.class.as_str() {
         "" => test.name,
         class => format!("{class}.{}", test.name),

@@ -3,13 +3,13 @@
 use super::*;
 use proptest::prelude::*;
 
-const REAL: &str = include_str!("../../../tests/fixtures/ci/pytest.xml");
+const REAL: &str = include_str!("../../../tests/fixtures/ci/pytest/broken.xml");
 
 fn find(path: &str, _: Option<&str>) -> Option<String> {
     ["tests/test_calc.py", "tests/test_broken.py"].contains(&path).then(|| path.to_owned())
 }
 
-fn real() -> Report {
+fn real() -> TestReport {
     parse(REAL, &find).unwrap()
 }
 
@@ -67,7 +67,7 @@ fn without_the_file_the_dotted_name_stays() {
 
 #[test]
 fn no_tests_is_an_empty_report() {
-    let xml = include_str!("../../../tests/fixtures/ci/pytest-none.xml");
+    let xml = include_str!("../../../tests/fixtures/ci/pytest/none.xml");
     let report = parse(xml, &find).unwrap();
     assert!(report.is_empty() && !report.partial);
 }

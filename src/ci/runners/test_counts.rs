@@ -5,10 +5,13 @@
 //! tests: a runner may print some of its tests only, such as slow tests, and others the next time.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
 
 use super::line_prefix;
-use super::printed_tests::{self, Family, PrintedLine, is_dotted};
-use super::summary_lines::{self, SummaryLine};
+use super::printed_tests::{self, JAVASCRIPT, PrintedLine};
+use super::summary_lines::{self, SummaryLine, TestNames};
+use super::test_report::TestReport;
+use super::{ReadResults, ResultReader};
 use crate::ci::results::PrintedTests;
 
 /// Most labels tracked, and most names kept, in one run.
@@ -21,7 +24,7 @@ const TAP: &str = "TAP";
 
 /// Accepts the output line by line.
 #[derive(Debug, Default)]
-pub struct Reader {
+pub struct CountReader {
     streams: BTreeMap<String, StreamReader>,
     /// Number of lines with each label.
     lines: HashMap<String, u32>,
@@ -32,13 +35,17 @@ pub struct Reader {
 
 #[derive(Debug, Default)]
 struct StreamReader {
+    /// Passed tests, by label of their summaries.
     passed: BTreeMap<&'static str, u64>,
     failed: BTreeMap<&'static str, u64>,
     /// Failed tests in lines of TAP.
     failed_lines: u64,
     /// The name of a test whose description is printed in the next line.
     announced: Option<String>,
-    names: BTreeMap<Family, Vec<String>>,
+    /// Names of passed tests, by family of runners.
+    names: BTreeMap<&'static str, Vec<String>>,
+    /// Where the names of a label's tests are.
+    named_in: BTreeMap<&'static str, TestNames>,
     /// Started groups and tests with subtests, and the ended among them.
     opened: Vec<String>,
     closed: Vec<String>,
@@ -49,7 +56,7 @@ struct StreamReader {
 
 /// Counts and names read from the output.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Summary {
+struct PrintedSummary {
     /// Passed tests, by runner.
     pub counts: BTreeMap<String, u64>,
     /// Failed tests, by runner.
@@ -60,8 +67,8 @@ pub struct Summary {
     pub any_ran: bool,
 }
 
-impl Reader {
-    pub fn line(&mut self, line: &str) {
+impl ResultReader for CountReader {
+    fn line(&mut self, line: &str) {
         if let Some(heading) = line_prefix::heading(line.trim()) {
             self.heading = heading;
             return;
@@ -78,6 +85,15 @@ impl Reader {
         }
     }
 
+    fn finish(self: Box<Self>, _dir: &Path, _results: &Path) -> ReadResults {
+        let PrintedSummary { counts, failed, printed, any_ran } = self.summary();
+        let report =
+            TestReport { counts, failed, printed, unnamed_ran: any_ran, ..TestReport::default() };
+        ReadResults { report: Some(report), tail: None }
+    }
+}
+
+impl CountReader {
     /// Reads a line; `None`: without a label.
     fn take(&mut self, label: Option<String>, text: &str) -> bool {
         let text = text.trim();
@@ -93,16 +109,16 @@ impl Reader {
         if let Some(line) = summary {
             stream.count(line);
         }
-        if let Some(line) = printed.filter(|_| self.names < MOST_NAMES) {
+        if let Some((family, line)) = printed.filter(|_| self.names < MOST_NAMES) {
             self.names += 1;
-            stream.print(line);
+            stream.print(family, line);
         }
         true
     }
 
-    pub fn finish(self) -> Summary {
+    fn summary(self) -> PrintedSummary {
         let Self { streams, lines, .. } = self;
-        let mut summary = Summary::default();
+        let mut summary = PrintedSummary::default();
         for (label, stream) in streams {
             let seen = lines.get(&label).copied().unwrap_or_default();
             if stream.is_labeled && !label.is_empty() && seen < LEAST_LINES {
@@ -132,33 +148,29 @@ impl Reader {
 
 impl StreamReader {
     fn count(&mut self, line: SummaryLine) {
-        let count = self.passed.entry(line.runner).or_default();
+        let count = self.passed.entry(line.label).or_default();
         *count = count.saturating_add_signed(line.passed);
         if line.failed > 0 {
-            let failed = self.failed.entry(line.runner).or_default();
+            let failed = self.failed.entry(line.label).or_default();
             *failed = failed.saturating_add(line.failed);
         }
+        self.named_in.insert(line.label, line.names);
         self.any_ran |= line.ran;
     }
 
-    fn print(&mut self, line: PrintedLine) {
+    fn print(&mut self, family: &'static str, line: PrintedLine) {
         match line {
-            PrintedLine::Passed(family, name) => {
-                let announced = self.announced.take();
-                let is_described = family == Family::Unittest && !is_dotted(&name);
-                let name = announced.filter(|_| is_described).unwrap_or(name);
-                let is_end = self.opened.iter().rposition(|opened| *opened == name);
-                match is_end {
-                    Some(at) => {
-                        self.opened.truncate(at);
-                        self.closed.push(name);
-                    }
-                    None => self.names.entry(family).or_default().push(name),
-                }
+            PrintedLine::Passed(name) => {
+                self.announced = None;
+                self.pass(family, name);
+            }
+            PrintedLine::Described(description) => {
+                let name = self.announced.take().unwrap_or(description);
+                self.pass(family, name);
             }
             PrintedLine::Opened(name) => self.opened.push(name),
             PrintedLine::WasGroup => {
-                self.names.get_mut(&Family::JavaScript).and_then(Vec::pop);
+                self.names.get_mut(JAVASCRIPT).and_then(Vec::pop);
             }
             PrintedLine::Announced(name) => self.announced = Some(name),
             PrintedLine::FailedTap => {
@@ -169,11 +181,35 @@ impl StreamReader {
         }
     }
 
+    fn pass(&mut self, family: &'static str, name: String) {
+        let is_end = self.opened.iter().rposition(|opened| *opened == name);
+        match is_end {
+            Some(at) => {
+                self.opened.truncate(at);
+                self.closed.push(name);
+            }
+            None => self.names.entry(family).or_default().push(name),
+        }
+    }
+
+    /// Where the names of the tests with this label are.
+    fn names_of(&self, label: &str) -> TestNames {
+        match self.named_in.get(label) {
+            Some(names) => *names,
+            None if label == TAP => TestNames::Printed(JAVASCRIPT),
+            None => TestNames::Unprinted,
+        }
+    }
+
+    /// Whether a summary counted the tests in JavaScript's lines.
+    fn has_javascript_summary(&self) -> bool {
+        self.passed.keys().any(|label| self.names_of(label) == TestNames::Printed(JAVASCRIPT))
+    }
+
     fn counts(&self) -> BTreeMap<&'static str, u64> {
         let mut counts = self.passed.clone();
-        let of_family = |runner: &&str| Family::of(runner) == Some(Family::JavaScript);
-        let names = self.names.get(&Family::JavaScript).map_or(0, Vec::len);
-        if names > 0 && !counts.keys().any(of_family) {
+        let names = self.names.get(JAVASCRIPT).map_or(0, Vec::len);
+        if names > 0 && !self.has_javascript_summary() {
             counts.insert(TAP, names as u64);
         }
         counts
@@ -181,8 +217,7 @@ impl StreamReader {
 
     fn failures(&self) -> BTreeMap<&'static str, u64> {
         let mut failed = self.failed.clone();
-        let of_family = |runner: &&str| Family::of(runner) == Some(Family::JavaScript);
-        if self.failed_lines > 0 && !self.passed.keys().any(of_family) {
+        if self.failed_lines > 0 && !self.has_javascript_summary() {
             failed.insert(TAP, self.failed_lines);
         }
         failed
@@ -190,24 +225,19 @@ impl StreamReader {
 
     /// Returns all names or none: each family has to print as many names as it counts.
     fn names(&self, counts: &BTreeMap<&'static str, u64>) -> Option<BTreeSet<String>> {
-        let mut expected: BTreeMap<Family, u64> = BTreeMap::new();
-        for (runner, count) in counts {
-            let family = if *runner == TAP { Some(Family::JavaScript) } else { Family::of(runner) };
-            match family {
-                Some(family) => *expected.entry(family).or_default() += count,
-                // Whole packages, whose tests are not counted.
-                None if *runner == "go test, packages" => {}
-                None => return None,
+        let mut expected: BTreeMap<&'static str, u64> = BTreeMap::new();
+        for (label, count) in counts {
+            match self.names_of(label) {
+                TestNames::Printed(family) => *expected.entry(family).or_default() += count,
+                TestNames::OfPackages => {}
+                TestNames::Unprinted => return None,
             }
         }
         let mut all = BTreeSet::new();
         for (family, count) in expected {
-            let names = self.names.get(&family).map_or(&[][..], Vec::as_slice);
+            let names = self.names.get(family).map_or(&[][..], Vec::as_slice);
             // Runners differ in counting tests that have subtests.
-            let closed = match family {
-                Family::JavaScript => self.closed.as_slice(),
-                _ => &[],
-            };
+            let closed = if family == JAVASCRIPT { self.closed.as_slice() } else { &[] };
             let is_whole = |names: usize| u64::try_from(names) == Ok(count);
             let closed = match closed {
                 _ if is_whole(names.len()) => &[][..],

@@ -3,14 +3,14 @@
 use super::*;
 use proptest::prelude::*;
 
-fn summary(output: &str) -> Summary {
-    let mut reader = Reader::default();
+fn summary(output: &str) -> PrintedSummary {
+    let mut reader = CountReader::default();
     output.lines().for_each(|line| reader.line(line));
-    reader.finish()
+    reader.summary()
 }
 
 fn read(output: &str) -> (BTreeMap<String, u64>, bool) {
-    let Summary { counts, any_ran, .. } = summary(output);
+    let PrintedSummary { counts, any_ran, .. } = summary(output);
     (counts, any_ran)
 }
 

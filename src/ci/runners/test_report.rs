@@ -13,7 +13,7 @@ pub type FindFile<'a> = dyn Fn(&str, Option<&str>) -> Option<String> + 'a;
 
 /// Results read from a runner's output.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Report {
+pub struct TestReport {
     pub tests: BTreeMap<String, TestCase>,
     /// Tests could not be loaded or compiled.
     pub collection_error: bool,
@@ -29,7 +29,7 @@ pub struct Report {
     pub unnamed_ran: bool,
 }
 
-impl Report {
+impl TestReport {
     /// Adds a test. A test may be reported more than once (its call, then its teardown): the worst status counts, and
     /// every message is kept.
     pub fn add(&mut self, id: String, test: TestCase) {
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn the_worst_of_two_reports_counts() {
-        let mut report = Report::default();
+        let mut report = TestReport::default();
         report.add("a".into(), TestCase::new(TestStatus::Passed, None));
         report.add("a".into(), TestCase::red(None, "call"));
         report.add("a".into(), TestCase::new(TestStatus::Passed, None));
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn kept_messages_are_plain_and_redacted() {
-        let mut report = Report::default();
+        let mut report = TestReport::default();
         report.add("a".into(), TestCase::red(None, " \u{1b}[31mkey s3cret\u{1b}[0m \n"));
         let report = report.tidy(&|text| text.replace("s3cret", "***"));
         assert_eq!(report.tests["a"].message, "key ***");

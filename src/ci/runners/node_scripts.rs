@@ -16,19 +16,19 @@ const MOST_CALLS: usize = 500;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ScriptEnd {
     /// Ends by itself, as far as known from the words.
-    Own,
+    EndsAlone,
     /// Ends with these extra arguments, which reach this command of this script.
-    Told { arguments: Vec<String>, script: String, command: String },
+    EndsWithArguments { arguments: Vec<String>, script: String, command: String },
     /// Never ends.
-    Waits { script: String, command: String },
+    Endless { script: String, command: String },
 }
 
 impl ScriptEnd {
     /// Explains to people why CI cannot run the script.
     pub fn refusal(&self) -> Option<String> {
         match self {
-            Self::Own | Self::Told { .. } => None,
-            Self::Waits { script, command } => Some(format!(
+            Self::EndsAlone | Self::EndsWithArguments { .. } => None,
+            Self::Endless { script, command } => Some(format!(
                 "the script {script} of package.json runs `{command}`, which waits for changes and cannot be told to end; \
                  set ci.command in autopack.yaml to a command that ends"
             )),
@@ -58,7 +58,7 @@ impl Scripts<'_> {
     /// Returns the end of a script with these words appended to its last command.
     fn end(&mut self, name: &str, arguments: &[String]) -> ScriptEnd {
         if !self.has(name) || self.calls.iter().any(|call| call == name) || self.left == 0 {
-            return ScriptEnd::Own;
+            return ScriptEnd::EndsAlone;
         }
         self.left -= 1;
         self.calls.push(name.to_owned());
@@ -66,35 +66,35 @@ impl Scripts<'_> {
         let end = self.end_of_line(name, own, arguments);
         // Package managers run these hooks before and after the script, without its arguments.
         let hooks = [format!("pre{name}"), format!("post{name}")];
-        let hooks = hooks.iter().map(|hook| unreachable(self.end(hook, &[])));
-        let end = hooks.into_iter().fold(end, worse);
+        let hooks = hooks.iter().map(|hook| end_without_arguments(self.end(hook, &[])));
+        let end = hooks.into_iter().fold(end, worse_end);
         self.calls.pop();
         end
     }
 
     fn end_of_line(&mut self, script: &str, line: &str, arguments: &[String]) -> ScriptEnd {
         let mut commands = commands(line);
-        let Some(last) = commands.len().checked_sub(1) else { return ScriptEnd::Own };
+        let Some(last) = commands.len().checked_sub(1) else { return ScriptEnd::EndsAlone };
         commands[last].extend(arguments.iter().cloned());
-        let mut end = ScriptEnd::Own;
+        let mut end = ScriptEnd::EndsAlone;
         for (at, command) in commands.iter().enumerate() {
             let one = self.end_of_command(script, command);
             // Arguments appended to the line reach only its last command.
-            end = worse(end, if at == last { one } else { unreachable(one) });
+            end = worse_end(end, if at == last { one } else { end_without_arguments(one) });
         }
         end
     }
 
     fn end_of_command(&mut self, script: &str, words: &[String]) -> ScriptEnd {
         let words = without_launchers(words);
-        let Some((program, rest)) = words.split_first() else { return ScriptEnd::Own };
+        let Some((program, rest)) = words.split_first() else { return ScriptEnd::EndsAlone };
         match program.as_str() {
             "npm" | "pnpm" | "yarn" | "bun" => self.end_of_manager(script, program, rest),
             "run-s" | "run-p" | "npm-run-all" => {
                 let names = rest.iter().filter(|word| !word.starts_with('-'));
                 let called: Vec<String> = names.flat_map(|name| self.matching(name)).collect();
-                let ends = called.iter().map(|name| unreachable(self.end(name, &[])));
-                ends.fold(ScriptEnd::Own, worse)
+                let ends = called.iter().map(|name| end_without_arguments(self.end(name, &[])));
+                ends.fold(ScriptEnd::EndsAlone, worse_end)
             }
             "concurrently" => {
                 let lines = rest.iter().filter(|word| !word.starts_with('-'));
@@ -103,15 +103,15 @@ impl Scripts<'_> {
                         Some(name) => self.end(name, &[]),
                         None => self.end_of_line(script, line, &[]),
                     };
-                    unreachable(end)
+                    end_without_arguments(end)
                 });
-                ends.fold(ScriptEnd::Own, worse)
+                ends.fold(ScriptEnd::EndsAlone, worse_end)
             }
             "sh" | "bash" | "dash" => match rest {
                 [options, line, ..] if options.starts_with('-') && options.ends_with('c') => {
-                    unreachable(self.end_of_line(script, line, &[]))
+                    end_without_arguments(self.end_of_line(script, line, &[]))
                 }
-                _ => ScriptEnd::Own,
+                _ => ScriptEnd::EndsAlone,
             },
             _ => end_of_runner(script, words),
         }
@@ -128,16 +128,16 @@ impl Scripts<'_> {
         };
         let own: Vec<&String> = words.iter().take_while(|word| *word != "--").collect();
         if own.iter().any(|word| elsewhere(word)) {
-            return ScriptEnd::Own;
+            return ScriptEnd::EndsAlone;
         }
         let start = words.iter().take_while(|word| word.starts_with('-')).count();
-        let Some((verb, rest)) = words[start..].split_first() else { return ScriptEnd::Own };
+        let Some((verb, rest)) = words[start..].split_first() else { return ScriptEnd::EndsAlone };
         let (name, rest) = match verb.as_str() {
             "run" | "run-script" => {
                 let skipped = rest.iter().take_while(|word| word.starts_with('-')).count();
                 match rest[skipped..].split_first() {
                     Some((name, rest)) => (name.as_str(), rest),
-                    None => return ScriptEnd::Own,
+                    None => return ScriptEnd::EndsAlone,
                 }
             }
             "exec" | "x" | "dlx" => return self.end_of_command(script, rest),
@@ -147,7 +147,7 @@ impl Scripts<'_> {
                 return if watches {
                     waits(script, &words[start..], manager)
                 } else {
-                    ScriptEnd::Own
+                    ScriptEnd::EndsAlone
                 };
             }
             verb => (verb, rest),
@@ -156,18 +156,18 @@ impl Scripts<'_> {
             // yarn and pnpm run programs in the same way as scripts.
             return match manager {
                 "yarn" | "pnpm" => end_of_runner(script, &words[start..]),
-                _ => ScriptEnd::Own,
+                _ => ScriptEnd::EndsAlone,
             };
         }
         let separated = rest.iter().any(|word| word == "--");
         let arguments: Vec<String> = rest.iter().filter(|word| *word != "--").cloned().collect();
         match self.end(name, &arguments) {
             // Only npm consumes arguments without a separator itself.
-            ScriptEnd::Told { mut arguments, script, command }
+            ScriptEnd::EndsWithArguments { mut arguments, script, command }
                 if manager == "npm" && !separated =>
             {
                 arguments.insert(0, "--".to_owned());
-                ScriptEnd::Told { arguments, script, command }
+                ScriptEnd::EndsWithArguments { arguments, script, command }
             }
             end => end,
         }
@@ -183,17 +183,20 @@ impl Scripts<'_> {
 }
 
 /// Returns the worse end of two running scripts: the end that keeps CI waiting.
-fn worse(one: ScriptEnd, other: ScriptEnd) -> ScriptEnd {
+fn worse_end(one: ScriptEnd, other: ScriptEnd) -> ScriptEnd {
     match (&one, &other) {
-        (ScriptEnd::Waits { .. }, _) | (ScriptEnd::Told { .. }, ScriptEnd::Own) => one,
+        (ScriptEnd::Endless { .. }, _)
+        | (ScriptEnd::EndsWithArguments { .. }, ScriptEnd::EndsAlone) => one,
         _ => other,
     }
 }
 
 /// The end of a script if no arguments reach it.
-fn unreachable(end: ScriptEnd) -> ScriptEnd {
+fn end_without_arguments(end: ScriptEnd) -> ScriptEnd {
     match end {
-        ScriptEnd::Told { script, command, .. } => ScriptEnd::Waits { script, command },
+        ScriptEnd::EndsWithArguments { script, command, .. } => {
+            ScriptEnd::Endless { script, command }
+        }
         end => end,
     }
 }
@@ -201,13 +204,13 @@ fn unreachable(end: ScriptEnd) -> ScriptEnd {
 fn waits(script: &str, words: &[String], manager: &str) -> ScriptEnd {
     let command = std::iter::once(manager).chain(words.iter().map(String::as_str));
     let command = command.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
-    ScriptEnd::Waits { script: script.to_owned(), command }
+    ScriptEnd::Endless { script: script.to_owned(), command }
 }
 
 fn end_of_runner(script: &str, words: &[String]) -> ScriptEnd {
     let runs = |program: &str| words.iter().any(|word| word.rsplit('/').next() == Some(program));
     let says = |options: &[&str]| words.iter().any(|word| options.contains(&word.as_str()));
-    let told = |ending: &[&str]| ScriptEnd::Told {
+    let told = |ending: &[&str]| ScriptEnd::EndsWithArguments {
         arguments: ending.iter().map(|word| (*word).to_owned()).collect(),
         script: script.to_owned(),
         command: words.join(" "),
@@ -222,18 +225,18 @@ fn end_of_runner(script: &str, words: &[String]) -> ScriptEnd {
         return if watches && !ends {
             told(&["--watch=false", "--watchAll=false"])
         } else {
-            ScriptEnd::Own
+            ScriptEnd::EndsAlone
         };
     }
     if runs("vitest") {
         let watches = watches || says(&["watch", "dev"]);
-        return if watches && !says(&["--run"]) { told(&["--run"]) } else { ScriptEnd::Own };
+        return if watches && !says(&["--run"]) { told(&["--run"]) } else { ScriptEnd::EndsAlone };
     }
     if runs("mocha") {
         return if watches && !says(&["--no-watch"]) {
             told(&["--no-watch"])
         } else {
-            ScriptEnd::Own
+            ScriptEnd::EndsAlone
         };
     }
     if runs("karma") && says(&["start"]) && !says(&["--single-run"]) {
@@ -246,7 +249,7 @@ fn end_of_runner(script: &str, words: &[String]) -> ScriptEnd {
         || runs("node") && says(&["--test"]) && says(&["--watch"])
         || runs("deno") && says(&["test"]) && says(&["--watch"])
         || runs("cypress") && says(&["open"]);
-    if is_watcher { waits(script, words, "") } else { ScriptEnd::Own }
+    if is_watcher { waits(script, words, "") } else { ScriptEnd::EndsAlone }
 }
 
 /// Removes launchers: `NODE_ENV=test cross-env CI=1 npx -y vitest` is `vitest`.

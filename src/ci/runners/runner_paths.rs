@@ -9,7 +9,7 @@ use std::path::Path;
 const DEPTH: usize = 3;
 
 /// Finds a file for pytest, whose names are relative to the root.
-pub fn at_root(dir: &Path, path: &str) -> Option<String> {
+pub fn file_at_root(dir: &Path, path: &str) -> Option<String> {
     dir.join(path).is_file().then(|| path.to_owned())
 }
 

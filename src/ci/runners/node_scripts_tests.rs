@@ -12,7 +12,7 @@ fn end(scripts: Value) -> ScriptEnd {
 
 fn told(scripts: Value) -> String {
     match end(scripts.clone()) {
-        ScriptEnd::Told { arguments, .. } => arguments.join(" "),
+        ScriptEnd::EndsWithArguments { arguments, .. } => arguments.join(" "),
         end => panic!("{scripts}: {end:?}"),
     }
 }
@@ -43,13 +43,13 @@ fn what_ends_by_itself_is_left_alone() {
         "react-scripts test",
         "echo watch",
     ] {
-        assert_eq!(end(json!({"test": script})), ScriptEnd::Own, "{script}");
+        assert_eq!(end(json!({"test": script})), ScriptEnd::EndsAlone, "{script}");
         let nested = json!({"test": "npm run unit", "unit": script});
-        assert_eq!(end(nested), ScriptEnd::Own, "{script}");
+        assert_eq!(end(nested), ScriptEnd::EndsAlone, "{script}");
     }
     for script in ["npm test", "npm run a", "npm run gone", "npm -w app test", "yarn a && yarn a"] {
         let cycle = json!({"test": script, "a": "npm run b", "b": "run-s a test"});
-        assert_eq!(end(cycle), ScriptEnd::Own, "{script}");
+        assert_eq!(end(cycle), ScriptEnd::EndsAlone, "{script}");
     }
 }
 

@@ -12,7 +12,7 @@ const DEPTH: usize = 3;
 const MOST_MEMBERS: usize = 50;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Manager {
+pub enum PackageManager {
     Npm,
     Pnpm,
     Yarn,
@@ -31,7 +31,7 @@ pub enum NodeTests {
     None,
 }
 
-impl Manager {
+impl PackageManager {
     /// Chooses the package manager by the manifest and the lock file.
     pub fn of(dir: &Path) -> Self {
         let manifest = manifest(dir);
@@ -95,7 +95,7 @@ impl Manager {
     }
 }
 
-impl fmt::Display for Manager {
+impl fmt::Display for PackageManager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.program())
     }
@@ -172,18 +172,18 @@ mod unit_tests {
     #[test]
     fn the_package_manager_is_the_one_of_the_lock_file() {
         for (file, manager) in [
-            ("package-lock.json", Manager::Npm),
-            ("pnpm-lock.yaml", Manager::Pnpm),
-            ("yarn.lock", Manager::Yarn),
-            ("bun.lock", Manager::Bun),
-            ("x", Manager::Npm),
+            ("package-lock.json", PackageManager::Npm),
+            ("pnpm-lock.yaml", PackageManager::Pnpm),
+            ("yarn.lock", PackageManager::Yarn),
+            ("bun.lock", PackageManager::Bun),
+            ("x", PackageManager::Npm),
         ] {
             let dir = project(&[("package.json", REAL), (file, "")]);
-            assert_eq!(Manager::of(dir.path()), manager, "{file}");
+            assert_eq!(PackageManager::of(dir.path()), manager, "{file}");
         }
         let dir =
             project(&[("package.json", r#"{"packageManager":"pnpm@9.1.0"}"#), ("yarn.lock", "")]);
-        assert_eq!(Manager::of(dir.path()), Manager::Pnpm);
+        assert_eq!(PackageManager::of(dir.path()), PackageManager::Pnpm);
     }
 
     #[test]
@@ -196,9 +196,9 @@ mod unit_tests {
             ("packages/c/node_modules/d/package.json", REAL),
         ]);
         let found = tests(dir.path());
-        let words = Manager::Npm.command(&found, &[]).join(" ");
+        let words = PackageManager::Npm.command(&found, &[]).join(" ");
         assert_eq!(words, "npm -w packages/a -w packages/c test");
-        let words = Manager::Pnpm.command(&found, &["--bail".to_owned()]).join(" ");
+        let words = PackageManager::Pnpm.command(&found, &["--bail".to_owned()]).join(" ");
         assert_eq!(words, "pnpm --filter ./packages/a --filter ./packages/c test --bail");
     }
 
@@ -210,7 +210,13 @@ mod unit_tests {
         assert_eq!(found("{}"), NodeTests::None);
         assert_eq!(found(&format!("\u{feff}{REAL}")), NodeTests::Script);
         let args = ["--ci".to_owned()];
-        assert_eq!(Manager::Npm.command(&NodeTests::Script, &args).join(" "), "npm test -- --ci");
-        assert_eq!(Manager::Yarn.command(&NodeTests::Script, &args).join(" "), "yarn test --ci");
+        assert_eq!(
+            PackageManager::Npm.command(&NodeTests::Script, &args).join(" "),
+            "npm test -- --ci"
+        );
+        assert_eq!(
+            PackageManager::Yarn.command(&NodeTests::Script, &args).join(" "),
+            "yarn test --ci"
+        );
     }
 }

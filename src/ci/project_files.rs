@@ -1,0 +1,17 @@
+//! Files of a project, and directories whose files are not the project's own.
+
+use std::fs;
+use std::path::Path;
+
+/// Directories with installed or built files, whose tests are not the project's.
+pub const FOREIGN: [&str; 8] =
+    ["node_modules", "target", "venv", "env", "site-packages", "__pycache__", "build", "vendor"];
+/// Directories whose projects are third-party code, examples or test data.
+pub const FOREIGN_PROJECTS: [&str; 8] =
+    ["examples", "example", "docs", "fixtures", "testdata", "templates", "third_party", "dist"];
+
+/// Returns the text of a file; empty if there is no such file.
+pub fn read_text(dir: &Path, name: &str) -> String {
+    let bytes = fs::read(dir.join(name)).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
