@@ -1,34 +1,45 @@
 //! Packs the relative relocations of a release binary (`DT_RELR`): 1 MB less of a file that each start maps.
 //!
-//! The C library that loads such a binary must know them: glibc 2.36 or later. Everywhere else the binary is linked as
-//! before, also if it is built for another machine, whose C library is unknown here.
+//! The linker and the C library must both support them, and a version number of either is not enough: mold 1.10 omits
+//! the mark that glibc requires, gold fails, and glibc before 2.36 refuses to start the program. So a small program is
+//! linked with the same linker and started. If that fails, or the binary is for another machine, nothing is packed.
 
 #![expect(
     clippy::disallowed_methods,
     reason = "a build script has no config/env.rs and no process/"
 )]
 
-use std::env;
-use std::process::Command;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::{env, fs, io};
 
-/// First glibc that loads packed relocations.
-const GLIBC: (u32, u32) = (2, 36);
+const PACKED: &str = "-Wl,-z,pack-relative-relocs";
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let is = |name: &str, value: &str| env::var(name).is_ok_and(|found| found == value);
-    let is_native = env::var("HOST").ok() == env::var("TARGET").ok();
+    let is_native = env::var_os("HOST") == env::var_os("TARGET");
     let is_glibc = is("CARGO_CFG_TARGET_OS", "linux") && is("CARGO_CFG_TARGET_ENV", "gnu");
-    if is("PROFILE", "release") && is_native && is_glibc && glibc() >= Some(GLIBC) {
-        // Linkers that do not know the option warn and link as before.
-        println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
+    if is("PROFILE", "release") && is_native && is_glibc && starts_packed().unwrap_or(false) {
+        println!("cargo::rustc-link-arg-bins={PACKED}");
     }
 }
 
-/// Returns the version of this machine's C library, if it can be asked.
-fn glibc() -> Option<(u32, u32)> {
-    let output = Command::new("getconf").arg("GNU_LIBC_VERSION").output().ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    let (major, minor) = text.trim().strip_prefix("glibc ")?.split_once('.')?;
-    Some((major.parse().ok()?, minor.split('.').next()?.parse().ok()?))
+/// Returns whether a program with packed relocations can be linked and started here.
+fn starts_packed() -> io::Result<bool> {
+    let directory = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
+    let (source, program) = (directory.join("packed.rs"), directory.join("packed"));
+    fs::write(&source, "fn main() {}")?;
+    let mut rustc = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    // A flag may choose the linker, as `-C link-arg=-fuse-ld=mold` does.
+    let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
+    rustc.args(flags.split('\x1f').filter(|flag| !flag.is_empty()));
+    if let Ok(linker) = env::var("RUSTC_LINKER") {
+        rustc.arg(format!("-Clinker={linker}"));
+    }
+    rustc.arg(format!("-Clink-arg={PACKED}")).arg(&source).arg("-o").arg(&program);
+    let succeeds = |command: &mut Command| -> io::Result<bool> {
+        Ok(command.stdout(Stdio::null()).stderr(Stdio::null()).status()?.success())
+    };
+    Ok(succeeds(&mut rustc)? && succeeds(&mut Command::new(&program))?)
 }
