@@ -31,12 +31,12 @@ impl Python {
 }
 
 /// Modules to look for: the first is necessary.
-type Wanted = &'static [&'static str];
+type ModuleNames = &'static [&'static str];
 
 /// Modules of this machine's Pythons, each examined once per drain, and files without the checkout's path.
 #[derive(Debug, Default)]
 pub struct Pythons {
-    known: Mutex<HashMap<(String, Wanted), Python>>,
+    known: Mutex<HashMap<(String, ModuleNames), Python>>,
     misplaced: Mutex<HashMap<(PathBuf, Interpreter), MisplacedModules>>,
     pub(super) searched: SearchedFiles,
 }
@@ -46,7 +46,7 @@ impl Pythons {
     /// `place.dir`, then at the `top`), the user's, `$VIRTUAL_ENV`, then `python3`.
     pub(super) async fn find_with(
         &self,
-        modules: Wanted,
+        modules: ModuleNames,
         place: &CiPlace<'_>,
         top: &Path,
     ) -> Option<Python> {
@@ -64,7 +64,12 @@ impl Pythons {
 
     /// Asks a Python for modules. Only found modules are remembered: a missing module may be installed by a later
     /// phase.
-    async fn ask(&self, program: &str, modules: Wanted, place: &CiPlace<'_>) -> Option<Python> {
+    async fn ask(
+        &self,
+        program: &str,
+        modules: ModuleNames,
+        place: &CiPlace<'_>,
+    ) -> Option<Python> {
         let key = (program.to_owned(), modules);
         let known = self.known.lock().ok().and_then(|known| known.get(&key).cloned());
         if known.is_some() {
@@ -125,7 +130,7 @@ fn list_candidates(place: &CiPlace<'_>, top: &Path) -> Vec<String> {
     found
 }
 
-async fn probe(program: &str, modules: Wanted, place: &CiPlace<'_>) -> Option<Python> {
+async fn probe(program: &str, modules: ModuleNames, place: &CiPlace<'_>) -> Option<Python> {
     let path = match program.contains('/') {
         true => place.dir.join(program).into_os_string(),
         false => OsString::from(program),

@@ -64,7 +64,8 @@ fn from(until: RateLimitReset, now: UnixMs) -> i64 {
 
 /// Parses `12`, `1.5`, `17s`, `6m0s`, `250ms`, `1h2m3.5s`.
 fn span(text: &str) -> Option<Duration> {
-    if let Ok(seconds) = text.parse() {
+    // Seconds are read apart: jiff refuses more than nine digits of a fraction.
+    if let Ok(seconds) = text.strip_suffix('s').unwrap_or(text).parse() {
         return Duration::try_from_secs_f64(seconds).ok();
     }
     let span: Span = text.parse().ok()?;
@@ -107,6 +108,7 @@ mod tests {
     fn every_unit_of_a_duration_is_read() {
         for (text, millis) in [
             ("1.5", 1_500),
+            ("1.5000000000001s", 1_500),
             ("250ms", 250),
             ("6m0s", 360_000),
             ("1h2m3.5s", 3_723_500),
