@@ -19,7 +19,7 @@ pub struct SummaryLine {
 pub enum TestNames {
     /// Not printed.
     Unprinted,
-    /// In lines of this family, see [`printed_tests::read`](super::printed_tests::read).
+    /// In lines of this family, see [`printed_tests::read`].
     Printed(&'static str),
     /// Not here: the line counts a whole package, whose tests are counted by others.
     OfPackages,
