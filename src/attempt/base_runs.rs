@@ -13,6 +13,7 @@ use crate::ci::{BaseState, CiOutcome, TestResults};
 use crate::clock::now;
 use crate::config::Settings;
 use crate::phase::RunId;
+use crate::phase::words::hex;
 use crate::store::{BaseKey, Store};
 
 /// Results kept in memory; the oldest result is dropped first.
@@ -187,7 +188,7 @@ fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }
-    hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.finalize()[..16])
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -12,7 +12,7 @@ use super::plan_note::PlanNote;
 use super::runners::{self, Author, Invocation, RunnerRef, python_tests};
 use crate::config::CommandLine;
 use crate::phase::PhaseCi;
-use crate::phase::words::quoted;
+use crate::phase::words::{hex, quoted};
 use crate::process::child_env::Env;
 
 /// Above this number of failing tests, the rerun runs all tests.
@@ -155,11 +155,6 @@ impl CiPlan {
         self.runner.map(|runner| runner.name())
     }
 
-    /// Whether the runner was detected from the project's files.
-    pub fn is_detected(&self) -> bool {
-        self.detected_with.is_some()
-    }
-
     /// Returns this plan for a run before any change, limited to `seconds` whatever the phase's own time limit. A plan
     /// from the phase itself keeps its limit.
     pub fn at_base(&self, seconds: u64) -> Self {
@@ -224,8 +219,7 @@ impl CiPlan {
                 format!("Command {runner} {:?}", self.command)
             }
         };
-        let digest = Sha256::digest(text.as_bytes());
-        digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        key_of(&text)
     }
 
     /// Returns this plan for the failing tests only, if the runner accepts individual tests.
@@ -245,6 +239,10 @@ impl CiPlan {
     }
 }
 
+fn key_of(text: &str) -> String {
+    hex(&Sha256::digest(text.as_bytes())[..8])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -256,14 +254,10 @@ mod tests {
     /// The results of earlier versions are stored under these keys.
     #[test]
     fn the_key_of_a_command_never_changes() {
-        let digest = |text: &str| {
-            let digest = Sha256::digest(text.as_bytes());
-            digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>()
-        };
-        assert_eq!(key("make test"), digest("Command ExitCode Shell(\"make test\")"));
-        assert_eq!(key("pytest -q"), digest("Command JunitEnvironment Shell(\"pytest -q\")"));
-        assert_eq!(key("cargo test"), digest("Command Libtest Shell(\"cargo test\")"));
-        assert_eq!(key("go test"), digest("Command GoJson Shell(\"go test\")"));
+        assert_eq!(key("make test"), key_of("Command ExitCode Shell(\"make test\")"));
+        assert_eq!(key("pytest -q"), key_of("Command JunitEnvironment Shell(\"pytest -q\")"));
+        assert_eq!(key("cargo test"), key_of("Command Libtest Shell(\"cargo test\")"));
+        assert_eq!(key("go test"), key_of("Command GoJson Shell(\"go test\")"));
     }
 
     #[test]

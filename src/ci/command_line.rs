@@ -62,12 +62,9 @@ pub fn shell_line(argv: &[String]) -> Option<&str> {
 
 /// Splits a line into simple commands and their words; removes quotes, keeps expansions as written.
 pub fn commands(command: &CommandLine) -> Vec<Vec<String>> {
-    let line = match command {
-        CommandLine::Shell(line) => line.as_str(),
-        CommandLine::Argv(argv) => match shell_line(argv) {
-            Some(line) => line,
-            None => return vec![argv.clone()],
-        },
+    let line = match program_of(command) {
+        Program::Line(line) => line,
+        Program::Words(words) => return vec![words.into_iter().map(str::to_owned).collect()],
     };
     line.split(['&', ';', '|', '\n', '(', ')'])
         .map(|part| {

@@ -1,19 +1,8 @@
 //! Detected runners for each shape of a project.
 
-use std::fs;
-
 use super::*;
+use crate::ci::project_files::project;
 use crate::ci::runners::RUNNERS;
-
-fn project(files: &[(&str, &str)]) -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    for (name, text) in files {
-        let path = dir.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-    dir
-}
 
 /// The most certain runner.
 fn found(files: &[(&str, &str)]) -> Option<(&'static str, Evidence)> {

@@ -3,12 +3,12 @@
 //! Steps of a comparison, each a function of its own:
 //!
 //! ```text
-//! plan       choose the command: the phase's own, `ci.command`, a detected runner, or none
-//! run        run it under the supervisor, read individual results if the runner reports them -> CiRun
-//! judge_base judge a run on the base, before an agent is asked (pure)                        -> BaseState
-//! compare    find new failures and missing tests, compared with the base (pure)              -> Comparison
-//! rerun_plan rerun only the failing tests; merge_rerun: tests that pass then are flaky
-//! failure    describe the describe_failure for people and for the next prompt                         -> Failure
+//! choose_plan      choose the command: the phase's own, `ci.command`, a detected runner, or none
+//! run              run it under the supervisor, read individual results if the runner reports them -> CiRun
+//! judge_base       judge a run on the base, before an agent is asked (pure)                        -> BaseState
+//! compare          find new failures and missing tests, compared with the base (pure)              -> Comparison
+//! rerun_plan       rerun only the failing tests; merge_rerun: tests that pass then are flaky
+//! describe_failure describe the failure for people and for the next prompt                         -> Failure
 //! ```
 //!
 //! The caller obtains the baseline and applies the verdict to the phase. What is particular to a test runner is in the

@@ -126,16 +126,11 @@ fn has_manifest(runners: &[&'static dyn TestRunner], dir: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ci::project_files::project;
     use crate::ci::runners::RUNNERS;
 
     fn found(files: &[(&str, &str)]) -> ProjectSearch {
-        let dir = tempfile::tempdir().unwrap();
-        for (name, text) in files {
-            let path = dir.path().join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        find_project(RUNNERS, dir.path())
+        find_project(RUNNERS, project(files).path())
     }
 
     const API: [(&str, &str); 2] =

@@ -21,7 +21,7 @@ use crate::phase::shell;
 use crate::process::{self, FinishedJob, Job, JobEnd, Redactor, SpawnError, Stop, Stream};
 
 /// Sends both outputs into one pipe, to keep the order of lines from cargo and from tests.
-const TOGETHER: &str = r#"exec "$@" 2>&1"#;
+pub(super) const TOGETHER: &str = r#"exec "$@" 2>&1"#;
 const LOG_CAP: u64 = 32 * 1024 * 1024;
 const TAIL_LINES: usize = 80;
 const TAIL_CHARS: usize = 8_000;
@@ -186,21 +186,17 @@ pub(super) fn environment(
 fn derive_run(plan: &CiPlan, ended: &FinishedJob, read: ReadResults, dir: &Path) -> CiRun {
     let tail = read.tail.unwrap_or_else(|| ended.stdout.tail_lines(TAIL_LINES));
     let tail = last_chars(&console::strip_ansi_codes(&tail), TAIL_CHARS);
+    let by_exit = |code, report| {
+        let command = &plan.display();
+        derive_results(plan, &EndedRun { command, code, report, output: &tail, dir })
+    };
     let results = match ended.end {
         JobEnd::Stopped => TestResults::of(CiOutcome::Stopped),
         JobEnd::TimedOut | JobEnd::Stalled => {
             TestResults::of(CiOutcome::TimedOut { ran_out_seconds: plan.timeout.as_secs() })
         }
-        JobEnd::Exited(code) => {
-            let (report, output) = (read.report.as_ref(), &*tail);
-            let command = &plan.display();
-            derive_results(plan, &EndedRun { command, code, report, output, dir })
-        }
-        JobEnd::Signalled(signal) => {
-            let (code, output) = (128 + signal, &*tail);
-            let command = &plan.display();
-            derive_results(plan, &EndedRun { command, code, report: None, output, dir })
-        }
+        JobEnd::Exited(code) => by_exit(code, read.report.as_ref()),
+        JobEnd::Signalled(signal) => by_exit(128 + signal, None),
     };
     CiRun { log_tail: tail, duration: ended.duration, ..CiRun::of(results) }
 }

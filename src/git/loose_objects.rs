@@ -20,6 +20,8 @@ use flate2::write::ZlibEncoder;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
+use crate::phase::words::hex;
+
 /// Maximum compressed size, in bytes. Git streams larger objects.
 const LARGEST: u64 = 32 * 1024 * 1024;
 /// Number of concurrent syncs: a journal writes them all at once.
@@ -190,7 +192,6 @@ impl Hash {
     }
 
     fn hex(self) -> String {
-        let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect();
         match self {
             Self::Sha1(hash) => hex(&hash.finalize()),
             Self::Sha256(hash) => hex(&hash.finalize()),

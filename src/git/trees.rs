@@ -1,12 +1,12 @@
 //! Paths of a commit, as listed by git; those of recent commits are kept.
 
-use crate::phase::dependency_inputs::is_input;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::command::{Git, fields};
 use super::diff::RawChange;
 use super::error::Result;
+use crate::phase::dependency_inputs::is_input;
 
 /// Kind of entry at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

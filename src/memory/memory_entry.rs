@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::phase::words::hex;
 use crate::phase::{PhaseId, RunId, UnixMs};
 
 /// Collections, under the names used in commands and configuration.
@@ -114,13 +115,13 @@ fn uuid_of(digest: &[u8]) -> String {
     bytes.copy_from_slice(&digest[..16]);
     bytes[6] = (bytes[6] & 0x0f) | 0x80;
     bytes[8] = (bytes[8] & 0x3f) | 0x80;
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex(&bytes);
     [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
 }
 
 /// Returns the SHA-256 in hex.
 pub(super) fn hash_of(parts: &[&str]) -> String {
-    digest(parts).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&digest(parts))
 }
 
 fn digest(parts: &[&str]) -> [u8; 32] {

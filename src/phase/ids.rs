@@ -8,6 +8,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::words::hex;
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -77,7 +79,7 @@ fn file_name(id: &str) -> String {
         .take(SLUG_CHARS)
         .collect();
     let digest = Sha256::digest(id.as_bytes());
-    let hash: String = digest.iter().take(6).map(|b| format!("{b:02x}")).collect();
+    let hash = hex(&digest[..6]);
     match slug.trim_matches('-') {
         "" => format!("id-{hash}"),
         slug => format!("{slug}-{hash}"),

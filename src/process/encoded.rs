@@ -4,6 +4,8 @@
 //! decodes a whole text: every run of letters that looks encoded is decoded at each alignment, and the caller
 //! searches the bytes. Hashes and images decode to noise, without known values or key formats.
 
+use crate::phase::words::hex;
+
 /// Shorter runs are words: 12 bytes, the shortest secret, are 16 letters of base64 and 24 of hex.
 const RUN: usize = 16;
 /// Bytes decoded at once, and the overlap decoded again with the next piece, so that a cut hides nothing.
@@ -33,7 +35,7 @@ pub(super) fn forms(value: &[u8]) -> Vec<Vec<u8>> {
             .collect()
     };
     forms.extend(forms.clone().iter().map(url));
-    let hex: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex(value);
     forms.extend([hex.to_ascii_uppercase().into_bytes(), hex.into_bytes()]);
     for upper in [true, false] {
         forms.push(percent(value, upper));

@@ -154,16 +154,7 @@ pub(super) fn manifest(dir: &Path) -> Value {
 #[cfg(test)]
 mod unit_tests {
     use super::*;
-
-    fn project(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let dir = tempfile::tempdir().unwrap();
-        for (name, text) in files {
-            let path = dir.path().join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        dir
-    }
+    use crate::ci::project_files::project;
 
     const REAL: &str = r#"{"scripts":{"test":"vitest run"}}"#;
     const PLACEHOLDER: &str =

@@ -80,23 +80,14 @@ fn has_python(dir: &Path, depth: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn project(files: &[&str]) -> tempfile::TempDir {
-        let dir = tempfile::tempdir().unwrap();
-        for name in files {
-            let path = dir.path().join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, "").unwrap();
-        }
-        dir
-    }
+    use crate::ci::project_files::project;
 
     #[test]
     fn a_source_layout_goes_before_what_is_installed() {
-        let source = |files: &[&str]| source_dir(project(files).path());
-        assert_eq!(source(&["src/pkg/__init__.py"]), Some("src"));
-        assert_eq!(source(&["src/ns/pkg/a.py"]), Some("src"));
-        assert_eq!(source(&["src/__init__.py"]), None);
-        assert_eq!(source(&["src/index.ts"]), None);
+        let source = |file: &str| source_dir(project(&[(file, "")]).path());
+        assert_eq!(source("src/pkg/__init__.py"), Some("src"));
+        assert_eq!(source("src/ns/pkg/a.py"), Some("src"));
+        assert_eq!(source("src/__init__.py"), None);
+        assert_eq!(source("src/index.ts"), None);
     }
 }

@@ -165,7 +165,7 @@ async fn run_plan(plan: &CiPlan, dir: &Path, env: &Env) -> (TestResults, String)
     let results = scratch.path().join("ci.junit.xml");
     let words = run::command(plan, &results);
     let env = run::environment(plan, &request, dir, &results);
-    let args = ["-c", "exec \"$@\" 2>&1", "sh"].map(OsString::from).into_iter().chain(words);
+    let args = ["-c", run::TOGETHER, "sh"].map(OsString::from).into_iter().chain(words);
     let mut tool = Tool::new("/bin/sh", dir, Duration::from_secs(60)).args(args);
     tool.clear_env = true;
     tool.env = env.into_iter().map(|(name, value)| (name, Some(value))).collect();

@@ -6,6 +6,7 @@ use model2vec_rs::model::StaticModel;
 use sha2::{Digest, Sha256};
 
 use super::{EmbedError, normalise};
+use crate::phase::words::hex;
 
 /// A loaded model.
 #[derive(Debug)]
@@ -58,8 +59,7 @@ fn id(directory: &Path) -> std::io::Result<String> {
     for file in FILES {
         hash.update(std::fs::read(directory.join(file))?);
     }
-    let digest: String = hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    Ok(format!("model2vec-{digest}"))
+    Ok(format!("model2vec-{}", hex(&hash.finalize()[..6])))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::phase::dependency_inputs::is_requirements;
+use crate::phase::words::hex;
 
 /// Sections of a `package.json` that determine the installed packages.
 const NODE_SECTIONS: &[&str] = &[
@@ -104,7 +105,7 @@ pub fn hash_inputs(paths: &[String], copy: &Path) -> String {
             key.update(part);
         }
     }
-    key.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&key.finalize())
 }
 
 /// Returns the content; empty if the path is no file.

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::{DirectoryKind, expand, names};
 use crate::phase::dependency_inputs::is_input;
+use crate::phase::words::hex;
 
 /// Maximum size in bytes for reading a lock file; a larger file is compared by size and time.
 const MAX_CONTENT: u64 = 64 * 1024 * 1024;
@@ -35,7 +36,7 @@ pub fn stamp(root: &Path, path: &str) -> String {
         Ok(found) => stamp.facts(&dir, &found),
         Err(_) => {}
     }
-    stamp.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&stamp.0.finalize())
 }
 
 /// Whether the file is a lock file. Other manifests can change without an install.

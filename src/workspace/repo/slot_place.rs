@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::is_git_dir;
 use crate::git::error::{Context, Result, WorkspaceError};
+use crate::phase::words::hex;
 
 /// Name of autopack's directory in the user's state directory.
 const OURS: &str = "autopack";
@@ -121,7 +122,7 @@ impl SlotLocation {
 
     fn under(home: PathBuf, real: &Path) -> Self {
         let hash = Sha256::digest(crate::git::path_bytes::to_bytes(real));
-        let hash: String = hash.iter().take(4).map(|b| format!("{b:02x}")).collect();
+        let hash = hex(&hash[..4]);
         let label = label(real);
         let dir = home.join(format!("{label}-{hash}"));
         Self { home, dir, name: format!("{label}-{}", &hash[..4]) }

@@ -10,6 +10,7 @@ use super::{Side, Slot};
 use crate::git::command::fields;
 use crate::git::error::{Context, Result, WorkspaceError};
 use crate::git::path_bytes::{from_bytes, to_text};
+use crate::phase::words::hex;
 use crate::workspace::blocking_work::blocking;
 
 /// Paths in a checkout after a setup.
@@ -75,7 +76,7 @@ impl Slot {
                 }
             }
         }
-        Ok(key.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(hex(&key.finalize()))
     }
 }
 

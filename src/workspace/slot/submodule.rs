@@ -19,6 +19,7 @@ use crate::git::error::Result;
 use crate::git::exact_directory::ExactDirectory;
 use crate::git::path_bytes::{from_bytes, join_path, to_text};
 use crate::git::trees::Tree;
+use crate::phase::words::hex;
 use crate::workspace::repo::Repo;
 
 /// A submodule of a slot.
@@ -214,7 +215,7 @@ async fn names(git: &Git, tree: &Tree) -> Result<Vec<(String, Vec<u8>)>> {
 
 /// Converts a submodule's path to a file name.
 fn file_name(path: &[u8]) -> String {
-    Sha256::digest(path).iter().take(8).map(|b| format!("{b:02x}")).collect()
+    hex(&Sha256::digest(path)[..8])
 }
 
 fn empty(dir: &Path) -> std::io::Result<()> {
