@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::command_line;
 use super::imports::CommandPaths;
 use super::plan_note::PlanNote;
-use super::runners::{self, Author, Invocation, RunnerRef, python_tests};
+use super::runners::{self, Author, Invocation, TestRunner, python_tests};
 use crate::config::CommandLine;
 use crate::phase::PhaseCi;
 use crate::phase::words::{hex, quoted};
@@ -29,7 +29,7 @@ pub struct CiPlan {
     /// None: there is no command.
     pub(super) author: Option<Author>,
     /// The runner, if detected or recognized: starts and reads it.
-    pub(super) runner: Option<RunnerRef>,
+    pub(super) runner: Option<&'static dyn TestRunner>,
     /// Arguments that change how tests run but not the selection of tests; they are not part of the key.
     pub(super) tuning: Vec<String>,
     /// Ids of the tests to run; empty: all.
@@ -81,7 +81,11 @@ impl CiPlan {
     }
 
     /// A detected runner.
-    pub(super) fn of_runner(runner: RunnerRef, invocation: Invocation, phase: &PhaseCi) -> Self {
+    pub(super) fn of_runner(
+        runner: &'static dyn TestRunner,
+        invocation: Invocation,
+        phase: &PhaseCi,
+    ) -> Self {
         let Invocation { argv, tuning, python_path, cannot_start, note } = invocation;
         Self {
             runner: Some(runner),
@@ -199,7 +203,7 @@ impl CiPlan {
     }
 
     /// The runner of a command written by autopack.
-    fn detected_runner(&self) -> Option<RunnerRef> {
+    fn detected_runner(&self) -> Option<&'static dyn TestRunner> {
         self.runner.filter(|_| self.author == Some(Author::Autopack))
     }
 

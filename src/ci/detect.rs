@@ -4,20 +4,20 @@ use std::cmp::Reverse;
 use std::path::Path;
 
 use super::project_files::read_text;
-use super::runners::{Evidence, RunnerRef, TestRunner};
+use super::runners::{Evidence, TestRunner};
 
 /// A runner that may test a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidate {
     pub evidence: Evidence,
-    pub runner: RunnerRef,
+    pub runner: &'static dyn TestRunner,
 }
 
 /// Returns the runners that may test a directory, the most certain first; equally certain runners in the order of the
 /// registry.
 pub fn detect_runners(runners: &[&'static dyn TestRunner], dir: &Path) -> Vec<Candidate> {
     let candidate = |runner: &&'static dyn TestRunner| {
-        Some(Candidate { evidence: runner.detect(dir)?, runner: RunnerRef(*runner) })
+        Some(Candidate { evidence: runner.detect(dir)?, runner: *runner })
     };
     let mut candidates: Vec<Candidate> = runners.iter().filter_map(candidate).collect();
     candidates.sort_by_key(|candidate| Reverse(candidate.evidence));

@@ -11,7 +11,7 @@ use super::results::{CiRun, TestResults, TestStatus};
 use super::run_outcome::derive_results;
 use super::runners::ended_run::EndedRun;
 use super::runners::test_report::TestReport;
-use super::runners::{RUNNERS, ReadResults, RunnerRef};
+use super::runners::{RUNNERS, ReadResults, TestRunner};
 use crate::phase::PhaseCi;
 
 /// Exit codes with a meaning for some runner, and some without any.
@@ -24,7 +24,7 @@ pub fn check_output(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     let results = NamedTempFile::new().expect("a temporary directory is writable");
     fs::write(results.path(), input).expect("a temporary directory is writable");
-    for runner in RUNNERS.iter().map(|runner| RunnerRef(*runner)) {
+    for runner in RUNNERS.iter().copied() {
         // Ids are built with files and without: some of the files named in the seeds exist here.
         let project = Path::new(env!("CARGO_MANIFEST_DIR"));
         let project = project.join("tests/fixtures/ci").join(runner.name()).join("project");
@@ -41,7 +41,7 @@ fn some_plan() -> CiPlan {
     check_plan(&phase).expect("it has a command")
 }
 
-fn check_report(report: Option<TestReport>, runner: RunnerRef, output: &str) {
+fn check_report(report: Option<TestReport>, runner: &'static dyn TestRunner, output: &str) {
     let report = report.map(|report| report.tidy(&str::to_owned));
     for (id, test) in report.iter().flat_map(|report| &report.tests) {
         assert!(test.message.chars().count() < 2_100, "{id}");

@@ -30,7 +30,6 @@ mod unittest;
 
 use std::ffi::OsString;
 use std::fmt;
-use std::ops::Deref;
 use std::path::Path;
 
 use super::ci_place::CiPlace;
@@ -245,10 +244,6 @@ pub(crate) struct ReadResults {
     pub tail: Option<String>,
 }
 
-/// A registered runner; equal if the names are.
-#[derive(Clone, Copy)]
-pub(crate) struct RunnerRef(pub &'static dyn TestRunner);
-
 impl Invocation {
     pub fn new(words: &[&str], args: &[String]) -> Self {
         let words = words.iter().map(|word| (*word).to_owned());
@@ -256,32 +251,25 @@ impl Invocation {
     }
 }
 
-impl Deref for RunnerRef {
-    type Target = dyn TestRunner;
-
-    fn deref(&self) -> &Self::Target {
-        self.0
-    }
-}
-
-impl PartialEq for RunnerRef {
+/// Runners are equal if their names are.
+impl PartialEq for dyn TestRunner {
     fn eq(&self, other: &Self) -> bool {
         self.name() == other.name()
     }
 }
 
-impl Eq for RunnerRef {}
+impl Eq for dyn TestRunner {}
 
-impl fmt::Debug for RunnerRef {
+impl fmt::Debug for dyn TestRunner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
 }
 
 /// Returns the runner of a person's command, if certain.
-pub(super) fn recognize(command: &CommandLine) -> Option<RunnerRef> {
+pub(super) fn recognize(command: &CommandLine) -> Option<&'static dyn TestRunner> {
     let words = command_line::only_command(command, &is_ours)?;
-    RUNNERS.iter().find(|runner| runner.recognizes(&words)).map(|runner| RunnerRef(*runner))
+    RUNNERS.iter().find(|runner| runner.recognizes(&words)).copied()
 }
 
 /// Returns the arguments that make a person's command end, if it would watch for changes.

@@ -65,8 +65,8 @@ fn each_runner_is_documented() {
 /// Below the top, a project is found by its manifest.
 #[test]
 fn each_project_is_found_below_the_top() {
-    for runner in RUNNERS.iter().map(|runner| RunnerRef(*runner)) {
-        let found = find_project(RUNNERS, &fixtures(runner.0));
+    for runner in RUNNERS.iter().copied() {
+        let found = find_project(RUNNERS, &fixtures(runner));
         let ProjectSearch::Project(dir, candidates) = found else { panic!("{found:?}") };
         let is_found = candidates.iter().any(|candidate| candidate.runner == runner);
         assert!(dir == "project" && is_found, "{}: {dir} {candidates:?}", runner.name());
@@ -86,8 +86,8 @@ fn summary(results: &TestResults) -> Value {
 
 #[test]
 fn each_runner_has_fixtures() {
-    for runner in RUNNERS.iter().map(|runner| RunnerRef(*runner)) {
-        let folder = fixtures(runner.0);
+    for runner in RUNNERS.iter().copied() {
+        let folder = fixtures(runner);
         let project = folder.join("project");
         let candidates = detect_runners(RUNNERS, &project);
         let first = candidates.first().unwrap_or_else(|| panic!("{}: nobody", project.display()));
