@@ -1,4 +1,4 @@
-//! Settings of agents. The behavior of each kind is in `agent`.
+//! Settings of agents, as read from `agents` in the configuration. The module `agent` implements each kind.
 
 use std::collections::BTreeMap;
 
@@ -17,18 +17,18 @@ pub struct AgentsSettings {
     pub named: BTreeMap<String, AgentSettings>,
 }
 
-/// Settings of an agent, by kind. In files, `kind` stands beside the other keys.
+/// Settings of an agent, by kind. In a configuration file, `kind` is a key next to the kind's own keys.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AgentSettings {
     /// Any program that edits files.
     Command(CommandAgentSettings),
     /// Recorded edits, for tests and demonstrations.
     Replay(ReplayAgentSettings),
-    /// A coding agent with an adapter. `load` refuses kinds without an adapter.
+    /// A well-known coding agent, such as Claude Code, with an adapter. `load` refuses unknown kinds.
     Program {
         /// Name of the adapter.
         kind: String,
-        /// Keys of all these agents.
+        /// Keys shared by all agents with an adapter.
         settings: ProgramAgentSettings,
     },
     /// The agent built into autopack.
@@ -77,10 +77,10 @@ impl<'de> Deserialize<'de> for AgentSettings {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CommandAgentSettings {
-    /// Program and arguments, run without a shell; `{workspace}` `{worktree}` `{prompt}` `{prompt_file}` are
-    /// replaced.
+    /// Program and arguments, run without a shell. The placeholders `{workspace}`, `{worktree}`, `{prompt}` and
+    /// `{prompt_file}` are replaced.
     pub command: Vec<String>,
-    /// How the prompt is passed.
+    /// Way to pass the prompt to the program.
     #[serde(default)]
     pub prompt: PromptTransport,
     /// Maximum duration of an attempt, in seconds.
@@ -154,7 +154,7 @@ pub enum ModelProtocol {
     Ollama,
 }
 
-/// How the prompt is passed to a program.
+/// Way to pass the prompt to a program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PromptTransport {
@@ -177,7 +177,7 @@ pub struct ReplayAgentSettings {
 }
 
 impl AgentSettings {
-    /// Returns the settings of a well-known agent.
+    /// Returns the settings of an agent with an adapter; `None` for other kinds.
     fn program(&self) -> Option<&ProgramAgentSettings> {
         match self {
             Self::Command(_) | Self::Replay(_) | Self::Builtin(_) => None,
@@ -201,8 +201,8 @@ impl AgentSettings {
         }
     }
 
-    /// Returns a sample of each kind, used as the schema of its keys. `program_kinds` are the kinds with an
-    /// adapter.
+    /// Returns example settings of each kind; their keys are the schema for checking configuration files.
+    /// `program_kinds` are the kinds with an adapter.
     pub fn samples(program_kinds: &[&str]) -> Vec<Self> {
         let program = |kind: &&str| Self::Program {
             kind: (*kind).to_owned(),

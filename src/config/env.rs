@@ -1,4 +1,4 @@
-//! Environment variables: the only module that reads the process environment.
+//! The environment variables used by autopack. No other module reads the process environment.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -10,19 +10,21 @@ use serde_yaml::Value;
 use super::ConfigError;
 use super::schema::Leaf;
 
-/// Variable with the configuration directory.
+/// Variable that sets the configuration directory.
 pub const CONFIG_DIR: &str = "AUTOPACK_CONFIG_DIR";
-/// Variable with the database URL, used by autopack alone.
+/// Variable that sets the database URL of autopack alone.
 pub const DATABASE_URL: &str = "AUTOPACK_DATABASE_URL";
-/// Variable with the database URL used as a fallback, often set for another application.
+/// Variable used as a hint for the database URL; often set for another application.
 pub const SHARED_DATABASE_URL: &str = "DATABASE_URL";
 
 const AGENT_QUIET: &str = "AUTOPACK_TEST_AGENT_QUIET_SECONDS";
-/// Returns the shortened time without agent output used by tests, if set.
+
+/// Returns the time without agent output set by tests to shorten the default, if any.
 pub fn agent_quiet(variables: &BTreeMap<OsString, OsString>) -> Option<Duration> {
     let seconds = variables.get(OsStr::new(AGENT_QUIET))?.to_str()?.parse().ok()?;
     Some(Duration::from_secs(seconds))
 }
+
 /// Variables that override a key of a configuration file.
 pub const OVERRIDES: [Override; 11] = [
     Override::new("AUTOPACK_CI_FINAL", &["ci", "final"], ValueForm::Text),
@@ -59,6 +61,7 @@ pub struct Override {
     form: ValueForm,
 }
 
+/// Expected form of a variable's value.
 #[derive(Clone, Copy)]
 enum ValueForm {
     Switch,
@@ -86,7 +89,7 @@ impl Env {
         Self { variables: variables.into_iter().map(|(k, v)| (k.into(), v.into())).collect() }
     }
 
-    /// Returns all variables unchanged. The environment of child processes is decided at their start.
+    /// Returns all variables unchanged. The start of a child process decides on its environment.
     pub fn all(&self) -> &BTreeMap<OsString, OsString> {
         &self.variables
     }
@@ -96,7 +99,7 @@ impl Env {
         self.filled(CONFIG_DIR).map(PathBuf::from)
     }
 
-    /// Returns the URL of autopack's own variable, which must be usable.
+    /// Returns the value of [`DATABASE_URL`], if not empty.
     ///
     /// # Errors
     ///
@@ -108,7 +111,7 @@ impl Env {
         }
     }
 
-    /// Returns the URL of the shared variable, used only as a hint. Invalid UTF-8 is ignored.
+    /// Returns the value of [`SHARED_DATABASE_URL`]. Invalid UTF-8 is ignored, because the URL is only a hint.
     pub fn shared_database_url(&self) -> Option<String> {
         Some(self.filled(SHARED_DATABASE_URL)?.to_str()?.to_owned())
     }
@@ -118,12 +121,12 @@ impl Env {
         Some(self.filled("DOCKER_HOST")?.to_string_lossy().into_owned())
     }
 
-    /// Returns the key held by a variable named in the configuration.
+    /// Returns the API key in the variable `name`; the configuration names this variable.
     pub fn key(&self, name: &str) -> Option<String> {
         Some(self.filled(name)?.to_str()?.to_owned())
     }
 
-    /// Checks whether the terminal cannot move its cursor.
+    /// Checks for a terminal without cursor movement (`TERM` is unset, empty or `dumb`).
     pub fn is_dumb(&self) -> bool {
         self.filled("TERM").is_none_or(|term| term == "dumb")
     }
@@ -134,7 +137,8 @@ impl Env {
         choice.map_or_else(|| "vi".into(), OsStr::to_owned)
     }
 
-    /// Returns the values that override keys in `root`, each with its variable.
+    /// Returns the values of [`OVERRIDES`] that are set, each with its variable. `belongs` selects the overrides
+    /// by the first part of the key, because each configuration file has its own keys.
     ///
     /// # Errors
     ///
@@ -158,6 +162,7 @@ impl Env {
         self.variables.get(OsStr::new(name)).map(OsString::as_os_str).filter(|v| !v.is_empty())
     }
 
+    /// Returns a value as text, even if empty.
     fn text(&self, name: &'static str) -> Result<Option<String>, ConfigError> {
         let Some(value) = self.variables.get(OsStr::new(name)) else { return Ok(None) };
         match value.to_str() {

@@ -1,4 +1,4 @@
-//! Origin of each setting, and the list of all settings.
+//! Records the origin of each setting, and lists all settings for `config show`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,7 +8,7 @@ use serde_yaml::Value;
 
 use super::schema::KeyPath;
 
-/// Origin of a setting.
+/// The place that set the value of a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// The shipped default.
@@ -17,7 +17,7 @@ pub enum Origin {
     File {
         /// Name of the file.
         name: String,
-        /// Line from 1.
+        /// Line number, counted from 1.
         line: Option<usize>,
     },
     /// An environment variable.
@@ -48,10 +48,11 @@ impl Origins {
         self.0.insert(path, origin);
     }
 
-    /// Returns the origin of the key, or else of its nearest parent: an agent's defaults come with the agent.
+    /// Returns the origin of the key, or else of its nearest parent: an agent's omitted keys have the origin of
+    /// the agent.
     pub fn of(&self, path: &[String]) -> Origin {
-        let within = (1..=path.len()).rev().find_map(|length| self.0.get(&path[..length]));
-        within.cloned().unwrap_or(Origin::Shipped)
+        let nearest = (1..=path.len()).rev().find_map(|length| self.0.get(&path[..length]));
+        nearest.cloned().unwrap_or(Origin::Shipped)
     }
 }
 
@@ -62,11 +63,11 @@ pub struct Setting {
     pub key: String,
     /// Effective value.
     pub value: serde_json::Value,
-    /// Origin as text.
+    /// Origin as text, such as `autopack.yaml:3`.
     pub origin: String,
 }
 
-/// Returns the single settings in `value`, in order, with secrets hidden.
+/// Lists every setting in the configuration `value`, in order, with secrets hidden.
 pub fn settings(value: &Value, origins: &Origins) -> Vec<Setting> {
     let mut found = Vec::new();
     collect(&mut Vec::new(), value, origins, &mut found);
@@ -91,14 +92,14 @@ fn collect(path: &mut KeyPath, value: &Value, origins: &Origins, found: &mut Vec
 }
 
 fn display_value(path: &[String], value: &Value) -> serde_json::Value {
-    let filled = value.as_str().is_some_and(|text| !text.is_empty());
+    let is_set = value.as_str().is_some_and(|text| !text.is_empty());
     match path.last() {
-        Some(key) if filled && is_secret(key) => "(hidden)".into(),
+        Some(key) if is_set && is_secret(key) => "(hidden)".into(),
         _ => serde_json::to_value(value).unwrap_or_default(),
     }
 }
 
-/// Checks the name of a key for a secret. Keys like `api_key_env` name a variable and are not secret.
+/// Checks whether the name of a key suggests a secret. Keys like `api_key_env` name a variable and are not secret.
 fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     !key.ends_with("_env")

@@ -1,7 +1,7 @@
 //! Removes secrets from kept or displayed output, and finds secrets in forbidden places.
 //!
-//! `secrets` defines secrets. A stream is redacted by whole lines, so that secrets split between two reads
-//! are found.
+//! The module `secrets` defines what a secret is. A stream is redacted line by line, so that a secret split
+//! between two reads is found.
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
@@ -14,36 +14,38 @@ use super::pem::{self, Pem};
 use super::secrets::{FORMATS, PRIVATE_KEY, SHORTEST, format_of, is_example, is_secret_name};
 use super::{encoded, patch};
 
-/// Bytes held back from a piece, so that a key at the end is not cut.
+/// Minimum number of bytes held back from a piece of a stream, so that a key at its end is not cut.
 pub(super) const HELD_BACK: usize = 8 * 1024;
 
-/// The first bytes of a private key in base64, with the rest of the line: a pattern alone cannot confirm that
-/// a key follows.
+/// Name of a match that may begin a private key in base64: the first bytes and the rest of the line. Only
+/// decoding can confirm the key.
 const ENCODED_KEY: &str = "a private key in base64";
 
-/// Every job needs this redactor, and compiling the pattern takes milliseconds.
+/// Shared redactor of known key formats: every job needs it, and compiling the pattern takes milliseconds.
 static FORMATS_ONLY: LazyLock<Redactor> = LazyLock::new(|| Redactor::new(std::iter::empty()));
 
-/// Redacts secrets. Cheap to clone.
+/// Replaces secrets with `[redacted: NAME]`, and finds them. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Redactor(pub(super) Arc<Secrets>);
 
+/// The secrets to search for, and their common pattern.
 #[derive(Debug)]
 pub(super) struct Secrets {
     /// Variable name and value, the longest value first.
     values: Vec<(String, Vec<u8>)>,
+    /// Matches every value and every known key format.
     pub(super) pattern: Regex,
-    /// Bytes that a stream holds back from a cut line.
+    /// Number of bytes that a stream holds back from an incomplete line.
     pub(super) held_back: usize,
 }
 
 impl Redactor {
-    /// Creates a redactor from a whole environment; values count if the variable's name suggests a secret.
+    /// Creates a redactor from an environment. A value is a secret if the variable's name suggests one.
     pub fn new(env: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         Self::knowing(env, &[])
     }
 
-    /// Like `new`, with the values of the variables in `keys`, regardless of their names.
+    /// Like `new`, but the values of the variables in `keys` are also secrets, whatever their names.
     pub fn knowing(env: impl IntoIterator<Item = (OsString, OsString)>, keys: &[&str]) -> Self {
         let mut values: Vec<(String, Vec<u8>)> = env
             .into_iter()
@@ -97,11 +99,11 @@ impl Redactor {
         if self.find_in_patch(&clean).is_none() {
             return clean;
         }
-        let blotted = encoded::blotted(&clean);
-        match self.find_in_patch(&blotted) {
-            None => blotted.into(),
-            Some(what) => {
-                format!("[redacted: a change that contains {what}]\n").into_bytes().into()
+        let without_encoded = encoded::blotted(&clean);
+        match self.find_in_patch(&without_encoded) {
+            None => without_encoded.into(),
+            Some(secret) => {
+                format!("[redacted: a change that contains {secret}]\n").into_bytes().into()
             }
         }
     }
@@ -112,8 +114,9 @@ impl Redactor {
         self.find_plain(text).or_else(|| hidden().map(|what| format!("{what}, encoded")))
     }
 
+    /// Searches the text as written. Examples and mentions of keys do not count.
     fn find_plain(&self, text: &[u8]) -> Option<String> {
-        let real = |found: &Match<'_>| {
+        let is_real = |found: &Match<'_>| {
             let name = self.name(found.as_bytes());
             // For keys in base64, decoding shows whether a key follows.
             !is_example(found.as_bytes())
@@ -123,10 +126,11 @@ impl Redactor {
         self.0
             .pattern
             .find_iter(text)
-            .find(real)
+            .find(is_real)
             .map(|found| self.name(found.as_bytes()).to_owned())
     }
 
+    /// Returns the name shown for a match: of the variable, or of the key format.
     fn name(&self, secret: &[u8]) -> &str {
         let variable = self.0.values.iter().find(|(_, value)| value == secret);
         match variable {
@@ -135,7 +139,7 @@ impl Redactor {
         }
     }
 
-    /// `text` has whole lines, or pieces cut outside of secrets.
+    /// Appends `text` to `out` with secrets replaced. `text` must not end inside a secret.
     pub(super) fn scrub(&self, text: &[u8], pem: &mut Pem, out: &mut Vec<u8>) {
         if !pem.inside() && !self.0.pattern.is_match(text) {
             out.extend_from_slice(text);
@@ -178,7 +182,8 @@ fn forms_of(value: &OsStr) -> impl Iterator<Item = Vec<u8>> + use<> {
     forms.into_iter().chain(encoded)
 }
 
-/// Longer values first: of two values with the same beginning, the longer is redacted whole.
+/// Builds the pattern of all values and formats. Longer values come first: of two values with the same
+/// beginning, the longer is redacted whole.
 fn pattern(values: &[(String, Vec<u8>)]) -> Regex {
     let literals =
         values.iter().map(|(_, value)| value.iter().map(|b| format!(r"\x{b:02x}")).collect());

@@ -1,4 +1,6 @@
-//! Requests to stop: first gracefully, then immediately. The level never falls.
+//! Passes requests to stop from signal handlers to running work: first gracefully, then immediately.
+//!
+//! The level of a request never falls.
 
 use std::convert::Infallible;
 
@@ -9,7 +11,7 @@ use tokio::sync::watch;
 pub enum StopLevel {
     /// No stop requested.
     Run,
-    /// Start nothing new; ask running work to end, with a grace.
+    /// Start nothing new; ask running work to end, with a grace period.
     Graceful,
     /// Kill everything.
     Now,
@@ -33,7 +35,7 @@ impl StopHandle {
         });
     }
 
-    /// Raises the level by a step, as on another Ctrl-C.
+    /// Raises the level by one step, as each Ctrl-C does.
     pub fn raise_one(&self) {
         let next = match *self.0.borrow() {
             StopLevel::Run => StopLevel::Graceful,
@@ -42,7 +44,7 @@ impl StopHandle {
         self.raise(next);
     }
 
-    /// Returns the present level.
+    /// Returns the current level.
     pub fn level(&self) -> StopLevel {
         *self.0.borrow()
     }
@@ -52,8 +54,8 @@ impl StopHandle {
         Stop(self.0.subscribe())
     }
 
-    /// Forwards the level of `whole` while awaited: a part of the work can be stopped alone, and stops with
-    /// the whole.
+    /// Forwards stops of `whole` to this part of the work while awaited. A stop of the part does not affect the
+    /// whole.
     pub async fn forward(&self, whole: &Stop) -> Infallible {
         for level in [StopLevel::Graceful, StopLevel::Now] {
             whole.reached(level).await;
@@ -70,17 +72,17 @@ impl Stop {
         (StopHandle(sender), Stop(receiver))
     }
 
-    /// Returns a receiver for work without a stop.
+    /// Returns a receiver for work that nobody can stop.
     pub fn never() -> Stop {
         Stop::pair().1
     }
 
-    /// Returns the present level.
+    /// Returns the current level.
     pub fn level(&self) -> StopLevel {
         *self.0.borrow()
     }
 
-    /// Waits until the level is at least `level`; forever if no sender is left.
+    /// Waits until the level is at least `level`. Without senders, waits forever.
     pub async fn reached(&self, level: StopLevel) {
         let mut levels = self.0.clone();
         if levels.wait_for(|at| *at >= level).await.is_err() {

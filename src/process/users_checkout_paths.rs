@@ -1,7 +1,8 @@
-//! Rewrites variables with paths in the user's checkout: to the same path in the copy, or drops them.
+//! Redirects environment variables from the user's checkout to a copy, for agents, setup and CI.
 //!
-//! `VIRTUAL_ENV`, `PATH`, `PYTHONPATH`, `NODE_PATH`, `GOWORK`, `CARGO_TARGET_DIR`: each would make CI test
-//! something other than the commit. The rule checks values, and therefore also covers unlisted variables.
+//! A path in the checkout becomes the same path in the copy, or is dropped. Otherwise variables such as
+//! `VIRTUAL_ENV`, `PATH` or `CARGO_TARGET_DIR` would make CI test files outside the commit. The rule
+//! checks values, so it also covers variables unknown to autopack.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -35,7 +36,7 @@ const EXEMPT: [&str; 20] = [
     "XDG_STATE_HOME",
 ];
 
-/// Variables used by builds and imports: these never point into the user's checkout, for any child.
+/// Variables used by builds and imports. They never point into the user's checkout, in any child process.
 const OF_BUILDS: [&str; 15] = [
     "CARGO_TARGET_DIR",
     "GOFLAGS",
@@ -57,10 +58,10 @@ const OF_BUILDS: [&str; 15] = [
 /// Rule for paths missing in the copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MissingPathRule {
-    /// For CI: the user's checkout must not influence the result.
+    /// For CI: drop the path, because the user's checkout must not influence the result.
     Drop,
-    /// For agents and setup: untracked files may configure them. Variables used by builds are dropped all the
-    /// same.
+    /// For agents and setup: keep the path, because untracked files may configure them. Paths in variables
+    /// used by builds are dropped.
     KeepUnlessOfBuilds,
 }
 
@@ -78,19 +79,21 @@ pub struct RelocatedEnvironment {
 /// The user's checkout, in every known spelling of the path.
 #[derive(Clone, Debug)]
 pub struct UsersCheckout {
-    /// Without symbolic links.
+    /// Path without symbolic links.
     real: PathBuf,
     spellings: Vec<PathBuf>,
-    /// Whether the user's home directory is in the checkout: then many of the files belong to no project.
+    /// Whether the checkout contains the user's home directory: then many files belong to no project.
     holds_home: bool,
 }
 
+/// Position of a path, relative to the user's checkout.
 enum ReferencedPath {
     Outside,
     /// Relative to the top of the checkout.
     Inside(PathBuf),
 }
 
+/// Effect of a relocation on a variable.
 enum PathDecision {
     Same,
     Changed(OsString),
@@ -98,8 +101,8 @@ enum PathDecision {
 }
 
 impl UsersCheckout {
-    /// Creates the checkout's paths from `root`. `env` is autopack's own: `PWD` may spell the path through a
-    /// symbolic link, as typed by the user.
+    /// Collects the spellings of `root`. `env` is autopack's environment: `PWD` may contain a symbolic link, as
+    /// typed by the user.
     pub fn new(root: &Path, env: &Env) -> Self {
         let real = root.canonicalize().unwrap_or_else(|_| root.to_owned());
         let mut spellings = vec![real.clone(), root.to_owned()];
@@ -130,9 +133,9 @@ impl UsersCheckout {
         matches!(self.locate(path), ReferencedPath::Inside(_))
     }
 
-    /// Returns the names of variables that `relocate` would change or drop, for people.
+    /// Returns the names of the variables changed or dropped by `relocate`, for display.
     pub fn affected_variables(&self, env: &Env) -> Vec<String> {
-        // A missing copy has no paths: every affected variable shows.
+        // A missing copy contains no paths, so every affected variable is listed.
         let relocated = self.relocate(env, Path::new("/nonexistent"), MissingPathRule::Drop);
         let mut names = [relocated.changed, relocated.dropped].concat();
         names.sort();
@@ -145,26 +148,26 @@ impl UsersCheckout {
         &self,
         env: &Env,
         copy: &Path,
-        absent: MissingPathRule,
+        missing: MissingPathRule,
     ) -> RelocatedEnvironment {
         let mut relocated = RelocatedEnvironment::default();
-        // The view puts the copy in the place of the checkout.
+        // The copy has the checkout's path: nothing to change.
         if self.spellings.iter().any(|spelling| spelling == copy) {
             relocated.env = env.clone();
             return relocated;
         }
         for (name, value) in env {
-            let shown = || name.to_string_lossy().into_owned();
-            let (value, lost) = match self.decide(name, value, copy, absent) {
+            let display_name = || name.to_string_lossy().into_owned();
+            let (value, lost) = match self.decide(name, value, copy, missing) {
                 (PathDecision::Same, lost) => (Some(value.clone()), lost),
                 (PathDecision::Changed(value), lost) => {
-                    relocated.changed.push(shown());
+                    relocated.changed.push(display_name());
                     (Some(value), lost)
                 }
                 (PathDecision::Dropped, _) => (None, true),
             };
             if lost {
-                relocated.dropped.push(shown());
+                relocated.dropped.push(display_name());
             }
             if let Some(value) = value {
                 relocated.env.insert(name.clone(), value);
@@ -173,20 +176,20 @@ impl UsersCheckout {
         relocated
     }
 
-    /// Decides on a variable, and whether a part is lost.
+    /// Decides on a variable. The boolean says whether a path was dropped from the value.
     fn decide(
         &self,
         name: &OsStr,
         value: &OsStr,
         copy: &Path,
-        absent: MissingPathRule,
+        missing: MissingPathRule,
     ) -> (PathDecision, bool) {
         let text = name.to_string_lossy();
         if EXEMPT.contains(&text.as_ref()) || text.starts_with("AUTOPACK_") {
             return (PathDecision::Same, false);
         }
         let of_builds = OF_BUILDS.contains(&text.as_ref()) || text.starts_with("COVERAGE_");
-        let drops = absent == MissingPathRule::Drop && !self.holds_home || of_builds;
+        let drops = missing == MissingPathRule::Drop && !self.holds_home || of_builds;
         let bytes = value.as_bytes();
         let elements: Vec<&[u8]> = bytes.split(|byte| *byte == b':').collect();
         let is_list = !bytes.windows(3).any(|three| three == b"://")
@@ -217,7 +220,7 @@ impl UsersCheckout {
     }
 
     fn is_inside(&self, element: &[u8]) -> bool {
-        // `//` begins the rest of a URL; text with options behind the path is more than a path.
+        // `//` begins the rest of a URL. A value with options after the path is text, not a path.
         let is_path = element.starts_with(b"/") && !element.starts_with(b"//");
         let path = Path::new(OsStr::from_bytes(element));
         let below = self.spellings.iter().find_map(|top| path.strip_prefix(top).ok());
@@ -226,7 +229,8 @@ impl UsersCheckout {
         is_path && !is_text && self.contains(path)
     }
 
-    /// Returns `None` for a path outside of the checkout; otherwise the new path, if any.
+    /// Returns `None` for a path outside the checkout, `Some(None)` for a path missing in the copy, and
+    /// otherwise the new path.
     fn moved(&self, element: &[u8], copy: &Path) -> Option<Option<PathBuf>> {
         if !self.is_inside(element) {
             return None;
@@ -237,11 +241,12 @@ impl UsersCheckout {
         if fs::symlink_metadata(&moved).is_ok() {
             return Some(Some(moved));
         }
-        // A link out of the checkout: the target is part of no commit.
+        // A link out of the checkout: use its target, which belongs to no commit.
         let real = path.canonicalize().ok().filter(|real| !real.starts_with(&self.real));
         Some(real.filter(|real| real.is_dir()))
     }
 
+    /// Locates a path, first by its text, then through all symbolic links.
     fn locate(&self, path: &Path) -> ReferencedPath {
         let is_plain = !path.components().any(|part| part == Component::ParentDir);
         if is_plain
@@ -249,7 +254,7 @@ impl UsersCheckout {
         {
             return ReferencedPath::Inside(below.to_owned());
         }
-        // The existing part, through all symbolic links.
+        // Resolve the longest existing part.
         for existing in path.ancestors() {
             let Ok(real) = existing.canonicalize() else { continue };
             let rest = path.strip_prefix(existing).unwrap_or(Path::new(""));

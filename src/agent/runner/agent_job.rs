@@ -1,4 +1,4 @@
-//! Common start parameters of agent programs, errors of the start, and the outcome of running out of time.
+//! Prepares the job of an agent program: timeouts, log and environment; also explains start errors.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -11,7 +11,8 @@ use crate::process::child_env::{Env, OWNER};
 use crate::process::{Job, SpawnError};
 
 impl Task {
-    /// Creates the job in the slot, with the log; an attempt's budget may shorten the timeout.
+    /// Creates the job, which runs in the slot's worktree and writes the attempt's log. The attempt's budget may
+    /// shorten `timeout_seconds`.
     pub(crate) fn job(
         &self,
         argv: Vec<OsString>,
@@ -22,7 +23,7 @@ impl Task {
         let timeout = Duration::from_secs(timeout_seconds);
         let timeout = self.budget.wall_time.map_or(timeout, |wall| wall.min(timeout));
         let mut job = Job::new(argv, &self.worktree, env, timeout);
-        // 0 means never: a model may think for any length of time.
+        // 0 means no idle timeout: a model may think for any length of time.
         job.idle_timeout =
             (idle_timeout_seconds > 0).then(|| Duration::from_secs(idle_timeout_seconds));
         job.log = Some(self.log.clone());
@@ -32,19 +33,19 @@ impl Task {
     }
 }
 
-/// Returns the outcome of a program that used up a budget's time: of the attempt, or the rest of a larger
-/// budget.
+/// Returns the outcome of a program that ran for all of the `allowed` time: the attempt's budget, or the rest
+/// of a larger budget.
 pub(crate) fn out_of_time(allowed: Duration) -> Outcome {
     Outcome::OverBudget { what: format!("used up the remaining {} s", allowed.as_secs()) }
 }
 
-/// Returns the inherited environment, then the settings' variables, then autopack's, each overriding the
-/// previous.
-pub(crate) fn environment(own: &BTreeMap<String, String>, task: &Task) -> Env {
+/// Returns the environment of an agent: the inherited variables, overridden by the agent's settings, overridden
+/// by autopack's variables.
+pub(crate) fn environment(from_settings: &BTreeMap<String, String>, task: &Task) -> Env {
     let mut env = task.env.clone();
-    env.extend(own.iter().map(|(name, value)| (name.into(), value.into())));
+    env.extend(from_settings.iter().map(|(name, value)| (name.into(), value.into())));
     let attempt = task.attempt.to_string();
-    let ours: [(&str, &OsStr); 10] = [
+    let from_autopack: [(&str, &OsStr); 10] = [
         (OWNER, task.owner.as_ref()),
         ("AUTOPACK_RUN_ID", task.run_id.as_str().as_ref()),
         ("AUTOPACK_PHASE_ID", task.phase_id.as_str().as_ref()),
@@ -56,14 +57,14 @@ pub(crate) fn environment(own: &BTreeMap<String, String>, task: &Task) -> Env {
         ("AUTOPACK_RESULT_FILE", task.result_file.as_os_str()),
         ("AUTOPACK_LOG_DIR", task.log_dir.as_os_str()),
     ];
-    env.extend(ours.into_iter().map(|(name, value)| (name.into(), value.to_owned())));
+    env.extend(from_autopack.into_iter().map(|(name, value)| (name.into(), value.to_owned())));
     // Some programs trust PWD over the kernel (OpenCode does), and would work in the user's checkout.
     env.insert("PWD".into(), task.worktree.clone().into());
     env.remove(OsStr::new("OLDPWD"));
     env
 }
 
-/// Explains why the program of an agent did not run.
+/// Converts a start error into an agent error with advice.
 pub(crate) fn explain(error: SpawnError, task: &Task) -> AgentError {
     match error {
         // The program existed a moment ago; name the searched places.
@@ -83,6 +84,7 @@ pub(crate) fn explain(error: SpawnError, task: &Task) -> AgentError {
     }
 }
 
+/// Returns advice for an error of the operating system.
 fn hint(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::ArgumentListTooLong => {
@@ -100,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ours_wins_over_the_settings_and_those_over_what_is_inherited() {
+    fn autopack_overrides_settings_and_settings_override_inherited_variables() {
         let mut task = Task::sample(Path::new("/w"), "p");
         for (name, value) in [
             ("PATH", "/inherited"),
@@ -111,8 +113,8 @@ mod tests {
         ] {
             task.env.insert(name.into(), value.into());
         }
-        let own = [("PATH".to_owned(), "/own".to_owned())].into();
-        let env = environment(&own, &task);
+        let settings = [("PATH".to_owned(), "/own".to_owned())].into();
+        let env = environment(&settings, &task);
         let value = |name: &str| env[OsStr::new(name)].to_str().unwrap().to_owned();
         assert_eq!(["PATH", "HOME", "AUTOPACK_ATTEMPT"].map(value), ["/own", "/h", "2"]);
         assert_eq!(["AUTOPACK_OWNER", "AUTOPACK_RUN_ID"].map(value), ["owner-1", "run"]);

@@ -1,6 +1,6 @@
-//! State of an attempt derived from the stream: events to show, usage, deadline and outcome.
+//! Interprets an agent's signals during an attempt: events to show, token usage, deadline and outcome.
 //!
-//! Pure except for the clock used for deadlines.
+//! Input: the signals parsed by the agent's adapter. Pure except for the clock used for deadlines.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -18,22 +18,25 @@ use crate::agent::prices;
 use crate::phase::Usage;
 use crate::process::JobEnd;
 
-/// An agent has ended after its final message, without working subagents, and this long without a further
-/// event, whatever processes are left. The result is kept. Tests shorten this time
+/// Time without an event after the final message before autopack ends an agent without working subagents.
+/// Remaining processes do not matter, and the result is kept. Tests shorten this time
 /// ([`config::env::agent_quiet`](crate::config::env::agent_quiet)).
 pub(crate) const QUIET: Duration = Duration::from_secs(30);
-/// Limit of tracked subagents.
+/// Maximum number of tracked subagents.
 const SUBAGENTS: usize = 1000;
-/// Time for an agent to get past a limit by itself; the drain is better at waiting: for days, and across
-/// restarts.
+/// Time for an agent to get past a rate limit by itself. After this time the drain waits instead: it can
+/// wait for days, and across restarts.
 pub(crate) const HELD: Duration = Duration::from_secs(120);
-/// Number of an agent's own retries after an answer that will not change.
+/// Number of the agent's own retries allowed after a permanent error, such as a refused key.
 const HOPELESS_RETRIES: u32 = 3;
-/// Number of kept lines.
+/// Maximum number of kept lines.
 const KEPT_LINES: usize = 60;
+/// Maximum number of kept characters of a line.
 const KEPT_OF_A_LINE: usize = 500;
+/// Maximum number of kept notes.
 const NOTES: usize = 20;
 
+/// State of an attempt, updated by each signal.
 pub(crate) struct Stream {
     adapter: &'static dyn Adapter,
     budget: AttemptBudget,
@@ -45,20 +48,21 @@ pub(crate) struct Stream {
     finished: Option<Finish>,
     /// The last failure, unless followed by progress.
     fault: Option<Fault>,
-    /// Start of the present delay.
+    /// Start of the current wait for a rate limit.
     held: Option<Instant>,
+    /// Number of retries after permanent errors.
     hopeless: u32,
-    /// Why autopack ends the agent.
+    /// Reason for autopack to end the agent.
     ended: Option<Outcome>,
-    /// Whether the agent sent a final message and did nothing since.
+    /// Whether the agent sent a final message and has done nothing since then.
     has_final_message: bool,
     /// Time of the last event in the stream.
     last_activity: Instant,
     /// Working subagents, by id.
     subagents: BTreeSet<String>,
-    /// Whether autopack ended the agent because of the time since the final message.
+    /// Whether autopack ended the agent after [`QUIET`].
     dismissed: bool,
-    /// Whether the agent continued working after the order to end.
+    /// Whether the agent continued to work after it was dismissed.
     surprised: bool,
     lines: VecDeque<String>,
     notes: Vec<String>,
@@ -172,8 +176,8 @@ impl Stream {
         }
     }
 
-    /// Returns the signals of standard error that may follow the final message: explanations of a failure,
-    /// which undo nothing.
+    /// Handles signals from standard error, which may arrive after the final message. `Held` signals only add
+    /// a missing status to the known failure; the other signals are returned.
     pub fn explained(&mut self, signals: Vec<Signal>) -> Vec<Signal> {
         let (held, others) =
             signals.into_iter().partition(|signal| matches!(signal, Signal::Held(_)));
@@ -190,23 +194,24 @@ impl Stream {
         let text = shorten(&fault.message);
         self.keep(&text);
         self.has_final_message |= fault.last;
-        // A limit may be reported first with an end, then without.
-        let until = self
+        // A later report of the same limit may lack the reset time: keep the known time.
+        let known_until = self
             .fault
             .take()
             .filter(|before| before.cause() == fault.cause())
             .and_then(|before| before.until);
-        self.fault = Some(Fault { until: fault.until.or(until), ..fault });
+        self.fault = Some(Fault { until: fault.until.or(known_until), ..fault });
         AgentEvent::Error(text)
     }
 
-    /// Marks earlier messages as not final.
+    /// Records that the agent works: earlier messages were not final.
     fn works(&mut self) {
         self.surprised |= self.dismissed;
         self.has_final_message = false;
         self.progress();
     }
 
+    /// Records progress: earlier failures no longer matter.
     fn progress(&mut self) {
         (self.fault, self.held, self.hopeless) = (None, None, 0);
     }
@@ -218,12 +223,13 @@ impl Stream {
         }
     }
 
-    /// Notes an event in the stream.
+    /// Records the time of an event in the stream.
     pub fn note_activity(&mut self) {
         self.last_activity = Instant::now();
     }
 
-    /// Records the reason to end. The first reason counts, and only before the final message.
+    /// Records the reason to end the agent. Later reasons, and reasons after the final message, are
+    /// ignored.
     fn end(&mut self, why: Outcome) {
         if !self.has_ended() {
             self.ended.get_or_insert(why);
@@ -235,7 +241,7 @@ impl Stream {
         self.has_final_message && self.subagents.is_empty()
     }
 
-    /// Returns the present deadline. While a subagent works, only the idle timeout ends the agent.
+    /// Returns the current deadline. While a subagent works, only the idle timeout ends the agent.
     pub fn deadline(&self) -> Option<Instant> {
         match (&self.ended, self.has_final_message, self.held) {
             (Some(_), ..) => Some(Instant::now()),
@@ -244,20 +250,20 @@ impl Stream {
         }
     }
 
-    /// Ends the agent now, unless the stream has moved the deadline meanwhile.
+    /// Checks whether the deadline has passed, and if so, records a dismissal after the final message.
     pub fn dismiss(&mut self) -> bool {
         let due = self.deadline().is_some_and(|at| at <= Instant::now());
         self.dismissed |= due && self.ended.is_none() && self.has_ended();
         due
     }
 
-    /// The timeout enforces a wall-time budget.
+    /// Records that the attempt used up its wall-time budget.
     pub fn out_of_time(&mut self, allowed: Duration) {
         self.end(out_of_time(allowed));
     }
 
-    /// Returns the outcome, from how the program ended, whether a deadline of the stream was the cause, and
-    /// the last output beside the stream.
+    /// Returns the outcome of the attempt. `by_deadline` says whether [`Self::deadline`] ended the program;
+    /// `printed` is its last output outside the stream.
     pub fn outcome(&mut self, end: JobEnd, by_deadline: bool, printed: &str) -> Outcome {
         if let Some(outcome) = self.ended.take() {
             return outcome;
@@ -340,7 +346,7 @@ impl Stream {
         std::mem::take(&mut self.notes)
     }
 
-    /// Shows the first line, keeps all.
+    /// Keeps all lines and returns the first, for display.
     fn keep_lines(&mut self, text: &str) -> Option<String> {
         text.lines().filter(|line| !line.trim().is_empty()).for_each(|line| self.keep(line));
         text.lines().find(|line| !line.trim().is_empty()).map(str::to_owned)

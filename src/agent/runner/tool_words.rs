@@ -1,4 +1,4 @@
-//! Describes a tool use in a few words: "editing src/a.rs", "running cargo test".
+//! Describes an agent's tool use in a few words, for display: "editing src/a.rs", "running cargo test".
 
 use std::path::Path;
 
@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::signal::{JsonAccess, ToolUse};
 use super::tool_purpose::{purpose, purpose_of_command};
 
+/// Keys of a tool's input with a path, for all agents.
 const PATHS: [&str; 8] = [
     "/file_path",
     "/filePath",
@@ -17,8 +18,11 @@ const PATHS: [&str; 8] = [
     "/dir_path",
     "/uri",
 ];
+/// Keys with a shell command.
 const COMMANDS: [&str; 3] = ["/command", "/cmd", "/script"];
+/// Keys with the target of a search.
 const SOUGHT: [&str; 4] = ["/pattern", "/query", "/url", "/prompt"];
+/// Maximum number of characters kept of a description.
 const LONGEST: usize = 120;
 
 /// Describes a tool use; `worktree` is stripped from paths.
@@ -50,6 +54,7 @@ fn command(input: &Value) -> Option<String> {
     COMMANDS.iter().find_map(|key| input.text(key)).or_else(|| argv(input))
 }
 
+/// Describes a tool by its command, or else by a verb derived from its name and a target.
 fn words(name: &str, input: &Value, worktree: &Path) -> String {
     let first = |keys: &[&str]| keys.iter().find_map(|key| input.text(key));
     if let Some(command) = command(input) {
@@ -68,31 +73,34 @@ fn words(name: &str, input: &Value, worktree: &Path) -> String {
         () if has(&["fetch", "web"]) => "looking up",
         () => "using",
     };
-    let what = match (verb, first(&PATHS), first(&SOUGHT)) {
+    let target = match (verb, first(&PATHS), first(&SOUGHT)) {
         ("searching" | "looking up", _, Some(sought)) => sought,
         ("using", _, _) => name.to_owned(),
         (_, Some(path), _) => relative(&path, worktree),
         (_, None, Some(sought)) => sought,
         _ => name.to_owned(),
     };
-    one_line(&format!("{verb} {what}"))
+    one_line(&format!("{verb} {target}"))
 }
 
+/// Returns the last argument of a command given as a list: the script of `bash -lc SCRIPT`.
 fn argv(input: &Value) -> Option<String> {
     let argv = input.list("/command").iter().map(Value::as_str).collect::<Option<Vec<_>>>()?;
     (!argv.is_empty()).then(|| argv.last().copied().unwrap_or_default().to_owned())
 }
 
+/// Describes a running command.
 pub(crate) fn running(command: &str) -> String {
     one_line(&format!("running {}", unwrapped(command)))
 }
 
+/// Describes an edit of files.
 pub(crate) fn editing(paths: &[&str], worktree: &Path) -> String {
     let paths: Vec<String> = paths.iter().map(|path| relative(path, worktree)).collect();
     one_line(&format!("editing {}", paths.join(", ")))
 }
 
-/// Strips `/bin/bash -lc "..."`.
+/// Returns the script inside `/bin/bash -lc "..."`, or the command unchanged.
 fn unwrapped(command: &str) -> &str {
     let shell = ["-lc ", "-c "].iter().find_map(|flag| {
         let (before, rest) = command.split_once(flag)?;
@@ -112,6 +120,7 @@ fn relative(path: &str, worktree: &Path) -> String {
     inside.filter(|path| !path.is_empty()).unwrap_or(path).to_owned()
 }
 
+/// Returns the first line that is not empty, shortened.
 fn one_line(text: &str) -> String {
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let first = lines.next().unwrap_or_default();

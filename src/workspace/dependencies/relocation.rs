@@ -1,5 +1,5 @@
-//! Relocates a copied dependency directory: absolute paths of the user's checkout become paths of
-//! the copy.
+//! Relocates a copied dependency directory, such as `.venv` or `node_modules`: absolute paths of the user's
+//! checkout become paths of the copy.
 //!
 //! Without relocation, `.venv/bin/pytest` starts the Python of the checkout, an editable install
 //! imports the checkout's sources, and a shim of pnpm looks for packages there.
@@ -12,13 +12,14 @@ use std::path::Path;
 use super::{DirectoryKind, expand};
 use crate::process::PathReplacement;
 
-/// Maximum size in bytes; larger files are no scripts or records of an install.
+/// Maximum size of a rewritten file, in bytes; scripts and install records are smaller.
 const MAX_FILE: u64 = 8 * 1024 * 1024;
-/// Number of leading bytes checked for a NUL: a file with a NUL there is no text.
+/// Number of leading bytes checked for a NUL byte, the sign of a binary file.
 const LOOKED_AT: usize = 8 * 1024;
-/// Maximum length of a first line read by the kernel, in bytes (`BINPRM_BUF_SIZE` less the end; 256 since Linux 5.1).
+/// Maximum length of a `#!` line accepted by the kernel, in bytes (`BINPRM_BUF_SIZE` less the end; 256 since Linux 5.1).
 const MAX_SHEBANG: usize = 250;
 
+/// Patterns of files and links with absolute paths in a Python virtual environment.
 const VENV: &[&str] = &[
     "pyvenv.cfg",
     "bin/*",
@@ -30,6 +31,7 @@ const VENV: &[&str] = &[
     "lib*/*/site-packages/*.egg-info/*",
     "lib*/*/site-packages/*",
 ];
+/// The same in `node_modules`, as written by npm, pnpm and Yarn.
 const NODE_MODULES: &[&str] = &[
     ".bin/*",
     ".modules.yaml",
@@ -45,6 +47,7 @@ const NODE_MODULES: &[&str] = &[
     "*",
     "@*/*",
 ];
+/// The same in directories of other package managers, such as Composer and Bundler.
 const OTHER: &[&str] = &[
     "config",
     "bin/*",
@@ -59,19 +62,20 @@ const OTHER: &[&str] = &[
 /// Result of a relocation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Relocation {
-    /// Number of changed files and symbolic links: they named the checkout and now name the copy.
+    /// Number of changed files and symbolic links.
     pub changed: usize,
 }
 
-/// Makes the dependency directory `dir`, a copy, name its own checkout. Rewrites the text files in which package
-/// managers store paths, and symbolic links next to them; a second call changes nothing.
+/// Relocates the copied dependency directory `dir`: rewrites symbolic links, and the text files in which package
+/// managers store paths. A second call changes nothing.
 ///
 /// # Errors
-/// If a file with a path of the checkout cannot be replaced.
+///
+/// Fails if a file or link with a path of the checkout cannot be replaced.
 pub fn relocate(dir: &Path, replacement: &PathReplacement) -> io::Result<Relocation> {
     let mut done = Relocation::default();
-    let Ok(found) = fs::symlink_metadata(dir) else { return Ok(done) };
-    if !found.is_dir() {
+    let Ok(metadata) = fs::symlink_metadata(dir) else { return Ok(done) };
+    if !metadata.is_dir() {
         return Ok(done);
     }
     let patterns = match DirectoryKind::of(dir) {
@@ -80,15 +84,15 @@ pub fn relocate(dir: &Path, replacement: &PathReplacement) -> io::Result<Relocat
         DirectoryKind::Other => OTHER,
     };
     for pattern in patterns {
-        // The last patterns are wide, so they apply only to symbolic links.
+        // Broad patterns such as `*` apply only to symbolic links.
         let only_links =
             pattern.ends_with('*') && !pattern.contains("bin/") && !pattern.contains(".egg-info");
         for path in expand(dir, pattern) {
-            let Ok(found) = fs::symlink_metadata(&path) else { continue };
-            let changed = if found.is_symlink() {
+            let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
+            let changed = if metadata.is_symlink() {
                 relocate_link(&path, replacement)?
-            } else if found.is_file() && found.len() <= MAX_FILE && !only_links {
-                relocate_file(&path, found.permissions(), replacement)?
+            } else if metadata.is_file() && metadata.len() <= MAX_FILE && !only_links {
+                relocate_file(&path, metadata.permissions(), replacement)?
             } else {
                 false
             };
@@ -98,25 +102,25 @@ pub fn relocate(dir: &Path, replacement: &PathReplacement) -> io::Result<Relocat
     Ok(done)
 }
 
-/// Also relocates links into the checkout through other links, like those of `npm link`.
+/// Relocates a symbolic link into the checkout, direct or through other links (as created by `npm link`).
 fn relocate_link(path: &Path, replacement: &PathReplacement) -> io::Result<bool> {
     let target = fs::read_link(path)?;
-    let lead = || replacement.path(&path.canonicalize().ok()?);
-    let Some(moved) = replacement.path(&target).or_else(lead) else { return Ok(false) };
+    let through_links = || replacement.path(&path.canonicalize().ok()?);
+    let Some(moved) = replacement.path(&target).or_else(through_links) else { return Ok(false) };
     fs::remove_file(path)?;
     symlink(moved, path)?;
     Ok(true)
 }
 
-/// Replaces the file with a new file, because the old file may be a hard link to a store used by others. The new file
-/// gets the current time: Python detects outdated byte code by it, if the path in the source changed to another of
-/// equal length.
+/// Rewrites the paths in a text file. Creates a new file, because the old file may be a hard link into a shared
+/// store. The new file gets the current time, so that Python detects outdated byte code even if the size stays
+/// the same.
 fn relocate_file(
     path: &Path,
     permissions: Permissions,
     replacement: &PathReplacement,
 ) -> io::Result<bool> {
-    // The user could not have run an unreadable file.
+    // Skip unreadable files: the user could not run them either.
     let Ok(text) = fs::read(path) else { return Ok(false) };
     if text.iter().take(LOOKED_AT).any(|byte| *byte == 0) {
         return Ok(false);
@@ -125,16 +129,16 @@ fn relocate_file(
     let moved = with_short_shebang(moved);
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".autopack-tmp");
-    let beside = path.with_file_name(name);
-    fs::write(&beside, moved)?;
-    fs::set_permissions(&beside, permissions)?;
-    fs::rename(&beside, path)?;
+    let temporary = path.with_file_name(name);
+    fs::write(&temporary, moved)?;
+    fs::set_permissions(&temporary, permissions)?;
+    fs::rename(&temporary, path)?;
     remove_byte_code(path);
     Ok(true)
 }
 
-/// Removes byte code. Python compares only whole seconds of the source's time, and both may have been written in the
-/// same second.
+/// Removes the byte code of a rewritten Python file. Python compares times in whole seconds, so it would miss a
+/// rewrite within the same second.
 fn remove_byte_code(path: &Path) {
     let (Some(stem), Some(dir)) = (path.file_stem().and_then(|stem| stem.to_str()), path.parent())
     else {
@@ -147,7 +151,7 @@ fn remove_byte_code(path: &Path) {
     }
 }
 
-/// Starts a Python script through the shell, as pip does, if its first line became too long for the kernel.
+/// Makes a Python script start through the shell, as pip does, if its `#!` line became too long for the kernel.
 fn with_short_shebang(text: Vec<u8>) -> Vec<u8> {
     let end = text.iter().position(|byte| *byte == b'\n').unwrap_or(text.len());
     let line = &text[..end];
