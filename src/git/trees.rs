@@ -115,6 +115,11 @@ impl Tree {
         self.leaves.get(path).copied()
     }
 
+    /// Returns every path with its entry, in git's order.
+    pub(crate) fn leaves(&self) -> impl Iterator<Item = (&[u8], Entry)> {
+        self.leaves.iter().map(|(path, entry)| (path.as_slice(), *entry))
+    }
+
     pub(crate) fn is_directory(&self, path: &[u8]) -> bool {
         self.directories.contains(path)
     }

@@ -1,12 +1,15 @@
 //! A directory of files with our git directory: the top of a slot, or a submodule.
 
+use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::ci_seal::ChangeTime;
 use super::git_directory::GitDir;
 use super::outside_diff::DiffExclusions;
 use super::untracked_removal::clean;
+use crate::file_stamp::changed_at;
 use crate::git::command::{Git, PinnedGitFiles};
 use crate::git::error::{Context, Result};
 use crate::git::loose_objects::ObjectDirectory;
@@ -37,6 +40,8 @@ pub(crate) struct PreparedCheckout {
     pub kept: Vec<Vec<u8>>,
     /// Ignore patterns in effect there.
     pub exclude: Vec<u8>,
+    /// Time of the last change by the reset.
+    pub placed_at: ChangeTime,
 }
 
 impl Checkout {
@@ -136,15 +141,18 @@ impl Checkout {
         let restore = ["read-tree", "--reset", "-u", commit];
         self.git.call(format!("restore the files of {commit}"), restore).bytes().await?;
         self.record_index(repo);
-        Ok(PreparedCheckout { commit: commit.to_owned(), tree, kept, exclude })
+        // Git writes the index last.
+        let index = self.git_dir.join("index");
+        let placed_at = changed_at(&fs::symlink_metadata(&index).doing("read", &index)?);
+        Ok(PreparedCheckout { commit: commit.to_owned(), tree, kept, exclude, placed_at })
     }
 
     async fn sweep(&self, tree: Arc<Tree>, outside: DiffExclusions) -> Result<Vec<Vec<u8>>> {
         let dir = self.dir.clone();
         blocking(move || {
-            if !std::fs::symlink_metadata(&dir).is_ok_and(|found| found.is_dir()) {
+            if !fs::symlink_metadata(&dir).is_ok_and(|found| found.is_dir()) {
                 remove_any(&dir).doing("remove", &dir)?;
-                std::fs::create_dir_all(&dir).doing("create the directory", &dir)?;
+                fs::create_dir_all(&dir).doing("create the directory", &dir)?;
             }
             clean(&dir, &tree, &outside).doing("clean", &dir)
         })
@@ -158,6 +166,6 @@ impl Checkout {
     }
 
     pub fn exists(&self) -> bool {
-        std::fs::symlink_metadata(&self.dir).is_ok_and(|found| found.is_dir())
+        fs::symlink_metadata(&self.dir).is_ok_and(|found| found.is_dir())
     }
 }

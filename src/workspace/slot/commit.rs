@@ -164,20 +164,12 @@ impl Slot {
     /// # Errors
     /// If git fails.
     pub async fn tree_of(&self, commit: &str) -> Result<String> {
+        if let Some(tree) = self.measured_tree_of(commit) {
+            return Ok(tree);
+        }
         let call =
             self.top.store.call(format!("find the tree of {commit}"), ["rev-parse", "--verify"]);
         call.arg(format!("{commit}^{{tree}}")).text().await
-    }
-
-    /// Returns the tracked files of CI's checkout whose content on disk differs from the commit: after CI, the files
-    /// rewritten by CI.
-    ///
-    /// # Errors
-    /// If git fails.
-    pub async fn find_rewritten(&self) -> Result<Vec<String>> {
-        let args = ["diff", "--name-only", "-z", "--no-renames", "--no-ext-diff", "--no-textconv"];
-        let call = self.ci.git.call("find rewritten files", args);
-        Ok(fields(&call.arg("--ignore-submodules").bytes().await?).map(to_text).collect())
     }
 
     /// Returns the text files of a commit that contain one of these texts.

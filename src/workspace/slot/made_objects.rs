@@ -60,6 +60,13 @@ impl Slot {
         }
     }
 
+    /// Returns the measured tree, if `commit` is its commit.
+    pub(crate) fn measured_tree_of(&self, commit: &str) -> Option<String> {
+        let made = self.made.measured.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = made.as_ref().filter(|made| made.commit.as_deref() == Some(commit))?;
+        Some(made.tree.clone())
+    }
+
     pub(crate) fn is_handed_over(&self, commit: &str) -> bool {
         let last = self.made.handed_over.lock().unwrap_or_else(PoisonError::into_inner);
         last.as_deref() == Some(commit)
