@@ -24,8 +24,8 @@ impl CheckoutRunner<'_> {
     pub(super) fn environment(&self, purpose: Purpose, slot: &Slot, side: Side) -> Env {
         let dir = slot.path_of(side);
         let (inherited, absent) = match purpose {
-            Purpose::Agent => (self.agent_env, MissingPathRule::KeepUnlessOfBuilds),
-            Purpose::Setup => (self.ci_env, MissingPathRule::KeepUnlessOfBuilds),
+            Purpose::Agent => (self.agent_env, MissingPathRule::KeepExceptBuildVariables),
+            Purpose::Setup => (self.ci_env, MissingPathRule::KeepExceptBuildVariables),
             Purpose::Ci => (self.ci_env, MissingPathRule::Drop),
         };
         let mut env = self.users_checkout.relocate(inherited, dir, absent).env;

@@ -92,7 +92,7 @@ impl Context {
     pub fn redactor(&self) -> Result<Redactor, Failure> {
         let config = self.config()?;
         let env = self.env.all().clone().into_iter().chain(config.variables_held());
-        Ok(Redactor::knowing(env, &config.key_variables()))
+        Ok(Redactor::with_key_variables(env, &config.key_variables()))
     }
 
     /// Loads and checks both configuration files and the environment, once.

@@ -231,7 +231,7 @@ fn percent_decoded(text: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// Replaces every encoded run in the text.
-pub(super) fn blotted(text: &[u8]) -> Vec<u8> {
+pub(super) fn mask_encoded(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut at = 0;
     while at < text.len() {
@@ -310,7 +310,7 @@ mod tests {
         #[test]
         fn any_bytes_can_be_searched(text in prop::collection::vec(any::<u8>(), 0..300)) {
             decoded(&text, &|_: &[u8]| None::<()>);
-            blotted(&text);
+            mask_encoded(&text);
         }
     }
 

@@ -42,11 +42,14 @@ pub(super) struct Secrets {
 impl Redactor {
     /// Creates a redactor from an environment. A value is a secret if the variable's name suggests one.
     pub fn new(env: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
-        Self::knowing(env, &[])
+        Self::with_key_variables(env, &[])
     }
 
     /// Like `new`, but the values of the variables in `keys` are also secrets, whatever their names.
-    pub fn knowing(env: impl IntoIterator<Item = (OsString, OsString)>, keys: &[&str]) -> Self {
+    pub fn with_key_variables(
+        env: impl IntoIterator<Item = (OsString, OsString)>,
+        keys: &[&str],
+    ) -> Self {
         let mut values: Vec<(String, Vec<u8>)> = env
             .into_iter()
             .map(|(name, value)| (name.to_string_lossy().into_owned(), value))
@@ -99,7 +102,7 @@ impl Redactor {
         if self.find_in_patch(&clean).is_none() {
             return clean;
         }
-        let without_encoded = encoded::blotted(&clean);
+        let without_encoded = encoded::mask_encoded(&clean);
         match self.find_in_patch(&without_encoded) {
             None => without_encoded.into(),
             Some(secret) => {

@@ -37,7 +37,7 @@ const EXEMPT: [&str; 20] = [
 ];
 
 /// Variables used by builds and imports. They never point into the user's checkout, in any child process.
-const OF_BUILDS: [&str; 15] = [
+const BUILD_VARIABLES: [&str; 15] = [
     "CARGO_TARGET_DIR",
     "GOFLAGS",
     "GOWORK",
@@ -62,7 +62,7 @@ pub enum MissingPathRule {
     Drop,
     /// For agents and setup: keep the path, because untracked files may configure them. Paths in variables
     /// used by builds are dropped.
-    KeepUnlessOfBuilds,
+    KeepExceptBuildVariables,
 }
 
 /// An environment that refers to the copy.
@@ -188,8 +188,9 @@ impl UsersCheckout {
         if EXEMPT.contains(&text.as_ref()) || text.starts_with("AUTOPACK_") {
             return (PathDecision::Same, false);
         }
-        let of_builds = OF_BUILDS.contains(&text.as_ref()) || text.starts_with("COVERAGE_");
-        let drops = missing == MissingPathRule::Drop && !self.holds_home || of_builds;
+        let is_build_variable =
+            BUILD_VARIABLES.contains(&text.as_ref()) || text.starts_with("COVERAGE_");
+        let drops = missing == MissingPathRule::Drop && !self.holds_home || is_build_variable;
         let bytes = value.as_bytes();
         let elements: Vec<&[u8]> = bytes.split(|byte| *byte == b':').collect();
         let is_list = !bytes.windows(3).any(|three| three == b"://")

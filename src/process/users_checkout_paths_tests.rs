@@ -77,8 +77,9 @@ fn paths_elsewhere_stay() {
 #[test]
 fn agents_keep_untracked_files_except_in_build_variables() {
     let at = places();
-    let agent =
-        |name: &str, value: &str| relocated(&at, name, value, MissingPathRule::KeepUnlessOfBuilds);
+    let agent = |name: &str, value: &str| {
+        relocated(&at, name, value, MissingPathRule::KeepExceptBuildVariables)
+    };
     assert_eq!(agent("KEY_FILE", "APP/.key").as_deref(), Some("APP/.key"));
     assert_eq!(agent("PATH", "APP/tools:/bin").as_deref(), Some("APP/tools:/bin"));
     assert_eq!(agent("GOWORK", "APP/go.work"), None);

@@ -93,7 +93,7 @@ impl Fault {
     }
 
     /// Checks whether a retry would get the same answer: the agent's own retries are then useless.
-    pub fn is_hopeless(&self) -> bool {
+    pub fn is_permanent(&self) -> bool {
         matches!(self.cause(), Cause::NoAccess | Cause::NoCredit | Cause::NoModel)
     }
 

@@ -26,9 +26,9 @@ pub(crate) const QUIET: Duration = Duration::from_secs(30);
 const SUBAGENTS: usize = 1000;
 /// Time for an agent to get past a rate limit by itself. After this time the drain waits instead: it can
 /// wait for days, and across restarts.
-pub(crate) const HELD: Duration = Duration::from_secs(120);
+pub(crate) const RATE_LIMIT_GRACE: Duration = Duration::from_secs(120);
 /// Number of the agent's own retries allowed after a permanent error, such as a refused key.
-const HOPELESS_RETRIES: u32 = 3;
+const MAX_PERMANENT_ERROR_RETRIES: u32 = 3;
 /// Maximum number of kept lines.
 const KEPT_LINES: usize = 60;
 /// Maximum number of kept characters of a line.
@@ -49,9 +49,9 @@ pub(crate) struct Stream {
     /// The last failure, unless followed by progress.
     fault: Option<Fault>,
     /// Start of the current wait for a rate limit.
-    held: Option<Instant>,
+    limit_since: Option<Instant>,
     /// Number of retries after permanent errors.
-    hopeless: u32,
+    permanent_error_retries: u32,
     /// Reason for autopack to end the agent.
     ended: Option<Outcome>,
     /// Whether the agent sent a final message and has done nothing since then.
@@ -63,7 +63,7 @@ pub(crate) struct Stream {
     /// Whether autopack ended the agent after [`QUIET`].
     dismissed: bool,
     /// Whether the agent continued to work after it was dismissed.
-    surprised: bool,
+    worked_after_dismissal: bool,
     lines: VecDeque<String>,
     notes: Vec<String>,
 }
@@ -79,14 +79,14 @@ impl Stream {
             session: None,
             finished: None,
             fault: None,
-            held: None,
-            hopeless: 0,
+            limit_since: None,
+            permanent_error_retries: 0,
             ended: None,
             has_final_message: false,
             last_activity: Instant::now(),
             subagents: BTreeSet::new(),
             dismissed: false,
-            surprised: false,
+            worked_after_dismissal: false,
             lines: VecDeque::new(),
             notes: Vec::new(),
         }
@@ -157,17 +157,17 @@ impl Stream {
     fn held(&mut self, fault: Fault) -> AgentEvent {
         let cause = fault.cause();
         let text = shorten(&fault.message);
-        if fault.is_hopeless() {
-            self.hopeless += 1;
+        if fault.is_permanent() {
+            self.permanent_error_retries += 1;
         }
-        if self.hopeless >= HOPELESS_RETRIES {
+        if self.permanent_error_retries >= MAX_PERMANENT_ERROR_RETRIES {
             self.end(fault.outcome(self.adapter.login()));
         }
         // The agent retries: earlier messages were not final.
-        self.surprised |= self.dismissed;
+        self.worked_after_dismissal |= self.dismissed;
         self.has_final_message = false;
         if cause == Cause::Limited {
-            self.held.get_or_insert_with(Instant::now);
+            self.limit_since.get_or_insert_with(Instant::now);
         }
         self.fault = Some(fault);
         match cause {
@@ -206,18 +206,18 @@ impl Stream {
 
     /// Records that the agent works: earlier messages were not final.
     fn works(&mut self) {
-        self.surprised |= self.dismissed;
+        self.worked_after_dismissal |= self.dismissed;
         self.has_final_message = false;
         self.progress();
     }
 
     /// Records progress: earlier failures no longer matter.
     fn progress(&mut self) {
-        (self.fault, self.held, self.hopeless) = (None, None, 0);
+        (self.fault, self.limit_since, self.permanent_error_retries) = (None, None, 0);
     }
 
     fn subagent_started(&mut self, id: String) {
-        self.surprised |= self.dismissed;
+        self.worked_after_dismissal |= self.dismissed;
         if self.subagents.len() < SUBAGENTS {
             self.subagents.insert(id);
         }
@@ -243,10 +243,10 @@ impl Stream {
 
     /// Returns the current deadline. While a subagent works, only the idle timeout ends the agent.
     pub fn deadline(&self) -> Option<Instant> {
-        match (&self.ended, self.has_final_message, self.held) {
+        match (&self.ended, self.has_final_message, self.limit_since) {
             (Some(_), ..) => Some(Instant::now()),
             (None, true, _) => self.has_ended().then(|| self.last_activity + self.quiet),
-            (None, false, held) => held.map(|since| since + HELD),
+            (None, false, limit_since) => limit_since.map(|since| since + RATE_LIMIT_GRACE),
         }
     }
 
@@ -268,7 +268,7 @@ impl Stream {
         if let Some(outcome) = self.ended.take() {
             return outcome;
         }
-        if end == JobEnd::Stopped && by_deadline && self.surprised {
+        if end == JobEnd::Stopped && by_deadline && self.worked_after_dismissal {
             let message =
                 "the agent kept working after its final message, and was ended while working"
                     .to_owned();
@@ -315,7 +315,7 @@ impl Stream {
 
     /// Checks whether the agent was ended after its final message without further activity.
     pub fn lingered(&self) -> bool {
-        self.dismissed && !self.surprised
+        self.dismissed && !self.worked_after_dismissal
     }
 
     pub fn usage(&mut self) -> Usage {

@@ -17,7 +17,7 @@ async fn a_rate_limit_is_waited_for_until_progress_or_timeout() {
     let mut stream = Stream::new(&claude::Claude, AttemptBudget::default(), QUIET);
     assert_eq!(left(&stream), None);
     stream.take(limited());
-    assert_eq!(left(&stream), Some(HELD.as_secs()));
+    assert_eq!(left(&stream), Some(RATE_LIMIT_GRACE.as_secs()));
     stream.take(Signal::Text("on we go".to_owned()));
     assert_eq!(left(&stream), None);
     stream.take(limited());

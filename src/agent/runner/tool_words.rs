@@ -8,7 +8,7 @@ use super::signal::{JsonAccess, ToolUse};
 use super::tool_purpose::{purpose, purpose_of_command};
 
 /// Keys of a tool's input with a path, for all agents.
-const PATHS: [&str; 8] = [
+const PATH_KEYS: [&str; 8] = [
     "/file_path",
     "/filePath",
     "/path",
@@ -19,9 +19,9 @@ const PATHS: [&str; 8] = [
     "/uri",
 ];
 /// Keys with a shell command.
-const COMMANDS: [&str; 3] = ["/command", "/cmd", "/script"];
+const COMMAND_KEYS: [&str; 3] = ["/command", "/cmd", "/script"];
 /// Keys with the target of a search.
-const SOUGHT: [&str; 4] = ["/pattern", "/query", "/url", "/prompt"];
+const SEARCH_KEYS: [&str; 4] = ["/pattern", "/query", "/url", "/prompt"];
 /// Maximum number of characters kept of a description.
 const LONGEST: usize = 120;
 
@@ -51,7 +51,7 @@ pub(crate) fn command_use(id: &str, command: &str) -> ToolUse {
 
 /// Returns a tool's command, if any.
 fn command(input: &Value) -> Option<String> {
-    COMMANDS.iter().find_map(|key| input.text(key)).or_else(|| argv(input))
+    COMMAND_KEYS.iter().find_map(|key| input.text(key)).or_else(|| argv(input))
 }
 
 /// Describes a tool by its command, or else by a verb derived from its name and a target.
@@ -73,11 +73,11 @@ fn words(name: &str, input: &Value, worktree: &Path) -> String {
         () if has(&["fetch", "web"]) => "looking up",
         () => "using",
     };
-    let target = match (verb, first(&PATHS), first(&SOUGHT)) {
-        ("searching" | "looking up", _, Some(sought)) => sought,
+    let target = match (verb, first(&PATH_KEYS), first(&SEARCH_KEYS)) {
+        ("searching" | "looking up", _, Some(search)) => search,
         ("using", _, _) => name.to_owned(),
         (_, Some(path), _) => relative(&path, worktree),
-        (_, None, Some(sought)) => sought,
+        (_, None, Some(search)) => search,
         _ => name.to_owned(),
     };
     one_line(&format!("{verb} {target}"))

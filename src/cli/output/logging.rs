@@ -44,7 +44,7 @@ impl Secrets {
         redactor.get_or_insert_with(|| {
             let env = env.as_ref().map(|env| env.all().clone()).unwrap_or_default();
             let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-            Redactor::knowing(env.into_iter().chain(held.iter().cloned()), &keys)
+            Redactor::with_key_variables(env.into_iter().chain(held.iter().cloned()), &keys)
         })
     }
 }

@@ -12,7 +12,7 @@ use crate::store::queue::queue_order::queue_order;
 
 /// Number of phases compared, from the head of the queue. Every pair is compared; phases farther back wait for other
 /// reasons first.
-const LOOKED_AT: i64 = 256;
+const MAX_COMPARED_PHASES: i64 = 256;
 
 /// A phase skipped for now.
 pub(crate) struct Overlap {
@@ -47,7 +47,7 @@ pub(crate) async fn overlaps(
     )
     .bind(run)
     .bind(now.0)
-    .bind(LOOKED_AT)
+    .bind(MAX_COMPARED_PHASES)
     .fetch_all(tx)
     .await?;
     let mut waiting = Vec::new();

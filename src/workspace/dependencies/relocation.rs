@@ -15,7 +15,7 @@ use crate::process::PathReplacement;
 /// Maximum size of a rewritten file, in bytes; scripts and install records are smaller.
 const MAX_FILE: u64 = 8 * 1024 * 1024;
 /// Number of leading bytes checked for a NUL byte, the sign of a binary file.
-const LOOKED_AT: usize = 8 * 1024;
+const SNIFFED_BYTES: usize = 8 * 1024;
 /// Maximum length of a `#!` line accepted by the kernel, in bytes (`BINPRM_BUF_SIZE` less the end; 256 since Linux 5.1).
 const MAX_SHEBANG: usize = 250;
 
@@ -122,7 +122,7 @@ fn relocate_file(
 ) -> io::Result<bool> {
     // Skip unreadable files: the user could not run them either.
     let Ok(text) = fs::read(path) else { return Ok(false) };
-    if text.iter().take(LOOKED_AT).any(|byte| *byte == 0) {
+    if text.iter().take(SNIFFED_BYTES).any(|byte| *byte == 0) {
         return Ok(false);
     }
     let Some(moved) = replacement.apply(&text) else { return Ok(false) };
