@@ -16,7 +16,7 @@ use autopack::agent::{
 use autopack::config::{AgentSettings, BuiltinAgentSettings, ModelProtocol};
 use autopack::phase::autofix::{Limits, autofix};
 use autopack::phase::{PhaseId, RawSpec, RunId, Tokens};
-use autopack::process::{JobEnd, Redactor, Stop, StopLevel};
+use autopack::process::{JobEnd, Redactor, StopLevel, StopReceiver};
 use model_server::{ModelServer, Protocol, Turn, call, finish};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -32,7 +32,7 @@ struct AgentFixture {
     settings: BuiltinAgentSettings,
     budget: AttemptBudget,
     checks: Option<Arc<dyn Checks>>,
-    stop: Stop,
+    stop: StopReceiver,
 }
 
 /// Result of an attempt.
@@ -54,7 +54,7 @@ impl AgentFixture {
             api_key_env: Some("MODEL_ACCESS".to_owned()),
             ..BuiltinAgentSettings::default()
         };
-        let (budget, checks, stop) = (AttemptBudget::default(), None, Stop::never());
+        let (budget, checks, stop) = (AttemptBudget::default(), None, StopReceiver::never());
         Self { directory, settings, budget, checks, stop }
     }
 
@@ -298,7 +298,7 @@ async fn a_stop_ends_it_in_the_middle_of_a_request() {
     for level in [StopLevel::Graceful, StopLevel::Now] {
         let server = ModelServer::new(Protocol::Anthropic, [Turn::Hang]);
         let mut fixture = AgentFixture::new(&server, Protocol::Anthropic);
-        let (handle, stop) = Stop::pair();
+        let (handle, stop) = StopReceiver::pair();
         fixture.stop = stop;
         let raise = async {
             while server.asked().is_empty() {

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use autopack::agent::{self, AgentError, AgentEvent, Task};
 use autopack::config::{AgentSettings, CommandAgentSettings, PromptTransport};
-use autopack::process::{JobEnd, Redactor, Stop};
+use autopack::process::{JobEnd, Redactor, StopReceiver};
 
 fn agent(command: &[&str]) -> AgentSettings {
     AgentSettings::Command(CommandAgentSettings {
@@ -38,8 +38,9 @@ async fn an_agent_works_in_its_slot_and_reports_its_usage() {
         exit 9"#;
     let events = Mutex::new(Vec::new());
     let note = |event| events.lock().unwrap().push(event);
-    let reply =
-        agent::run(&agent(&["sh", "-c", script]), task, &Stop::never(), &note).await.unwrap();
+    let reply = agent::run(&agent(&["sh", "-c", script]), task, &StopReceiver::never(), &note)
+        .await
+        .unwrap();
     assert_eq!(reply.ended, JobEnd::Exited(9));
     assert_eq!(reply.last_lines, "[redacted: A_TOKEN]\ngood");
     assert_eq!((reply.usage.tokens.input, reply.usage.tokens.output), (None, Some(7)));
@@ -57,7 +58,8 @@ async fn an_agent_works_in_its_slot_and_reports_its_usage() {
 async fn a_missing_program_is_an_operational_error() {
     let at = tempfile::tempdir().unwrap();
     let settings = agent(&["no-such-agent"]);
-    let error = agent::run(&settings, task(at.path()), &Stop::never(), &|_| {}).await.unwrap_err();
+    let error =
+        agent::run(&settings, task(at.path()), &StopReceiver::never(), &|_| {}).await.unwrap_err();
     assert!(matches!(error, AgentError::Missing { .. }), "{error}");
     let text = error.to_string();
     assert!(text.contains("no-such-agent") && text.contains("autopack.yaml"), "{text}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use autopack::agent::{AgentEvent, AttemptBudget, Outcome, RateLimitReset};
 use autopack::phase::UnixMs;
-use autopack::process::{JobEnd, Stop, StopLevel};
+use autopack::process::{JobEnd, StopLevel, StopReceiver};
 use futures_util::future::join_all;
 
 use fake_agent::Fake;
@@ -198,7 +198,7 @@ async fn aider_edits_that_do_not_apply_fail_despite_exit_code_0() {
 /// Claude goes on after a SIGTERM, and exits with 0 as if nothing had happened.
 #[tokio::test]
 async fn a_stop_of_the_drain_is_reported_as_a_stop() {
-    let (handle, stop) = Stop::pair();
+    let (handle, stop) = StopReceiver::pair();
     let lines = [claude_tool("1", "ls", 1)];
     let script = format!("trap 'exit 0' TERM\necho '{}'\nsleep 60 & wait", lines[0]);
     let fake = Fake::doing("claude", &script);

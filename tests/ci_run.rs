@@ -10,7 +10,7 @@ use autopack::ci::{
 };
 use autopack::config::{CiSettings, CommandLine};
 use autopack::phase::{FailureKind, PhaseCi};
-use autopack::process::{Redactor, Stop, StopLevel, use_supervisor};
+use autopack::process::{Redactor, StopLevel, StopReceiver, use_supervisor};
 
 use crate::support::{executable, has_pytest};
 
@@ -70,10 +70,10 @@ impl Project {
     }
 
     async fn run(&self) -> CiRun {
-        self.run_plan(&self.plan().await, &Stop::never()).await
+        self.run_plan(&self.plan().await, &StopReceiver::never()).await
     }
 
-    async fn run_plan(&self, plan: &CiPlan, stop: &Stop) -> CiRun {
+    async fn run_plan(&self, plan: &CiPlan, stop: &StopReceiver) -> CiRun {
         let request = CiRequest {
             dir: &self.slot(),
             checkout: &self.slot(),
@@ -109,7 +109,7 @@ async fn nothing_that_suggests_a_runner_is_not_configured() {
     let plan = project.plan().await;
     assert_eq!((plan.runner_name(), plan.is_configured()), (None, false));
     assert!(plan.note.clone().unwrap().hint.contains("set ci.command"));
-    let run = project.run_plan(&plan, &Stop::never()).await;
+    let run = project.run_plan(&plan, &StopReceiver::never()).await;
     assert_eq!(run.outcome(), &CiOutcome::NotConfigured);
     assert_eq!(ci::compare(&run, None, &|_| false).decision, Decision::Pass);
 }
@@ -175,7 +175,7 @@ async fn a_timeout_ends_the_whole_process_tree() {
 #[tokio::test]
 async fn a_stopped_run_has_no_result() {
     let project = Project::with_command("exit 1");
-    let (handle, stop) = Stop::pair();
+    let (handle, stop) = StopReceiver::pair();
     handle.raise(StopLevel::Graceful);
     let run = project.run_plan(&project.plan().await, &stop).await;
     assert_eq!(run.outcome(), &CiOutcome::Stopped);
@@ -196,9 +196,9 @@ async fn the_phases_own_check_is_a_plan_too() {
     assert_eq!(ci::check_plan(&project.phase), None);
     project.phase.test_cmd = Some("test -e there".to_owned());
     let plan = ci::check_plan(&project.phase).unwrap();
-    assert_eq!(project.run_plan(&plan, &Stop::never()).await.outcome(), &CiOutcome::Failed);
+    assert_eq!(project.run_plan(&plan, &StopReceiver::never()).await.outcome(), &CiOutcome::Failed);
     project.write(&[("there", "")]);
-    assert_eq!(project.run_plan(&plan, &Stop::never()).await.outcome(), &CiOutcome::Passed);
+    assert_eq!(project.run_plan(&plan, &StopReceiver::never()).await.outcome(), &CiOutcome::Passed);
 }
 
 /// A plain pytest command writes the JUnit file because of its environment alone.
@@ -231,13 +231,13 @@ async fn pytest_is_found_run_and_compared() {
     assert_eq!(plan.runner_name(), Some("pytest"));
     assert!(plan.display().starts_with("python3 -m pytest"), "{}", plan.display());
 
-    let base = project.run_plan(&plan, &Stop::never()).await;
+    let base = project.run_plan(&plan, &StopReceiver::never()).await;
     assert_eq!(base.outcome(), &CiOutcome::Failed);
     assert!(base.results.is_red("tests/test_calc.py::test_old"));
     fs::remove_file(project.slot().join("there")).unwrap();
     fs::remove_file(project.slot().join("tried")).unwrap();
 
-    let now = project.run_plan(&plan, &Stop::never()).await;
+    let now = project.run_plan(&plan, &StopReceiver::never()).await;
     let comparison = ci::compare(&now, Some(&base.results), &|_| false);
     let failing = comparison.to_rerun();
     assert_eq!(
@@ -246,7 +246,7 @@ async fn pytest_is_found_run_and_compared() {
     );
     assert_eq!(comparison.excused, ["tests/test_calc.py::test_old"]);
 
-    let again = project.run_plan(&plan.rerun_plan(&failing), &Stop::never()).await;
+    let again = project.run_plan(&plan.rerun_plan(&failing), &StopReceiver::never()).await;
     assert_eq!(again.results.tests.as_ref().unwrap().len(), 2);
     let merged = ci::merge_rerun(now, &again, &failing);
     let comparison = ci::compare(&merged, Some(&base.results), &|_| false);
@@ -330,23 +330,23 @@ async fn cargo_test_is_found_and_read_test_by_test() {
         (plan.runner_name(), plan.display().as_str()),
         (Some("cargo"), "cargo test --no-fail-fast")
     );
-    let base = project.run_plan(&plan, &Stop::never()).await;
+    let base = project.run_plan(&plan, &StopReceiver::never()).await;
     assert!(base.results.complete, "{}", base.log_tail);
     assert_eq!(status(&base, "tests/api.rs (api) red"), Some(TestStatus::Failed), "{base:?}");
     fs::remove_file(project.slot().join("there")).unwrap();
 
-    let now = project.run_plan(&plan, &Stop::never()).await;
+    let now = project.run_plan(&plan, &StopReceiver::never()).await;
     let comparison = ci::compare(&now, Some(&base.results), &|_| false);
     let failing = comparison.to_rerun();
     assert_eq!(failing, ["src/lib.rs (calc) tests::bad"]);
     assert!(comparison.blocking[0].message.contains("file is missing"));
     project.write(&[("there", "")]);
-    let again = project.run_plan(&plan.rerun_plan(&failing), &Stop::never()).await;
+    let again = project.run_plan(&plan.rerun_plan(&failing), &StopReceiver::never()).await;
     assert_eq!(again.results.tests.as_ref().unwrap().len(), 1, "{}", again.log_tail);
     let merged = ci::merge_rerun(now, &again, &failing);
     assert_eq!(ci::compare(&merged, Some(&base.results), &|_| false).decision, Decision::Pass);
 
     project.write(&[("src/lib.rs", "fn x( {")]);
-    let run = project.run_plan(&plan, &Stop::never()).await;
+    let run = project.run_plan(&plan, &StopReceiver::never()).await;
     assert_eq!((run.outcome(), &run.results.tests), (&CiOutcome::CollectionError, &None));
 }

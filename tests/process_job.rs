@@ -5,7 +5,9 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::support::process::{env, job, run, sh};
-use autopack::process::{JobEnd, Redactor, SpawnError, Stop, StopLevel, Stream, run as run_until};
+use autopack::process::{
+    JobEnd, Redactor, SpawnError, StopLevel, StopReceiver, Stream, run as run_until,
+};
 
 fn here() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
@@ -65,7 +67,7 @@ async fn a_stop_ends_it_gracefully_or_at_once() {
             "up\n",
         ),
     ] {
-        let (handle, stop) = Stop::pair();
+        let (handle, stop) = StopReceiver::pair();
         let when_up = |_: Stream, line: &str| {
             if line == "up" {
                 handle.raise(level);
@@ -82,7 +84,7 @@ async fn a_stop_ends_it_gracefully_or_at_once() {
 #[tokio::test]
 async fn a_second_stop_cuts_the_grace_short() {
     let at = here();
-    let (handle, stop) = Stop::pair();
+    let (handle, stop) = StopReceiver::pair();
     let raise = |_: Stream, line: &str| match line {
         "up" => handle.raise(StopLevel::Graceful),
         "asked" => handle.raise(StopLevel::Now),
@@ -97,7 +99,7 @@ async fn a_second_stop_cuts_the_grace_short() {
 #[tokio::test]
 async fn nothing_starts_after_a_stop() {
     let at = here();
-    let (handle, stop) = Stop::pair();
+    let (handle, stop) = StopReceiver::pair();
     handle.raise(StopLevel::Graceful);
     let ended = run_until(sh("touch started", at.path()), &stop).await.unwrap();
     assert_eq!(ended.end, JobEnd::Stopped);

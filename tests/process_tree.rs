@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use crate::support::process::{LONG, MARK, env, job, marked, run, unique};
 use crate::support::stubborn::STUBBORN;
 use autopack::process::{
-    FileLock, Job, JobEnd, SpawnError, Stop, StopLevel, Stream, run as run_until, sweep_marked,
+    FileLock, Job, JobEnd, SpawnError, StopLevel, StopReceiver, Stream, run as run_until,
+    sweep_marked,
 };
 use futures_util::future::join_all;
 
@@ -48,7 +49,7 @@ async fn twenty_stubborn_trees_are_gone_when_they_are_stopped() {
     let at = tempfile::tempdir().unwrap();
     for round in 0..20 {
         let mark = unique();
-        let (handle, stop) = Stop::pair();
+        let (handle, stop) = StopReceiver::pair();
         let level = if round % 2 == 0 { StopLevel::Graceful } else { StopLevel::Now };
         let when_up = |_: Stream, _: &str| handle.raise(level);
         let mut job = stubborn(at.path(), &mark, STAY);
@@ -74,7 +75,7 @@ async fn a_hundred_stubborn_process_trees_are_ended() {
 /// Ends a tree once it is up; returns the time until nothing of it was left.
 async fn end_stubborn(at: &Path, round: u32) -> Duration {
     let mark = unique();
-    let (handle, stop) = Stop::pair();
+    let (handle, stop) = StopReceiver::pair();
     let level = if round.is_multiple_of(2) { StopLevel::Graceful } else { StopLevel::Now };
     let (say, mut hear) = tokio::sync::mpsc::unbounded_channel();
     let when_up = |_: Stream, _: &str| {

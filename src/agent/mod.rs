@@ -25,7 +25,7 @@ use std::sync::Arc;
 use crate::config::AgentSettings;
 use crate::phase::{FixedSpec, PhaseId, RunId, Usage};
 use crate::process::child_env::Env;
-use crate::process::{JobEnd, Redactor, SpawnError, Stop};
+use crate::process::{JobEnd, Redactor, SpawnError, StopReceiver};
 use adapters::Runner;
 
 pub use adapters::program_kinds;
@@ -177,7 +177,7 @@ pub fn check(
 pub async fn run(
     settings: &AgentSettings,
     task: Task,
-    stop: &Stop,
+    stop: &StopReceiver,
     on_event: &(dyn Fn(AgentEvent) + Sync),
 ) -> Result<AgentReply, AgentError> {
     let mut reply = match Runner::of(settings)? {

@@ -8,7 +8,7 @@ use crate::phase::budget::BudgetUsage;
 use crate::phase::dependency_inputs::is_input;
 use crate::phase::words::first_few;
 use crate::phase::{Failure, FailureKind, RequeueReason, Verdict};
-use crate::process::{Stop, StopLevel};
+use crate::process::{StopLevel, StopReceiver};
 use crate::progress::{Event, PhaseStarted, Step};
 use crate::store::Claim;
 use crate::workspace::{
@@ -41,7 +41,7 @@ pub(super) struct Attempt<'a> {
     /// Directory of the attempt's files.
     pub directory: AttemptDirectory,
     /// Stop signal for this attempt.
-    pub stop: &'a Stop,
+    pub stop: &'a StopReceiver,
     /// Writer of the current activity.
     pub activity: Activity,
     /// Commit used as the base of the verdict; moves on when another attempt lands.
@@ -63,7 +63,7 @@ pub(super) async fn attempt(
     context: &DrainContext,
     claim: &Claim,
     drain_spent: BudgetUsage,
-    stop: &Stop,
+    stop: &StopReceiver,
     record: &mut Record,
 ) -> Result<Verdict, AttemptError> {
     let mut attempt = Attempt::prepare(context, claim, drain_spent, stop, record).await?;
@@ -115,7 +115,7 @@ pub(super) async fn attempt(
 }
 
 /// Returns once the time for measuring after a stop is over: a large change may take long.
-async fn too_late(stop: &Stop) {
+async fn too_late(stop: &StopReceiver) {
     stop.reached(StopLevel::Graceful).await;
     tokio::select! {
         () = tokio::time::sleep(MEASURED_AFTER_STOP) => {}
@@ -129,7 +129,7 @@ impl<'a> Attempt<'a> {
         context: &'a DrainContext,
         claim: &'a Claim,
         drain_spent: BudgetUsage,
-        stop: &'a Stop,
+        stop: &'a StopReceiver,
         record: &'a mut Record,
     ) -> Result<Self, AttemptError> {
         let (facts, tip) = context.ensure_branch(&claim.run_id).await?;

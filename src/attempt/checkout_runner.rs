@@ -12,7 +12,7 @@ use crate::config::{CommandLine, Settings};
 use crate::phase::shell;
 use crate::process::child_env::Env;
 use crate::process::which::{self, ProgramLookup};
-use crate::process::{self, Job, JobEnd, Redactor, SpawnError, Stop, UsersCheckout};
+use crate::process::{self, Job, JobEnd, Redactor, SpawnError, StopReceiver, UsersCheckout};
 use crate::workspace::dependencies::{FrozenInstall, InstallCommand};
 use crate::workspace::{Repo, Side, Slot};
 
@@ -133,7 +133,7 @@ impl CheckoutRunner<'_> {
         side: Side,
         env: Env,
         log: PathBuf,
-        stop: &Stop,
+        stop: &StopReceiver,
     ) -> Result<Option<String>, AttemptError> {
         let argv: Vec<String> = match command {
             CommandLine::Argv(argv) => argv.clone(),
@@ -168,7 +168,7 @@ impl CheckoutRunner<'_> {
         side: Side,
         env: &Env,
         log: &Path,
-        stop: &Stop,
+        stop: &StopReceiver,
     ) -> Result<InstallReport, AttemptError> {
         let mut report = InstallReport::default();
         let mut commands = Vec::new();
@@ -231,7 +231,7 @@ impl CheckoutRunner<'_> {
         slot: &Slot,
         env: Env,
         log: &Path,
-        stop: &Stop,
+        stop: &StopReceiver,
     ) -> Result<CommandEnd, AttemptError> {
         let timeout = Duration::from_secs(self.settings.workspace.setup_timeout_seconds);
         let job = Job {

@@ -11,7 +11,7 @@ use crate::ci::{self, CiOutcome, CiPlan, CiRun, merge_base_rerun, plan_base_reru
 use crate::config::WorkspaceSettings;
 use crate::phase::words::short_commit;
 use crate::phase::{PhaseCi, RunId};
-use crate::process::Stop;
+use crate::process::StopReceiver;
 use crate::process::child_env::Env;
 use crate::workspace::{Side, Slot};
 
@@ -70,7 +70,7 @@ impl CheckoutRunner<'_> {
         commit: &str,
         logs: &Path,
         test: CloneTest,
-        stop: &Stop,
+        stop: &StopReceiver,
     ) -> Result<CloneRun, AttemptError> {
         let mut slot = self.repo.acquire_clean_clone().await?;
         let settings = WorkspaceSettings { keep: Vec::new(), ..self.settings.workspace.clone() };
@@ -89,7 +89,7 @@ impl CheckoutRunner<'_> {
         slot: &mut Slot,
         logs: &Path,
         test: CloneTest,
-        stop: &Stop,
+        stop: &StopReceiver,
     ) -> Result<CloneRun, AttemptError> {
         let env = self.environment(Purpose::Ci, slot, Side::Ci);
         let prepare = self.environment(Purpose::Setup, slot, Side::Ci);
@@ -142,7 +142,7 @@ impl CheckoutRunner<'_> {
         plan: &CiPlan,
         env: &Env,
         log: PathBuf,
-        stop: &Stop,
+        stop: &StopReceiver,
     ) -> Result<CiRun, AttemptError> {
         let request = ci::CiRequest {
             dir: slot.path_of(Side::Ci),
@@ -169,7 +169,7 @@ impl DrainContext {
         &self,
         run: &RunId,
         commit: &str,
-        stop: &Stop,
+        stop: &StopReceiver,
     ) -> Result<CleanRun, AttemptError> {
         let logs = self.clean_logs(run, commit)?;
         let tested =

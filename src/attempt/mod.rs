@@ -30,7 +30,7 @@ use tracing::{Instrument as _, Span};
 use crate::clock::now;
 use crate::phase::budget::{BudgetUsage, ExhaustedBudget};
 use crate::phase::{RequeueReason, UnixMs, Verdict};
-use crate::process::Stop;
+use crate::process::StopReceiver;
 use crate::progress::PhaseFinished;
 use crate::store::Claim;
 use attempt::{Attempt, attempt};
@@ -97,7 +97,7 @@ pub async fn execute(
     context: &DrainContext,
     claim: Claim,
     drain_spent: BudgetUsage,
-    stop: &Stop,
+    stop: &StopReceiver,
 ) -> AttemptResult {
     let span = span(&claim);
     execute_in_span(context, claim, drain_spent, stop).instrument(span).await
@@ -114,7 +114,7 @@ async fn execute_in_span(
     context: &DrainContext,
     claim: Claim,
     drain_spent: BudgetUsage,
-    stop: &Stop,
+    stop: &StopReceiver,
 ) -> AttemptResult {
     let started = Instant::now();
     let mut record = Record::default();

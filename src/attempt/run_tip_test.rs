@@ -12,7 +12,7 @@ use crate::clock::now;
 use crate::memory::normalise::normalise;
 use crate::phase::RunId;
 use crate::phase::bisection::Bisection;
-use crate::process::{FileLock, Stop};
+use crate::process::{FileLock, StopReceiver};
 use crate::store::{CleanOutcome, CleanTest};
 
 /// Time for the search of the breaking landing: this many CI durations, at least `LEAST_BUDGET`.
@@ -50,7 +50,7 @@ pub async fn test_tip(
     context: &DrainContext,
     run: &RunId,
     again: bool,
-    stop: &Stop,
+    stop: &StopReceiver,
 ) -> Result<TipTest, AttemptError> {
     let Some(facts) = context.store.run_facts(run).await? else {
         return Ok(TipTest::NothingLanded);
@@ -80,7 +80,7 @@ pub async fn test_tip(
 struct Tester<'a> {
     context: &'a DrainContext,
     run: &'a RunId,
-    stop: &'a Stop,
+    stop: &'a StopReceiver,
     tip: String,
     base: String,
 }

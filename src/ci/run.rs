@@ -18,7 +18,7 @@ use super::runners::{ReadResults, ReportOptions, ResultReader};
 use super::{command_line, imports};
 use crate::config::CommandLine;
 use crate::phase::shell;
-use crate::process::{self, FinishedJob, Job, JobEnd, Redactor, SpawnError, Stop, Stream};
+use crate::process::{self, FinishedJob, Job, JobEnd, Redactor, SpawnError, StopReceiver, Stream};
 
 /// Sends both outputs into one pipe, to keep the order of lines from cargo and from tests.
 pub(super) const TOGETHER: &str = r#"exec "$@" 2>&1"#;
@@ -67,7 +67,11 @@ pub enum CiError {
 ///
 /// # Errors
 /// If the command cannot be started, or an earlier file with test results cannot be removed.
-pub async fn run(plan: &CiPlan, request: CiRequest<'_>, stop: &Stop) -> Result<CiRun, CiError> {
+pub async fn run(
+    plan: &CiPlan,
+    request: CiRequest<'_>,
+    stop: &StopReceiver,
+) -> Result<CiRun, CiError> {
     if !plan.is_configured() {
         return Ok(CiRun::of(TestResults::of(CiOutcome::NotConfigured)));
     }

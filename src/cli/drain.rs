@@ -18,7 +18,7 @@ use crate::failure::{Exit, Failure};
 use crate::memory::{AutostartPermission, OpenMemory};
 use crate::phase::RunId;
 use crate::phase::words::quoted;
-use crate::process::Stop;
+use crate::process::StopReceiver;
 use crate::progress::{
     Mode, NOTES, duration, fit, screen, shown_id, shown_message, thousands, width, wrap,
 };
@@ -107,7 +107,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     };
     let OpenMemory { memory, line, .. } =
         super::memory::open(context, AutostartPermission::Allowed).await?;
-    let (handle, stop) = Stop::pair();
+    let (handle, stop) = StopReceiver::pair();
     let signals = Signals::listen(handle)?;
     let executor = &config.settings.executor;
     let owner = RegisteredDrain::register(&store, &repo, &request.runs, executor, &signals).await?;

@@ -8,7 +8,7 @@ use crate::attempt::{TipTest, test_tip};
 use crate::drain::{Signals, describe_tip_test};
 use crate::failure::{Exit, Failure};
 use crate::phase::RunId;
-use crate::process::Stop;
+use crate::process::StopReceiver;
 use crate::progress::Mode;
 use crate::store::CleanOutcome;
 
@@ -38,7 +38,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let summary = store.run(&run).await?;
     let repo = open_repository(context).await?;
     open_database::check_repository(&run, summary.facts.as_ref(), &repo, "verify it there")?;
-    let (handle, stop) = Stop::pair();
+    let (handle, stop) = StopReceiver::pair();
     let signals = Signals::listen(handle)?;
     let drain_context = build_drain_context(context, repo, store.clone(), Mode::Lines)?;
     let tested = match test_tip(&drain_context, &run, true, &stop).await {

@@ -28,7 +28,7 @@ use crate::attempt::{AttemptError, DrainContext};
 use crate::failure::Exit;
 use crate::memory::Backend;
 use crate::phase::{PhaseId, RunId};
-use crate::process::Stop;
+use crate::process::StopReceiver;
 use crate::progress::Event;
 use crate::store::Fixer;
 
@@ -72,7 +72,7 @@ pub struct Drain<'a> {
     /// Repairs specs before a claim.
     pub fix: &'a Fixer<'a>,
     /// Stop level requested by the operator.
-    pub stop: Stop,
+    pub stop: StopReceiver,
     /// Signals received by this process.
     pub signals: &'a Signals,
     workers: WorkerPool,
@@ -110,7 +110,7 @@ impl<'a> Drain<'a> {
         owner: RegisteredDrain,
         request: &'a Request,
         fix: &'a Fixer<'a>,
-        stop: Stop,
+        stop: StopReceiver,
         signals: &'a Signals,
     ) -> Self {
         Self {

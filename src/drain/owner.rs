@@ -13,7 +13,7 @@ use crate::clock::now;
 use crate::config::ExecutorSettings;
 use crate::failure::Exit;
 use crate::phase::RunId;
-use crate::process::{FileLock, Stop, StopHandle, StopLevel, boot_clock_ms};
+use crate::process::{FileLock, StopHandle, StopLevel, StopReceiver, boot_clock_ms};
 use crate::store::{Control, Owner, OwnerId, StopRequest, Store, StoreError};
 use crate::workspace::Repo;
 
@@ -66,7 +66,7 @@ impl RegisteredDrain {
             started_at: now(),
         };
         store.register_owner(&owner, boot_clock_ms()).await?;
-        let attempts = Stop::pair().0;
+        let attempts = StopReceiver::pair().0;
         let following = tokio::spawn({
             let (attempts, whole) = (attempts.clone(), signals.handle.watch());
             async move { match attempts.forward(&whole).await {} }
@@ -82,7 +82,7 @@ impl RegisteredDrain {
     }
 
     /// Returns the stop signal for attempts of this owner.
-    pub fn stop(&self) -> Stop {
+    pub fn stop(&self) -> StopReceiver {
         self.attempts.watch()
     }
 

@@ -10,7 +10,7 @@ use tracing::Instrument as _;
 
 use crate::attempt::{AttemptError, AttemptResult, DrainContext, execute};
 use crate::phase::budget::BudgetUsage;
-use crate::process::Stop;
+use crate::process::StopReceiver;
 use crate::store::Claim;
 
 #[derive(Default)]
@@ -27,7 +27,7 @@ impl WorkerPool {
         context: &Arc<DrainContext>,
         claim: Claim,
         drain_spent: BudgetUsage,
-        stop: Stop,
+        stop: StopReceiver,
     ) {
         let expected = context.expected_output(&claim);
         let context = Arc::clone(context);

@@ -11,7 +11,7 @@ use crate::config::{RedBase, Settings};
 use crate::phase::shell;
 use crate::phase::words::short_commit;
 use crate::process::child_env::Env;
-use crate::process::{Redactor, Stop, UsersCheckout};
+use crate::process::{Redactor, StopReceiver, UsersCheckout};
 use crate::workspace::Repo;
 
 const HINT: &str = "fix CI, or provide the missing files of a clean clone with workspace.setup or workspace.link in autopack.yaml";
@@ -60,7 +60,7 @@ async fn in_clean_clone(
         redactor: &redact,
         pythons: &Pythons::default(),
     };
-    let stop = Stop::never();
+    let stop = StopReceiver::never();
     let tested = runner.test_in_clean_clone(&commit, logs.path(), CloneTest::AsBase, &stop).await?;
     let commit = short_commit(&commit);
     Ok(match tested {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::phase::RunId;
-use crate::process::{FileLock, Stop, StopLevel};
+use crate::process::{FileLock, StopLevel, StopReceiver};
 use crate::store::{OwnerId, Store};
 use crate::workspace::Repo;
 
@@ -34,7 +34,7 @@ impl DrainOrder<'_> {
         &self,
         run: &RunId,
         us: &OwnerId,
-        stop: &Stop,
+        stop: &StopReceiver,
     ) -> Option<FileLock> {
         let lock = self.wait_for_lock(&self.repo.landing_lock(run), us, stop).await;
         lock.unwrap_or_else(|error| {
@@ -47,7 +47,7 @@ impl DrainOrder<'_> {
         &self,
         path: &Path,
         us: &OwnerId,
-        stop: &Stop,
+        stop: &StopReceiver,
     ) -> io::Result<Option<FileLock>> {
         if let Some(directory) = path.parent() {
             fs::create_dir_all(directory)?;

@@ -76,7 +76,7 @@ pub enum JobEnd {
     TimedOut,
     /// The idle timeout was reached.
     Stalled,
-    /// A `Stop` was raised.
+    /// A stop was requested.
     Stopped,
 }
 

@@ -10,7 +10,7 @@ use super::descendants::kill_session;
 use super::job::{Job, JobEnd, SpawnError, Stream};
 use super::launch::Supervised;
 use super::protocol::{Leader, Order, SupervisorMessage};
-use super::stop::{Stop, StopLevel};
+use super::stop::{StopLevel, StopReceiver};
 use super::timers::{ActivitySource, Timers};
 
 /// Time that other processes may keep the program's pipes open after the end.
@@ -80,7 +80,7 @@ impl Watch {
     pub async fn next(
         &mut self,
         supervised: &mut Supervised,
-        stop: &Stop,
+        stop: &StopReceiver,
     ) -> Result<Option<(Stream, &[u8])>, SpawnError> {
         match self.event(supervised, stop).await {
             Event::Read(stream, read) => {
@@ -102,7 +102,7 @@ impl Watch {
         Ok(None)
     }
 
-    async fn event(&mut self, supervised: &mut Supervised, stop: &Stop) -> Event {
+    async fn event(&mut self, supervised: &mut Supervised, stop: &StopReceiver) -> Event {
         let runs = self.leader.is_none();
         let next_level = match self.stop_seen {
             StopLevel::Run => StopLevel::Graceful,

@@ -55,6 +55,6 @@ pub use lock::FileLock;
 pub use path_replacement::{PathMatch, PathReplacement};
 pub use redact::Redactor;
 pub use run_job::run;
-pub use stop::{Stop, StopHandle, StopLevel};
+pub use stop::{StopHandle, StopLevel, StopReceiver};
 pub use tool::{Output, Tool, ToolError, output};
 pub use users_checkout_paths::{MissingPathRule, RelocatedEnvironment, UsersCheckout};

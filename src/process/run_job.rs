@@ -12,7 +12,7 @@ use super::job::{FinishedJob, Job, SpawnError};
 use super::job_events::Watch;
 use super::launch::Supervised;
 use super::sink::Sink;
-use super::stop::{Stop, StopLevel};
+use super::stop::{StopLevel, StopReceiver};
 
 /// Runs a program to the end, at the latest a grace after the timeout, and leaves no process behind. Dropping
 /// the future ends the program too.
@@ -20,7 +20,7 @@ use super::stop::{Stop, StopLevel};
 /// # Errors
 ///
 /// If the program or the supervisor cannot be started, the supervisor is lost, or output or log fail.
-pub async fn run(mut job: Job<'_>, stop: &Stop) -> Result<FinishedJob, SpawnError> {
+pub async fn run(mut job: Job<'_>, stop: &StopReceiver) -> Result<FinishedJob, SpawnError> {
     if stop.level() >= StopLevel::Graceful {
         return Ok(FinishedJob::never_started());
     }

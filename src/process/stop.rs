@@ -23,7 +23,7 @@ pub struct StopHandle(watch::Sender<StopLevel>);
 
 /// The receiving side, for the work to be stopped.
 #[derive(Clone, Debug)]
-pub struct Stop(watch::Receiver<StopLevel>);
+pub struct StopReceiver(watch::Receiver<StopLevel>);
 
 impl StopHandle {
     /// Raises the level; a lower level has no effect.
@@ -50,13 +50,13 @@ impl StopHandle {
     }
 
     /// Returns another receiver.
-    pub fn watch(&self) -> Stop {
-        Stop(self.0.subscribe())
+    pub fn watch(&self) -> StopReceiver {
+        StopReceiver(self.0.subscribe())
     }
 
     /// Forwards stops of `whole` to this part of the work while awaited. A stop of the part does not affect the
     /// whole.
-    pub async fn forward(&self, whole: &Stop) -> Infallible {
+    pub async fn forward(&self, whole: &StopReceiver) -> Infallible {
         for level in [StopLevel::Graceful, StopLevel::Now] {
             whole.reached(level).await;
             self.raise(level);
@@ -65,16 +65,16 @@ impl StopHandle {
     }
 }
 
-impl Stop {
+impl StopReceiver {
     /// Creates a sender and a receiver.
-    pub fn pair() -> (StopHandle, Stop) {
+    pub fn pair() -> (StopHandle, StopReceiver) {
         let (sender, receiver) = watch::channel(StopLevel::Run);
-        (StopHandle(sender), Stop(receiver))
+        (StopHandle(sender), StopReceiver(receiver))
     }
 
     /// Returns a receiver for work that nobody can stop.
-    pub fn never() -> Stop {
-        Stop::pair().1
+    pub fn never() -> StopReceiver {
+        StopReceiver::pair().1
     }
 
     /// Returns the current level.
@@ -97,7 +97,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_higher_level_wakes_tasks_waiting_for_a_lower_level() {
-        let (handle, stop) = Stop::pair();
+        let (handle, stop) = StopReceiver::pair();
         let waiting = tokio::spawn({
             let stop = stop.clone();
             async move { stop.reached(StopLevel::Graceful).await }
@@ -110,7 +110,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_handle_nothing_is_ever_reached() {
-        let stop = Stop::never();
+        let stop = StopReceiver::never();
         tokio::select! {
             biased;
             () = stop.reached(StopLevel::Graceful) => panic!("nobody asked to stop"),
@@ -120,7 +120,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_part_stops_with_the_whole_but_not_the_whole_with_a_part() {
-        let ((whole, of_whole), (part, of_part)) = (Stop::pair(), Stop::pair());
+        let ((whole, of_whole), (part, of_part)) = (StopReceiver::pair(), StopReceiver::pair());
         whole.raise(StopLevel::Graceful);
         tokio::select! {
             never = part.forward(&of_whole) => match never {},
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn one_more_ctrl_c_is_one_level_more() {
-        let (handle, stop) = Stop::pair();
+        let (handle, stop) = StopReceiver::pair();
         let mut seen = vec![stop.level()];
         for _ in 0..3 {
             handle.raise_one();

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use autopack::agent::{self, AgentEvent, AgentReply, Task};
 use autopack::config::AgentSettings;
-use autopack::process::Stop;
+use autopack::process::StopReceiver;
 use tempfile::TempDir;
 
 use super::{agent_task, executable};
@@ -80,10 +80,10 @@ impl Fake {
     }
 
     pub async fn run(self) -> Seen {
-        self.run_watched(&Stop::never(), |_| {}).await
+        self.run_watched(&StopReceiver::never(), |_| {}).await
     }
 
-    pub async fn run_watched(self, stop: &Stop, see: impl Fn(&AgentEvent) + Sync) -> Seen {
+    pub async fn run_watched(self, stop: &StopReceiver, see: impl Fn(&AgentEvent) + Sync) -> Seen {
         let settings = self.settings();
         let events = Mutex::new(Vec::new());
         let note = |event| {

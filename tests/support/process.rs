@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use autopack::process::{self, FinishedJob, Job, SpawnError, Stop};
+use autopack::process::{self, FinishedJob, Job, SpawnError, StopReceiver};
 
 pub const MARK: &str = "AUTOPACK_TEST_MARK";
 /// Longer than any test that works, so that this limit never ends one.
@@ -33,7 +33,7 @@ pub fn sh(script: &str, cwd: &Path) -> Job<'static> {
 }
 
 pub async fn run(job: Job<'_>) -> Result<FinishedJob, SpawnError> {
-    process::run(job, &Stop::never()).await
+    process::run(job, &StopReceiver::never()).await
 }
 
 /// Sends a signal, by its name with a dash: `-INT`.

@@ -11,7 +11,7 @@ use crate::agent::runner::result_file;
 use crate::agent::runner::start_check::check_command;
 use crate::agent::{AgentError, AgentEvent, AgentReply, Outcome, Task};
 use crate::config::{CommandAgentSettings, PromptTransport};
-use crate::process::{self, Job, JobEnd, Stop};
+use crate::process::{self, Job, JobEnd, StopReceiver};
 
 /// Lines of output kept for the next prompt.
 const LAST_LINES: usize = 60;
@@ -21,7 +21,7 @@ const TRY_LATER: i32 = 75;
 pub(crate) async fn run(
     settings: &CommandAgentSettings,
     task: Task,
-    stop: &Stop,
+    stop: &StopReceiver,
     on_event: &(dyn Fn(AgentEvent) + Sync),
 ) -> Result<AgentReply, AgentError> {
     check_command(settings, &task.workspace, &task.worktree, &task.env)?;

@@ -16,14 +16,14 @@ use super::own_command::of_exit_code;
 use crate::agent::runner::result_file::{self, ResultFile};
 use crate::agent::{AgentError, AgentEvent, AgentReply, Outcome, Task};
 use crate::config::ReplayAgentSettings;
-use crate::process::{JobEnd, Stop, StopLevel};
+use crate::process::{JobEnd, StopLevel, StopReceiver};
 
 const NOTES_FILE: &str = ".autopack-replay.json";
 
 pub(crate) async fn run(
     settings: &ReplayAgentSettings,
     task: Task,
-    stop: &Stop,
+    stop: &StopReceiver,
     on_event: &(dyn Fn(AgentEvent) + Sync),
 ) -> Result<AgentReply, AgentError> {
     let directory = recordings_dir(settings, &task.workspace)?.join(task.phase_id.file_name());
@@ -249,7 +249,7 @@ mod tests {
         async fn run(&self, counted_attempt: u32) -> AgentReply {
             let settings = ReplayAgentSettings { folder: "recorded".into() };
             let task = Task { counted_attempt, ..Task::sample(self.directory.path(), "p") };
-            run(&settings, task, &Stop::never(), &|_| {}).await.unwrap()
+            run(&settings, task, &StopReceiver::never(), &|_| {}).await.unwrap()
         }
     }
 
@@ -326,7 +326,7 @@ mod tests {
         let fixture = ReplayFixture::new();
         let settings = ReplayAgentSettings { folder: "elsewhere".into() };
         let task = Task::sample(fixture.directory.path(), "p");
-        let error = run(&settings, task, &Stop::never(), &|_| {}).await.unwrap_err();
+        let error = run(&settings, task, &StopReceiver::never(), &|_| {}).await.unwrap_err();
         assert!(matches!(error, AgentError::Missing { .. }));
         assert!(error.to_string().contains("elsewhere"), "{error}");
     }

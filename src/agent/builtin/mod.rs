@@ -32,7 +32,7 @@ use super::runner::start_check::AgentCheck;
 use super::{AgentError, AgentEvent, AgentReply, Task};
 use crate::config::BuiltinAgentSettings;
 use crate::process::child_env::Env;
-use crate::process::{JobEnd, Stop, StopLevel};
+use crate::process::{JobEnd, StopLevel, StopReceiver};
 use provider::Provider;
 use session::{End, Session};
 
@@ -45,7 +45,7 @@ pub(super) fn check(settings: &BuiltinAgentSettings, env: &Env) -> Result<AgentC
 pub(super) async fn run(
     settings: &BuiltinAgentSettings,
     task: Task,
-    stop: &Stop,
+    stop: &StopReceiver,
     on_event: &(dyn Fn(AgentEvent) + Sync),
 ) -> Result<AgentReply, AgentError> {
     let provider = Provider::of(settings, &task.env)?;

@@ -22,7 +22,7 @@ use crate::config::ProgramAgentSettings;
 use crate::config::env::agent_quiet;
 use crate::process::child_env::Env;
 use crate::process::{
-    self, FinishedJob, Job, JobEnd, Stop, StopHandle, StopLevel, Stream as Channel,
+    self, FinishedJob, Job, JobEnd, StopHandle, StopLevel, StopReceiver, Stream as Channel,
 };
 
 /// Maximum line in bytes: a line with a whole file is still a single line of JSON.
@@ -37,7 +37,7 @@ pub(crate) async fn run(
     adapter: &'static dyn Adapter,
     settings: &ProgramAgentSettings,
     task: Task,
-    stop: &Stop,
+    stop: &StopReceiver,
     on_event: &(dyn Fn(AgentEvent) + Sync),
 ) -> Result<AgentReply, AgentError> {
     let scratch = scratch()?;
@@ -203,9 +203,9 @@ impl<'a> Run<'a> {
     async fn watched(
         &self,
         job: Job<'_>,
-        stop: &Stop,
+        stop: &StopReceiver,
     ) -> Result<(FinishedJob, bool), process::SpawnError> {
-        let (handle, part) = Stop::pair();
+        let (handle, part) = StopReceiver::pair();
         let on_line = |channel, line: &str| self.line(channel, line);
         let job = Job { on_line: Some(&on_line), ..job };
         let by_deadline = Mutex::new(false);

@@ -20,7 +20,7 @@ use tokio::time::MissedTickBehavior;
 use crate::attempt::AttemptError;
 use crate::phase::words::counted;
 use crate::phase::{Failure, PhaseId, RunId, Verdict};
-use crate::process::{Stop, StopLevel};
+use crate::process::{StopLevel, StopReceiver};
 use crate::progress::Progress;
 use crate::store::{Claim, DatabaseErrorKind, StoreError};
 use crate::workspace::{Repo, WorkspaceError};
@@ -91,7 +91,7 @@ impl DiskSpace {
     }
 
     /// Waits before a failed write is retried, and reports the wait once. Returns `false` if the drain was stopped.
-    pub(in crate::attempt) async fn wait_a_moment(&self, why: &str, stop: &Stop) -> bool {
+    pub(in crate::attempt) async fn wait_a_moment(&self, why: &str, stop: &StopReceiver) -> bool {
         if !self.is_reported.swap(true, Ordering::Relaxed) {
             self.progress.note(&format!("{why}; waiting for space"));
         }
@@ -108,7 +108,7 @@ impl DiskSpace {
     /// Errors of `work`; [`AttemptError::Full`] only if the drain was stopped.
     pub async fn retry_while_full<T, E, F>(
         &self,
-        stop: &Stop,
+        stop: &StopReceiver,
         work: impl Fn() -> F,
     ) -> Result<T, AttemptError>
     where
@@ -127,7 +127,11 @@ impl DiskSpace {
     ///
     /// # Errors
     /// [`AttemptError::Systemic`] if writes fail though the file system has space.
-    pub async fn wait_until_free(&self, why: String, stop: &Stop) -> Result<bool, AttemptError> {
+    pub async fn wait_until_free(
+        &self,
+        why: String,
+        stop: &StopReceiver,
+    ) -> Result<bool, AttemptError> {
         let mut retries = self.retries_despite_space.load(Ordering::Relaxed);
         if self.shortage().is_none() {
             retries += 1;

@@ -9,7 +9,7 @@ use crate::attempt::attempt_record::Record;
 use crate::attempt::{AttemptError, DrainContext, millis};
 use crate::clock::now;
 use crate::phase::{PhaseState, Usage, Verdict};
-use crate::process::{Redactor, Stop};
+use crate::process::{Redactor, StopReceiver};
 use crate::progress::PhaseFinished;
 use crate::store::{Claim, Finish, StoreError};
 
@@ -20,7 +20,7 @@ pub(crate) async fn finish(
     verdict: Verdict,
     record: Record,
     started: Instant,
-    stop: &Stop,
+    stop: &StopReceiver,
 ) -> Result<PhaseFinished, AttemptError> {
     let (verdict, usage) = without_secrets(&context.redactor, verdict, record.usage);
     let mut finished = PhaseFinished {

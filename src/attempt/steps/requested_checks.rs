@@ -12,7 +12,7 @@ use crate::attempt::{Attempt, AttemptError};
 use crate::ci::{self, CiOutcome, CiPlan};
 use crate::config::AgentSettings;
 use crate::process::child_env::Env;
-use crate::process::{Redactor, Stop};
+use crate::process::{Redactor, StopReceiver};
 use crate::workspace::Side;
 
 /// Characters of CI's output shown to the agent, from the end.
@@ -26,7 +26,7 @@ struct SlotChecks {
     directory: PathBuf,
     redact: Redactor,
     hold: Arc<std::os::fd::OwnedFd>,
-    stop: Stop,
+    stop: StopReceiver,
     runs: AtomicU32,
 }
 
