@@ -382,7 +382,7 @@ fn a_sample_over_runs_that_name_their_phases_alike_is_no_larger() {
     let file = project.outside("plan.json");
     project.autopack(["import", file.to_str().unwrap(), "--run-id", "other"]).succeeded();
     let ran = project.autopack(["drain", "--all", "--sample", "1"]).exited(5);
-    let failed = ran.stdout.lines().filter(|line| line.starts_with("FAILED")).count();
+    let failed = ran.stdout.lines().filter(|line| line.starts_with("failed")).count();
     assert_eq!(failed, 1, "{ran:#?}");
 }
 

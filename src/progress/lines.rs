@@ -79,7 +79,7 @@ pub fn finished_line(phase: &PhaseFinished, options: LineOptions) -> String {
     let (word, style) = match (phase.state, phase.verdict) {
         (PhaseState::Complete, "no_change_needed") => ("done", Style::new().green()),
         (PhaseState::Complete, _) => ("landed", Style::new().green()),
-        (PhaseState::Failed, _) => ("FAILED", Style::new().red()),
+        (PhaseState::Failed, _) => ("failed", Style::new().red()),
         (_, "failed") => ("retry", Style::new().yellow()),
         _ => ("requeued", Style::new().yellow()),
     };
