@@ -67,16 +67,16 @@ fn what_no_phase_could_pass_ends_the_drain() {
 #[test]
 fn it_goes_on_where_that_is_allowed() {
     for outcome in [CiOutcome::Failed, cannot_start(), CiOutcome::TimedOut { ran_out_seconds: 9 }] {
-        let said = notes(&plan(false), &run(outcome, "boom"), true);
-        assert!(said.contains("ci.red_base is allow"), "{said}");
+        let text = notes(&plan(false), &run(outcome, "boom"), true);
+        assert!(text.contains("ci.red_base is allow"), "{text}");
     }
 }
 
 #[test]
 fn single_red_tests_are_excused_and_named() {
     let red = with_tests(CiOutcome::Failed, true);
-    let said = notes(&plan(false), &red, false);
-    assert_eq!(said, "1 test of `make test` fails without any change and will be excused: a");
+    let text = notes(&plan(false), &red, false);
+    assert_eq!(text, "1 test of `make test` fails without any change and will be excused: a");
     let strict = judge_base(&plan(false), &red, false, false);
     assert!(matches!(strict, BaseState::Stop { .. }), "ci.baseline: false excuses nothing");
 }

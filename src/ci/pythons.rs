@@ -106,28 +106,29 @@ impl Pythons {
 }
 
 fn list_candidates(place: &CiPlace<'_>, top: &Path) -> Vec<String> {
-    let mut found = Vec::new();
+    let mut candidates = Vec::new();
     let up = place.dir.strip_prefix(top).map_or(0, |below| below.components().count());
     let prefixes = [String::new(), "../".repeat(up)];
     let prefixes = if up == 0 { &prefixes[..1] } else { &prefixes[..] };
     for prefix in prefixes {
-        for folder in [".venv", "venv"] {
-            let relative = format!("{prefix}{folder}/bin/python");
+        for environment in [".venv", "venv"] {
+            let relative = format!("{prefix}{environment}/bin/python");
             if place.dir.join(&relative).exists() {
-                found.push(relative);
+                candidates.push(relative);
             }
         }
     }
     let get = |name: &str| place.env.get(OsStr::new(name)).map(PathBuf::from);
-    let folders = [Some(place.workspace.join(".venv")), get("VIRTUAL_ENV"), get("CONDA_PREFIX")];
-    for python in folders.into_iter().flatten().map(|folder| folder.join("bin/python")) {
+    let environments =
+        [Some(place.workspace.join(".venv")), get("VIRTUAL_ENV"), get("CONDA_PREFIX")];
+    for python in environments.into_iter().flatten().map(|dir| dir.join("bin/python")) {
         match python.to_str() {
-            Some(python) if Path::new(python).exists() => found.push(python.to_owned()),
+            Some(python) if Path::new(python).exists() => candidates.push(python.to_owned()),
             _ => {}
         }
     }
-    found.extend(["python3".to_owned(), "python".to_owned()]);
-    found
+    candidates.extend(["python3".to_owned(), "python".to_owned()]);
+    candidates
 }
 
 async fn probe(program: &str, modules: ModuleNames, place: &CiPlace<'_>) -> Option<Python> {
@@ -140,8 +141,8 @@ async fn probe(program: &str, modules: ModuleNames, place: &CiPlace<'_>) -> Opti
     tool.clear_env = true;
     tool.env = place.env.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect();
     let output = process::output(tool).await.ok().filter(process::Output::success)?.text();
-    let has = |module: &&str| output.split_whitespace().any(|found| found == *module);
-    let found: Vec<&str> = modules.iter().copied().filter(has).collect();
-    let is_whole = modules.first().is_some_and(|first| found.contains(first));
-    is_whole.then(|| Python { program: program.to_owned(), modules: found })
+    let has = |module: &&str| output.split_whitespace().any(|word| word == *module);
+    let present: Vec<&str> = modules.iter().copied().filter(has).collect();
+    let is_whole = modules.first().is_some_and(|first| present.contains(first));
+    is_whole.then(|| Python { program: program.to_owned(), modules: present })
 }

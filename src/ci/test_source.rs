@@ -23,9 +23,9 @@ pub fn path_in_file<'a>(function: &'a str, file: &str) -> &'a str {
     if let Some((_, rest)) = function.split_once(") ") {
         return rest;
     }
-    let folder = function.rfind('/').map_or(0, |slash| slash + 1);
+    let name_start = function.rfind('/').map_or(0, |slash| slash + 1);
     match file.ends_with(".go") {
-        true => function[folder..].rsplit('.').next().unwrap_or(function),
+        true => function[name_start..].rsplit('.').next().unwrap_or(function),
         false => function,
     }
 }

@@ -127,13 +127,13 @@ impl<'a> ImportedRun<'a> {
             (self.done, "complete (done in the source)"),
             (self.skipped, "skipped (dropped in the source)"),
         ];
-        let said: Vec<String> = parts
+        let counts: Vec<String> = parts
             .into_iter()
             .filter(|(count, _)| *count > 0)
             .map(|(count, what)| format!("{count} {what}"))
             .collect();
-        let said = if said.is_empty() { "nothing new".to_owned() } else { said.join(", ") };
-        format!("run {}: {said}\n", shown_id(self.run_id.as_str()))
+        let counts = if counts.is_empty() { "nothing new".to_owned() } else { counts.join(", ") };
+        format!("run {}: {counts}\n", shown_id(self.run_id.as_str()))
     }
 }
 

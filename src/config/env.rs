@@ -147,14 +147,14 @@ impl Env {
         &self,
         belongs: impl Fn(&str) -> bool,
     ) -> Result<Vec<(&'static str, Leaf)>, ConfigError> {
-        let mut found = Vec::new();
+        let mut values = Vec::new();
         for entry in OVERRIDES.iter().filter(|entry| belongs(entry.path[0])) {
             if let Some(text) = self.text(entry.variable)? {
                 let path = entry.path.iter().map(|key| (*key).to_owned()).collect();
-                found.push((entry.variable, Leaf { path, value: entry.value(&text)? }));
+                values.push((entry.variable, Leaf { path, value: entry.value(&text)? }));
             }
         }
-        Ok(found)
+        Ok(values)
     }
 
     /// Returns a non-empty value: an empty path or URL counts as unset.

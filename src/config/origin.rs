@@ -69,21 +69,21 @@ pub struct Setting {
 
 /// Lists every setting in the configuration `value`, in order, with secrets hidden.
 pub fn settings(value: &Value, origins: &Origins) -> Vec<Setting> {
-    let mut found = Vec::new();
-    collect(&mut Vec::new(), value, origins, &mut found);
-    found
+    let mut settings = Vec::new();
+    collect(&mut Vec::new(), value, origins, &mut settings);
+    settings
 }
 
-fn collect(path: &mut KeyPath, value: &Value, origins: &Origins, found: &mut Vec<Setting>) {
+fn collect(path: &mut KeyPath, value: &Value, origins: &Origins, settings: &mut Vec<Setting>) {
     match value {
         Value::Mapping(entries) if !entries.is_empty() => {
             for (key, value) in entries {
                 path.push(key.as_str().unwrap_or_default().to_owned());
-                collect(path, value, origins, found);
+                collect(path, value, origins, settings);
                 path.pop();
             }
         }
-        value => found.push(Setting {
+        value => settings.push(Setting {
             key: path.join("."),
             value: display_value(path, value),
             origin: origins.of(path).to_string(),

@@ -117,8 +117,8 @@ fn refusal<D: Document>(message: &str, mut value: Value, path: &[String]) -> Str
         return parse_errors::plain(message);
     }
     set(&mut value, path, Value::String(String::new()));
-    let asked = D::deserialize(value).err().map(|error| error.to_string());
-    let known = asked.as_deref().and_then(|said| said.split_once("expected "));
+    let error = D::deserialize(value).err().map(|error| error.to_string());
+    let known = error.as_deref().and_then(|text| text.split_once("expected "));
     parse_errors::plain(
         &message
             .replace(parse_errors::ONE_OF_SEVERAL, known.map_or("one word", |(_, known)| known)),

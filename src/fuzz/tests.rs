@@ -103,9 +103,9 @@ fn hold(target: &str, holds: fn(&[u8])) {
 /// Returns the seeds of a target: files in `tests/fuzz/seeds`, and files named by `.from`.
 fn seeds(target: &str) -> Vec<Vec<u8>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let folder = root.join("tests/fuzz/seeds");
-    let named = fs::read_to_string(folder.join(format!("{target}.from"))).unwrap_or_default();
-    let mut files = files(&folder.join(target));
+    let directory = root.join("tests/fuzz/seeds");
+    let named = fs::read_to_string(directory.join(format!("{target}.from"))).unwrap_or_default();
+    let mut files = files(&directory.join(target));
     named.lines().for_each(|name| files.extend(self::files(&root.join(name))));
     files.iter().map(|file| fs::read(file).unwrap()).collect()
 }

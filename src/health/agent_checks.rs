@@ -49,18 +49,18 @@ pub async fn check_agents(settings: &Settings, workspace: &Path, env: &Env) -> F
 async fn list_versions(default: &str, settings: &Settings, workspace: &Path, env: &Env) -> Finding {
     let named = &settings.agents.named;
     let looks = named.iter().map(|(name, agent)| read_version(name, agent, workspace, env));
-    let mut found: Vec<AgentVersionCheck<'_>> = join_all(looks).await;
-    found.sort_by_key(|seen| seen.name != default);
-    let said: Vec<String> = found
+    let mut checks: Vec<AgentVersionCheck<'_>> = join_all(looks).await;
+    checks.sort_by_key(|check| check.name != default);
+    let descriptions: Vec<String> = checks
         .iter()
-        .filter(|seen| seen.name == default || seen.version.is_some())
-        .map(|seen| match &seen.version {
-            Some(version) => format!("{} ({version})", seen.name),
-            None => seen.name.to_owned(),
+        .filter(|check| check.name == default || check.version.is_some())
+        .map(|check| match &check.version {
+            Some(version) => format!("{} ({version})", check.name),
+            None => check.name.to_owned(),
         })
         .collect();
-    let detail = said.join(", ");
-    let untried: Vec<&str> = found.iter().filter_map(|seen| seen.warning.as_deref()).collect();
+    let detail = descriptions.join(", ");
+    let untried: Vec<&str> = checks.iter().filter_map(|check| check.warning.as_deref()).collect();
     match untried.is_empty() {
         true => Finding::ok(detail),
         false => Finding { status: Status::Warn, detail, hint: Some(untried.join("; ")) },
@@ -84,13 +84,13 @@ async fn read_version<'a>(
         return AgentVersionCheck { name, version: None, warning: None };
     };
     let (program, tried) = (version.program, version.tested_versions.join(", "));
-    let (said, warning) = match &version.found {
-        Some(found) if version.is_tested() => (format!("{program} {found}"), None),
-        Some(found) => {
+    let (description, warning) = match &version.found {
+        Some(number) if version.is_tested() => (format!("{program} {number}"), None),
+        Some(number) => {
             let why = format!(
-                "{program} {found} is untested with autopack (tested: {tried}): watch its first phases"
+                "{program} {number} is untested with autopack (tested: {tried}): watch its first phases"
             );
-            (format!("{program} {found}"), Some(why))
+            (format!("{program} {number}"), Some(why))
         }
         None => {
             let why = format!(
@@ -99,7 +99,7 @@ async fn read_version<'a>(
             (format!("{program}, unknown version"), Some(why))
         }
     };
-    AgentVersionCheck { name, version: Some(said), warning }
+    AgentVersionCheck { name, version: Some(description), warning }
 }
 
 /// Splits an error into cause and hint.

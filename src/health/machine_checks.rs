@@ -46,11 +46,11 @@ fn check_free_space(free: u128) -> Finding {
 
 /// Checks the git version used by autopack.
 pub async fn check_git(dir: &Path) -> Finding {
-    let told = match timeout(GIT_TIMEOUT, workspace::git_version(dir)).await {
-        Ok(told) => told.map_err(|error| error.to_string()),
+    let version = match timeout(GIT_TIMEOUT, workspace::git_version(dir)).await {
+        Ok(version) => version.map_err(|error| error.to_string()),
         Err(_) => Err(format!("git did not report its version within {} s", GIT_TIMEOUT.as_secs())),
     };
-    check_version(told)
+    check_version(version)
 }
 
 fn check_version(version: Result<String, String>) -> Finding {

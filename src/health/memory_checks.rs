@@ -190,7 +190,7 @@ mod tests {
         let at = "localhost:6334";
         assert_eq!(format_reachable(at, None), "Qdrant at localhost:6334 reachable");
         let started = format_reachable(at, Some("container started".to_owned()));
-        let told = "Qdrant at localhost:6334 autostarted and reachable: container started";
-        assert_eq!(started, told);
+        let expected = "Qdrant at localhost:6334 autostarted and reachable: container started";
+        assert_eq!(started, expected);
     }
 }

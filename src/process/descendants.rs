@@ -190,25 +190,25 @@ fn has_mark(pid: i32, mark: &[u8]) -> Option<bool> {
 
 /// `pid`, the parent, and so on.
 fn ancestors(pid: i32) -> BTreeSet<i32> {
-    let mut found = BTreeSet::new();
+    let mut pids = BTreeSet::new();
     let mut at = Some(pid);
-    while let Some(pid) = at.filter(|pid| found.insert(*pid)) {
+    while let Some(pid) = at.filter(|pid| pids.insert(*pid)) {
         at = process(pid).map(|p| p.parent);
     }
-    found
+    pids
 }
 
 fn tree(processes: &[Process], root: i32) -> Vec<Process> {
     let children = children_of(processes);
-    let mut found: Vec<Process> = Vec::new();
+    let mut descendants: Vec<Process> = Vec::new();
     let mut open = vec![root];
     while let Some(pid) = open.pop() {
         for child in children.get(&pid).into_iter().flatten() {
-            found.push(*child);
+            descendants.push(*child);
             open.push(child.pid);
         }
     }
-    found
+    descendants
 }
 
 fn children_of(processes: &[Process]) -> HashMap<i32, Vec<Process>> {

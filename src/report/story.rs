@@ -280,16 +280,16 @@ impl AttemptStory {
     }
 
     fn attach(&mut self, root: &Path, redactor: &Redactor, room: &mut usize) {
-        let folder = self.row.log_dir.as_ref().map(|dir| AttemptDirectory::at(root.join(dir)));
+        let directory = self.row.log_dir.as_ref().map(|dir| AttemptDirectory::at(root.join(dir)));
         let kept = self.row.failure.as_ref().map(|failure| failure.detail.log_tail.as_str());
         let tail = match kept.filter(|text| !text.trim().is_empty()) {
             Some(text) => Some(excerpt::tail(&excerpt::block(text, redactor), TAIL_LINES)),
-            None => folder.as_ref().and_then(|folder| {
-                excerpt::file_tail(&folder.agent_log(), TAIL_BYTES, TAIL_LINES, redactor)
+            None => directory.as_ref().and_then(|directory| {
+                excerpt::file_tail(&directory.agent_log(), TAIL_BYTES, TAIL_LINES, redactor)
             }),
         };
-        let patch = folder.as_ref().and_then(|folder| {
-            excerpt::file_head(&folder.patch(), PATCH_BYTES, PATCH_LINES, redactor)
+        let patch = directory.as_ref().and_then(|directory| {
+            excerpt::file_head(&directory.patch(), PATCH_BYTES, PATCH_LINES, redactor)
         });
         let mut take = |excerpt: Option<Excerpt>| {
             let excerpt = excerpt.filter(|excerpt| !excerpt.text.is_empty())?;

@@ -204,8 +204,8 @@ mod tests {
 
     #[test]
     fn a_path_of_the_checkout_is_found_in_the_files_of_each_tool() {
-        let folder = tempfile::tempdir().unwrap();
-        let top = folder.path().canonicalize().unwrap();
+        let temp = tempfile::tempdir().unwrap();
+        let top = temp.path().canonicalize().unwrap();
         let (root, copy) = (top.join("the checkout"), top.join("copy"));
         for dir in [root.join("lib"), copy.clone(), top.join("the checkout of another")] {
             fs::create_dir_all(dir).unwrap();
@@ -248,16 +248,16 @@ mod tests {
 
     #[test]
     fn go_reads_the_nearest_workspace_with_its_modules_or_the_nearest_module() {
-        let folder = tempfile::tempdir().unwrap();
+        let temp = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| {
-            let file = folder.path().join(name);
+            let file = temp.path().join(name);
             fs::create_dir_all(file.parent().unwrap()).unwrap();
             fs::write(file, text).unwrap();
         };
         let read = |dir: &str| -> Vec<String> {
-            let files = go_files(&folder.path().join(dir));
+            let files = go_files(&temp.path().join(dir));
             let shown =
-                |file: &PathBuf| file.strip_prefix(folder.path()).unwrap().display().to_string();
+                |file: &PathBuf| file.strip_prefix(temp.path()).unwrap().display().to_string();
             files.iter().map(shown).collect()
         };
         write("go.mod", "module m\n");

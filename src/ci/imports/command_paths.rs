@@ -219,8 +219,8 @@ mod tests {
 
     #[test]
     fn a_path_through_a_link_names_the_copy() {
-        let folder = tempfile::tempdir().unwrap();
-        let top = folder.path().canonicalize().unwrap();
+        let temp = tempfile::tempdir().unwrap();
+        let top = temp.path().canonicalize().unwrap();
         std::fs::create_dir_all(top.join("app/src")).unwrap();
         std::os::unix::fs::symlink(top.join("app"), top.join("link")).unwrap();
         std::os::unix::fs::symlink(top.join("app/src"), top.join("deep")).unwrap();
@@ -233,8 +233,8 @@ mod tests {
 
     #[test]
     fn an_installed_program_stays_unless_the_copy_has_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let copy = folder.path().join("copy");
+        let temp = tempfile::tempdir().unwrap();
+        let copy = temp.path().join("copy");
         let to = CommandPaths::new(Path::new("/h/app"), &Env::new(), &copy);
         assert_eq!(to.in_word("/h/app/.venv/bin/python"), "/h/app/.venv/bin/python");
         std::fs::create_dir_all(copy.join(".venv/bin")).unwrap();

@@ -72,11 +72,11 @@ impl Program {
         if self.doctests {
             return find(test.split_once(" - ")?.0, self.hint());
         }
-        let folder = self.root.as_ref()?.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let directory = self.root.as_ref()?.rsplit_once('/').map_or("", |(directory, _)| directory);
         let mut modules: Vec<&str> = test.split("::").collect();
         modules.pop();
         while !modules.is_empty() {
-            let stem = format!("{folder}/{}", modules.join("/"));
+            let stem = format!("{directory}/{}", modules.join("/"));
             let candidates = [format!("{stem}.rs"), format!("{stem}/mod.rs")];
             if let Some(file) = candidates.iter().find_map(|path| find(path, self.hint())) {
                 return Some(file);

@@ -204,13 +204,13 @@ impl TestProgram {
 
     /// Reads `test result: FAILED. 3 passed; 2 failed; 1 ignored; ...` and checks the results against the totals.
     fn result_line(&mut self, line: &str) -> OutputPart {
-        let said = |what: &str| {
+        let printed_count = |what: &str| {
             let end = line.find(what)?;
             line[..end].rsplit([' ', ';', '.']).find(|word| !word.is_empty())?.parse().ok()
         };
         let read = |status| self.tests.values().filter(|test| test.status == status).count();
-        self.miscounted = said(" failed;") != Some(read(TestStatus::Failed))
-            || said(" passed;") > Some(read(TestStatus::Passed));
+        self.miscounted = printed_count(" failed;") != Some(read(TestStatus::Failed))
+            || printed_count(" passed;") > Some(read(TestStatus::Passed));
         self.finished = true;
         OutputPart::Outside
     }

@@ -112,8 +112,8 @@ type FindTest<'a> = dyn Fn(&str, &str) -> Option<String> + 'a;
 
 /// `example.com/m/a.TestX` -> (`example.com/m/a`, `TestX`)
 fn split(function: &str) -> Option<(&str, &str)> {
-    let folder = function.rfind('/').map_or(0, |slash| slash + 1);
-    let dot = function[folder..].rfind('.')? + folder;
+    let name_start = function.rfind('/').map_or(0, |slash| slash + 1);
+    let dot = function[name_start..].rfind('.')? + name_start;
     Some((&function[..dot], &function[dot + 1..]))
 }
 

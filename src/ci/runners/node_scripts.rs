@@ -210,7 +210,7 @@ fn waits(script: &str, words: &[String], manager: &str) -> ScriptEnd {
 fn end_of_runner(script: &str, words: &[String]) -> ScriptEnd {
     let runs = |program: &str| words.iter().any(|word| word.rsplit('/').next() == Some(program));
     let says = |options: &[&str]| words.iter().any(|word| options.contains(&word.as_str()));
-    let told = |ending: &[&str]| ScriptEnd::EndsWithArguments {
+    let with_arguments = |ending: &[&str]| ScriptEnd::EndsWithArguments {
         arguments: ending.iter().map(|word| (*word).to_owned()).collect(),
         script: script.to_owned(),
         command: words.join(" "),
@@ -223,27 +223,31 @@ fn end_of_runner(script: &str, words: &[String]) -> ScriptEnd {
         let watches = says(&["--watch", "--watchAll", "--watch=true", "--watchAll=true"]);
         let ends = says(&["--watch=false", "--watchAll=false"]);
         return if watches && !ends {
-            told(&["--watch=false", "--watchAll=false"])
+            with_arguments(&["--watch=false", "--watchAll=false"])
         } else {
             ScriptEnd::EndsAlone
         };
     }
     if runs("vitest") {
         let watches = watches || says(&["watch", "dev"]);
-        return if watches && !says(&["--run"]) { told(&["--run"]) } else { ScriptEnd::EndsAlone };
+        return if watches && !says(&["--run"]) {
+            with_arguments(&["--run"])
+        } else {
+            ScriptEnd::EndsAlone
+        };
     }
     if runs("mocha") {
         return if watches && !says(&["--no-watch"]) {
-            told(&["--no-watch"])
+            with_arguments(&["--no-watch"])
         } else {
             ScriptEnd::EndsAlone
         };
     }
     if runs("karma") && says(&["start"]) && !says(&["--single-run"]) {
-        return told(&["--single-run"]);
+        return with_arguments(&["--single-run"]);
     }
     if runs("ng") && says(&["test", "t"]) && !says(&["--watch=false", "--no-watch"]) {
-        return told(&["--watch=false"]);
+        return with_arguments(&["--watch=false"]);
     }
     let is_watcher = runs("tsc") && watches
         || runs("node") && says(&["--test"]) && says(&["--watch"])

@@ -22,9 +22,9 @@ pub struct Packages<'a> {
 impl<'a> Packages<'a> {
     pub fn of(dir: &'a Path) -> Self {
         let mut all = Vec::new();
-        folders(dir, "", DEPTH, &mut |path, folder| {
+        visit_directories(dir, "", DEPTH, &mut |path, prefix| {
             if let Ok(manifest) = fs::read_to_string(path.join("Cargo.toml")) {
-                all.push((folder.to_owned(), crate_name(&manifest)));
+                all.push((prefix.to_owned(), crate_name(&manifest)));
             }
         });
         Self { dir, all }
@@ -32,8 +32,8 @@ impl<'a> Packages<'a> {
 
     /// Finds `path` in the crate with this name, else in the only package with such a file.
     pub fn find(&self, path: &str, name: Option<&str>) -> Option<String> {
-        let has = |(folder, _): &&(String, String)| self.dir.join(folder).join(path).is_file();
-        let whole = |(folder, _): &(String, String)| format!("{folder}{path}");
+        let has = |(prefix, _): &&(String, String)| self.dir.join(prefix).join(path).is_file();
+        let whole = |(prefix, _): &(String, String)| format!("{prefix}{path}");
         let of_crate = self.all.iter().filter(|(_, crate_name)| Some(crate_name.as_str()) == name);
         if let Some(found) = of_crate.clone().find(has) {
             return Some(whole(found));
@@ -57,11 +57,11 @@ pub struct GoModules<'a> {
 impl<'a> GoModules<'a> {
     pub fn of(dir: &'a Path) -> Self {
         let mut all = Vec::new();
-        folders(dir, "", DEPTH, &mut |path, folder| {
+        visit_directories(dir, "", DEPTH, &mut |path, prefix| {
             let manifest = fs::read_to_string(path.join("go.mod")).unwrap_or_default();
             let module = manifest.lines().find_map(|line| line.trim().strip_prefix("module "));
             if let Some(module) = module {
-                all.push((folder.to_owned(), module.trim().trim_matches('"').to_owned()));
+                all.push((prefix.to_owned(), module.trim().trim_matches('"').to_owned()));
             }
         });
         // The innermost possible module of a package comes first.
@@ -71,22 +71,22 @@ impl<'a> GoModules<'a> {
 
     /// Finds the file of a test function in this package.
     pub fn find(&self, package: &str, function: &str) -> Option<String> {
-        let (folder, rest) = self.all.iter().find_map(|(folder, module)| {
+        let (prefix, rest) = self.all.iter().find_map(|(prefix, module)| {
             let rest = package.strip_prefix(module.as_str())?;
-            (rest.is_empty() || rest.starts_with('/')).then_some((folder, rest))
+            (rest.is_empty() || rest.starts_with('/')).then_some((prefix, rest))
         })?;
         let inside = rest.trim_start_matches('/');
         let gap = if inside.is_empty() { "" } else { "/" };
-        let folder = format!("{folder}{inside}{gap}");
+        let prefix = format!("{prefix}{inside}{gap}");
         let mut seen = self.seen.borrow_mut();
         let functions = seen
-            .entry(folder.clone())
-            .or_insert_with(|| test_functions(&self.dir.join(&folder), &folder));
+            .entry(prefix.clone())
+            .or_insert_with(|| test_functions(&self.dir.join(&prefix), &prefix));
         functions.get(function).cloned()
     }
 }
 
-fn test_functions(dir: &Path, folder: &str) -> HashMap<String, String> {
+fn test_functions(dir: &Path, prefix: &str) -> HashMap<String, String> {
     let mut functions = HashMap::new();
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -99,21 +99,21 @@ fn test_functions(dir: &Path, folder: &str) -> HashMap<String, String> {
             else {
                 continue;
             };
-            functions.insert(function.trim().to_owned(), format!("{folder}{name}"));
+            functions.insert(function.trim().to_owned(), format!("{prefix}{name}"));
         }
     }
     functions
 }
 
 /// Visits each directory that may contain a package, from the top down.
-fn folders(dir: &Path, folder: &str, depth: usize, see: &mut dyn FnMut(&Path, &str)) {
-    see(dir, folder);
+fn visit_directories(dir: &Path, prefix: &str, depth: usize, see: &mut dyn FnMut(&Path, &str)) {
+    see(dir, prefix);
     let Ok(entries) = fs::read_dir(dir) else { return };
     for entry in entries.flatten().filter(|_| depth > 0) {
         let name = entry.file_name().to_string_lossy().into_owned();
         let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
         if is_dir && !name.starts_with('.') && !matches!(name.as_str(), "target" | "node_modules") {
-            folders(&entry.path(), &format!("{folder}{name}/"), depth - 1, see);
+            visit_directories(&entry.path(), &format!("{prefix}{name}/"), depth - 1, see);
         }
     }
 }

@@ -87,25 +87,27 @@ fn summary(results: &TestResults) -> Value {
 #[test]
 fn each_runner_has_fixtures() {
     for runner in RUNNERS.iter().copied() {
-        let folder = fixtures(runner);
-        let project = folder.join("project");
+        let directory = fixtures(runner);
+        let project = directory.join("project");
         let candidates = detect_runners(RUNNERS, &project);
         let first = candidates.first().unwrap_or_else(|| panic!("{}: nobody", project.display()));
         let own = candidates.iter().find(|candidate| candidate.runner == runner);
         assert_eq!(own.map(|own| own.evidence), Some(first.evidence), "{candidates:?}");
 
-        let expected = fs::read_to_string(folder.join("expected.json")).unwrap_or_default();
+        let expected = fs::read_to_string(directory.join("expected.json")).unwrap_or_default();
         let expected: BTreeMap<String, Value> = serde_json::from_str(&expected)
-            .unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+            .unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
         for case in ["green", "red", "none"] {
-            assert!(expected.contains_key(case), "{}: no {case}", folder.display());
+            assert!(expected.contains_key(case), "{}: no {case}", directory.display());
         }
         for (case, mut expected) in expected {
-            let read = |ending: &str| fs::read_to_string(folder.join(format!("{case}.{ending}")));
+            let read =
+                |ending: &str| fs::read_to_string(directory.join(format!("{case}.{ending}")));
             let code = expected["exit"].take().as_i64().and_then(|code| i32::try_from(code).ok());
-            let code = code.unwrap_or_else(|| panic!("{}: {case} has no exit", folder.display()));
-            let (output, report) = (read("txt"), folder.join(format!("{case}.xml")));
-            assert!(output.is_ok() || report.is_file(), "{}: no {case}", folder.display());
+            let code =
+                code.unwrap_or_else(|| panic!("{}: {case} has no exit", directory.display()));
+            let (output, report) = (read("txt"), directory.join(format!("{case}.xml")));
+            assert!(output.is_ok() || report.is_file(), "{}: no {case}", directory.display());
             let output = output.unwrap_or_default();
             let mut reader = runner.reader();
             output.lines().for_each(|line| reader.line(line));
@@ -182,8 +184,8 @@ async fn run_plan(plan: &CiPlan, dir: &Path, env: &Env) -> (TestResults, String)
 #[tokio::test]
 async fn the_toy_runner_works_as_documented() {
     let with_toy: Vec<&'static dyn TestRunner> = RUNNERS.iter().copied().chain([TOY]).collect();
-    let folder = tempfile::tempdir().unwrap();
-    let (dir, bin) = (folder.path().join("project"), folder.path().join("bin"));
+    let temp = tempfile::tempdir().unwrap();
+    let (dir, bin) = (temp.path().join("project"), temp.path().join("bin"));
     fs::create_dir_all(dir.join("backend/tests")).unwrap();
     fs::create_dir(&bin).unwrap();
     fs::write(bin.join("toytest"), TOYTEST).unwrap();

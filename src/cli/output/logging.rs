@@ -96,12 +96,12 @@ fn filter(global: &Global) -> Targets {
         (false, 2) => (Level::WARN, Level::DEBUG),
         (false, _) => (Level::DEBUG, Level::TRACE),
     };
-    let said = if global.quiet { Level::ERROR } else { ours.max(Level::INFO) };
+    let messages = if global.quiet { Level::ERROR } else { ours.max(Level::INFO) };
     let mut filter = Targets::new()
         .with_default(others)
         .with_target("autopack", ours)
-        .with_target("autopack::cli", said)
-        .with_target(crate::progress::NOTES, said);
+        .with_target("autopack::cli", messages)
+        .with_target(crate::progress::NOTES, messages);
     for silent in ["genai", "h2"] {
         filter = filter.with_target(silent, tracing::level_filters::LevelFilter::OFF);
     }

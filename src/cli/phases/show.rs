@@ -138,7 +138,7 @@ fn attempts(log: &[AttemptRow]) -> String {
     let cells = |row: &AttemptRow| {
         let took =
             row.ended_at.map(|end| format!("{} s", (end.0 - row.started_at.0).max(0) / 1000));
-        let said = row.failure.as_ref().map(|f| f.message.clone()).or(row.note.clone());
+        let reason = row.failure.as_ref().map(|f| f.message.clone()).or(row.note.clone());
         vec![
             row.attempt.to_string(),
             row.agent.clone().unwrap_or_else(|| "-".to_owned()),
@@ -146,7 +146,7 @@ fn attempts(log: &[AttemptRow]) -> String {
             number(row.usage.tokens.input),
             number(row.usage.tokens.output),
             row.outcome.map_or("running", |outcome| outcome.as_str()).to_owned(),
-            said.unwrap_or_default(),
+            reason.unwrap_or_default(),
         ]
     };
     let headers = ["ATTEMPT", "AGENT", "TOOK", "TOKENS IN", "OUT", "OUTCOME", "WHY"];
@@ -226,15 +226,15 @@ mod tests {
 
     #[test]
     fn long_value_wraps_with_indent_on_a_terminal_and_stays_whole_in_a_pipe() {
-        let told = |columns| {
+        let text = |columns| {
             let mut page = Page { text: String::new(), columns };
             page.field("unfixable", "it leaves the repository through its parent folder");
             page.text
         };
         let wrapped = "  unfixable     it leaves the\n                repository through\n                its parent folder\n";
-        assert_eq!(told(Some(36)), wrapped);
+        assert_eq!(text(Some(36)), wrapped);
         assert_eq!(
-            told(None),
+            text(None),
             "  unfixable     it leaves the repository through its parent folder\n"
         );
     }

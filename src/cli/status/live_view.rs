@@ -94,13 +94,13 @@ fn running_phase(snapshot: &StatusSnapshot, work: &InFlight) -> RunningPhase {
 
 /// Returns the activity of a phase. For a dead drain, the time since its last activity.
 fn activity(snapshot: &StatusSnapshot, work: &InFlight) -> Option<(String, Duration)> {
-    let said = work.activity.as_ref();
+    let latest = work.activity.as_ref();
     match snapshot.is_left(work) {
         true => {
-            let last = said.map_or(work.started_at, |(_, since)| *since);
+            let last = latest.map_or(work.started_at, |(_, since)| *since);
             Some(("left: its drain died".to_owned(), snapshot.since(last)))
         }
-        false => said.map(|(what, since)| (what.clone(), snapshot.since(*since))),
+        false => latest.map(|(what, since)| (what.clone(), snapshot.since(*since))),
     }
 }
 

@@ -129,23 +129,23 @@ impl WatchOutput {
 /// Tracks attempts that ended since the last snapshot.
 struct NewlyEnded {
     mark: Bookmark,
-    told: HashSet<Bookmark>,
+    reported: HashSet<Bookmark>,
 }
 
 impl NewlyEnded {
     async fn from_now(store: &Store) -> Result<Self, Failure> {
         let mark = store.bookmark().await?;
-        let told = store.ended_after(mark).await?.into_iter().map(|ended| ended.mark).collect();
-        Ok(Self { mark, told })
+        let reported = store.ended_after(mark).await?.into_iter().map(|ended| ended.mark).collect();
+        Ok(Self { mark, reported })
     }
 
     async fn since(&mut self, store: &Store) -> Result<Vec<EndedAttempt>, Failure> {
         // Taken first, so that attempts started meanwhile come after the bookmark.
         let next = store.bookmark().await?;
         let mut ended = store.ended_after(self.mark).await?;
-        ended.retain(|ended| self.told.insert(ended.mark));
+        ended.retain(|ended| self.reported.insert(ended.mark));
         self.mark = self.mark.max(next);
-        self.told.retain(|told| *told > self.mark);
+        self.reported.retain(|mark| *mark > self.mark);
         Ok(ended)
     }
 }

@@ -235,8 +235,8 @@ mod tests {
 
     #[test]
     fn line_with_the_reason_is_reported() {
-        let said = "Starting it ...\nERROR: for qdrant  port is taken\nEncountered errors while bringing up the project.\n";
-        assert_eq!(last_line(said), "ERROR: for qdrant  port is taken");
+        let output = "Starting it ...\nERROR: for qdrant  port is taken\nEncountered errors while bringing up the project.\n";
+        assert_eq!(last_line(output), "ERROR: for qdrant  port is taken");
     }
 
     #[test]
