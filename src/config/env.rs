@@ -1,4 +1,8 @@
-//! The environment variables used by autopack. No other module reads the process environment.
+//! The environment variables used by autopack, and their effect on the configuration.
+//!
+//! Some variables override a key of a configuration file: `AUTOPACK_QDRANT_PORT=7333` sets `memory.qdrant.port`
+//! to 7333 ([`OVERRIDES`]). Only [`Env::of_process`] reads the process environment; tests create an [`Env`] from
+//! variables of their own.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};

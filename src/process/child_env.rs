@@ -1,6 +1,13 @@
-//! Selects the environment variables that a child process receives.
+//! Selects the environment variables of child processes: CI gets no keys of model providers, and no child sees
+//! autopack's database.
 //!
-//! The environment is read elsewhere and passed in.
+//! | variable | agent | CI, setup |
+//! |---|---|---|
+//! | `PATH` | yes | yes |
+//! | `OPENAI_API_KEY` | yes | no |
+//! | `AUTOPACK_DATABASE_URL` | no | no |
+//!
+//! Callers pass in the environment; `config/env.rs` reads it.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -8,13 +15,14 @@ use std::ffi::{OsStr, OsString};
 /// A whole environment.
 pub type Env = BTreeMap<OsString, OsString>;
 
-/// Marks the processes of a drain (`AUTOPACK_OWNER=<id>`), so that a dead drain's processes can be found.
+/// Variable with the id of the drain (`AUTOPACK_OWNER=<id>`), set in all its child processes. The next drain finds
+/// the leftover processes of a dead drain by this variable.
 pub const OWNER: &str = "AUTOPACK_OWNER";
 
-/// The slot that a process works in; unique to the processes of this slot.
+/// Variable with the checkout in which a process works. Each slot has checkouts of its own.
 pub const WORKTREE: &str = "AUTOPACK_WORKTREE";
 
-/// Read by many applications, autopack included.
+/// Variable with a database URL, read by many applications and by autopack.
 const SHARED_DATABASE_URL: &str = "DATABASE_URL";
 
 /// Owner of the database named by `DATABASE_URL`.
@@ -26,8 +34,9 @@ pub enum SharedDatabase {
     Application,
 }
 
-/// Variables that no child receives: autopack's database, the key of its index, and the repository that git
-/// set when a user's hook or alias started autopack. In a slot, that repository would be wrong.
+/// Variables hidden from all children: autopack's database, the key of its index, and git's variables for the
+/// current repository. Git sets them when a hook or an alias starts autopack; in a slot they would point to the
+/// user's repository.
 const OURS: [&str; 9] = [
     "AUTOPACK_DATABASE_URL",
     "AUTOPACK_QDRANT_API_KEY",

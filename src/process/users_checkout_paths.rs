@@ -1,8 +1,16 @@
-//! Redirects environment variables from the user's checkout to a copy, for agents, setup and CI.
+//! Redirects environment variables from the user's checkout to a copy, so that CI tests the copy.
 //!
-//! A path in the checkout becomes the same path in the copy, or is dropped. Otherwise variables such as
-//! `VIRTUAL_ENV`, `PATH` or `CARGO_TARGET_DIR` would make CI test files outside the commit. The rule
-//! checks values, so it also covers variables unknown to autopack.
+//! With the checkout `/home/me/app` and the copy `/slots/1`:
+//!
+//! ```text
+//! VIRTUAL_ENV=/home/me/app/.venv         -> /slots/1/.venv, or dropped if the copy has no .venv
+//! PATH=/home/me/app/node_modules/.bin:/usr/bin
+//!                                        -> /slots/1/node_modules/.bin:/usr/bin
+//! EDITOR=/usr/bin/vim                    -> unchanged
+//! ```
+//!
+//! Unchanged variables would make CI use files outside the commit. The values decide, not the names, so
+//! variables unknown to autopack are covered too.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -12,7 +20,8 @@ use std::path::{Component, Path, PathBuf};
 use super::PathReplacement;
 use super::child_env::Env;
 
-/// Variables about the user and the machine, or set by autopack: kept with any value.
+/// Variables never changed, whatever their values: about the user, the machine and git's configuration, or set by
+/// autopack.
 const EXEMPT: [&str; 20] = [
     "_",
     "GIT_CEILING_DIRECTORIES",
@@ -36,7 +45,8 @@ const EXEMPT: [&str; 20] = [
     "XDG_STATE_HOME",
 ];
 
-/// Variables used by builds and imports. They never point into the user's checkout, in any child process.
+/// Variables read by builds and imports, such as `PYTHONPATH`. A path into the checkout never stays in them, for
+/// any child process.
 const BUILD_VARIABLES: [&str; 15] = [
     "CARGO_TARGET_DIR",
     "GOFLAGS",
@@ -55,13 +65,13 @@ const BUILD_VARIABLES: [&str; 15] = [
     "npm_package_json",
 ];
 
-/// Rule for paths missing in the copy.
+/// What happens to a path that exists in the checkout but not in the copy, such as an ignored `.venv`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MissingPathRule {
     /// For CI: drop the path, because the user's checkout must not influence the result.
     Drop,
-    /// For agents and setup: keep the path, because untracked files may configure them. Paths in variables
-    /// used by builds are dropped.
+    /// For agents and setup: keep the path, because untracked files may configure them. In the variables in
+    /// `BUILD_VARIABLES`, drop the path.
     KeepExceptBuildVariables,
 }
 
@@ -176,7 +186,8 @@ impl UsersCheckout {
         relocated
     }
 
-    /// Decides on a variable. The boolean says whether a path was dropped from the value.
+    /// Decides on a variable. Lists such as `PATH` are decided element by element. The boolean says whether a path
+    /// was dropped from the value.
     fn decide(
         &self,
         name: &OsStr,
@@ -230,8 +241,8 @@ impl UsersCheckout {
         is_path && !is_text && self.contains(path)
     }
 
-    /// Returns `None` for a path outside the checkout, `Some(None)` for a path missing in the copy, and
-    /// otherwise the new path.
+    /// Maps a path to the copy: `None` for a path outside the checkout, `Some(None)` for a path missing in the
+    /// copy, `Some(Some(path))` for a path in the copy.
     fn moved(&self, element: &[u8], copy: &Path) -> Option<Option<PathBuf>> {
         if !self.is_inside(element) {
             return None;

@@ -1,6 +1,16 @@
-//! Interprets an agent's signals during an attempt: events to show, token usage, deadline and outcome.
+//! Follows an agent during an attempt, and decides when to end it and how the attempt ended.
 //!
-//! Input: the signals parsed by the agent's adapter. Pure except for the clock used for deadlines.
+//! An adapter translates the agent's output lines into signals. [`Stream::take`] reads the signals one by one, and
+//! returns an event for the progress view. After the agent has exited, [`Stream::outcome`] gives the result:
+//!
+//! ```text
+//! signals                                    outcome
+//! Text, Tool, Result, Finished               Finished
+//! Text, Held(429), no progress for 120 s     RateLimited
+//! the same Tool and Result, again and again  Looped
+//! ```
+//!
+//! Pure except for the clock used for deadlines.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -18,16 +28,19 @@ use crate::agent::prices;
 use crate::phase::Usage;
 use crate::process::JobEnd;
 
-/// Time without an event after the final message before autopack ends an agent without working subagents.
-/// Remaining processes do not matter, and the result is kept. Tests shorten this time
+/// Silence after the final message after which autopack ends the agent, unless subagents are working.
+///
+/// Example: an agent reports that it is done, but waits for a development server it started. After 30 s
+/// autopack ends both and judges the result as usual. Tests shorten this time
 /// ([`config::env::agent_quiet`](crate::config::env::agent_quiet)).
 pub(crate) const QUIET: Duration = Duration::from_secs(30);
 /// Maximum number of tracked subagents.
 const SUBAGENTS: usize = 1000;
-/// Time for an agent to get past a rate limit by itself. After this time the drain waits instead: it can
-/// wait for days, and across restarts.
+/// Time for an agent to get past a rate limit by itself. Then autopack ends the agent, and the drain waits
+/// instead: it can wait for days, and across restarts.
 pub(crate) const RATE_LIMIT_GRACE: Duration = Duration::from_secs(120);
-/// Number of the agent's own retries allowed after a permanent error, such as a refused key.
+/// Number of an agent's own retries after a permanent error, such as a refused key, before autopack ends the
+/// agent.
 const MAX_PERMANENT_ERROR_RETRIES: u32 = 3;
 /// Maximum number of kept lines.
 const KEPT_LINES: usize = 60;
@@ -48,7 +61,7 @@ pub(crate) struct Stream {
     finished: Option<Finish>,
     /// The last failure, unless followed by progress.
     fault: Option<Fault>,
-    /// Start of the current wait for a rate limit.
+    /// Time of the first report of the current rate limit.
     limit_since: Option<Instant>,
     /// Number of retries after permanent errors.
     permanent_error_retries: u32,
@@ -60,9 +73,9 @@ pub(crate) struct Stream {
     last_activity: Instant,
     /// Working subagents, by id.
     subagents: BTreeSet<String>,
-    /// Whether autopack ended the agent after [`QUIET`].
+    /// Whether autopack asked the agent to end after [`QUIET`].
     dismissed: bool,
-    /// Whether the agent continued to work after it was dismissed.
+    /// Whether the agent continued to work after `dismissed`: its final message was not final.
     worked_after_dismissal: bool,
     lines: VecDeque<String>,
     notes: Vec<String>,
@@ -176,8 +189,9 @@ impl Stream {
         }
     }
 
-    /// Handles signals from standard error, which may arrive after the final message. `Held` signals only add
-    /// a missing status to the known failure; the other signals are returned.
+    /// Splits off the failures printed to standard error, which may arrive after the final message, and returns
+    /// the other signals. A failure only adds its status to the known failure: if the stream reported
+    /// "request failed" and standard error says 429, the failure becomes a rate limit.
     pub fn explained(&mut self, signals: Vec<Signal>) -> Vec<Signal> {
         let (held, others) =
             signals.into_iter().partition(|signal| matches!(signal, Signal::Held(_)));

@@ -1,4 +1,13 @@
-//! Describes an agent's tool use in a few words, for display: "editing src/a.rs", "running cargo test".
+//! Describes an agent's tool calls in a few words, for the progress view.
+//!
+//! ```text
+//! Edit  {"file_path": "/slot/src/a.rs"}         -> editing src/a.rs
+//! shell {"command": ["bash", "-lc", "ls -l"]}   -> running ls -l
+//! Grep  {"pattern": "fn x", "path": "src"}      -> searching fn x
+//! ```
+//!
+//! Agents name their tools and inputs differently, so the verb is guessed from the tool's name, and the target
+//! is searched under several keys.
 
 use std::path::Path;
 
@@ -7,7 +16,7 @@ use serde_json::Value;
 use super::signal::{JsonAccess, ToolUse};
 use super::tool_purpose::{purpose, purpose_of_command};
 
-/// Keys of a tool's input with a path, for all agents.
+/// Keys of a tool's input for a path, of all agents, as JSON pointers.
 const PATH_KEYS: [&str; 8] = [
     "/file_path",
     "/filePath",
@@ -18,9 +27,9 @@ const PATH_KEYS: [&str; 8] = [
     "/dir_path",
     "/uri",
 ];
-/// Keys with a shell command.
+/// Keys for a shell command.
 const COMMAND_KEYS: [&str; 3] = ["/command", "/cmd", "/script"];
-/// Keys with the target of a search.
+/// Keys for the target of a search.
 const SEARCH_KEYS: [&str; 4] = ["/pattern", "/query", "/url", "/prompt"];
 /// Maximum number of characters kept of a description.
 const LONGEST: usize = 120;
@@ -54,7 +63,8 @@ fn command(input: &Value) -> Option<String> {
     COMMAND_KEYS.iter().find_map(|key| input.text(key)).or_else(|| argv(input))
 }
 
-/// Describes a tool by its command, or else by a verb derived from its name and a target.
+/// Describes a tool by its command, or else by a verb and a target: `Grep` becomes `searching`, and the target is
+/// the pattern.
 fn words(name: &str, input: &Value, worktree: &Path) -> String {
     let first = |keys: &[&str]| keys.iter().find_map(|key| input.text(key));
     if let Some(command) = command(input) {
