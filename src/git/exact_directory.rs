@@ -4,8 +4,8 @@
 //! checking for its presence, and happens twice for each attempt.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, Metadata};
-use std::io::{self, ErrorKind};
+use std::fs::{self, File, Metadata};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -129,13 +129,16 @@ fn make_directory(path: &Path) -> io::Result<bool> {
 }
 
 /// Replaces anything except a plain file with a single link: writing in place could change another file, or keep its
-/// permissions.
+/// permissions. A plain file is overwritten without truncation first, which would make ext4 write to disk at once.
 fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.is_file() && found.nlink() == 1 && mode(&found) & 0o7711 == 0o600 => {
             if found.len() == content.len() as u64 && fs::read(path)? == content {
                 return Ok(());
             }
+            let mut file = File::options().write(true).open(path)?;
+            file.write_all(content)?;
+            return file.set_len(content.len() as u64);
         }
         Ok(found) => remove(path, found.file_type())?,
         Err(error) if error.kind() == ErrorKind::NotFound => {}

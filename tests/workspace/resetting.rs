@@ -1,7 +1,7 @@
 //! A reset leaves the commit and the permitted caches, and nothing else.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 use autopack::config::WorkspaceSettings;
 use autopack::workspace::{Repo, WorkspaceError};
@@ -64,6 +64,32 @@ async fn nested_git_directories_among_tracked_files_are_removed() {
     lab.git_in(&slot.path().join("src"), &["init", "-q", "."]);
     slot.reset(&base, &settings()).await.unwrap();
     assert!(!slot.path().join("src/.git").exists());
+}
+
+#[tokio::test]
+async fn an_untouched_git_directory_is_reused_and_a_changed_one_is_restored() {
+    let lab = Lab::new();
+    let (_repo, mut slot, base) = lab.slot().await;
+    let own = slot.path().join(".git");
+    let inode = |path: &str| fs::symlink_metadata(own.join(path)).unwrap().ino();
+    let before = ["config", "HEAD", "refs/heads"].map(inode);
+    slot.reset(&base, &settings()).await.unwrap();
+    assert_eq!(["config", "HEAD", "refs/heads"].map(inode), before);
+
+    let config = fs::read(own.join("config")).unwrap();
+    write(slot.path(), ".git/config", "[core]\n\tfsmonitor = evil\n");
+    write(slot.path(), ".git/hooks/pre-commit", "evil");
+    fs::remove_file(own.join("HEAD")).unwrap();
+    symlink("/etc/passwd", own.join("HEAD")).unwrap();
+    slot.reset(&base, &settings()).await.unwrap();
+    assert_eq!(fs::read(own.join("config")).unwrap(), config);
+    assert!(!own.join("hooks/pre-commit").exists());
+    assert_eq!(fs::read_to_string(own.join("HEAD")).unwrap(), "ref: refs/heads/work\n");
+
+    fs::remove_dir_all(&own).unwrap();
+    symlink(lab.root.join(".git"), &own).unwrap();
+    slot.reset(&base, &settings()).await.unwrap();
+    assert!(fs::symlink_metadata(&own).unwrap().is_dir(), "a link to a repository is replaced");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! A directory of files with our git directory: the top of a slot, or a submodule.
 
 use std::fs;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use crate::file_stamp::changed_at;
 use crate::git::command::{Git, PinnedGitFiles};
 use crate::git::error::{Context, Result};
 use crate::git::loose_objects::ObjectDirectory;
-use crate::git::removal::remove_any;
+use crate::git::removal::{entries, remove, remove_any};
 use crate::git::trees::Tree;
 use crate::workspace::blocking_work::blocking;
 use crate::workspace::repo::Repo;
@@ -88,10 +89,10 @@ impl Checkout {
         repo.trees.list(&self.store, commit).await
     }
 
-    /// Rewrites our git directory to a known state, except for index and objects.
+    /// Rewrites our git directory to a known state, except for index, objects and ignore patterns
+    /// ([`Self::write_exclude`]).
     pub fn write_private(&self, repo: &Repo) -> Result<()> {
-        let exclude = Vec::new();
-        self.pinned_files.set(&self.git_dir, self.git_directory(repo).private(exclude)?)?;
+        self.pinned_files.set(&self.git_dir, self.git_directory(repo).private(None)?)?;
         // Left by a killed git; the slot's lock guarantees that none is running.
         let lock = self.git_dir.join("index.lock");
         remove_any(&lock).doing("remove", &lock)
@@ -101,7 +102,7 @@ impl Checkout {
     pub fn write_exclude(&self, repo: &Repo, lines: &[u8]) -> Result<Vec<u8>> {
         let directory = self.git_directory(repo);
         let all = directory.exclude(lines)?;
-        self.pinned_files.set(&self.git_dir, directory.private(all.clone())?)?;
+        self.pinned_files.set(&self.git_dir, directory.private(Some(all.clone()))?)?;
         Ok(all)
     }
 
@@ -109,7 +110,7 @@ impl Checkout {
     /// whose content does not match its name.
     pub fn drop_objects(&self) -> Result<()> {
         let objects = self.git_dir.join("objects");
-        remove_any(&objects).doing("remove", &objects)?;
+        remove_content(&objects).doing("remove the objects in", &objects)?;
         self.pinned_files.renew()
     }
 
@@ -168,4 +169,19 @@ impl Checkout {
     pub fn exists(&self) -> bool {
         fs::symlink_metadata(&self.dir).is_ok_and(|found| found.is_dir())
     }
+}
+
+/// Removes the content of an object directory, except `info`, which is rewritten: a new directory costs ext4 many
+/// times as much as a check, because inodes of recently removed files are avoided.
+fn remove_content(objects: &Path) -> io::Result<()> {
+    if !fs::symlink_metadata(objects).is_ok_and(|found| found.is_dir()) {
+        return remove_any(objects);
+    }
+    for entry in entries(objects)? {
+        let kind = entry.file_type()?;
+        if entry.file_name() != "info" || !kind.is_dir() {
+            remove(&entry.path(), kind)?;
+        }
+    }
+    Ok(())
 }

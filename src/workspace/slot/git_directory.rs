@@ -33,11 +33,15 @@ pub(crate) struct GitDir<'a> {
 
 impl GitDir<'_> {
     /// Returns the content of the private directory: files from git stay, configuration is ours. `exclude` has the
-    /// ignore patterns.
-    pub fn private(&self, exclude: Vec<u8>) -> Result<ExactDirectory> {
+    /// ignore patterns; without them, the current file stays, for calls that read no files.
+    pub fn private(&self, exclude: Option<Vec<u8>>) -> Result<ExactDirectory> {
         let mut exact = ExactDirectory::default();
         exact.file("config", self.private_config()).file("HEAD", "ref: refs/heads/none\n");
-        exact.file("info/exclude", exclude).directory("refs");
+        match exclude {
+            Some(patterns) => exact.file("info/exclude", patterns),
+            None => exact.directory("info").keep("info/exclude"),
+        };
+        exact.directory("refs");
         exact.open_directory("objects").file("objects/info/alternates", self.alternates());
         // Files written by git itself, and by our calls.
         let calls = [

@@ -78,6 +78,10 @@ impl Sweep<'_> {
     fn entry(&mut self, entry: &DirEntry, path: Vec<u8>) -> io::Result<()> {
         let kind = entry.file_type()?;
         let on_disk = entry.path();
+        // The top's own git directory is made exact afterwards.
+        if path == b".git" && kind.is_dir() {
+            return Ok(());
+        }
         if is_git(entry) {
             return remove(&on_disk, kind);
         }
