@@ -1,7 +1,9 @@
 //! autopack's built-in agent: a model, with tools limited to the worktree and the scope.
 //!
-//! `session` is the loop; `model` sends requests, `tools` and `bench` act, `edit` is the pure part. Only
-//! `provider` knows the model's key. The quality of the work is judged elsewhere.
+//! [`session`] is the loop. [`model_request`] sends one request, [`request_retries`] repeats it. [`tool_calls`] executes
+//! the model's calls through [`tools`] and [`edit_bench`]; [`edit`] computes edits without IO. [`worktree`] confines
+//! file access. [`provider`] reads the key and passes it on only as the credential of a request, and to
+//! [`known_secrets`]. CI and the gates judge the result, not this module.
 
 mod conversation;
 mod edit;
@@ -36,12 +38,13 @@ use crate::process::{JobEnd, StopLevel, StopReceiver};
 use provider::Provider;
 use session::{End, Session};
 
-/// Checks the requirements of a request, without sending anything.
+/// Checks the settings and the key without a request. The path is the provider's URL, shown by `health`.
 pub(super) fn check(settings: &BuiltinAgentSettings, env: &Env) -> Result<AgentCheck, AgentError> {
     let provider = Provider::of(settings, env)?;
     Ok(AgentCheck { path: PathBuf::from(provider.base.as_str()) })
 }
 
+/// Runs the agent until it finishes, is stopped or exceeds a limit.
 pub(super) async fn run(
     settings: &BuiltinAgentSettings,
     task: Task,
@@ -53,10 +56,11 @@ pub(super) async fn run(
     on_event(AgentEvent::Started);
     let timeout = Duration::from_secs(settings.timeout_seconds);
     let wall = task.budget.wall_time.filter(|wall| *wall < timeout);
+    // Biased: a stop wins over an answer that arrives at the same time.
     let end = tokio::select! {
         biased;
         () = stop.reached(StopLevel::Graceful) => Ok(End::Ended(JobEnd::Stopped)),
-        () = tokio::time::sleep(wall.unwrap_or(timeout)) => Ok(out_of_time(wall)),
+        () = tokio::time::sleep(wall.unwrap_or(timeout)) => Ok(time_limit_end(wall)),
         end = session.work() => end,
     };
     // Wait for a started edit to finish.
@@ -66,9 +70,9 @@ pub(super) async fn run(
     reply
 }
 
-fn out_of_time(wall: Option<Duration>) -> End {
+fn time_limit_end(wall: Option<Duration>) -> End {
     match wall {
-        Some(wall) => End::Told(agent_job::out_of_time(wall)),
+        Some(wall) => End::Outcome(agent_job::out_of_time(wall)),
         None => End::Ended(JobEnd::TimedOut),
     }
 }

@@ -96,7 +96,7 @@ impl Session<'_> {
             true => systemic(format!(
                 "cannot reach {base}: {message}; start it, or correct `base_url` of this agent in autopack.yaml"
             )),
-            false => End::Told(Outcome::Unavailable {
+            false => End::Outcome(Outcome::Unavailable {
                 until: None,
                 message: format!("{base} failed {times} times in a row: {message}"),
             }),
@@ -109,7 +109,7 @@ impl Session<'_> {
             RequestError::RateLimited { until, message } => {
                 let message = format!("{base}: {message}");
                 self.line(AgentEvent::Limit, &message);
-                End::Told(Outcome::RateLimited { until, message })
+                End::Outcome(Outcome::RateLimited { until, message })
             }
             RequestError::Systemic(Fault::Key, message) if self.provider.key().is_none() => {
                 systemic(format!(
@@ -135,5 +135,5 @@ impl Session<'_> {
 }
 
 fn systemic(message: String) -> End {
-    End::Told(Outcome::Systemic { message })
+    End::Outcome(Outcome::Systemic { message })
 }

@@ -31,7 +31,7 @@ pub(super) enum End {
     /// Finished according to the model.
     Finished(String),
     Ended(JobEnd),
-    Told(Outcome),
+    Outcome(Outcome),
 }
 
 pub(super) struct Session<'a> {
@@ -142,11 +142,11 @@ impl<'a> Session<'a> {
         if let Some((cost, limit)) = cost.zip(limit).filter(|(cost, limit)| cost >= limit) {
             let [cost, limit] = format_dollars([cost, limit]);
             let what = format!("the attempt used {cost} of its {limit}");
-            return Some(End::Told(Outcome::OverBudget { what }));
+            return Some(End::Outcome(Outcome::OverBudget { what }));
         }
         let tokens = self.task.budget.tokens.filter(|tokens| self.totals.spent >= *tokens)?;
         let what = format!("the attempt used {} of its {tokens} tokens", self.totals.spent);
-        Some(End::Told(Outcome::OverBudget { what }))
+        Some(End::Outcome(Outcome::OverBudget { what }))
     }
 
     async fn note_answer(&mut self, answer: &Answer) -> Result<(), AgentError> {
@@ -258,7 +258,7 @@ impl<'a> Session<'a> {
         let (ended, outcome, summary) = match end {
             End::Finished(summary) => (JobEnd::Exited(0), Outcome::Finished, Some(summary)),
             End::Ended(how) => (how, Outcome::Finished, None),
-            End::Told(outcome) => (JobEnd::Exited(1), outcome, None),
+            End::Outcome(outcome) => (JobEnd::Exited(1), outcome, None),
         };
         let outcome = self.redacted(outcome);
         let summary = summary.map(|summary| self.secrets.redact(summary.trim()));
@@ -296,7 +296,7 @@ impl<'a> Session<'a> {
 }
 
 pub(super) fn failed(message: String) -> End {
-    End::Told(Outcome::Failed { message })
+    End::Outcome(Outcome::Failed { message })
 }
 
 pub(super) fn too_malformed() -> End {

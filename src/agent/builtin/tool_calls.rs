@@ -56,7 +56,7 @@ impl Session<'_> {
                     "`{}` with the same result, {SAME} times in a row",
                     describe_call(call)
                 );
-                return Ok(Some(End::Told(Outcome::Looped { what })));
+                return Ok(Some(End::Outcome(Outcome::Looped { what })));
             }
             results.push(ToolResponse::from_tool_call(call, text));
         }

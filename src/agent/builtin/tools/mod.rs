@@ -1,6 +1,6 @@
 //! The model's tools: parses and checks calls.
 //!
-//! The files beside this one and `bench` execute the calls; the session runs CI, so that CI can be stopped.
+//! The files beside this one and `edit_bench` execute the calls; the session runs CI, so that CI can be stopped.
 
 mod read_files;
 mod search_files;
