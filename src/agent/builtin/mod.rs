@@ -38,7 +38,7 @@ use crate::process::{JobEnd, StopLevel, StopReceiver};
 use provider::Provider;
 use session::{End, Session};
 
-/// Checks the settings and the key without a request. The path is the provider's URL, shown by `health`.
+/// Checks the settings and the key without a request. The path is the provider's URL.
 pub(super) fn check(settings: &BuiltinAgentSettings, env: &Env) -> Result<AgentCheck, AgentError> {
     let provider = Provider::of(settings, env)?;
     Ok(AgentCheck { path: PathBuf::from(provider.base.as_str()) })

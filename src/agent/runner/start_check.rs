@@ -21,7 +21,7 @@ const FIX: &str = "install it, put it on PATH, or change `command` of this agent
 /// Result of a successful check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentCheck {
-    /// The program that would be started, or the directory of recordings.
+    /// The program that would be started, the directory of recordings, or the URL of a provider.
     pub path: PathBuf,
 }
 

@@ -5,7 +5,8 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
-use super::{VENV_MARKER, names};
+use super::VENV_MARKER;
+use super::path_patterns::sorted_names;
 use crate::git::trees::Tree;
 use crate::phase::dependency_inputs::is_python_manifest;
 
@@ -129,8 +130,8 @@ fn candidates(tree: &Tree, root: &Path, project: &str) -> Vec<String> {
     let here = root.join(project);
     let text = |name: OsString| name.into_string().ok();
     // direnv nests them a level deeper.
-    let layouts = names(&here.join(".direnv")).into_iter().filter_map(text);
-    let venvs = names(&here).into_iter().filter_map(text);
+    let layouts = sorted_names(&here.join(".direnv")).into_iter().filter_map(text);
+    let venvs = sorted_names(&here).into_iter().filter_map(text);
     let venvs = venvs.chain(layouts.map(|name| format!(".direnv/{name}")));
     let is_venv = |name: &String| here.join(name).join(VENV_MARKER).is_file();
     paths.extend(venvs.filter(is_venv).map(|name| inside(&name)));

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use super::VENV_MARKER;
+use super::path_patterns::expand_pattern;
 use crate::git::trees::Tree;
 use crate::phase::dependency_inputs::is_requirements;
 
@@ -315,7 +316,7 @@ fn install_list(own: &Path, directory: &str, venv: &str, dir: &str, name: &str) 
         Some(below) => format!("{below}/{name}"),
     };
     let python = format!("{venv}/bin/python");
-    let has_pip = super::expand(own, "lib/*/site-packages/pip").iter().any(|pip| pip.is_dir());
+    let has_pip = expand_pattern(own, "lib/*/site-packages/pip").iter().any(|pip| pip.is_dir());
     let argv = match has_pip {
         true => [&python, "-m", "pip", "install", "--disable-pip-version-check", "-r", &list]
             .map(str::to_owned)

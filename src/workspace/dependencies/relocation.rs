@@ -9,7 +9,8 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use super::{DirectoryKind, expand};
+use super::DirectoryKind;
+use super::path_patterns::expand_pattern;
 use crate::process::PathReplacement;
 
 /// Maximum size of a rewritten file, in bytes; scripts and install records are smaller.
@@ -87,7 +88,7 @@ pub fn relocate(dir: &Path, replacement: &PathReplacement) -> io::Result<Relocat
         // Broad patterns such as `*` apply only to symbolic links.
         let only_links =
             pattern.ends_with('*') && !pattern.contains("bin/") && !pattern.contains(".egg-info");
-        for path in expand(dir, pattern) {
+        for path in expand_pattern(dir, pattern) {
             let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
             let changed = if metadata.is_symlink() {
                 relocate_link(&path, replacement)?
@@ -145,7 +146,7 @@ fn remove_byte_code(path: &Path) {
         return;
     };
     if path.extension().is_some_and(|extension| extension == "py") {
-        for compiled in expand(&dir.join("__pycache__"), &format!("{stem}.*")) {
+        for compiled in expand_pattern(&dir.join("__pycache__"), &format!("{stem}.*")) {
             let _ = fs::remove_file(compiled);
         }
     }

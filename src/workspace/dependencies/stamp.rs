@@ -7,7 +7,8 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::{DirectoryKind, expand, names};
+use super::DirectoryKind;
+use super::path_patterns::{expand_pattern, sorted_names};
 use crate::phase::dependency_inputs::is_input;
 use crate::phase::words::hex;
 
@@ -27,7 +28,7 @@ pub fn stamp(root: &Path, path: &str) -> String {
     let dir = root.join(path);
     let mut stamp = Stamp(Sha256::new());
     if let Some(beside) = dir.parent() {
-        for name in names(beside).iter().filter(|name| name.to_str().is_some_and(is_lock)) {
+        for name in sorted_names(beside).iter().filter(|name| name.to_str().is_some_and(is_lock)) {
             stamp.content(&beside.join(name));
         }
     }
@@ -52,7 +53,7 @@ impl Stamp {
         match DirectoryKind::of(dir) {
             DirectoryKind::NodeModules => {
                 self.packages(dir);
-                for scope in expand(dir, "@*") {
+                for scope in expand_pattern(dir, "@*") {
                     self.packages(&scope);
                 }
                 for record in
@@ -66,7 +67,7 @@ impl Stamp {
             DirectoryKind::Venv => {
                 self.content(&dir.join(super::VENV_MARKER));
                 self.list(&dir.join("bin"));
-                for packages in expand(dir, "lib/*/site-packages") {
+                for packages in expand_pattern(dir, "lib/*/site-packages") {
                     self.site_packages(&packages);
                 }
             }
@@ -74,7 +75,7 @@ impl Stamp {
                 self.list(dir);
                 self.content(&dir.join("composer/installed.json"));
                 self.content(&dir.join("modules.txt"));
-                for gems in expand(dir, "bundle/ruby/*/gems") {
+                for gems in expand_pattern(dir, "bundle/ruby/*/gems") {
                     self.names(&gems);
                 }
             }
@@ -83,7 +84,7 @@ impl Stamp {
 
     /// Adds each package with the time of its `package.json`: the directory's own time changes with caches inside.
     fn packages(&mut self, dir: &Path) {
-        for name in names(dir).iter().filter(|name| !is_by_use(name.as_bytes())) {
+        for name in sorted_names(dir).iter().filter(|name| !is_by_use(name.as_bytes())) {
             let path = dir.join(name);
             self.bytes(name.as_bytes());
             match fs::symlink_metadata(&path) {
@@ -96,7 +97,7 @@ impl Stamp {
 
     /// Adds the records of packages: a package directory's own time changes with new byte code.
     fn site_packages(&mut self, dir: &Path) {
-        for name in names(dir).iter().filter(|name| !is_by_use(name.as_bytes())) {
+        for name in sorted_names(dir).iter().filter(|name| !is_by_use(name.as_bytes())) {
             let path = dir.join(name);
             self.bytes(name.as_bytes());
             match fs::symlink_metadata(&path) {
@@ -112,14 +113,14 @@ impl Stamp {
 
     /// Adds names, sizes and times of a directory's entries.
     fn list(&mut self, dir: &Path) {
-        for name in names(dir).iter().filter(|name| !is_by_use(name.as_bytes())) {
+        for name in sorted_names(dir).iter().filter(|name| !is_by_use(name.as_bytes())) {
             self.bytes(name.as_bytes());
             self.file(&dir.join(name));
         }
     }
 
     fn names(&mut self, dir: &Path) {
-        for name in names(dir) {
+        for name in sorted_names(dir) {
             self.bytes(name.as_bytes());
         }
     }

@@ -22,7 +22,7 @@ use crate::process::PathReplacement;
 use crate::workspace::blocking_work::blocking;
 use crate::workspace::dependencies::{
     FrozenInstall, InstallCommand, choose_frozen_installs, find_changed_inputs,
-    find_dependency_directories, hash_inputs, is_dependency_directory, relocate,
+    find_dependency_directories, hash_inputs, is_fully_stamped, relocate,
 };
 use crate::workspace::repo::Repo;
 use crate::workspace::repo::dependency_baseline::DependencySource;
@@ -214,7 +214,7 @@ impl Slot {
         if self.repo.brought.is_installed(&checkout.dir, path) {
             return Ok(true);
         }
-        if !is_dependency_directory(&self.repo.root.join(path)) {
+        if !is_fully_stamped(&self.repo.root.join(path)) {
             return self.copy(checkout, path).await;
         }
         if self.is_cis(checkout) {
