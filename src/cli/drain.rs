@@ -23,7 +23,7 @@ use crate::progress::{
     Mode, NOTES, duration, fit, screen, shown_id, shown_message, thousands, width, wrap,
 };
 use crate::store::{RunSummary, Store};
-use crate::workspace::{Repo, SlotRoom};
+use crate::workspace::{Repo, SlotShortage};
 
 /// Drain a backlog: repair, execute, verify and land phases
 #[derive(Debug, clap::Args)]
@@ -119,7 +119,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         .with_overrides(args.agent, args.base)
         .with_memory(memory.clone())
         .with_estimator(estimator);
-    if let Some(SlotRoom { slots, each_mib, free_mib }) = room {
+    if let Some(SlotShortage { slots, each_mib, free_mib }) = room {
         drain_context.progress.note(&format!(
             "the disk of {} has {free_mib} MiB free, and a worker needs about {each_mib} MiB: using {} instead of {wanted}",
             drain_context.repo.slots_directory()?.display(),

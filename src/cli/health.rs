@@ -79,7 +79,11 @@ async fn run_checks(args: &Args, context: &Context) -> HealthReport {
     let memory = match &config {
         Ok(config) => {
             super::memory::memory_location(context, &config.memory).ok().map(|location| {
-                memory_checks::MemoryCheckInput { settings: &config.memory, location, starting }
+                memory_checks::MemoryCheckInput {
+                    settings: &config.memory,
+                    location,
+                    autostart: starting,
+                }
             })
         }
         Err(_) => None,

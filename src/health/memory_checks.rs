@@ -32,7 +32,7 @@ pub struct MemoryCheckInput<'a> {
     /// Paths, keys and Docker host.
     pub location: MemoryLocation,
     /// Whether Qdrant may be started.
-    pub starting: AutostartPermission,
+    pub autostart: AutostartPermission,
 }
 
 impl MemoryCheckInput<'_> {
@@ -61,11 +61,11 @@ impl MemoryCheckInput<'_> {
         match part_checks::engine(self.location.docker_host.as_deref()).await {
             Ok(()) => Finding::ok("the engine responds"),
             Err(why) => {
-                let how = match &self.location.docker_host {
+                let remedy = match &self.location.docker_host {
                     Some(_) => "start Docker there, or correct DOCKER_HOST",
                     None => "start Docker, so that autopack can start Qdrant",
                 };
-                Finding::warn(why, format!("{how}; or set memory.use_qdrant to false"))
+                Finding::warn(why, format!("{remedy}; or set memory.use_qdrant to false"))
             }
         }
     }
@@ -74,7 +74,7 @@ impl MemoryCheckInput<'_> {
         if !self.settings.use_qdrant {
             return Finding::skip("memory.use_qdrant is false");
         }
-        match part_checks::serving(self.settings, &self.location, self.starting).await {
+        match part_checks::serving(self.settings, &self.location, self.autostart).await {
             Ok(serving) if serving.backend == Backend::Qdrant => {
                 let qdrant = &self.settings.qdrant;
                 Finding::ok(format_reachable(&address(&qdrant.host, qdrant.grpc_port), serving.how))
@@ -82,9 +82,9 @@ impl MemoryCheckInput<'_> {
             Ok(serving) if serving.image_is_absent => {
                 let image = &self.settings.qdrant.image;
                 let pull = format!("pull {image}");
-                let pull = start_commands::of_engine(&self.location.workspace, &pull).await;
-                let now = pull.map_or(String::new(), |line| format!("; or now: {line}"));
-                let hint = format!("the next drain pulls it{now}");
+                let command = start_commands::of_engine(&self.location.workspace, &pull).await;
+                let alternative = command.map_or(String::new(), |line| format!("; or now: {line}"));
+                let hint = format!("the next drain pulls it{alternative}");
                 Finding::warn(without_prefix(&serving.line), hint)
             }
             Ok(serving) => {
@@ -112,8 +112,8 @@ impl MemoryCheckInput<'_> {
         if is_local(&qdrant.host)
             && part_checks::engine(self.location.docker_host.as_deref()).await.is_err()
         {
-            let own = "start it, or set memory.use_qdrant to false";
-            return (!qdrant.autostart).then(|| own.to_owned());
+            let hint = "start it, or set memory.use_qdrant to false";
+            return (!qdrant.autostart).then(|| hint.to_owned());
         }
         Some(part_checks::commands(self.settings, &self.location).await.start())
     }

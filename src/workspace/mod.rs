@@ -24,7 +24,7 @@ pub use repo::claim_ref::{ClaimRef, FenceOutcome};
 pub use repo::leftovers::SlotInfo;
 pub use repo::obstacles::{Obstacle, find_obstacles};
 pub use repo::run_branch::{BranchUpdate, RunBranch, Tip};
-pub use repo::slot_room::SlotRoom;
+pub use repo::slot_room::SlotShortage;
 pub use repo::users_checkout::CheckoutState;
 pub use slot::binary_files::strip_binaries;
 pub use slot::commit::{CommitMessage, RebaseOutcome};

@@ -1,4 +1,5 @@
-//! CI runs requested by an agent, on the current files in the slot. Results are informative; the verdict comes later.
+//! CI runs requested by the built-in agent, on the current files of its checkout. The result only informs the agent;
+//! CI runs again for the verdict.
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -18,14 +19,18 @@ use crate::workspace::Side;
 /// Characters of CI's output shown to the agent, from the end.
 const SHOWN_CHARS: usize = 8_000;
 
-struct SlotChecks {
+struct RequestedChecks {
     plan: CiPlan,
-    dir: PathBuf,
-    checkout: PathBuf,
+    /// The agent's checkout, where CI runs.
+    copy: PathBuf,
+    /// The user's checkout; CI commands must not refer to it.
+    users_checkout: PathBuf,
     env: Env,
-    directory: PathBuf,
+    /// Directory of the attempt's logs.
+    log_dir: PathBuf,
     redact: Redactor,
-    hold: Arc<std::os::fd::OwnedFd>,
+    /// Inherited by CI's processes: the slot stays locked until the last has ended.
+    slot_lock: Arc<std::os::fd::OwnedFd>,
     stop: StopReceiver,
     runs: AtomicU32,
 }
@@ -37,21 +42,21 @@ impl Attempt<'_> {
         if !matches!(agent, AgentSettings::Builtin(_)) {
             return Ok(None);
         }
-        Ok(Some(Arc::new(SlotChecks {
+        Ok(Some(Arc::new(RequestedChecks {
             plan: self.ci_plan(Side::Agent).await,
-            dir: self.slot.path().to_owned(),
-            checkout: self.context.repo.root().to_owned(),
+            copy: self.slot.path().to_owned(),
+            users_checkout: self.context.repo.root().to_owned(),
             env: self.environment(Purpose::Ci, Side::Agent),
-            directory: self.directory.path().to_owned(),
+            log_dir: self.directory.path().to_owned(),
             redact: self.context.redactor.clone(),
-            hold: self.slot.lock_fd()?,
+            slot_lock: self.slot.lock_fd()?,
             stop: self.stop.clone(),
             runs: AtomicU32::new(0),
         })))
     }
 }
 
-impl Checks for SlotChecks {
+impl Checks for RequestedChecks {
     fn run(&self) -> Pin<Box<dyn Future<Output = String> + Send + '_>> {
         Box::pin(async move {
             if !self.plan.is_configured() {
@@ -59,12 +64,12 @@ impl Checks for SlotChecks {
             }
             let number = self.runs.fetch_add(1, Ordering::Relaxed) + 1;
             let request = ci::CiRequest {
-                dir: &self.dir,
-                checkout: &self.checkout,
+                dir: &self.copy,
+                checkout: &self.users_checkout,
                 env: &self.env,
-                log: self.directory.join(format!("ci-by-agent-{number}.log")),
+                log: self.log_dir.join(format!("ci-by-agent-{number}.log")),
                 redact: self.redact.clone(),
-                hold: Some(Arc::clone(&self.hold)),
+                hold: Some(Arc::clone(&self.slot_lock)),
             };
             match ci::run(&self.plan, request, &self.stop).await {
                 Ok(run) => self.describe(&run),
@@ -74,15 +79,15 @@ impl Checks for SlotChecks {
     }
 }
 
-impl SlotChecks {
+impl RequestedChecks {
     fn describe(&self, run: &ci::CiRun) -> String {
         let tail: Vec<char> = run.log_tail.chars().collect();
         let tail: String = tail[tail.len().saturating_sub(SHOWN_CHARS)..].iter().collect();
-        format!("{}: {}\n{tail}", self.plan.display(), in_words(run.outcome()))
+        format!("{}: {}\n{tail}", self.plan.display(), describe_outcome(run.outcome()))
     }
 }
 
-fn in_words(outcome: &CiOutcome) -> String {
+fn describe_outcome(outcome: &CiOutcome) -> String {
     match outcome {
         CiOutcome::Passed => "passed".to_owned(),
         CiOutcome::Failed => "failed".to_owned(),

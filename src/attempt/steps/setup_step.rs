@@ -1,5 +1,5 @@
-//! `workspace.setup` in each checkout of a slot: skipped if command, manifests and lock files are unchanged since the
-//! last run, and all results are still present.
+//! Runs `workspace.setup` in each checkout of a slot. Skips it if the command, the manifests and the lock files are
+//! unchanged since the last setup and its results still exist.
 
 use crate::attempt::checkout_runner::{CompletedSetup, SetupOutcome};
 use crate::attempt::child_environment::Purpose;
@@ -26,20 +26,25 @@ impl Attempt<'_> {
             tracing::debug!(dir = %dir.display(), "nothing changed since setup ran here");
             return Ok(SetupOutcome::DidNotRun);
         }
+        // Forgotten first, so that an interrupted or failed setup is repeated.
         setups.put(dir, None);
         match self.run_setup(side, command).await? {
             None if self.stop.level() > StopLevel::Run => Ok(SetupOutcome::DidNotRun),
             None => {
                 let remains = self.slot.find_setup_remains(side).await?;
+                // A reset would remove part of the result, so this setup could not be reused.
                 let kept = (!remains.has_more).then_some(remains.kept);
                 setups.put(dir, Some(CompletedSetup { key, kept }));
                 Ok(SetupOutcome::Ran)
             }
             Some(why) => {
-                let agents = setups.get(self.slot.path_of(Side::Agent));
-                match side == Side::Ci && agents.is_some_and(|agents| agents.key != key) {
-                    true => Ok(SetupOutcome::Failed { why }),
-                    false => Err(AttemptError::Systemic(why)),
+                let agent_setup = setups.get(self.slot.path_of(Side::Agent));
+                // The agent's checkout was set up with other inputs, so the change altered them: the phase is at fault.
+                // Otherwise setup would fail for every phase.
+                if side == Side::Ci && agent_setup.is_some_and(|setup| setup.key != key) {
+                    Ok(SetupOutcome::Failed { why })
+                } else {
+                    Err(AttemptError::Systemic(why))
                 }
             }
         }

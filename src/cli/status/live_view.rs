@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::status_snapshot::{StatusSnapshot, why};
+use super::status_snapshot::{StatusSnapshot, format_reasons};
 use crate::progress::screen::Size;
 use crate::progress::view::{self, Fraction, RunningPhase};
 use crate::progress::{fill, fit, shown_id, thousands, width};
@@ -95,7 +95,7 @@ fn running_phase(snapshot: &StatusSnapshot, work: &InFlight) -> RunningPhase {
 /// Returns the activity of a phase. For a dead drain, the time since its last activity.
 fn activity(snapshot: &StatusSnapshot, work: &InFlight) -> Option<(String, Duration)> {
     let latest = work.activity.as_ref();
-    match snapshot.is_left(work) {
+    match snapshot.is_abandoned(work) {
         true => {
             let last = latest.map_or(work.started_at, |(_, since)| *since);
             Some(("left: its drain died".to_owned(), snapshot.since(last)))
@@ -118,7 +118,10 @@ fn format_waiting(snapshot: &StatusSnapshot, most: usize, columns: usize) -> Vec
                 _ => format!("{}/{}", run.run_id, phase.phase_id),
             };
             let name = fit(&name, LEAST_NAME.max(columns / 3));
-            fit(&format!("  {name}  waiting: {}", why(phase, snapshot.at, true)), columns)
+            fit(
+                &format!("  {name}  waiting: {}", format_reasons(phase, snapshot.at, true)),
+                columns,
+            )
         })
         .collect();
     lines.resize(snapshot.waiting(), String::new());

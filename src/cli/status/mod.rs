@@ -39,7 +39,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let snapshot = status_snapshot::read_snapshot(&store, wanted.as_ref(), context).await?;
     match args.json {
         true => context.out.json(&status_json::json(&snapshot))?,
-        false => context.out.text(&status_text::text(&snapshot))?,
+        false => context.out.text(&status_text::format_status(&snapshot))?,
     }
     store.close().await;
     Ok(Exit::Done)

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::status_snapshot::{StatusSnapshot, why};
+use super::status_snapshot::{StatusSnapshot, format_reasons};
 use crate::store::{InFlight, RunSummary, Waiting};
 
 pub(super) fn json(snapshot: &StatusSnapshot) -> Value {
@@ -26,7 +26,7 @@ fn run(snapshot: &StatusSnapshot, run: &RunSummary, waiting: &[Waiting]) -> Valu
         "waiting": waiting.iter().map(|phase| json!({
             "phase_id": phase.phase_id,
             "blocked": phase.blocked,
-            "why": why(phase, snapshot.at, true),
+            "why": format_reasons(phase, snapshot.at, true),
         })).collect::<Vec<_>>(),
     })
 }
@@ -39,7 +39,7 @@ fn running_phase(snapshot: &StatusSnapshot, work: &InFlight) -> Value {
         "try": work.counted_attempts + 1,
         "max_attempts": work.max_attempts.unwrap_or(snapshot.max_attempts),
         "agent": work.agent,
-        "drain_died": snapshot.is_left(work),
+        "drain_died": snapshot.is_abandoned(work),
         "elapsed_ms": millis(work.started_at),
         "activity": work.activity.as_ref().map(|(what, _)| what),
         "activity_ms": work.activity.as_ref().map(|(_, since)| millis(*since)),

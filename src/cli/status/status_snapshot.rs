@@ -20,7 +20,7 @@ pub(super) struct StatusSnapshot {
     pub runs: Vec<(RunSummary, Vec<Waiting>)>,
     /// Runs of other repositories, with their repository.
     pub elsewhere: BTreeMap<RunId, String>,
-    /// Claimed phases, including phases of dead drains ([`StatusSnapshot::is_left`]).
+    /// Claimed phases, including phases of dead drains ([`StatusSnapshot::is_abandoned`]).
     pub running: Vec<InFlight>,
     pub drains: Drains,
     /// Whether drains test the tip of a run in a clean clone.
@@ -113,7 +113,7 @@ impl StatusSnapshot {
     }
 
     /// Checks whether the drain of a claimed phase died; the next drain will reclaim the phase.
-    pub fn is_left(&self, work: &InFlight) -> bool {
+    pub fn is_abandoned(&self, work: &InFlight) -> bool {
         self.drains.dead.contains(&work.owner)
     }
 
@@ -127,7 +127,7 @@ impl StatusSnapshot {
 }
 
 /// Lists all reasons why a phase waits; `times` adds remaining times.
-pub(super) fn why(phase: &Waiting, at: UnixMs, times: bool) -> String {
+pub(super) fn format_reasons(phase: &Waiting, at: UnixMs, times: bool) -> String {
     let mut reasons = describe_dependencies(&phase.needs);
     if let Some((id, state)) = &phase.overlaps {
         let what = match state {

@@ -1,42 +1,42 @@
 //! `status` as text: a table of runs, and lines for running and waiting phases.
 
-use super::status_snapshot::{StatusSnapshot, why};
+use super::status_snapshot::{StatusSnapshot, format_reasons};
 use crate::attempt::run_end;
 use crate::cli::output::table::table;
 use crate::progress::{duration, printable, shown_id, thousands};
 use crate::store::{InFlight, RunSummary, Waiting};
 
 /// Maximum number of waiting phases listed per run.
-const NAMED: usize = 10;
+const MAX_LISTED: usize = 10;
 
-pub(super) fn text(snapshot: &StatusSnapshot) -> String {
-    page(snapshot, true)
+pub(super) fn format_status(snapshot: &StatusSnapshot) -> String {
+    format_page(snapshot, true)
 }
 
 /// Formats the status without times and agent activity, for change detection.
 pub(super) fn format_stable(snapshot: &StatusSnapshot) -> String {
-    page(snapshot, false)
+    format_page(snapshot, false)
 }
 
-fn page(snapshot: &StatusSnapshot, times: bool) -> String {
+fn format_page(snapshot: &StatusSnapshot, show_times: bool) -> String {
     if snapshot.runs.is_empty() {
         return format!("{} has no runs\n", snapshot.database);
     }
-    let numbers = [1, 2, 3, 4, 5, 6, 7];
+    let number_columns = [1, 2, 3, 4, 5, 6, 7];
     let headers =
         ["RUN", "QUEUED", "RUNNING", "COMPLETE", "FAILED", "SKIPPED", "BLOCKED", "TOKENS"];
-    let rows = snapshot.runs.iter().map(|(run, _)| row(run)).collect();
-    let mut text = table(&headers, &numbers, rows);
+    let rows = snapshot.runs.iter().map(|(run, _)| format_row(run)).collect();
+    let mut text = table(&headers, &number_columns, rows);
     for work in &snapshot.running {
-        text += &running(snapshot, work, times);
+        text += &format_running(snapshot, work, show_times);
     }
     for (run, waiting) in &snapshot.runs {
-        text += &format_waiting(snapshot, run, waiting, times);
+        text += &format_waiting(snapshot, run, waiting, show_times);
     }
     for (run, _) in &snapshot.runs {
         text += &format_clean_test(snapshot, run);
     }
-    if let Some(advice) = snapshot.advice().filter(|_| snapshot.left()) {
+    if let Some(advice) = snapshot.advice().filter(|_| snapshot.has_work()) {
         text += &format!("{advice}\n");
     }
     text
@@ -44,27 +44,30 @@ fn page(snapshot: &StatusSnapshot, times: bool) -> String {
 
 impl StatusSnapshot {
     /// Checks whether a drain has work.
-    fn left(&self) -> bool {
+    fn has_work(&self) -> bool {
         self.runs.iter().any(|(run, _)| run.has_work())
     }
 }
 
-fn running(snapshot: &StatusSnapshot, work: &InFlight, times: bool) -> String {
+fn format_running(snapshot: &StatusSnapshot, work: &InFlight, show_times: bool) -> String {
     let what = format!(
         "{} of {}, attempt {}",
         shown_id(work.phase_id.as_str()),
         shown_id(work.run_id.as_str()),
         work.attempt,
     );
-    if snapshot.is_left(work) {
+    if snapshot.is_abandoned(work) {
         return format!("left     {what}: its drain died, the next drain reclaims it\n");
     }
     let mut text = format!("running  {what}");
-    if times {
+    if show_times {
         text += &format!(", for {}\n", duration(snapshot.since(work.started_at)));
-        if let Some((what, since)) = &work.activity {
-            text +=
-                &format!("         {} for {}\n", printable(what), duration(snapshot.since(*since)));
+        if let Some((activity, since)) = &work.activity {
+            text += &format!(
+                "         {} for {}\n",
+                printable(activity),
+                duration(snapshot.since(*since))
+            );
         }
         return text;
     }
@@ -76,16 +79,16 @@ fn format_waiting(
     snapshot: &StatusSnapshot,
     run: &RunSummary,
     waiting: &[Waiting],
-    times: bool,
+    show_times: bool,
 ) -> String {
     let mut text = String::new();
     let name = shown_id(run.run_id.as_str());
-    for phase in waiting.iter().take(NAMED) {
-        let why = why(phase, snapshot.at, times);
-        text += &format!("waiting  {} of {name}: {why}\n", shown_id(phase.phase_id.as_str()));
+    for phase in waiting.iter().take(MAX_LISTED) {
+        let reasons = format_reasons(phase, snapshot.at, show_times);
+        text += &format!("waiting  {} of {name}: {reasons}\n", shown_id(phase.phase_id.as_str()));
     }
-    if waiting.len() > NAMED {
-        text += &format!("waiting  {} more of {name}\n", waiting.len() - NAMED);
+    if waiting.len() > MAX_LISTED {
+        text += &format!("waiting  {} more of {name}\n", waiting.len() - MAX_LISTED);
     }
     text
 }
@@ -99,10 +102,10 @@ fn format_clean_test(snapshot: &StatusSnapshot, run: &RunSummary) -> String {
     std::iter::once(format!("tested   {name}: {}\n", printable(&first))).chain(rest).collect()
 }
 
-fn row(run: &RunSummary) -> Vec<String> {
+fn format_row(run: &RunSummary) -> Vec<String> {
     let counts = &run.counts;
     let mut row = vec![run.run_id.to_string()];
-    let numbers = [
+    let counts = [
         counts.queued,
         counts.executing,
         counts.complete,
@@ -110,7 +113,7 @@ fn row(run: &RunSummary) -> Vec<String> {
         counts.skipped,
         run.blocked,
     ];
-    row.extend(numbers.map(|n| n.to_string()));
+    row.extend(counts.map(|n| n.to_string()));
     row.push(run.tokens.billed().map_or_else(|| "-".to_owned(), thousands));
     row
 }

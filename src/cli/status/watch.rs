@@ -117,7 +117,7 @@ impl WatchOutput {
                 let now = status_text::format_stable(snapshot);
                 if now != *last {
                     let gap = if last.is_empty() { "" } else { "\n" };
-                    context.out.text(&format!("{gap}{}", status_text::text(snapshot)))?;
+                    context.out.text(&format!("{gap}{}", status_text::format_status(snapshot)))?;
                     *last = now;
                 }
             }

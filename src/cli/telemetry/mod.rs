@@ -3,8 +3,8 @@
 mod calibrate;
 mod calibration_text;
 mod export;
-mod point_in_time;
 mod sample_choice;
+mod start_time;
 mod summary;
 mod summary_text;
 

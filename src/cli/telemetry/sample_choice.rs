@@ -1,6 +1,6 @@
 //! Sample filter of `telemetry` commands.
 
-use super::point_in_time::{StartTime, since};
+use super::start_time::StartTime;
 use crate::clock::now;
 use crate::phase::{RunId, UnixMs};
 
@@ -12,7 +12,7 @@ pub(super) struct SampleFilterArgs {
     run_ids: Vec<String>,
 
     /// Only attempts that ended since then: a date, a time (RFC 3339), or an age such as 7d, 12h, 30m
-    #[arg(long, value_name = "TIME", value_parser = since)]
+    #[arg(long, value_name = "TIME")]
     since: Option<StartTime>,
 }
 
@@ -24,6 +24,6 @@ impl SampleFilterArgs {
 
     /// Returns the start time, if given.
     pub fn since(&self) -> Option<UnixMs> {
-        self.since.map(|since| since.before(now()))
+        self.since.map(|since| since.to_absolute(now()))
     }
 }

@@ -30,7 +30,7 @@ pub struct UnprovenPhase {
 
 /// Selects settled phases without evidence, with two look-ups by key per phase: the recorded evidence and the attempts.
 /// Valid evidence: the import or the operator settled the phase in the present state and after the present number of
-/// attempts; or the latest counted attempt landed the recorded commit, or was allowed to change nothing.
+/// attempts; or the latest counted attempt (after the last `--redo`) landed the recorded commit, or was allowed to change nothing.
 const UNPROVEN: &str = "SELECT r.run_id, p.phase_id, p.state
        FROM runs r JOIN phases p ON p.run = r.id AND p.state IN ('COMPLETE', 'SKIPPED')
       WHERE r.run_id IN (SELECT value FROM json_each(?))
@@ -87,7 +87,7 @@ pub(crate) async fn record_evidence(
     Ok(())
 }
 
-/// Records the evidence of newly inserted phases, see [`record_evidence`].
+/// Records the evidence of the phases just inserted: those of `run` with a position above `after`.
 pub(super) async fn record_inserted_evidence(
     tx: &mut SqliteConnection,
     run: i64,
@@ -105,8 +105,12 @@ pub(super) async fn record_inserted_evidence(
     Ok(())
 }
 
-/// Deletes the evidence of an import or the operator: the phase will be executed again.
-pub(super) async fn withdraw(tx: &mut SqliteConnection, phase: i64) -> Result<(), StoreError> {
+/// Invalidates all evidence of a phase, including earlier attempts (`redone`), because the phase will be executed
+/// again.
+pub(super) async fn withdraw_evidence(
+    tx: &mut SqliteConnection,
+    phase: i64,
+) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM settlements WHERE phase = ?").bind(phase).execute(&mut *tx).await?;
     sqlx::query("UPDATE phases SET evidence = NULL, redone = executions WHERE id = ?")
         .bind(phase)

@@ -6,7 +6,7 @@ use crate::phase::plan::PlanPhase;
 use crate::phase::state::Event;
 use crate::phase::{FailureKind, PhaseId, PhaseState, RunId};
 
-use super::evidence::{OPERATOR, record_evidence, withdraw};
+use super::evidence::{OPERATOR, record_evidence, withdraw_evidence};
 use super::import_plan::replace_spec;
 use crate::store::error::StoreError;
 use crate::store::open::Store;
@@ -227,7 +227,7 @@ async fn take_steps(
 /// Resets the counters of a phase. Earlier refusals of the spec or failures of drains tell the next attempt nothing.
 async fn reset_counters(tx: &mut SqliteConnection, row: &PhaseRecord) -> Result<(), StoreError> {
     // Evidence of earlier work does not prove later work.
-    withdraw(tx, row.id).await?;
+    withdraw_evidence(tx, row.id).await?;
     let keeps = row
         .last_failure()?
         .is_some_and(|f| !matches!(f.kind, FailureKind::Unfixable | FailureKind::GaveUp));

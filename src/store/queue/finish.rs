@@ -108,7 +108,7 @@ impl Store {
             let mut tx = self.begin().await?;
             // A fenced owner may have observed the effects of being reclaimed, such as a killed agent.
             if is_fenced(&mut tx, &claim.owner).await? {
-                return Err(claim.lost());
+                return Err(claim.lease_lost_error());
             }
             let ended = end_attempt(
                 &mut tx,
@@ -118,7 +118,7 @@ impl Store {
                 finish,
             )
             .await?;
-            let ended = ended.ok_or_else(|| claim.lost())?;
+            let ended = ended.ok_or_else(|| claim.lease_lost_error())?;
             tx.commit().await?;
             Ok(ended)
         })

@@ -1,4 +1,5 @@
-//! Progress recorded during an attempt, for reclaiming.
+//! Facts recorded during an attempt (slot, agent, landing commit), so that a later drain can recover the attempt after
+//! a crash.
 
 use super::claim::Claim;
 use crate::store::columns::{signed, to_json};
@@ -6,7 +7,7 @@ use crate::store::error::StoreError;
 use crate::store::open::Store;
 
 impl Claim {
-    pub(crate) fn lost(&self) -> StoreError {
+    pub(crate) fn lease_lost_error(&self) -> StoreError {
         StoreError::LeaseLost {
             run: self.run_id.clone(),
             phase: self.phase_id.clone(),
@@ -80,14 +81,15 @@ impl Store {
         .await
     }
 
-    /// Updates the attempt if not ended. An attempt ends in the same transaction as the claim, so an unfinished attempt
-    /// still belongs to the claim.
+    /// Updates the attempt, unless ended. An attempt ends in the same transaction as the claim, so no
+    /// changed row means that the lease is lost. `update` ends with the parameters `id` and `owner`, bound here in this
+    /// order.
     async fn record(&self, claim: &Claim, update: Update<'_>) -> Result<(), StoreError> {
         self.named(async {
             self.require_file()?;
             let update = update.bind(claim.attempt_row).bind(claim.owner.as_str());
             match update.execute(&self.writer).await?.rows_affected() {
-                0 => Err(claim.lost()),
+                0 => Err(claim.lease_lost_error()),
                 _ => Ok(()),
             }
         })

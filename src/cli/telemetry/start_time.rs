@@ -1,5 +1,6 @@
 //! Parses a start time: a date, a time, or an age.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -19,7 +20,7 @@ pub(super) enum StartTime {
 
 impl StartTime {
     /// Returns the absolute time, with ages subtracted from `now`.
-    pub(super) fn before(self, now: UnixMs) -> UnixMs {
+    pub(super) fn to_absolute(self, now: UnixMs) -> UnixMs {
         match self {
             Self::At(at) => at,
             Self::Ago(age) => {
@@ -29,23 +30,32 @@ impl StartTime {
     }
 }
 
-/// Parses a start time. Dates and times without an offset are UTC, as in the export.
-pub(super) fn since(text: &str) -> Result<StartTime, String> {
-    let text = text.trim();
-    let at = |time: Timestamp| StartTime::At(UnixMs(time.as_millisecond()));
-    let utc = |time: DateTime| time.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp());
-    if let Some(age) = age(text) {
-        return Ok(StartTime::Ago(age));
-    }
-    // Dates are parsed first, because a date also parses as a local time.
-    let found = match text.parse::<Date>() {
-        Ok(date) if text.len() <= "2026-01-31".len() => utc(date.to_datetime(Default::default())),
-        _ => text.parse::<Timestamp>().ok().or_else(|| text.parse::<DateTime>().ok().and_then(utc)),
-    };
-    found.map(at).ok_or_else(|| {
-        "expected a date (2026-01-31), a time (2026-01-31T08:00:00Z) or an age (7d, 12h, 30m)"
+impl FromStr for StartTime {
+    type Err = String;
+
+    /// Parses a start time. Dates and times without an offset are UTC, as in the export.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let at = |time: Timestamp| StartTime::At(UnixMs(time.as_millisecond()));
+        let utc = |time: DateTime| time.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp());
+        if let Some(age) = age(text) {
+            return Ok(StartTime::Ago(age));
+        }
+        // `Date` also accepts a date with a time and would drop the time, so only short texts count as dates.
+        let found = match text.parse::<Date>() {
+            Ok(date) if text.len() <= "2026-01-31".len() => {
+                utc(date.to_datetime(Default::default()))
+            }
+            _ => text
+                .parse::<Timestamp>()
+                .ok()
+                .or_else(|| text.parse::<DateTime>().ok().and_then(utc)),
+        };
+        found.map(at).ok_or_else(|| {
+        "expected a date (2026-01-31), a time (2026-01-31T08:00:00Z) or an age (2w, 7d, 12h, 30m, 90s)"
             .to_owned()
     })
+    }
 }
 
 /// Parses an age: an integer and a unit of `s m h d w`.
@@ -71,7 +81,9 @@ mod tests {
 
     #[test]
     fn dates_times_and_ages_are_parsed() {
-        let ms = |text: &str| since(text).unwrap().before(UnixMs(1_000_000_000_000)).0;
+        let ms = |text: &str| {
+            text.parse::<StartTime>().unwrap().to_absolute(UnixMs(1_000_000_000_000)).0
+        };
         assert_eq!(ms("2026-01-31"), 1_769_817_600_000);
         assert_eq!(ms("2026-01-31T00:00:00Z"), ms("2026-01-31"));
         assert_eq!(ms("2026-01-31T01:00:00+01:00"), ms("2026-01-31"));
@@ -88,7 +100,7 @@ mod tests {
         for text in
             ["", "d", "yesterday", "7", "-7d", "7 d", "7é", "2026-13-01", "2026-01-31T25:00:00Z"]
         {
-            assert!(since(text).is_err(), "{text}");
+            assert!(text.parse::<StartTime>().is_err(), "{text}");
         }
     }
 }
