@@ -90,6 +90,18 @@ impl CompletedSetup {
     }
 }
 
+/// End of `workspace.setup` in a checkout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SetupEnd {
+    Done,
+    /// The operator stopped autopack.
+    Stopped,
+    /// Failed, with the last line of the output and the log in the reason.
+    Failed {
+        why: String,
+    },
+}
+
 /// End of a command.
 enum CommandEnd {
     Done,
@@ -124,8 +136,7 @@ pub(crate) struct InstallFailure {
 }
 
 impl CheckoutRunner<'_> {
-    /// Runs a setup command in a checkout of a slot. Returns `None` on success or after a stop, otherwise the reason
-    /// of the failure.
+    /// Runs a setup command in a checkout of a slot.
     pub async fn run_setup(
         &self,
         command: &CommandLine,
@@ -134,7 +145,7 @@ impl CheckoutRunner<'_> {
         env: Env,
         log: PathBuf,
         stop: &StopReceiver,
-    ) -> Result<Option<String>, AttemptError> {
+    ) -> Result<SetupEnd, AttemptError> {
         let argv: Vec<String> = match command {
             CommandLine::Argv(argv) => argv.clone(),
             CommandLine::Shell(line) => shell::argv(line),
@@ -143,9 +154,10 @@ impl CheckoutRunner<'_> {
         let end = self.run(argv, slot.path_of(side), slot, env, &log, stop).await;
         slot.withdraw_remote(side)?;
         Ok(match end? {
-            CommandEnd::Done | CommandEnd::Stopped => None,
+            CommandEnd::Done => SetupEnd::Done,
+            CommandEnd::Stopped => SetupEnd::Stopped,
             CommandEnd::Failed(CommandFailure { why, output, .. }) => {
-                Some(match output.lines().last() {
+                let why = match output.lines().last() {
                     Some(line) => {
                         format!(
                             "workspace.setup failed: {why}: {line}; its output is in {}",
@@ -155,7 +167,8 @@ impl CheckoutRunner<'_> {
                     None => {
                         format!("workspace.setup failed: {why}; its output is in {}", log.display())
                     }
-                })
+                };
+                SetupEnd::Failed { why }
             }
         })
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::checkout_runner::{CheckoutRunner, InstallReport};
+use super::checkout_runner::{CheckoutRunner, InstallReport, SetupEnd};
 use super::child_environment::Purpose;
 use super::{AttemptError, DrainContext};
 use crate::ci::{self, CiOutcome, CiPlan, CiRun, merge_base_rerun, plan_base_rerun};
@@ -95,9 +95,8 @@ impl CheckoutRunner<'_> {
         let prepare = self.environment(Purpose::Setup, slot, Side::Ci);
         if let Some(command) = &self.settings.workspace.setup {
             let log = logs.join("setup.log");
-            let failed =
-                self.run_setup(command, slot, Side::Ci, prepare.clone(), log, stop).await?;
-            if let Some(why) = failed {
+            let end = self.run_setup(command, slot, Side::Ci, prepare.clone(), log, stop).await?;
+            if let SetupEnd::Failed { why } = end {
                 return Ok(CloneRun::NotReady { why });
             }
         }

@@ -1,7 +1,7 @@
 //! Runs `workspace.setup` in each checkout of a slot. Skips it if the command, the manifests and the lock files are
 //! unchanged since the last setup and its results still exist.
 
-use crate::attempt::checkout_runner::{CompletedSetup, SetupOutcome};
+use crate::attempt::checkout_runner::{CompletedSetup, SetupEnd, SetupOutcome};
 use crate::attempt::child_environment::Purpose;
 use crate::attempt::{Attempt, AttemptError};
 use crate::config::CommandLine;
@@ -29,15 +29,17 @@ impl Attempt<'_> {
         // Forgotten first, so that an interrupted or failed setup is repeated.
         setups.put(dir, None);
         match self.run_setup(side, command).await? {
-            None if self.stop.level() > StopLevel::Run => Ok(SetupOutcome::DidNotRun),
-            None => {
+            SetupEnd::Stopped => Ok(SetupOutcome::DidNotRun),
+            // A stop after the command's end: the next program notices it.
+            SetupEnd::Done if self.stop.level() > StopLevel::Run => Ok(SetupOutcome::DidNotRun),
+            SetupEnd::Done => {
                 let remains = self.slot.find_setup_remains(side).await?;
-                // A reset would remove part of the result, so this setup could not be reused.
+                // If a reset would remove part of the result, this setup cannot be reused.
                 let kept = (!remains.has_more).then_some(remains.kept);
                 setups.put(dir, Some(CompletedSetup { key, kept }));
                 Ok(SetupOutcome::Ran)
             }
-            Some(why) => {
+            SetupEnd::Failed { why } => {
                 let agent_setup = setups.get(self.slot.path_of(Side::Agent));
                 // The agent's checkout was set up with other inputs, so the change altered them: the phase is at fault.
                 // Otherwise setup would fail for every phase.
@@ -50,12 +52,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// Runs the command. Returns `None` on success or after a stop, otherwise the reason of the failure.
-    async fn run_setup(
-        &self,
-        side: Side,
-        command: &CommandLine,
-    ) -> Result<Option<String>, AttemptError> {
+    async fn run_setup(&self, side: Side, command: &CommandLine) -> Result<SetupEnd, AttemptError> {
         let log = match side {
             Side::Agent => self.directory.setup_log(),
             Side::Ci => self.directory.ci_setup_log(),
