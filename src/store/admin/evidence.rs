@@ -30,7 +30,8 @@ pub struct UnprovenPhase {
 
 /// Selects settled phases without evidence, with two look-ups by key per phase: the recorded evidence and the attempts.
 /// Valid evidence: the import or the operator settled the phase in the present state and after the present number of
-/// attempts; or the latest counted attempt (after the last `--redo`) landed the recorded commit, or was allowed to change nothing.
+/// attempts; or the latest counted attempt (after the last `--redo`) landed the recorded commit, or was allowed to
+/// change nothing.
 const UNPROVEN: &str = "SELECT r.run_id, p.phase_id, p.state
        FROM runs r JOIN phases p ON p.run = r.id AND p.state IN ('COMPLETE', 'SKIPPED')
       WHERE r.run_id IN (SELECT value FROM json_each(?))

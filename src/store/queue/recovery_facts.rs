@@ -6,15 +6,7 @@ use crate::store::columns::{signed, to_json};
 use crate::store::error::StoreError;
 use crate::store::open::Store;
 
-impl Claim {
-    pub(crate) fn lease_lost_error(&self) -> StoreError {
-        StoreError::LeaseLost {
-            run: self.run_id.clone(),
-            phase: self.phase_id.clone(),
-            attempt: self.attempt,
-        }
-    }
-}
+type Update<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
 
 impl Store {
     /// Records the slot and the log directory of the attempt.
@@ -81,9 +73,9 @@ impl Store {
         .await
     }
 
-    /// Updates the attempt, unless ended. An attempt ends in the same transaction as the claim, so no
-    /// changed row means that the lease is lost. `update` ends with the parameters `id` and `owner`, bound here in this
-    /// order.
+    /// Updates the attempt if not ended. An attempt ends in the same transaction as the claim, so an unfinished attempt
+    /// still belongs to the claim; no row changed means the lease is lost. `update` must end with the parameters `id`
+    /// and `owner`, bound here in this order.
     async fn record(&self, claim: &Claim, update: Update<'_>) -> Result<(), StoreError> {
         self.named(async {
             self.require_file()?;
@@ -96,5 +88,3 @@ impl Store {
         .await
     }
 }
-
-type Update<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;

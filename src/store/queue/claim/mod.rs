@@ -80,6 +80,16 @@ pub struct Claim {
     pub(crate) attempt_row: i64,
 }
 
+impl Claim {
+    pub(crate) fn lease_lost_error(&self) -> StoreError {
+        StoreError::LeaseLost {
+            run: self.run_id.clone(),
+            phase: self.phase_id.clone(),
+            attempt: self.attempt,
+        }
+    }
+}
+
 /// Outcome of a claim: a phase, nothing to do, or when to ask again.
 #[derive(Debug)]
 pub enum ClaimOutcome {
