@@ -71,7 +71,7 @@ async fn run_checks(args: &Args, context: &Context) -> HealthReport {
             }
         }
     };
-    let starting = if args.no_autostart {
+    let autostart = if args.no_autostart {
         AutostartPermission::CheckOnly
     } else {
         AutostartPermission::Allowed
@@ -79,11 +79,7 @@ async fn run_checks(args: &Args, context: &Context) -> HealthReport {
     let memory = match &config {
         Ok(config) => {
             super::memory::memory_location(context, &config.memory).ok().map(|location| {
-                memory_checks::MemoryCheckInput {
-                    settings: &config.memory,
-                    location,
-                    autostart: starting,
-                }
+                memory_checks::MemoryCheckInput { settings: &config.memory, location, autostart }
             })
         }
         Err(_) => None,

@@ -74,27 +74,29 @@ impl MemoryCheckInput<'_> {
         if !self.settings.use_qdrant {
             return Finding::skip("memory.use_qdrant is false");
         }
-        match part_checks::serving(self.settings, &self.location, self.autostart).await {
+        match part_checks::choose_backend(self.settings, &self.location, self.autostart).await {
             Ok(serving) if serving.backend == Backend::Qdrant => {
                 let qdrant = &self.settings.qdrant;
                 Finding::ok(format_reachable(&address(&qdrant.host, qdrant.grpc_port), serving.how))
             }
             Ok(serving) if serving.image_is_absent => {
                 let image = &self.settings.qdrant.image;
-                let pull = format!("pull {image}");
-                let command = start_commands::of_engine(&self.location.workspace, &pull).await;
-                let alternative = command.map_or(String::new(), |line| format!("; or now: {line}"));
+                let pull_command = format!("pull {image}");
+                let pull_line =
+                    start_commands::of_engine(&self.location.workspace, &pull_command).await;
+                let alternative =
+                    pull_line.map_or(String::new(), |line| format!("; or now: {line}"));
                 let hint = format!("the next drain pulls it{alternative}");
                 Finding::warn(without_prefix(&serving.line), hint)
             }
             Ok(serving) => {
                 let hint = self.qdrant_hint(serving.refused).await;
-                Finding { hint, ..Finding::warn(without_prefix(&serving.line), "") }
+                Finding::warn_with(without_prefix(&serving.line), hint)
             }
             Err(error) => {
                 let refused = matches!(error, MemoryError::Required { refused: true, .. });
                 let hint = self.qdrant_hint(refused).await;
-                Finding { hint, ..Finding::fail(error.to_string(), "") }
+                Finding::fail_with(error.to_string(), hint)
             }
         }
     }
@@ -112,8 +114,8 @@ impl MemoryCheckInput<'_> {
         if is_local(&qdrant.host)
             && part_checks::engine(self.location.docker_host.as_deref()).await.is_err()
         {
-            let hint = "start it, or set memory.use_qdrant to false";
-            return (!qdrant.autostart).then(|| hint.to_owned());
+            return (!qdrant.autostart)
+                .then(|| "start it, or set memory.use_qdrant to false".to_owned());
         }
         Some(part_checks::commands(self.settings, &self.location).await.start())
     }

@@ -106,9 +106,19 @@ impl Finding {
         Self { status: Status::Warn, detail: detail.into(), hint: Some(hint.into()) }
     }
 
+    /// Returns a warning, with a hint if there is one.
+    pub fn warn_with(detail: impl Into<String>, hint: Option<String>) -> Self {
+        Self { status: Status::Warn, detail: detail.into(), hint }
+    }
+
     /// Returns a failure.
     pub fn fail(detail: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { status: Status::Fail, detail: detail.into(), hint: Some(hint.into()) }
+    }
+
+    /// Returns a failure, with a hint if there is one.
+    pub fn fail_with(detail: impl Into<String>, hint: Option<String>) -> Self {
+        Self { status: Status::Fail, detail: detail.into(), hint }
     }
 
     /// Returns a skipped check.

@@ -45,7 +45,7 @@ pub async fn engine(docker_host: Option<&str>) -> Result<(), String> {
 ///
 /// # Errors
 /// Qdrant is required and does not serve.
-pub async fn serving(
+pub async fn choose_backend(
     settings: &MemorySettings,
     location: &MemoryLocation,
     starting: AutostartPermission,
