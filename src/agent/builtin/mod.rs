@@ -1,8 +1,8 @@
 //! autopack's built-in agent: a model, with tools limited to the worktree and the scope.
 //!
-//! [`session`] is the loop. [`model_request`] sends one request, [`request_retries`] repeats it. [`tool_calls`] executes
-//! the model's calls through [`tools`] and [`edit_bench`]; [`edit`] computes edits without IO. [`worktree`] confines
-//! file access. [`provider`] reads the key and passes it on only as the credential of a request, and to
+//! [`session`] is the loop. [`model_request`] sends one request, [`request_retries`] repeats it. [`tool_calls`]
+//! executes the model's calls through [`tools`] and [`edit_bench`]; [`edit`] computes edits without IO. [`worktree`]
+//! confines file access. [`provider`] reads the key and passes it on only as the credential of a request, and to
 //! [`known_secrets`]. CI and the gates judge the result, not this module.
 
 mod conversation;

@@ -126,8 +126,8 @@ impl StatusSnapshot {
     }
 }
 
-/// Lists all reasons why a phase waits; `times` adds remaining times.
-pub(super) fn format_reasons(phase: &Waiting, at: UnixMs, times: bool) -> String {
+/// Lists all reasons why a phase waits; `show_times` adds remaining times.
+pub(super) fn format_reasons(phase: &Waiting, at: UnixMs, show_times: bool) -> String {
     let mut reasons = describe_dependencies(&phase.needs);
     if let Some((id, state)) = &phase.overlaps {
         let what = match state {
@@ -139,7 +139,7 @@ pub(super) fn format_reasons(phase: &Waiting, at: UnixMs, times: bool) -> String
     }
     if let Some(until) = phase.not_before {
         let left = Duration::from_millis(u64::try_from(until.0 - at.0).unwrap_or(0));
-        reasons.push(match times {
+        reasons.push(match show_times {
             true => format!("rate limited for another {}", duration(left)),
             false => "rate limited".to_owned(),
         });

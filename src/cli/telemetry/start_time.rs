@@ -52,9 +52,9 @@ impl FromStr for StartTime {
                 .or_else(|| text.parse::<DateTime>().ok().and_then(utc)),
         };
         found.map(at).ok_or_else(|| {
-        "expected a date (2026-01-31), a time (2026-01-31T08:00:00Z) or an age (2w, 7d, 12h, 30m, 90s)"
-            .to_owned()
-    })
+            "expected a date (2026-01-31), a time (2026-01-31T08:00:00Z) or an age (90s, 30m, 12h, 7d, 2w)"
+                .to_owned()
+        })
     }
 }
 

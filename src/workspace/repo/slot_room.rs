@@ -76,7 +76,7 @@ impl Repo {
     }
 }
 
-/// Returns the number of slots that fit, if lower than requested; `existing` slots exist already and need no more room.
+/// Returns the number of slots that fit, if lower than requested; the `existing` slots need no more room.
 fn count_fitting(requested: u32, existing: u32, slot_bytes: u64, free: u64) -> Option<u32> {
     let additional = u32::try_from(free / slot_bytes.max(1)).unwrap_or(u32::MAX);
     let slots = existing.saturating_add(additional).max(1);
