@@ -1,8 +1,8 @@
 //! autopack's built-in agent: a model, with tools limited to the worktree and the scope.
 //!
 //! [`session`] is the loop. [`model_request`] sends one request, [`request_retries`] repeats it. [`tool_calls`]
-//! executes the model's calls through [`tools`] and [`edit_bench`]; [`edit`] computes edits without IO. [`worktree`]
-//! confines file access. [`provider`] reads the key and passes it on only as the credential of a request, and to
+//! executes the model's calls through [`tools`]; [`edit`] computes edits without IO, [`edit_bench`] checks and writes
+//! them. [`worktree`] confines file access. [`provider`] reads the key and passes it on only as the credential of a request, and to
 //! [`known_secrets`]. CI and the gates judge the result, not this module.
 
 mod conversation;
@@ -63,7 +63,7 @@ pub(super) async fn run(
         () = tokio::time::sleep(wall.unwrap_or(timeout)) => Ok(time_limit_end(wall)),
         end = session.work() => end,
     };
-    // Wait for a started edit to finish.
+    // A stop must not leave an edit half written.
     session.idle().await;
     let reply = session.reply(end?).await;
     on_event(AgentEvent::Finished);

@@ -22,8 +22,8 @@ const SHOWN_CHARS: usize = 8_000;
 struct RequestedChecks {
     plan: CiPlan,
     /// The agent's checkout, where CI runs.
-    copy: PathBuf,
-    /// The user's checkout; CI commands must not refer to it.
+    agent_checkout: PathBuf,
+    /// The user's checkout; its paths in the CI command are mapped to the agent's checkout.
     users_checkout: PathBuf,
     env: Env,
     /// Directory of the attempt's logs.
@@ -44,7 +44,7 @@ impl Attempt<'_> {
         }
         Ok(Some(Arc::new(RequestedChecks {
             plan: self.ci_plan(Side::Agent).await,
-            copy: self.slot.path().to_owned(),
+            agent_checkout: self.slot.path().to_owned(),
             users_checkout: self.context.repo.root().to_owned(),
             env: self.environment(Purpose::Ci, Side::Agent),
             log_dir: self.directory.path().to_owned(),
@@ -64,7 +64,7 @@ impl Checks for RequestedChecks {
             }
             let number = self.runs.fetch_add(1, Ordering::Relaxed) + 1;
             let request = ci::CiRequest {
-                dir: &self.copy,
+                dir: &self.agent_checkout,
                 checkout: &self.users_checkout,
                 env: &self.env,
                 log: self.log_dir.join(format!("ci-by-agent-{number}.log")),

@@ -30,7 +30,8 @@ impl Attempt<'_> {
         setups.put(dir, None);
         match self.run_setup(side, command).await? {
             SetupEnd::Stopped => Ok(SetupOutcome::DidNotRun),
-            // A stop after the command's end: the next program notices it.
+            // A stop arrived as the command ended, so the command may have been cut short: setup is not recorded, and
+            // runs again next time. The next program ends at the stop.
             SetupEnd::Done if self.stop.level() > StopLevel::Run => Ok(SetupOutcome::DidNotRun),
             SetupEnd::Done => {
                 let remains = self.slot.find_setup_remains(side).await?;

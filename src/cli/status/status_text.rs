@@ -34,7 +34,7 @@ fn format_page(snapshot: &StatusSnapshot, show_times: bool) -> String {
         text += &format_waiting(snapshot, run, waiting, show_times);
     }
     for (run, _) in &snapshot.runs {
-        text += &format_clean_test(snapshot, run);
+        text += &format_final_test(snapshot, run);
     }
     if let Some(advice) = snapshot.advice().filter(|_| snapshot.has_work()) {
         text += &format!("{advice}\n");
@@ -43,7 +43,7 @@ fn format_page(snapshot: &StatusSnapshot, show_times: bool) -> String {
 }
 
 impl StatusSnapshot {
-    /// Checks whether a drain has work.
+    /// Checks whether any run has work for a drain.
     fn has_work(&self) -> bool {
         self.runs.iter().any(|(run, _)| run.has_work())
     }
@@ -93,8 +93,8 @@ fn format_waiting(
     text
 }
 
-/// Formats the result of CI on the tip in a clean clone.
-fn format_clean_test(snapshot: &StatusSnapshot, run: &RunSummary) -> String {
+/// Formats the result of the final test: CI on the run's tip, in a clean clone.
+fn format_final_test(snapshot: &StatusSnapshot, run: &RunSummary) -> String {
     let mut lines = run_end(run, snapshot.final_test).into_iter();
     let Some(first) = lines.next() else { return String::new() };
     let name = shown_id(run.run_id.as_str());

@@ -1,4 +1,4 @@
-//! Parses a start time: a date, a time, or an age.
+//! The value of `--since` in the telemetry commands: a date, a time, or an age. Selects attempts that ended since then.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 
 use crate::phase::UnixMs;
 
-/// Start time, absolute or relative.
+/// Start of the selected period, absolute or relative to now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StartTime {
     /// Absolute time.

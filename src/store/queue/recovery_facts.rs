@@ -1,5 +1,5 @@
-//! Facts recorded during an attempt (slot, agent, landing commit), so that a later drain can recover the attempt after
-//! a crash.
+//! Facts recorded while an attempt runs (slot, agent, estimate, landing commit), so that they survive a crash: a later
+//! drain recovers the attempt, and telemetry keeps its sample.
 
 use super::claim::Claim;
 use crate::store::columns::{signed, to_json};
@@ -31,7 +31,8 @@ impl Store {
     }
 
     /// Records the agent right before the start: from now on the attempt has a telemetry sample, whatever the outcome.
-    /// `existing_bytes`: the size of each deliverable, `None` for a missing file.
+    /// `estimated_output` is in tokens. `existing_bytes` has the size of each deliverable before the attempt, `None` for a
+    /// missing file.
     ///
     /// # Errors
     /// [`StoreError::LeaseLost`], or the database cannot be written.
