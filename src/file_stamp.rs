@@ -6,13 +6,16 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// Time of a change, in nanoseconds since 1970.
+pub type ChangeTime = i128;
+
 /// Size, inode and times of a file. A stamp changes with every write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileStamp {
     bytes: u64,
     inode: u64,
-    modified: i128,
-    changed: i128,
+    modified: ChangeTime,
+    changed: ChangeTime,
 }
 
 impl FileStamp {
@@ -51,12 +54,12 @@ impl WrittenFiles {
     }
 }
 
-/// Returns the time of the last write, in nanoseconds since 1970.
-pub fn modified_at(found: &Metadata) -> i128 {
+/// Returns the time of the last write.
+pub fn modified_at(found: &Metadata) -> ChangeTime {
     i128::from(found.mtime()) * 1_000_000_000 + i128::from(found.mtime_nsec())
 }
 
-/// Returns the time of the last change of content or attributes, in nanoseconds since 1970. Programs cannot set it.
-pub fn changed_at(found: &Metadata) -> i128 {
+/// Returns the time of the last change of content or attributes. Programs cannot set it.
+pub fn changed_at(found: &Metadata) -> ChangeTime {
     i128::from(found.ctime()) * 1_000_000_000 + i128::from(found.ctime_nsec())
 }

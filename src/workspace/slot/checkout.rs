@@ -6,11 +6,10 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::ci_seal::ChangeTime;
 use super::git_directory::GitDir;
 use super::outside_diff::DiffExclusions;
 use super::untracked_removal::clean;
-use crate::file_stamp::changed_at;
+use crate::file_stamp::{ChangeTime, changed_at};
 use crate::git::command::{Git, PinnedGitFiles};
 use crate::git::error::{Context, Result};
 use crate::git::loose_objects::ObjectDirectory;

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use super::Slot;
 use super::checkout::Checkout;
 use crate::clock::now;
-use crate::file_stamp::{changed_at, modified_at};
+use crate::file_stamp::{ChangeTime, changed_at, modified_at};
 use crate::git::error::{Context, Result};
 use crate::git::path_bytes::from_bytes;
 use crate::git::removal::remove_any;
@@ -26,9 +26,6 @@ use crate::workspace::blocking_work::blocking;
 /// Entries and directories read in a search.
 const MOST_ENTRIES: usize = 2500;
 const MOST_DIRECTORIES: usize = 400;
-
-/// Time of a change, in nanoseconds since 1970.
-pub(crate) type ChangeTime = i128;
 
 fn seal_of(checkout: &Path) -> PathBuf {
     let mut name = checkout.as_os_str().to_owned();

@@ -39,7 +39,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use self::checkout::{Checkout, PreparedCheckout};
-use self::ci_seal::{ChangeTime, end_of_use, remove_touched};
+use self::ci_seal::{end_of_use, remove_touched};
 use self::dependency_links::WantedDependencies;
 use self::git_directory::GitDir;
 use self::made_objects::LastMeasuredTree;
@@ -49,6 +49,7 @@ use super::repo::Repo;
 use super::repo::copied_refs::CopiedRefs;
 use super::repo::slot_place::git_dir_of;
 use crate::config::WorkspaceSettings;
+use crate::file_stamp::ChangeTime;
 use crate::git::error::{Context, Result, WorkspaceError};
 use crate::git::exact_directory::ExactDirectory;
 use crate::git::removal::remove_any;

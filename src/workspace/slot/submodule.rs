@@ -11,9 +11,10 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::checkout::Checkout;
-use super::ci_seal::{self, ChangeTime};
+use super::ci_seal;
 use super::git_directory::GitDir;
 use super::outside_diff::DiffExclusions;
+use crate::file_stamp::ChangeTime;
 use crate::git::command::{Git, fields};
 use crate::git::error::Result;
 use crate::git::exact_directory::ExactDirectory;
