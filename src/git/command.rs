@@ -109,7 +109,7 @@ impl PinnedGitFiles {
         self.renew()
     }
 
-    pub fn renew(&self) -> Result<()> {
+    fn renew(&self) -> Result<()> {
         let pinned_files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some((directory, exact)) = pinned_files.as_ref() else { return Ok(()) };
         exact.make(directory).doing("write the git directory", directory)

@@ -51,6 +51,12 @@ impl ExactDirectory {
         self.directory(path)
     }
 
+    /// Allows unlisted entries in no directory.
+    pub fn closed(mut self) -> Self {
+        self.open.clear();
+        self
+    }
+
     /// Whether the directory has exactly the listed entries, except for ignored paths.
     pub fn matches(&self, at: &Path) -> bool {
         let directory = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| found.is_dir());

@@ -93,6 +93,27 @@ async fn an_untouched_git_directory_is_reused_and_a_changed_one_is_restored() {
 }
 
 #[tokio::test]
+async fn a_link_in_place_of_autopacks_git_directory_is_replaced_and_its_target_stays() {
+    let lab = Lab::new();
+    let (_repo, mut slot, base) = lab.slot().await;
+    let private = slot.path().with_added_extension("git");
+    // The target looks like a git directory of ours.
+    fs::write(lab.root.join(".git/objects/info/alternates"), "").unwrap();
+    let before = lab.git(&["rev-list", "--objects", "--all"]);
+    let relink = || {
+        fs::remove_dir_all(&private).unwrap();
+        symlink(lab.root.join(".git"), &private).unwrap();
+    };
+    relink();
+    slot.reset(&base, &settings()).await.unwrap();
+    relink();
+    write(slot.path(), "src/new.py", "new");
+    assert_eq!(change_lines(&measure(&slot, &base).await), ["A src/new.py"]);
+    assert!(fs::symlink_metadata(&private).unwrap().is_dir());
+    assert_eq!(lab.git(&["rev-list", "--objects", "--all"]), before);
+}
+
+#[tokio::test]
 async fn caches_are_kept_outside_the_diff() {
     let lab = Lab::new();
     lab.write("src/target/mod.rs", "a module of that name");

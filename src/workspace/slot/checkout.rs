@@ -1,7 +1,6 @@
 //! A directory of files with our git directory: the top of a slot, or a submodule.
 
 use std::fs;
-use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +12,7 @@ use crate::file_stamp::{ChangeTime, changed_at};
 use crate::git::command::{Git, PinnedGitFiles};
 use crate::git::error::{Context, Result};
 use crate::git::loose_objects::ObjectDirectory;
-use crate::git::removal::{entries, remove, remove_any};
+use crate::git::removal::remove_any;
 use crate::git::trees::Tree;
 use crate::workspace::blocking_work::blocking;
 use crate::workspace::repo::Repo;
@@ -106,11 +105,10 @@ impl Checkout {
     }
 
     /// Removes every object not in the user's repository. With access to the directory, someone could store an object
-    /// whose content does not match its name.
-    pub fn drop_objects(&self) -> Result<()> {
-        let objects = self.git_dir.join("objects");
-        remove_content(&objects).doing("remove the objects in", &objects)?;
-        self.pinned_files.renew()
+    /// whose content does not match its name, or put a link to another repository in its place.
+    pub fn drop_objects(&self, repo: &Repo) -> Result<()> {
+        let exact = self.git_directory(repo).private(None)?.closed();
+        exact.make(&self.git_dir).doing("write the git directory", &self.git_dir)
     }
 
     /// Removes our index if another process changed it, because git trusts its data about files.
@@ -168,19 +166,4 @@ impl Checkout {
     pub fn exists(&self) -> bool {
         fs::symlink_metadata(&self.dir).is_ok_and(|found| found.is_dir())
     }
-}
-
-/// Removes the content of an object directory, except `info`, which is rewritten: a new directory costs ext4 many
-/// times as much as a check, because inodes of recently removed files are avoided.
-fn remove_content(objects: &Path) -> io::Result<()> {
-    if !fs::symlink_metadata(objects).is_ok_and(|found| found.is_dir()) {
-        return remove_any(objects);
-    }
-    for entry in entries(objects)? {
-        let kind = entry.file_type()?;
-        if entry.file_name() != "info" || !kind.is_dir() {
-            remove(&entry.path(), kind)?;
-        }
-    }
-    Ok(())
 }

@@ -64,7 +64,7 @@ impl Slot {
             return gone("the attempt removed the git directory used for measuring it");
         }
         // An agent with access to our git directory may have planted objects there.
-        self.top.drop_objects()?;
+        self.top.drop_objects(&self.repo)?;
         self.top.drop_foreign_index(&self.repo)?;
         let before = contents.is_measured.swap(true, Ordering::Relaxed);
         if before || !self.top.git_dir.join("index").exists() {

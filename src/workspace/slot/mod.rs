@@ -259,7 +259,7 @@ impl Slot {
         let mut outside = DiffExclusions::new(settings)?;
         let checkout = self.checkout(side);
         let mut reset = ResetFindings::default();
-        checkout.drop_objects()?;
+        checkout.drop_objects(&self.repo)?;
         checkout.drop_foreign_index(&self.repo)?;
         let tree = checkout.open(&self.repo, commit).await?;
         let links = self.repo.automatic_links(&tree, settings);
