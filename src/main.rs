@@ -4,14 +4,18 @@ use std::process::ExitCode;
 
 use autopack::cli::{self, Cli};
 use autopack::failure::Exit;
-use autopack::process::supervise;
+use autopack::process::{self, supervise};
 use clap::Parser;
 
 fn main() -> ExitCode {
-    // Not a user command: the supervisor is started by autopack only, and is single-threaded until its fork.
+    // No commands of users: both start programs, and have a single thread until their fork.
     let mut arguments = std::env::args_os().skip(1);
-    if arguments.next().is_some_and(|first| first == supervise::SUBCOMMAND) {
-        return supervise::supervise_main(arguments);
+    match arguments.next() {
+        Some(first) if first == supervise::SUBCOMMAND => {
+            return supervise::supervise_main(arguments);
+        }
+        Some(first) if first == process::ATTACH => return process::attach_main(arguments),
+        _ => {}
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

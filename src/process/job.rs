@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
+use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use super::capture::CapturedOutput;
 use super::redact::Redactor;
+use super::view::ViewSpec;
 
 /// Default size limit of a log file, in bytes.
 pub const LOG_CAP: u64 = 64 * 1024 * 1024;
@@ -50,7 +52,15 @@ pub struct Job<'a> {
     pub on_line: Option<LineObserver<'a>>,
     /// Maximum number of bytes of a line passed to `on_line`.
     pub longest_line: usize,
+    /// What the program sees of the machine; without a view, all of it.
+    pub view: Option<Arc<ViewSpec>>,
+    /// Receives the listening sockets of a view with [`NetworkView::Limited`](super::view::NetworkView::Limited), by
+    /// port, once the program has started.
+    pub on_listeners: Option<ListenerObserver>,
 }
+
+/// Receives listening sockets by port.
+pub type ListenerObserver = Arc<dyn Fn(Vec<(u16, TcpListener)>) + Send + Sync>;
 
 /// Receives each line, redacted, as soon as possible.
 pub type LineObserver<'a> = &'a (dyn Fn(Stream, &str) + Send + Sync);
@@ -114,6 +124,14 @@ pub enum SpawnError {
         /// Error of the operating system.
         source: io::Error,
     },
+    /// The program's view cannot be built.
+    #[error("cannot build the view of {}: {why}", .program.display())]
+    View {
+        /// Name or path of the program.
+        program: OsString,
+        /// The step that failed, with the error of the operating system.
+        why: String,
+    },
     /// The supervisor cannot be started.
     #[error("cannot supervise a program: {0}")]
     Supervisor(io::Error),
@@ -156,6 +174,8 @@ impl Job<'_> {
             hold: None,
             on_line: None,
             longest_line: LONGEST_LINE,
+            view: None,
+            on_listeners: None,
         }
     }
 }

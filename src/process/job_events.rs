@@ -151,7 +151,8 @@ impl Watch {
             SupervisorMessage::Done { swept } => self.swept = Some(swept),
             SupervisorMessage::Started { .. }
             | SupervisorMessage::NotFound
-            | SupervisorMessage::CannotStart { .. } => {}
+            | SupervisorMessage::CannotStart { .. }
+            | SupervisorMessage::NoView { .. } => {}
         }
     }
 

@@ -18,10 +18,10 @@ use tokio::time::timeout;
 
 use super::descendants::kill_session;
 use super::job::{Job, SpawnError};
+use super::listener_channel::ListenerChannel;
 use super::protocol::{Order, ProgramSpec, SupervisorMessage, line};
 use super::spawn::{SpawnRequest, SpawnedProgram};
 use super::supervise::SUBCOMMAND;
-use crate::config::Env;
 
 /// Starting a program takes milliseconds; this limit allows for an overloaded machine.
 const START: Duration = Duration::from_secs(60);
@@ -45,6 +45,7 @@ pub(super) struct Supervised {
     pub reports: Reports,
     orders: OwnedWriteHalf,
     feeding: Option<JoinHandle<()>>,
+    listeners: Option<ListenerChannel>,
 }
 
 impl Supervised {
@@ -61,7 +62,8 @@ impl Supervised {
         let (ours, theirs) = StdUnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let (reports, orders) = UnixStream::from_std(ours)?.into_split();
-        let mut supervisor = start(job, theirs.into())?;
+        let listeners = ListenerChannel::create(job)?;
+        let mut supervisor = start(job, theirs.into(), listeners.as_ref())?;
         let streams = (supervisor.stdout.take(), supervisor.stderr.take(), supervisor.id());
         let (Some(stdout), Some(stderr), Some(pid)) = streams else {
             return Err(io::Error::other("it was started without pipes"));
@@ -74,7 +76,7 @@ impl Supervised {
         });
         let lines = BufReader::new(reports).lines();
         let reports = Reports { lines, pid: pid.cast_signed() };
-        Ok(Self { stdout, stderr, supervisor, leader: 0, reports, orders, feeding })
+        Ok(Self { stdout, stderr, supervisor, leader: 0, reports, orders, feeding, listeners })
     }
 
     async fn hand_over(&mut self, job: &Job<'_>) -> Result<(), SpawnError> {
@@ -82,6 +84,9 @@ impl Supervised {
             argv: job.argv.iter().map(without_nul).collect(),
             cwd: job.cwd.clone().into_os_string(),
             env: job.env.iter().map(|(name, value)| (name.clone(), without_nul(value))).collect(),
+            view: job.view.clone(),
+            listeners: self.listeners.as_ref().map(ListenerChannel::number),
+            is_foreground: false,
         };
         // If the supervisor is dead already, the missing answer is a better message than a broken pipe.
         let _ = self.orders.write_all(&line(&spec)).await;
@@ -89,7 +94,7 @@ impl Supervised {
         match self.reports.next().await? {
             SupervisorMessage::Started { pid } => {
                 self.leader = pid;
-                Ok(())
+                self.listeners.take().map_or(Ok(()), |listeners| listeners.hand_on(job))
             }
             SupervisorMessage::NotFound => Err(SpawnError::NotFound { program }),
             SupervisorMessage::CannotStart { errno, message } => {
@@ -97,6 +102,7 @@ impl Supervised {
                     .map_or(io::ErrorKind::Other, |no| io::Error::from_raw_os_error(no).kind());
                 Err(SpawnError::CannotStart { program, source: io::Error::new(kind, message) })
             }
+            SupervisorMessage::NoView { why } => Err(SpawnError::View { program, why }),
             SupervisorMessage::Leader(_) | SupervisorMessage::Done { .. } => {
                 Err(SpawnError::Supervisor(io::ErrorKind::InvalidData.into()))
             }
@@ -150,15 +156,20 @@ impl Drop for Supervised {
     }
 }
 
-fn start(job: &Job<'_>, control: OwnedFd) -> io::Result<SpawnedProgram> {
+fn start(
+    job: &Job<'_>,
+    control: OwnedFd,
+    listeners: Option<&ListenerChannel>,
+) -> io::Result<SpawnedProgram> {
     let mut files = vec![Arc::new(control)];
     files.extend(job.hold.clone());
+    files.extend(listeners.map(|listeners| listeners.theirs.clone()));
     let numbers = files.iter().map(|file| file.as_raw_fd().to_string().into());
     let start = SpawnRequest {
         program: executable()?.into(),
         argv: ["autopack", SUBCOMMAND].map(OsString::from).into_iter().chain(numbers).collect(),
-        // The supervisor's environment; the program's arrives with the orders.
-        env: Env::of_process().all().clone().into_iter().collect(),
+        // Programs may read the supervisor's environment; their own arrives with the orders.
+        env: Vec::new(),
         cwd: &std::env::current_dir()?,
         fed: job.stdin.is_some(),
         files,
@@ -173,7 +184,7 @@ fn without_nul(text: &OsString) -> OsString {
     OsString::from_vec(parts.join("\u{fffd}".as_bytes()))
 }
 
-fn executable() -> io::Result<OsString> {
+pub(super) fn executable() -> io::Result<OsString> {
     if let Some(executable) = SUPERVISOR.get() {
         return Ok(executable.into());
     }

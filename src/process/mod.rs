@@ -11,6 +11,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "the one place that starts programs")]
 
+mod attached;
 pub mod boot_clock;
 pub mod capture;
 pub mod child_env;
@@ -27,25 +28,31 @@ pub mod redact;
 pub mod stop;
 pub mod supervise;
 pub mod tool;
+pub mod view;
 pub mod which;
+pub mod wire_string;
 
 mod descendants;
 mod encoded;
 mod launch;
+mod listener_channel;
 mod orders;
 mod path_replacement;
 mod pem;
+mod program_start;
 mod protocol;
 mod redact_stream;
 mod run_job;
 mod secrets;
 mod sink;
 mod spawn;
+mod started_program;
 mod timers;
 mod tree;
 mod users_checkout_paths;
 mod wake;
 
+pub use attached::{ATTACH, attach_main, run_attached};
 pub use boot_clock::{boot_clock_ms, boot_id};
 pub use capture::CapturedOutput;
 pub use descendants::sweep_marked;

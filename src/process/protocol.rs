@@ -1,9 +1,12 @@
 //! Messages between the drain and a supervisor: a JSON value per line, over a socket.
 
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+use super::view::ViewSpec;
+use super::wire_string::WireString;
 
 /// The first line from the drain: the program to start. The environment is complete.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -12,6 +15,11 @@ pub(super) struct ProgramSpec {
     pub argv: Vec<OsString>,
     pub cwd: OsString,
     pub env: Vec<(OsString, OsString)>,
+    pub view: Option<Arc<ViewSpec>>,
+    /// Inherited socket for the listeners of a view with a limited network.
+    pub listeners: Option<i32>,
+    /// Whether the program becomes the foreground of the terminal.
+    pub is_foreground: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -19,49 +27,35 @@ struct WireSpec {
     argv: Vec<WireString>,
     cwd: WireString,
     env: Vec<(WireString, WireString)>,
-}
-
-/// A string of the operating system, nearly always valid Unicode.
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum WireString {
-    Plain(String),
-    Bytes(Vec<u8>),
-}
-
-impl From<OsString> for WireString {
-    fn from(text: OsString) -> Self {
-        text.into_string().map_or_else(|non_utf8| Self::Bytes(non_utf8.into_vec()), Self::Plain)
-    }
-}
-
-impl From<WireString> for OsString {
-    fn from(text: WireString) -> Self {
-        match text {
-            WireString::Plain(plain) => plain.into(),
-            WireString::Bytes(bytes) => OsString::from_vec(bytes),
-        }
-    }
+    view: Option<Arc<ViewSpec>>,
+    listeners: Option<i32>,
+    is_foreground: bool,
 }
 
 impl From<ProgramSpec> for WireSpec {
-    fn from(ProgramSpec { argv, cwd, env }: ProgramSpec) -> Self {
+    fn from(ProgramSpec { argv, cwd, env, view, listeners, is_foreground }: ProgramSpec) -> Self {
         let env = env.into_iter().map(|(name, value)| (name.into(), value.into()));
         Self {
             argv: argv.into_iter().map(WireString::from).collect(),
             cwd: cwd.into(),
             env: env.collect(),
+            view,
+            listeners,
+            is_foreground,
         }
     }
 }
 
 impl From<WireSpec> for ProgramSpec {
-    fn from(WireSpec { argv, cwd, env }: WireSpec) -> Self {
+    fn from(WireSpec { argv, cwd, env, view, listeners, is_foreground }: WireSpec) -> Self {
         let env = env.into_iter().map(|(name, value)| (name.into(), value.into()));
         Self {
             argv: argv.into_iter().map(OsString::from).collect(),
             cwd: cwd.into(),
             env: env.collect(),
+            view,
+            listeners,
+            is_foreground,
         }
     }
 }
@@ -76,15 +70,26 @@ pub(super) enum Order {
     Kill,
 }
 
-/// Reports from the supervisor, in this order: any of the first three, then `Leader`, then `Done`.
+/// Reports from the supervisor, in this order: any of the first four, then `Leader`, then `Done`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum SupervisorMessage {
-    Started { pid: i32 },
+    Started {
+        pid: i32,
+    },
     NotFound,
-    CannotStart { errno: Option<i32>, message: String },
+    CannotStart {
+        errno: Option<i32>,
+        message: String,
+    },
+    /// The view cannot be built.
+    NoView {
+        why: String,
+    },
     Leader(Leader),
-    Done { swept: u32 },
+    Done {
+        swept: u32,
+    },
 }
 
 /// How the program ended.
@@ -105,7 +110,10 @@ pub(super) fn line(message: &impl Serialize) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStringExt;
+
     use super::*;
+    use crate::process::view::ViewMode;
 
     #[test]
     fn every_system_string_survives_the_protocol() {
@@ -114,6 +122,9 @@ mod tests {
             argv: vec!["".into(), "\u{e9}\n\"".into(), non_utf8()],
             cwd: non_utf8(),
             env: vec![("NAME".into(), non_utf8()), (non_utf8(), "value".into())],
+            view: Some(Arc::new(ViewSpec::new(ViewMode::Namespaces))),
+            listeners: Some(7),
+            is_foreground: false,
         };
         assert_eq!(serde_json::from_slice::<ProgramSpec>(&line(&spec)).unwrap(), spec);
     }

@@ -3,8 +3,7 @@
 //! The program runs under `autopack __supervise`. `timers` and `job_events` have the reasons to end a program; only a
 //! bounded part of the output is in memory.
 
-use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 
 use super::child_env::WORKTREE;
 use super::descendants::sweep_marked;
@@ -13,6 +12,7 @@ use super::job_events::Watch;
 use super::launch::Supervised;
 use super::sink::Sink;
 use super::stop::{StopLevel, StopReceiver};
+use super::view::ViewMode;
 
 /// Runs a program to the end, at the latest a grace after the timeout, and leaves no process behind. Dropping
 /// the future ends the program too.
@@ -34,7 +34,7 @@ pub async fn run(mut job: Job<'_>, stop: &StopReceiver) -> Result<FinishedJob, S
         let read = match watch.next(&mut supervised, stop).await {
             Ok(read) => read,
             Err(error) => {
-                sweep_unsupervised(&job.env).await;
+                sweep_unsupervised(&job).await;
                 return Err(error);
             }
         };
@@ -47,7 +47,7 @@ pub async fn run(mut job: Job<'_>, stop: &StopReceiver) -> Result<FinishedJob, S
         }
     }
     if watch.unanswered() {
-        sweep_unsupervised(&job.env).await;
+        sweep_unsupervised(&job).await;
     }
     if let Some(swept) = watch.swept() {
         supervised.wait_for_end().await.map_err(SpawnError::Supervisor)?;
@@ -64,9 +64,13 @@ pub async fn run(mut job: Job<'_>, stop: &StopReceiver) -> Result<FinishedJob, S
     })
 }
 
-/// Ends all processes with the worktree's mark, for use without a supervisor.
-async fn sweep_unsupervised(env: &BTreeMap<OsString, OsString>) {
-    let Some(worktree) = env.get(OsStr::new(WORKTREE)).and_then(|value| value.to_str()) else {
+/// Ends all processes with the worktree's mark, for use without a supervisor. A PID namespace has ended with the
+/// supervisor, and the mark there is the same in all slots.
+async fn sweep_unsupervised(job: &Job<'_>) {
+    if job.view.as_ref().is_some_and(|view| view.mode == ViewMode::Namespaces) {
+        return;
+    }
+    let Some(worktree) = job.env.get(OsStr::new(WORKTREE)).and_then(|value| value.to_str()) else {
         return;
     };
     let worktree = worktree.to_owned();

@@ -6,22 +6,20 @@
 //! supervisor has a single thread with a poll loop and never reads or writes the program's output.
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::io;
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Command, ExitCode};
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
-use nix::sys::signal::SigSet;
-use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout};
 
 use super::orders::DrainConnection;
-use super::protocol::{Leader, Order, ProgramSpec, SupervisorMessage};
+use super::program_start::release_standard_files;
+use super::protocol::{Leader, Order, SupervisorMessage};
+use super::started_program::StartedProgram;
 use super::tree::Tree;
 use super::wake::WakeSignal;
-use super::which::{self, ProgramLookup};
 
 /// The hidden subcommand.
 pub const SUBCOMMAND: &str = "__supervise";
@@ -51,21 +49,25 @@ fn supervise(args: impl Iterator<Item = OsString>) -> io::Result<()> {
     let wake = WakeSignal::take()?;
     let mut drain = DrainConnection::new(control.into());
     let Some(spec) = drain.spec()? else { return Ok(()) };
-    let leader = match start(&spec) {
-        Ok(leader) => leader,
+    let mut program = match StartedProgram::start(&spec) {
+        Ok(program) => program,
         Err(refusal) => return drain.send(&refusal),
     };
     // A dead drain shows in the closed socket, so a failed report is no error.
-    let _ = drain.send(&SupervisorMessage::Started { pid: leader.as_raw() });
+    let _ = drain.send(&SupervisorMessage::Started { pid: program.pid().as_raw() });
     release_standard_files()?;
-    let mut tree = Tree::new(leader);
+    let mut tree = Tree::new(program.leader());
     let ordered = watch(&mut tree, &mut drain, &wake)?;
     tree.kill_remaining();
     let status = tree.wait_for_leader();
-    let leader = Leader { code: status.code(), signal: status.signal(), ordered };
+    let (code, signal, left) = match program.end_in_view() {
+        Some(end) => (end.code, end.signal, end.left),
+        None => (status.code(), status.signal(), 0),
+    };
+    let leader = Leader { code, signal, ordered };
     let _ = drain.send(&SupervisorMessage::Leader(leader));
     tree.kill_until_empty(|| wake.wait(None, Some(KILL_AGAIN)))?;
-    let _ = drain.send(&SupervisorMessage::Done { swept: tree.swept() });
+    let _ = drain.send(&SupervisorMessage::Done { swept: tree.swept().max(left) });
     Ok(())
 }
 
@@ -94,80 +96,6 @@ fn watch(tree: &mut Tree, drain: &mut DrainConnection, wake: &WakeSignal) -> io:
         }
         wake.wait(drain.socket(), left.map(|left| left.max(KILL_AGAIN)))?;
     }
-}
-
-fn start(spec: &ProgramSpec) -> Result<Pid, SupervisorMessage> {
-    let Some((program, args)) = spec.argv.split_first() else {
-        return Err(SupervisorMessage::CannotStart {
-            errno: None,
-            message: "the command is empty".into(),
-        });
-    };
-    let mut command = Command::new(program);
-    command.args(args).current_dir(&spec.cwd).env_clear().envs(spec.env.iter().cloned());
-    command.process_group(0);
-    prepare(&mut command);
-    let child = command.spawn().map_err(|error| refusal(spec, program, &error))?;
-    Ok(Pid::from_raw(child.id().cast_signed()))
-}
-
-/// Explains "No such file": the program, the working directory, or the interpreter of a script may be
-/// missing.
-fn refusal(spec: &ProgramSpec, program: &OsString, error: &io::Error) -> SupervisorMessage {
-    let errno = error.raw_os_error();
-    let cannot = |message: String| SupervisorMessage::CannotStart { errno, message };
-    if !std::path::Path::new(&spec.cwd).is_dir() {
-        return cannot(format!("the working directory {} does not exist", spec.cwd.display()));
-    }
-    if error.kind() != io::ErrorKind::NotFound {
-        return cannot(error.to_string());
-    }
-    let path = spec.env.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_os_str());
-    match which::find(program, spec.cwd.as_ref(), path) {
-        ProgramLookup::Program(file) => cannot(format!(
-            "{} exists, but the interpreter named in its first line does not",
-            file.display()
-        )),
-        ProgramLookup::NotExecutable(file) => {
-            cannot(format!("{} is not executable", file.display()))
-        }
-        ProgramLookup::Nowhere(_) => SupervisorMessage::NotFound,
-    }
-}
-
-/// Prepares the new process from inside.
-fn prepare(command: &mut Command) {
-    let in_child = || {
-        // Signals blocked by the supervisor must reach the program.
-        SigSet::empty().thread_set_mask()?;
-        die_with_parent()
-    };
-    // SAFETY: runs between fork and exec; sigprocmask and prctl are async-signal-safe and nothing is
-    // allocated.
-    unsafe {
-        command.pre_exec(in_child);
-    }
-}
-
-/// Last resort if this process is killed too: the leader, at least, dies with the supervisor. This process
-/// has a single thread, so the death of the forking thread is the death of the process.
-#[cfg(target_os = "linux")]
-fn die_with_parent() -> io::Result<()> {
-    Ok(nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn die_with_parent() -> io::Result<()> {
-    Ok(())
-}
-
-/// The program has copies now. With our files open, the output would not end with the program.
-fn release_standard_files() -> io::Result<()> {
-    let null = File::options().read(true).write(true).open("/dev/null")?;
-    dup2_stdin(&null)?;
-    dup2_stdout(&null)?;
-    dup2_stderr(&null)?;
-    Ok(())
 }
 
 /// Returns a file that the drain left open for the supervisor.

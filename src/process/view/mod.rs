@@ -1,0 +1,53 @@
+//! The view of a program: what it sees of the machine's files, processes and network.
+//!
+//! `spec` describes a view, without knowing slots; `workspace::view` decides what it holds. On Linux, the supervisor
+//! builds the view between fork and exec: `namespaces` starts the first process of the view, `init_process` makes the
+//! `mounts` and starts the program. Where namespaces are refused, `landlock` restricts the program on the real file
+//! system. `agent_needs` says what a coding agent needs in a view.
+
+pub mod agent_needs;
+mod child_view;
+mod probe;
+pub mod spec;
+
+#[cfg(target_os = "linux")]
+mod devices;
+#[cfg(target_os = "linux")]
+mod init_channel;
+#[cfg(target_os = "linux")]
+mod init_process;
+#[cfg(target_os = "linux")]
+mod landlock;
+#[cfg(target_os = "linux")]
+mod mount_calls;
+#[cfg(target_os = "linux")]
+mod mounts;
+#[cfg(target_os = "linux")]
+mod namespaces;
+#[cfg(target_os = "linux")]
+mod network;
+#[cfg(target_os = "linux")]
+mod privileges;
+#[cfg(target_os = "linux")]
+mod step_error;
+
+pub use child_view::{ChildView, enter};
+#[cfg(target_os = "linux")]
+pub(super) use landlock::restrict;
+#[cfg(target_os = "linux")]
+pub(super) use namespaces::ViewInit;
+#[cfg(target_os = "linux")]
+pub(super) use network::receive_listeners;
+pub use probe::{probe, probe_overlay};
+pub use spec::{Access, LandlockRules, Mount, NetworkView, ViewMode, ViewSpec};
+
+/// How the program of a view ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ProgramEnd {
+    /// Exit code.
+    pub code: Option<i32>,
+    /// Signal that killed the program.
+    pub signal: Option<i32>,
+    /// Processes that were left.
+    pub left: u32,
+}
