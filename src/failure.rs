@@ -25,6 +25,8 @@ pub enum Exit {
     Interrupted,
     /// Terminated by SIGTERM.
     Terminated,
+    /// The exit code of a user's program, not 0.
+    Program(u8),
 }
 
 impl Exit {
@@ -39,6 +41,7 @@ impl Exit {
             Self::Systemic => 5,
             Self::Interrupted => 130,
             Self::Terminated => 143,
+            Self::Program(code) => code,
         }
     }
 }

@@ -9,8 +9,12 @@ mod adapters;
 mod builtin;
 #[cfg(any(test, fuzzing))]
 pub mod invariants;
+mod needs;
 pub mod prices;
+mod program_words;
+mod providers;
 mod runner;
+mod secret_variables;
 
 #[cfg(test)]
 mod properties;
@@ -25,13 +29,21 @@ use std::sync::Arc;
 use crate::config::AgentSettings;
 use crate::phase::{FixedSpec, PhaseId, RunId, Usage};
 use crate::process::child_env::Env;
+use crate::process::view::ChildView;
 use crate::process::{JobEnd, Redactor, SpawnError, StopReceiver};
 use adapters::Runner;
 
 pub use adapters::program_kinds;
+pub use needs::{
+    AgentNeeds, AgentPlace, CloudNeeds, CredentialFile, HomeVariable, add_view_env, needs,
+    needs_of_all, own_sandbox,
+};
+pub use program_words::{has_program, program_words};
 pub use runner::agent_version::{Version, version};
 pub use runner::event::{AgentEvent, AttemptBudget, Outcome, RateLimitReset};
+pub use runner::own_sandbox::OwnSandbox;
 pub use runner::start_check::AgentCheck;
+pub use secret_variables::secret_variables;
 
 /// An attempt, as input of an agent. The prompt and the phase file exist before the start.
 pub struct Task {
@@ -61,7 +73,7 @@ pub struct Task {
     pub log: PathBuf,
     /// For the agent's own files; exists before the start.
     pub log_dir: PathBuf,
-    /// The agent's environment: `process::child_env::for_agent` of autopack's.
+    /// The agent's environment, without secrets of others; its settings add to it.
     pub env: Env,
     /// Removes secrets from output.
     pub redact: Redactor,
@@ -77,6 +89,10 @@ pub struct Task {
     pub session: Option<String>,
     /// Runs the phase's CI on the present worktree, at the agent's request.
     pub checks: Option<Arc<dyn Checks>>,
+    /// What the agent's program sees of the machine.
+    pub view: Option<ChildView>,
+    /// Decision about the program's own sandbox.
+    pub own_sandbox: OwnSandbox,
 }
 
 /// The phase's CI, for an agent that asks before the verdict.
@@ -234,6 +250,8 @@ impl Task {
             budget: AttemptBudget::default(),
             session: None,
             checks: None,
+            view: None,
+            own_sandbox: OwnSandbox::default(),
         }
     }
 }

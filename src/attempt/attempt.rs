@@ -8,6 +8,7 @@ use crate::phase::budget::BudgetUsage;
 use crate::phase::dependency_inputs::is_input;
 use crate::phase::words::first_few;
 use crate::phase::{Failure, FailureKind, RequeueReason, Verdict};
+use crate::process::view::ViewMode;
 use crate::process::{StopLevel, StopReceiver};
 use crate::progress::{Event, PhaseStarted, Step};
 use crate::store::Claim;
@@ -15,6 +16,8 @@ use crate::workspace::{
     CheckoutState, ClaimRef, FenceOutcome, MeasuredChange, ResetFindings, Side, Slot,
     strip_binaries,
 };
+
+use crate::workspace::view;
 
 use super::activity_writer::Activity;
 use super::attempt_record::Record;
@@ -106,6 +109,9 @@ pub(super) async fn attempt(
         (kept, _) => kept?,
     }
     attempt.look_for_repeats(&verdict).await?;
+    if matches!(verdict, Verdict::Passed { .. }) {
+        attempt.remove_sessions();
+    }
     attempt.learn(&measured, &verdict).await;
     if (is_secret || lost.is_secret) && !matches!(verdict, Verdict::Passed { .. }) {
         // The secret must be found neither by the next agent nor in a copy of the disk.
@@ -243,6 +249,17 @@ impl<'a> Attempt<'a> {
         }
         for path in &reset.missing_submodules {
             self.note(&format!("submodule {path}: commit not fetched; the directory is empty"));
+        }
+    }
+
+    /// Removes the agent's sessions of a phase that landed.
+    fn remove_sessions(&self) {
+        if self.context.views.mode == ViewMode::Off {
+            return;
+        }
+        let (run, phase) = (self.claim.run_id.file_name(), self.claim.phase_id.file_name());
+        if let Err(error) = view::remove_sessions(&self.context.repo, &run, Some(&phase)) {
+            tracing::warn!("{error}");
         }
     }
 

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::AttemptError;
 use crate::ci::{BaseState, CiOutcome, TestResults};
 use crate::clock::now;
-use crate::config::Settings;
+use crate::config::{SandboxSettings, Settings};
 use crate::phase::RunId;
 use crate::phase::words::hex;
 use crate::store::{BaseKey, Store};
@@ -46,7 +46,13 @@ impl BaseRuns {
     /// Creates an empty cache for these settings and CI's environment.
     pub fn new(settings: &Settings, env: &BTreeMap<OsString, OsString>) -> Self {
         let workspace = &settings.workspace;
-        let setup = format!("{:?} {:?} {:?}", workspace.setup, workspace.link, workspace.keep);
+        let mut setup = format!("{:?} {:?} {:?}", workspace.setup, workspace.link, workspace.keep);
+        if !workspace.env_pass.is_empty() {
+            setup += &format!(" {:?}", workspace.env_pass);
+        }
+        if settings.sandbox != SandboxSettings::default() {
+            setup += &format!(" {:?}", settings.sandbox);
+        }
         Self {
             setup: digest([setup.as_bytes()]),
             environment: environment(env),

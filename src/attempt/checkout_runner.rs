@@ -2,18 +2,24 @@
 //! setup of each checkout.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::AttemptError;
-use crate::ci::Pythons;
+use super::inherited_environments::InheritedEnvironments;
+use super::program_view::{ProgramView, ViewOpener, ViewedProgram};
+use super::views::Views;
+use crate::ci::{Pythons, mentions_withheld};
 use crate::config::{CommandLine, Settings};
 use crate::phase::shell;
 use crate::process::child_env::Env;
+use crate::process::view;
 use crate::process::which::{self, ProgramLookup};
 use crate::process::{self, Job, JobEnd, Redactor, SpawnError, StopReceiver, UsersCheckout};
 use crate::workspace::dependencies::{FrozenInstall, InstallCommand};
+use crate::workspace::view::{PrivateFiles, ViewPurpose};
 use crate::workspace::{Repo, Side, Slot};
 
 /// Output lines of a failed command in a message (`SHOWN_LINES`) and in the failure (`LAST_LINES`).
@@ -29,16 +35,16 @@ pub(crate) struct CheckoutRunner<'a> {
     pub repo: &'a Repo,
     /// Configuration.
     pub settings: &'a Settings,
-    /// Environment of agents.
-    pub agent_env: &'a Env,
-    /// Environment of CI.
-    pub ci_env: &'a Env,
+    /// Environments of agents, CI and setup.
+    pub environments: &'a InheritedEnvironments,
     /// User's checkout.
     pub users_checkout: &'a UsersCheckout,
     /// Removes secrets from output.
     pub redactor: &'a Redactor,
     /// Python interpreters by path.
     pub pythons: &'a Pythons,
+    /// Mode of the sandbox.
+    pub views: &'a Views,
 }
 
 /// Last setup of each checkout in this drain. State on disk is not trusted, because agents can write there.
@@ -136,6 +142,16 @@ pub(crate) struct InstallFailure {
 }
 
 impl CheckoutRunner<'_> {
+    /// Prepares the view of a program, and changes its environment accordingly.
+    pub fn open_view(
+        &self,
+        program: &ViewedProgram<'_>,
+        env: &mut Env,
+    ) -> Result<ProgramView, AttemptError> {
+        let Self { repo, settings, views, .. } = *self;
+        ViewOpener { repo, settings, views }.open(program, env)
+    }
+
     /// Runs a setup command in a checkout of a slot.
     pub async fn run_setup(
         &self,
@@ -151,7 +167,8 @@ impl CheckoutRunner<'_> {
             CommandLine::Shell(line) => shell::argv(line),
         };
         slot.lend_remote(side)?;
-        let end = self.run(argv, slot.path_of(side), slot, env, &log, stop).await;
+        let place = (slot, side, PrivateFiles::StartAttempt);
+        let end = self.run(argv, slot.path_of(side), place, env, &log, stop).await;
         slot.withdraw_remote(side)?;
         Ok(match end? {
             CommandEnd::Done => SetupEnd::Done,
@@ -168,7 +185,7 @@ impl CheckoutRunner<'_> {
                         format!("workspace.setup failed: {why}; its output is in {}", log.display())
                     }
                 };
-                SetupEnd::Failed { why }
+                SetupEnd::Failed { why: self.name_withheld(why, &output) }
             }
         })
     }
@@ -199,12 +216,17 @@ impl CheckoutRunner<'_> {
             tracing::debug!(command = command.line(), "a frozen install starts");
             let dir = slot.path_of(side).join(&command.dir);
             let env = with_variables(env.clone(), command);
-            match self.run(command.argv.clone(), &dir, slot, env, log, stop).await? {
+            let place = (&*slot, side, PrivateFiles::StartAttempt);
+            match self.run(command.argv.clone(), &dir, place, env, log, stop).await? {
                 CommandEnd::Done => {}
                 // The next program notices the stop, too.
                 CommandEnd::Stopped => return Ok(report),
                 CommandEnd::Failed(failure) => {
-                    report.failed = Some(describe_failure(command, failure, log));
+                    let output = failure.output.clone();
+                    let InstallFailure { why, last_lines } =
+                        describe_failure(command, failure, log);
+                    let why = self.name_withheld(why, &output);
+                    report.failed = Some(InstallFailure { why, last_lines });
                     slot.reset_again(side, &self.settings.workspace).await?;
                     return Ok(report);
                 }
@@ -213,6 +235,16 @@ impl CheckoutRunner<'_> {
         slot.record_installed(side, &commands)?;
         slot.reset_again(side, &self.settings.workspace).await?;
         Ok(report)
+    }
+
+    /// Adds the key that passes on a variable withheld from setup, if the output names the variable.
+    fn name_withheld(&self, why: String, output: &str) -> String {
+        match mentions_withheld(output, &self.environments.setup.withheld) {
+            Some(name) => format!(
+                "{why}; {name} is withheld from setup, because its name looks like a secret's: set workspace.env_pass: [{name}]"
+            ),
+            None => why,
+        }
     }
 
     /// Returns whether [`Self::run_installs`] would run an install.
@@ -241,22 +273,36 @@ impl CheckoutRunner<'_> {
         &self,
         argv: Vec<String>,
         dir: &Path,
-        slot: &Slot,
-        env: Env,
+        (slot, side, private_files): (&Slot, Side, PrivateFiles),
+        mut env: Env,
         log: &Path,
         stop: &StopReceiver,
     ) -> Result<CommandEnd, AttemptError> {
         let timeout = Duration::from_secs(self.settings.workspace.setup_timeout_seconds);
+        let argv: Vec<OsString> = argv.into_iter().map(OsString::from).collect();
+        let program = ViewedProgram {
+            purpose: ViewPurpose::Setup,
+            slot,
+            side,
+            argv: &argv,
+            directory: log.parent().unwrap_or(dir),
+            private_files,
+            agent: None,
+        };
+        let opened = self.open_view(&program, &mut env)?;
         let job = Job {
             log: Some(log.to_owned()),
             redact: self.redactor.clone(),
             hold: Some(slot.lock_fd()?),
             ..Job::new(argv, dir, env, timeout)
         };
+        let job = view::enter(opened.child.as_ref(), job);
         let failed = |why: String, output: String, last_lines: String| {
             Ok(CommandEnd::Failed(CommandFailure { why, output, last_lines }))
         };
-        let ended = match process::run(job, stop).await {
+        let ended = process::run(job, stop).await;
+        let refused = opened.close().await.refused_hosts;
+        let ended = match ended {
             Err(error @ (SpawnError::NotFound { .. } | SpawnError::CannotStart { .. })) => {
                 return failed(error.to_string(), String::new(), String::new());
             }
@@ -270,6 +316,10 @@ impl CheckoutRunner<'_> {
             JobEnd::TimedOut | JobEnd::Stalled => {
                 format!("it took longer than {} s", timeout.as_secs())
             }
+        };
+        let why = match refused {
+            Some(refused) => format!("{why}; {refused}"),
+            None => why,
         };
         let output = ended.last_lines(MOST_LINES);
         let lines = meaningful_lines(&output);

@@ -11,8 +11,9 @@ use crate::workspace::{Side, Slot};
 
 /// Purpose of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
-    Agent,
+pub(super) enum Purpose<'a> {
+    /// The agent with this name.
+    Agent(&'a str),
     Setup,
     Ci,
 }
@@ -21,14 +22,22 @@ impl CheckoutRunner<'_> {
     /// Builds the environment of a program in a checkout of a slot. Programs in the agent's checkout never learn the
     /// path of CI's checkout. Paths of the user's checkout are replaced by paths of this checkout, and Python imports
     /// from there.
-    pub(super) fn environment(&self, purpose: Purpose, slot: &Slot, side: Side) -> Env {
+    pub(super) fn environment(&self, purpose: Purpose<'_>, slot: &Slot, side: Side) -> Env {
         let dir = slot.path_of(side);
+        let environments = self.environments;
         let (inherited, absent) = match purpose {
-            Purpose::Agent => (self.agent_env, MissingPathRule::KeepExceptBuildVariables),
-            Purpose::Setup => (self.ci_env, MissingPathRule::KeepExceptBuildVariables),
-            Purpose::Ci => (self.ci_env, MissingPathRule::Drop),
+            Purpose::Agent(name) => {
+                (environments.of_agent(name), MissingPathRule::KeepExceptBuildVariables)
+            }
+            Purpose::Setup => (&environments.setup, MissingPathRule::KeepExceptBuildVariables),
+            Purpose::Ci => (&environments.ci, MissingPathRule::Drop),
         };
-        let mut env = self.users_checkout.relocate(inherited, dir, absent).env;
+        // In a view, paths that this checkout lacks are shown; those of builds would change the result.
+        let absent = match self.views.moves_checkouts() {
+            true => MissingPathRule::KeepExceptBuildVariables,
+            false => absent,
+        };
+        let mut env = self.users_checkout.relocate(&inherited.env, dir, absent).env;
         env.extend(slot.environment());
         env.insert("AUTOPACK_WORKSPACE".into(), self.repo.root().into());
         env.insert(WORKTREE.into(), dir.into());
@@ -40,6 +49,9 @@ impl CheckoutRunner<'_> {
         if purpose == Purpose::Setup {
             // Package managers do not prompt, and keep to the lock files.
             env.entry("CI".into()).or_insert_with(|| "1".into());
+        }
+        if self.views.moves_checkouts() {
+            return env;
         }
         let guard = self.repo.autopack_dir().join("python");
         if let Err(error) = ci::guard_imports(&mut env, &guard) {
@@ -55,7 +67,7 @@ impl CheckoutRunner<'_> {
 impl Attempt<'_> {
     /// Builds the environment of a program in a checkout of this attempt, marked so that leftovers of a dead drain
     /// can be found.
-    pub(super) fn environment(&self, purpose: Purpose, side: Side) -> Env {
+    pub(super) fn environment(&self, purpose: Purpose<'_>, side: Side) -> Env {
         let mut env = self.context.runner().environment(purpose, &self.slot, side);
         env.insert(OWNER.into(), self.claim.owner.as_str().into());
         env
@@ -63,6 +75,9 @@ impl Attempt<'_> {
 
     /// Returns the reason if CI in this checkout would import from the user's checkout.
     pub(super) async fn find_misplaced_imports(&self, plan: &CiPlan) -> Option<String> {
+        if self.context.views.moves_checkouts() {
+            return None;
+        }
         let env = self.environment(Purpose::Ci, Side::Ci);
         let root = self.context.repo.root();
         let site = ci::CiPlace { dir: self.slot.path_of(Side::Ci), workspace: root, env: &env };

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::checkout_runner::{CheckoutRunner, InstallReport, SetupEnd};
 use super::child_environment::Purpose;
+use super::program_view::ViewedProgram;
 use super::{AttemptError, DrainContext};
 use crate::ci::{self, CiOutcome, CiPlan, CiRun, merge_base_rerun, plan_base_rerun};
 use crate::config::WorkspaceSettings;
@@ -13,6 +14,8 @@ use crate::phase::words::short_commit;
 use crate::phase::{PhaseCi, RunId};
 use crate::process::StopReceiver;
 use crate::process::child_env::Env;
+use crate::process::view::ViewMode;
+use crate::workspace::view::{self, PrivateFiles, ViewPurpose};
 use crate::workspace::{Side, Slot};
 
 /// Lines of CI output kept with a red result.
@@ -91,6 +94,10 @@ impl CheckoutRunner<'_> {
         test: CloneTest,
         stop: &StopReceiver,
     ) -> Result<CloneRun, AttemptError> {
+        if self.views.mode != ViewMode::Off {
+            // Nothing of an earlier test, and no cache.
+            view::open_private(self.repo, slot, Side::Ci, PrivateFiles::RemoveAll)?;
+        }
         let env = self.environment(Purpose::Ci, slot, Side::Ci);
         let prepare = self.environment(Purpose::Setup, slot, Side::Ci);
         if let Some(command) = &self.settings.workspace.setup {
@@ -116,7 +123,9 @@ impl CheckoutRunner<'_> {
             CloneTest::AsBase => {
                 let dir = slot.path_of(Side::Ci);
                 let site = ci::CiPlace { dir, workspace: self.repo.root(), env: &env };
-                if let Some(why) = ci::find_misplaced_imports(&site, &plan, self.pythons).await {
+                if !self.views.moves_checkouts()
+                    && let Some(why) = ci::find_misplaced_imports(&site, &plan, self.pythons).await
+                {
                     return Ok(CloneRun::NotReady { why });
                 }
                 plan = plan.at_base(self.settings.ci.max_timeout_seconds);
@@ -143,15 +152,30 @@ impl CheckoutRunner<'_> {
         log: PathBuf,
         stop: &StopReceiver,
     ) -> Result<CiRun, AttemptError> {
+        let mut env = env.clone();
+        let words = plan.words();
+        let program = ViewedProgram {
+            purpose: ViewPurpose::Ci,
+            slot,
+            side: Side::Ci,
+            argv: &words,
+            directory: log.parent().unwrap_or(&log),
+            private_files: PrivateFiles::StartAttempt,
+            agent: None,
+        };
+        let opened = self.open_view(&program, &mut env)?;
         let request = ci::CiRequest {
             dir: slot.path_of(Side::Ci),
             checkout: self.repo.root(),
-            env,
-            log,
+            env: &env,
+            log: log.clone(),
             redact: self.redactor.clone(),
             hold: Some(slot.lock_fd()?),
+            view: opened.child.clone(),
         };
-        Ok(ci::run(plan, request, stop).await?)
+        let run = ci::run(plan, request, stop).await;
+        let refused_hosts = opened.close().await.refused_hosts;
+        Ok(CiRun { refused_hosts, ..run? })
     }
 
     async fn plan_in(&self, slot: &Slot, env: &Env) -> CiPlan {

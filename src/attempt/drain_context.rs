@@ -1,7 +1,5 @@
 //! Context shared by all attempts of a drain, and a few decisions based on this context alone.
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,9 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::base_runs::BaseRuns;
 use super::checkout_runner::{CheckoutRunner, Setups};
 use super::estimator::Estimator;
+use super::inherited_environments::InheritedEnvironments;
 use super::limits::disk_space::DiskSpace;
 use super::limits::rate_limit_backoff::Backoff;
 use super::limits::repeated_verdicts::Repeats;
+use super::views::Views;
 use crate::attempt::AttemptError;
 use crate::ci::Pythons;
 use crate::config::{AgentSettings, Settings};
@@ -37,10 +37,8 @@ pub struct DrainContext {
     pub agent: Option<String>,
     /// Start of a run's branch from `--base`; overrides the configuration.
     pub base: Option<String>,
-    /// Environment of agents.
-    pub agent_env: BTreeMap<OsString, OsString>,
-    /// Environment of CI.
-    pub ci_env: BTreeMap<OsString, OsString>,
+    /// Environments of agents, CI and setup.
+    pub environments: InheritedEnvironments,
     /// User's checkout; programs in a slot must not use paths of this checkout.
     pub users_checkout: UsersCheckout,
     /// Removes secrets from text.
@@ -68,20 +66,17 @@ pub struct DrainContext {
     has_noted_unpriced_usage: AtomicBool,
     /// Free disk space, watched for all workers.
     pub disk: DiskSpace,
+    /// Mode of the sandbox.
+    pub views: Views,
 }
 
 impl DrainContext {
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "each is a part of its own, and named at the one call"
-    )]
     /// Creates a context with the memory off, without overrides and without calibration.
     pub fn new(
         repo: Repo,
         store: Store,
         settings: Settings,
-        agent_env: BTreeMap<OsString, OsString>,
-        ci_env: BTreeMap<OsString, OsString>,
+        environments: InheritedEnvironments,
         redactor: Redactor,
         pythons: Pythons,
         progress: Progress,
@@ -89,18 +84,17 @@ impl DrainContext {
         let circuit_breaker = settings.executor.circuit_breaker;
         let progress = Arc::new(progress);
         let disk = DiskSpace::new(&repo, store.path(), &progress);
-        let bases = BaseRuns::new(&settings, &ci_env);
+        let bases = BaseRuns::new(&settings, &environments.ci.env);
         let repeat_limit = settings.executor.repeat_limit;
         Self {
             base: settings.workspace.base.clone(),
-            users_checkout: UsersCheckout::new(repo.root(), &agent_env),
+            users_checkout: UsersCheckout::new(repo.root(), &environments.ci.env),
             repo,
             store,
             settings,
             settings_file: "autopack.yaml".to_owned(),
             agent: None,
-            agent_env,
-            ci_env,
+            environments,
             redactor,
             pythons,
             progress,
@@ -115,6 +109,7 @@ impl DrainContext {
             has_noted_held_branch: AtomicBool::new(false),
             has_noted_unpriced_usage: AtomicBool::new(false),
             disk,
+            views: Views::default(),
         }
     }
 
@@ -128,6 +123,13 @@ impl DrainContext {
     /// Sets the name of the configuration file.
     pub fn with_settings_file(mut self, settings_file: String) -> Self {
         self.settings_file = settings_file;
+        self
+    }
+
+    /// Sets the mode of the sandbox.
+    pub fn with_views(mut self, views: Views) -> Self {
+        self.repo = self.repo.seen_in_place(views.moves_checkouts());
+        self.views = views;
         self
     }
 
@@ -238,21 +240,42 @@ impl DrainContext {
     }
 
     /// Returns the runner of setup and installs.
-    pub(super) fn runner(&self) -> CheckoutRunner<'_> {
+    pub(crate) fn runner(&self) -> CheckoutRunner<'_> {
         CheckoutRunner {
             repo: &self.repo,
             settings: &self.settings,
-            agent_env: &self.agent_env,
-            ci_env: &self.ci_env,
+            environments: &self.environments,
             users_checkout: &self.users_checkout,
             redactor: &self.redactor,
             pythons: &self.pythons,
+            views: &self.views,
         }
+    }
+
+    /// Notes the secret variables withheld from the drain's agents, CI and setup.
+    pub fn note_withheld_variables(&self) {
+        let ladder = &self.settings.executor.ladder;
+        let agents: Vec<&str> = match &self.agent {
+            Some(name) => vec![name],
+            None if ladder.is_empty() => self.default_agent().into_iter().collect(),
+            None => ladder.iter().map(String::as_str).collect(),
+        };
+        if let Some(line) = self.environments.describe_withheld(&agents) {
+            self.progress.note(&line);
+        }
+    }
+
+    /// Notes mode, network and writable places of the sandbox.
+    pub fn note_sandbox(&self) {
+        self.progress.note(&self.views.describe(&self.settings.sandbox));
     }
 
     /// Notes the variables rewritten for CI.
     pub fn note_relocated_variables(&self) {
-        let names = self.users_checkout.affected_variables(&self.ci_env);
+        if self.views.moves_checkouts() {
+            return;
+        }
+        let names = self.users_checkout.affected_variables(&self.environments.ci.env);
         if !names.is_empty() {
             self.progress.note(&format!(
                 "CI gets these variables without paths of your checkout (replaced by paths of CI's copy if the file exists there): {}",

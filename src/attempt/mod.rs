@@ -16,12 +16,16 @@ mod clean_clone_ci;
 mod drain_context;
 mod error;
 mod estimator;
+mod inherited_environments;
 mod last_landing;
 mod lesson;
 mod limits;
+mod program_view;
 mod run_end;
 mod run_tip_test;
 mod steps;
+mod view_shell;
+mod views;
 
 use std::time::{Duration, Instant};
 
@@ -45,10 +49,13 @@ pub(crate) use clean_clone_ci::{CloneRun, CloneTest};
 pub use drain_context::DrainContext;
 pub use error::AttemptError;
 pub use estimator::{Estimate, Estimator};
+pub use inherited_environments::InheritedEnvironments;
 pub use run_end::run_end;
 pub use run_tip_test::{TipTest, test_tip};
 pub use steps::memory_step::{plan, topic_of};
 pub use steps::prompt_step::{PromptRequest, prompt_for};
+pub use view_shell::{DescribedView, ShellPlace};
+pub use views::Views;
 
 /// Result of a claim's attempt, for the drain.
 #[derive(Debug)]

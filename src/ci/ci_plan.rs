@@ -177,6 +177,16 @@ impl CiPlan {
         }
     }
 
+    /// The words of the command, to find the programs and files named there.
+    pub fn words(&self) -> Vec<OsString> {
+        match &self.command {
+            CommandLine::Argv(argv) => argv.iter().map(OsString::from).collect(),
+            CommandLine::Shell(line) => {
+                ["sh", "-c", line.as_str()].into_iter().map(OsString::from).collect()
+            }
+        }
+    }
+
     /// The command as a person would type it.
     pub fn display(&self) -> String {
         match &self.command {

@@ -97,6 +97,30 @@ pub fn likely_cause(output: &str) -> Option<String> {
     })
 }
 
+/// Returns the first withheld variable that the output names.
+pub fn mentions_withheld<'a>(output: &str, withheld: &'a [String]) -> Option<&'a str> {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    let is_named = |name: &&String| {
+        output.match_indices(name.as_str()).any(|(at, found)| {
+            !output[..at].ends_with(is_part) && !output[at + found.len()..].starts_with(is_part)
+        })
+    };
+    withheld.iter().find(is_named).map(String::as_str)
+}
+
+/// Names the key that passes on a variable withheld from CI, if the output names the variable.
+pub fn name_withheld(why: String, output: &str, withheld: &[String]) -> String {
+    let Some(name) = mentions_withheld(output, withheld) else { return why };
+    let advice = format!(
+        "{name} is withheld from CI, because its name looks like a secret's: set ci.env_pass: [{name}]"
+    );
+    let unset = format!("the variable {name} is not set: export it before the drain");
+    match why.contains(&unset) {
+        true => why.replace(&unset, &advice),
+        false => format!("{why}; {advice}"),
+    }
+}
+
 /// Returns the program not found by a shell, as named by the shell.
 pub fn missing_program(output: &str) -> Option<&str> {
     output.lines().rev().find_map(|line| {
@@ -148,6 +172,19 @@ mod tests {
             let cause = likely_cause(output).unwrap_or_default();
             assert!(cause.contains(named), "{output}: {cause}");
         }
+    }
+
+    #[test]
+    fn a_withheld_variable_is_named_with_its_key() {
+        let withheld = ["API_TOKEN".to_owned(), "STRIPE_KEY".to_owned()];
+        let named = |output: &str| {
+            let cause = likely_cause(output).unwrap_or_else(|| "red".to_owned());
+            name_withheld(cause, output, &withheld)
+        };
+        let advice = "STRIPE_KEY is withheld from CI, because its name looks like a secret's: set ci.env_pass: [STRIPE_KEY]";
+        assert_eq!(named("KeyError: 'STRIPE_KEY'"), advice);
+        assert_eq!(named("no STRIPE_KEY here"), format!("red; {advice}"));
+        assert_eq!(named("MY_STRIPE_KEY STRIPE_KEYS"), "red");
     }
 
     #[test]

@@ -39,6 +39,7 @@ mod results;
 mod run;
 mod run_outcome;
 mod runners;
+mod sandbox_causes;
 mod test_source;
 mod unnamed_losses;
 
@@ -50,7 +51,7 @@ pub use compare::{
     Comparison, ComparisonRules, Decision, UnreportedFailures, compare, needs_baseline,
 };
 pub use imports::{find_misplaced_imports, guard_imports};
-pub use likely_cause::likely_cause;
+pub use likely_cause::{likely_cause, mentions_withheld, name_withheld};
 pub use lost_tests::{files_of, mark_unstable};
 pub use merged_runs::{merge_rerun, merge_runs};
 pub use plan_choice::choose_plan;
@@ -58,5 +59,6 @@ pub use printed_losses::search_words;
 pub use pythons::Pythons;
 pub use results::{CiOutcome, CiRun, TestCase, TestResults, TestStatus, UnstableTests};
 pub use run::{CiError, CiRequest, run};
+pub use sandbox_causes::name_read_only_paths;
 pub use test_source::Sources;
 pub use unnamed_losses::MissingTestCount;

@@ -125,6 +125,8 @@ pub struct CiRun {
     pub duration: Duration,
     /// Tests that failed and passed in a rerun.
     pub flaky: Vec<String>,
+    /// Hosts refused by a limited network, in one line.
+    pub refused_hosts: Option<String>,
 }
 
 impl TestResults {
@@ -202,7 +204,13 @@ impl TestCase {
 impl CiRun {
     /// A run with these results, without output or duration.
     pub fn of(results: TestResults) -> Self {
-        Self { results, log_tail: String::new(), duration: Duration::ZERO, flaky: Vec::new() }
+        Self {
+            results,
+            log_tail: String::new(),
+            duration: Duration::ZERO,
+            flaky: Vec::new(),
+            refused_hosts: None,
+        }
     }
 
     /// How the run ended.

@@ -1,5 +1,6 @@
 //! Runs a plan and determines the outcome.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
@@ -18,7 +19,10 @@ use super::runners::{ReadResults, ReportOptions, ResultReader};
 use super::{command_line, imports};
 use crate::config::CommandLine;
 use crate::phase::shell;
-use crate::process::{self, FinishedJob, Job, JobEnd, Redactor, SpawnError, StopReceiver, Stream};
+use crate::process::view::{self, ChildView};
+use crate::process::{
+    self, FinishedJob, Job, JobEnd, PathReplacement, Redactor, SpawnError, StopReceiver, Stream,
+};
 
 /// Sends both outputs into one pipe, to keep the order of lines from cargo and from tests.
 pub(super) const TOGETHER: &str = r#"exec "$@" 2>&1"#;
@@ -40,6 +44,8 @@ pub struct CiRequest<'a> {
     pub redact: Redactor,
     /// The slot's lock, held until the last process has ended.
     pub hold: Option<Arc<OwnedFd>>,
+    /// What the command sees of the machine.
+    pub view: Option<ChildView>,
 }
 
 /// An error of autopack or the machine, not of the phase.
@@ -81,23 +87,49 @@ pub async fn run(
     let results = request.log.with_extension("junit.xml");
     remove_old_report(&results)?;
     let reader = Mutex::new(reader(plan));
+    let view = request.view.clone();
+    let back = view.as_ref().filter(|view| view.moves_checkouts()).map(|view| {
+        // Files named in the output are looked up in the copy.
+        PathReplacement::new(&[view.inside(request.dir)], request.dir)
+    });
     let on_line = |_: Stream, line: &str| {
         let line = console::strip_ansi_codes(line);
+        let line = moved_back(back.as_ref(), &line);
         reader.lock().unwrap_or_else(PoisonError::into_inner).line(&line);
     };
     let redact = request.redact.clone();
     let dir = plan.directory(request.dir);
-    let paths = CommandPaths::new(request.checkout, request.env, request.dir);
     let reported_from = request.dir.join(&plan.reported_from);
-    let job = job(&plan.moved(&paths), request, &dir, &results, &on_line);
+    let job = match back.is_some() {
+        // The checkout's path is the copy's.
+        true => job(plan, request, &dir, &results, &on_line),
+        false => {
+            let paths = CommandPaths::new(request.checkout, request.env, request.dir);
+            job(&plan.moved(&paths), request, &dir, &results, &on_line)
+        }
+    };
+    let job = view::enter(view.as_ref(), job);
     let ended = process::run(job, stop)
         .await
         .map_err(|source| CiError::Spawn { command: plan.display(), source })?;
+    if let (Some(_), Ok(report)) = (&back, fs::read(&results)) {
+        let report = moved_back(back.as_ref(), &String::from_utf8_lossy(&report)).into_owned();
+        fs::write(&results, report)
+            .map_err(|source| CiError::Results { path: results.clone(), source })?;
+    }
     let reader = reader.into_inner().unwrap_or_else(PoisonError::into_inner);
     let ReadResults { report, tail } = reader.finish(&reported_from, &results);
     let report = report.map(|report| report.below(&plan.reported_from));
     let report = report.map(|report| report.tidy(&|text| redact.redact(text).into_owned()));
     Ok(derive_run(plan, &ended, ReadResults { report, tail }, &reported_from))
+}
+
+/// Replaces paths of the view by those of the copy.
+fn moved_back<'a>(back: Option<&PathReplacement>, text: &'a str) -> Cow<'a, str> {
+    match back.and_then(|back| back.apply(text.as_bytes())) {
+        Some(moved) => Cow::Owned(String::from_utf8_lossy(&moved).into_owned()),
+        None => Cow::Borrowed(text),
+    }
 }
 
 /// Creates the reader of a plan's runner; without a runner, only summaries are read.

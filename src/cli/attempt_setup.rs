@@ -3,8 +3,9 @@
 use std::io::{IsTerminal, stdout};
 
 use super::Context;
-use crate::attempt::DrainContext;
+use crate::attempt::{DrainContext, Views};
 use crate::ci::Pythons;
+use crate::config::{SandboxPlaces, check_paths};
 use crate::failure::Failure;
 use crate::progress::{Mode, Progress};
 use crate::store::Store;
@@ -16,12 +17,41 @@ pub(super) async fn open_repository(context: &Context) -> Result<Repo, Failure> 
     Ok(Repo::discover(&context.workspace()?).await?.with_slots_dir(slots_dir))
 }
 
+/// Checks the paths of the sandbox, before the first agent or CI starts.
+pub(super) fn check_sandbox(context: &Context, repo: &Repo, store: &Store) -> Result<(), Failure> {
+    let config = context.config()?;
+    let home = context.env.home();
+    let places = SandboxPlaces {
+        workspace: repo.root(),
+        home: home.as_deref(),
+        database: Some(store.path()),
+    };
+    check_paths(&config.settings.sandbox, places).map_err(|(key, why)| {
+        let hint = format!("correct it; {key} is set by {}", config.origin_of(key));
+        Failure::new(format!("{key} {why}")).hint(hint)
+    })
+}
+
+/// Chooses the mode of the sandbox, before the first agent or CI starts.
+pub(super) async fn choose_views(
+    context: &Context,
+    repo: &Repo,
+    store: &Store,
+) -> Result<Views, Failure> {
+    let sandbox = &context.config()?.settings.sandbox;
+    let database = Some(store.path().to_owned());
+    Views::choose(sandbox, repo, database, &context.env)
+        .await
+        .map_err(|error| Failure::new(format!("{error:#}")))
+}
+
 /// Builds a drain context from the configuration and environment of this process.
 pub(super) fn build_drain_context(
     context: &Context,
     repo: Repo,
     store: Store,
     mode: Mode,
+    views: Views,
 ) -> Result<DrainContext, Failure> {
     let config = context.config()?;
     let settings_file = config.settings_file(Some(repo.root()));
@@ -29,11 +59,10 @@ pub(super) fn build_drain_context(
         repo,
         store,
         config.settings.clone(),
-        context.agent_env(),
-        context.ci_env(config),
+        context.inherited_environments(config),
         context.redactor()?,
         Pythons::default(),
         Progress::new(mode, stdout().is_terminal() && console::colors_enabled()),
     );
-    Ok(drain_context.with_settings_file(settings_file))
+    Ok(drain_context.with_settings_file(settings_file).with_views(views))
 }

@@ -12,10 +12,11 @@ use anyhow::Context as _;
 use super::output::logging;
 use super::{Global, Output};
 use crate::agent;
+use crate::attempt::InheritedEnvironments;
 use crate::config::{self, Config, Env, Origin, Places, env};
 use crate::failure::Failure;
 use crate::process::Redactor;
-use crate::process::child_env::{self, SharedDatabase};
+use crate::process::child_env::SharedDatabase;
 use crate::progress::NOTES;
 use crate::store::DatabaseUrl;
 use crate::workspace::Repo;
@@ -163,14 +164,9 @@ impl Context {
         self.shared_database.get().copied().unwrap_or(SharedDatabase::Application)
     }
 
-    /// Returns the environment variables that agents inherit.
-    pub fn agent_env(&self) -> child_env::Env {
-        child_env::for_agent(self.env.all().clone(), self.shared_database())
-    }
-
-    /// Returns the environment variables that CI and setup commands inherit.
-    pub fn ci_env(&self, config: &Config) -> child_env::Env {
-        let env = self.env.all().clone();
-        child_env::for_ci(env, self.shared_database(), &config.key_variables())
+    /// Returns the environments that agents, CI and setup commands inherit.
+    pub fn inherited_environments(&self, config: &Config) -> InheritedEnvironments {
+        let (env, keys) = (self.env.all(), config.key_variables());
+        InheritedEnvironments::new(env, &config.settings, &keys, self.shared_database())
     }
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use tracing::Instrument as _;
 
-use super::attempt_setup::{build_drain_context, open_repository};
+use super::attempt_setup::{build_drain_context, check_sandbox, choose_views, open_repository};
 use super::open_database::{self, MoveMode};
 use super::output::table::counted;
 use super::{Context, autofix_limits, calibration_in_force};
 use crate::agent;
-use crate::attempt::Estimator;
+use crate::attempt::{Estimator, Views};
 use crate::clock::now;
 use crate::config::MAX_JOBS;
 use crate::drain::{self, Drain, PlannedPhase, RegisteredDrain, Request, Signals};
@@ -85,7 +85,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     if args.dry_run {
         return dry_run(&args, context, &store, &runs).await;
     }
-    check_agent(&args, context)?;
+    check_agent(&args, context).await?;
+    check_sandbox(context, &repo, &store)?;
     super::price_check::check(&config.settings, &context.workspace()?, args.agent.as_deref())?;
     open_database::reassign_moved_runs(&store, &repo, &mut runs, MoveMode::Record).await?;
     for run in &runs {
@@ -95,6 +96,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     repo.prepare_directory()?;
     // Checked before the first claim.
     repo.slots_directory()?;
+    let views = choose_views(context, &repo, &store).await?;
     let wanted = args.jobs.unwrap_or(config.settings.executor.jobs);
     let room = repo.room_for_slots(wanted, &config.settings.workspace).await?;
     let request = Request {
@@ -115,10 +117,11 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let fix = autofix_limits::fixer(&config.settings, repo.root());
     let estimator =
         Estimator::new(calibration_in_force::active(&store).await?, repo.root().to_owned());
-    let drain_context = build_drain_context(context, repo, store.clone(), mode(&args, context))?
-        .with_overrides(args.agent, args.base)
-        .with_memory(memory.clone())
-        .with_estimator(estimator);
+    let drain_context =
+        build_drain_context(context, repo, store.clone(), mode(&args, context), views)?
+            .with_overrides(args.agent, args.base)
+            .with_memory(memory.clone())
+            .with_estimator(estimator);
     if let Some(SlotShortage { slots, each_mib, free_mib }) = room {
         drain_context.progress.note(&format!(
             "the disk of {} has {free_mib} MiB free, and a worker needs about {each_mib} MiB: using {} instead of {wanted}",
@@ -155,7 +158,7 @@ async fn dry_run(
         false => context.out.text(&plan_text(&planned, screen::output_columns()))?,
     }
     // Problems that prevent a start are no part of the plan.
-    if let Err(failure) = check_agent(args, context) {
+    if let Err(failure) = check_agent(args, context).await {
         let hint = failure.hint_text().map_or(String::new(), |hint| format!("; {hint}"));
         tracing::warn!("a drain would not start: {}{hint}", failure.text());
     }
@@ -288,7 +291,7 @@ fn missing_agent(wanted: Option<&str>, known: &str, file: &str) -> Failure {
 }
 
 /// Checks that the agents can be started, before the first claim.
-fn check_agent(args: &Args, context: &Context) -> Result<(), Failure> {
+async fn check_agent(args: &Args, context: &Context) -> Result<(), Failure> {
     let config = context.config()?;
     let settings = &config.settings;
     let file = config.settings_file(Some(&context.workspace()?));
@@ -306,12 +309,14 @@ fn check_agent(args: &Args, context: &Context) -> Result<(), Failure> {
         None if ladder.is_empty() => vec![None],
         None => ladder.iter().map(|name| Some(name.as_str())).collect(),
     };
-    let env = context.agent_env();
+    let views = Views::try_mode(&settings.sandbox).await?;
+    let environments = context.inherited_environments(config).in_view(&views, settings);
     for wanted in wanted {
-        let Some((_, agent)) = settings.agent(wanted) else {
+        let Some((name, agent)) = settings.agent(wanted) else {
             return Err(missing_agent(wanted, &known, &file));
         };
-        let checked = agent::check(agent, &context.workspace()?, &env);
+        let env = &environments.of_agent(name).env;
+        let checked = agent::check(agent, &context.workspace()?, env);
         checked.map_err(|error| Failure::from(error).exit(Exit::Systemic))?;
     }
     Ok(())

@@ -19,6 +19,7 @@ use crate::phase::RunId;
 use crate::progress::shown_id;
 use crate::store::{AttemptDirectory, AttemptOutcome, RunSummary, Store};
 use crate::workspace::Repo;
+use crate::workspace::view::remove_sessions;
 
 /// Remove attempt directories, slots and refs that are no longer needed
 #[derive(Debug, clap::Args)]
@@ -223,6 +224,9 @@ async fn remove_refs(repo: &Repo, runs: &[RunSummary], dry_run: bool) -> Result<
     let mut refs = 0;
     for summary in runs {
         if summary.counts.queued == 0 && summary.counts.executing == 0 {
+            if !dry_run {
+                remove_sessions(repo, &summary.run_id.file_name(), None)?;
+            }
             refs += match dry_run {
                 true => repo.count_fences(&summary.run_id).await?,
                 false => repo.drop_fences(&summary.run_id).await?,

@@ -5,14 +5,17 @@ use std::path::Path;
 use console::{Style, style};
 
 use super::Context;
+use crate::attempt::Views;
+use crate::config::SandboxPlaces;
 use crate::failure::{Exit, Failure};
 use crate::health::memory_checks::{self, MemoryPart};
 use crate::health::{
     Check, Finding, HealthReport, Overall, Status, agent_checks, ci_check, database_checks,
-    machine_checks, settings_checks,
+    environment_checks, machine_checks, sandbox_check, settings_checks,
 };
 use crate::memory::AutostartPermission;
 use crate::progress::printable;
+use crate::store::DatabaseUrl;
 
 const COLUMNS: usize = 80;
 
@@ -48,18 +51,35 @@ async fn run_checks(args: &Args, context: &Context) -> HealthReport {
     let root = workspace.as_deref().ok();
     let agents = async {
         let (Ok(config), Some(workspace)) = (&config, root) else { return skip_unknown() };
-        let env = context.agent_env();
-        agent_checks::check_agents(&config.settings, workspace, &env).await
+        let sandbox = Views::try_mode(&config.settings.sandbox).await.unwrap_or_default();
+        let environments =
+            context.inherited_environments(config).in_view(&sandbox, &config.settings);
+        agent_checks::check_agents(&config.settings, workspace, &environments).await
     };
     let ci = async {
         let (Ok(config), Some(workspace)) = (&config, root) else { return skip_unknown() };
-        let env = context.ci_env(config);
-        let found = settings_checks::check_ci(&config.settings, workspace, &env).await;
+        let environments = context.inherited_environments(config);
+        let env = &environments.ci.env;
+        let found = settings_checks::check_ci(&config.settings, workspace, env).await;
         match context.redactor() {
             Ok(redact) if args.ci && found.status == Status::Ok => {
-                ci_check::check_ci_run(&config.settings, workspace, &env, redact).await
+                ci_check::check_ci_run(&config.settings, workspace, &environments, redact).await
             }
             _ => found,
+        }
+    };
+    let sandbox = async {
+        match &config {
+            Ok(config) => sandbox_check::check_sandbox(&config.settings.sandbox).await,
+            Err(_) => Finding::skip("needs the configuration"),
+        }
+    };
+    let environment = async {
+        match &config {
+            Ok(config) => {
+                environment_checks::check_secret_variables(&context.inherited_environments(config))
+            }
+            Err(_) => Finding::skip("needs the configuration"),
         }
     };
     let database = async {
@@ -94,16 +114,24 @@ async fn run_checks(args: &Args, context: &Context) -> HealthReport {
         }
     };
     let here = root.unwrap_or(Path::new("."));
+    let (home, database_url) = (context.env.home(), super::open_database::url(context).ok());
+    let places = root.map(|workspace| SandboxPlaces {
+        workspace,
+        home: home.as_deref(),
+        database: database_url.as_ref().map(DatabaseUrl::path),
+    });
     let read = config.as_ref().ok().map(|config| &config.settings);
     HealthReport::new(vec![
         Check::of("workspace", settings_checks::check_workspace(&workspace, read)).await,
-        Check::of("configuration", async { settings_checks::check_configuration(&config, root) })
+        Check::of("configuration", async { settings_checks::check_configuration(&config, places) })
             .await,
         Check::of("database", database).await,
         Check::of("disk", async { machine_checks::check_disk(here) }).await,
         Check::of("git", machine_checks::check_git(here)).await,
         Check::of("agent", agents).await,
         Check::of("ci", ci).await,
+        Check::of("sandbox", sandbox).await,
+        Check::of("environment", environment).await,
         Check::of("docker", of_memory(MemoryPart::Docker)).await,
         Check::of("qdrant", of_memory(MemoryPart::Qdrant)).await,
         Check::of("faiss", of_memory(MemoryPart::Faiss)).await,

@@ -26,10 +26,12 @@ mod phases;
 mod price_check;
 mod report;
 mod runs;
+mod shell;
 mod status;
 mod stop;
 mod telemetry;
 mod verify;
+mod view;
 
 pub use context::{Context, DatabaseChoice};
 pub use error_report::{print_failure, print_usage_as_json};
@@ -102,6 +104,8 @@ verbs! {
     Status => status,
     Phases => phases,
     Runs => runs,
+    Shell => shell,
+    View => view,
     Gc => gc,
     Config => config,
     Health => health,

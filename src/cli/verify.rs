@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::attempt_setup::{build_drain_context, open_repository};
+use super::attempt_setup::{build_drain_context, check_sandbox, choose_views, open_repository};
 use super::{Context, open_database};
 use crate::attempt::{TipTest, test_tip};
 use crate::drain::{Signals, describe_tip_test};
@@ -38,9 +38,11 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let summary = store.run(&run).await?;
     let repo = open_repository(context).await?;
     open_database::check_repository(&run, summary.facts.as_ref(), &repo, "verify it there")?;
+    check_sandbox(context, &repo, &store)?;
     let (handle, stop) = StopReceiver::pair();
     let signals = Signals::listen(handle)?;
-    let drain_context = build_drain_context(context, repo, store.clone(), Mode::Lines)?;
+    let views = choose_views(context, &repo, &store).await?;
+    let drain_context = build_drain_context(context, repo, store.clone(), Mode::Lines, views)?;
     let tested = match test_tip(&drain_context, &run, true, &stop).await {
         Ok(tested) => tested,
         Err(error) => return Err(drain_context.with_last_landing(error).await.into()),

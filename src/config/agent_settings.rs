@@ -92,6 +92,9 @@ pub struct CommandAgentSettings {
     /// Variables added to the agent's environment.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
+    /// Further secret variables that the agent inherits: names, or the start of names followed by `*`.
+    #[serde(default)]
+    pub env_pass: Vec<String>,
 }
 
 /// Settings of a well-known coding agent with known arguments and output format.
@@ -112,6 +115,8 @@ pub struct ProgramAgentSettings {
     pub resume: bool,
     /// Variables added to the agent's environment.
     pub env: BTreeMap<String, String>,
+    /// Further secret variables that the agent inherits: names, or the start of names followed by `*`.
+    pub env_pass: Vec<String>,
 }
 
 /// Settings of the built-in agent: a model and tools limited to the scope.
@@ -193,6 +198,14 @@ impl AgentSettings {
         }
     }
 
+    /// Returns the secret variables passed to the agent by `env_pass`: names, or the start of names followed by `*`.
+    pub fn env_pass(&self) -> &[String] {
+        match self {
+            Self::Command(command) => &command.env_pass,
+            other => other.program().map_or(&[], |program| &program.env_pass),
+        }
+    }
+
     /// Returns the configured model, if any.
     pub fn model(&self) -> Option<&str> {
         match self {
@@ -215,6 +228,7 @@ impl AgentSettings {
                 timeout_seconds: agent_timeout(),
                 idle_timeout_seconds: agent_idle_timeout(),
                 env: BTreeMap::new(),
+                env_pass: Vec::new(),
             }),
             Self::Replay(ReplayAgentSettings { folder: String::new() }),
         ];
@@ -234,6 +248,7 @@ impl Default for ProgramAgentSettings {
             idle_timeout_seconds: agent_idle_timeout(),
             resume: false,
             env: BTreeMap::new(),
+            env_pass: Vec::new(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Component, Path};
 
+use super::env;
 use super::settings::{CommandLine, MAX_JOBS};
 
 /// Upper limit of all durations: longer waits are mistakes, and clocks overflow far beyond.
@@ -69,6 +70,21 @@ pub(super) fn command_line(command: &CommandLine) -> Result<(), String> {
 pub(super) fn variable(name: &str, value: &str) -> Result<(), String> {
     if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
         return Err("is not a valid environment variable".to_owned());
+    }
+    Ok(())
+}
+
+/// Checks an entry of `env_pass`: the name of a variable, or its start and `*`.
+pub(super) fn passed_name(name: &str) -> Result<(), String> {
+    let start = name.strip_suffix('*').unwrap_or(name);
+    if name.is_empty() || start.contains(|c: char| c.is_whitespace() || matches!(c, '=' | '\0')) {
+        return Err(format!("has {name:?}, which is not the name of a variable"));
+    }
+    if start.contains('*') {
+        return Err(format!("has {name:?}; `*` stands only at the end, as in \"AWS_*\""));
+    }
+    if [env::DATABASE_URL, env::QDRANT_API_KEY].contains(&name) {
+        return Err(format!("has {name:?}, which belongs to autopack and is never passed on"));
     }
     Ok(())
 }

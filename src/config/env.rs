@@ -21,6 +21,9 @@ pub const DATABASE_URL: &str = "AUTOPACK_DATABASE_URL";
 /// Variable used as a hint for the database URL; often set for another application.
 pub const SHARED_DATABASE_URL: &str = "DATABASE_URL";
 
+/// Variable with the key of autopack's Qdrant.
+pub const QDRANT_API_KEY: &str = "AUTOPACK_QDRANT_API_KEY";
+
 const AGENT_QUIET: &str = "AUTOPACK_TEST_AGENT_QUIET_SECONDS";
 
 /// Returns the time without agent output set by tests to shorten the default, if any.
@@ -30,8 +33,10 @@ pub fn agent_quiet(variables: &BTreeMap<OsString, OsString>) -> Option<Duration>
 }
 
 /// Variables that override a key of a configuration file.
-pub const OVERRIDES: [Override; 11] = [
+pub const OVERRIDES: [Override; 13] = [
     Override::new("AUTOPACK_CI_FINAL", &["ci", "final"], ValueForm::Text),
+    Override::new("AUTOPACK_SANDBOX_MODE", &["sandbox", "mode"], ValueForm::Text),
+    Override::new("AUTOPACK_SANDBOX_WRITE", &["sandbox", "write"], ValueForm::Additions),
     Override::new("TELEMETRY_DB_ENABLED", &["telemetry", "enabled"], ValueForm::Switch),
     Override::new("AUTOPACK_ENABLE_MEMORY", &["memory", "enabled"], ValueForm::Switch),
     Override::new("AUTOPACK_USE_QDRANT", &["memory", "use_qdrant"], ValueForm::Switch),
@@ -52,7 +57,7 @@ pub const OVERRIDES: [Override; 11] = [
         &["memory", "qdrant", "grpc_port"],
         ValueForm::Number,
     ),
-    Override::new("AUTOPACK_QDRANT_API_KEY", &["memory", "qdrant", "api_key"], ValueForm::Text),
+    Override::new(QDRANT_API_KEY, &["memory", "qdrant", "api_key"], ValueForm::Text),
     Override::new("AUTOPACK_QDRANT_IMAGE", &["memory", "qdrant", "image"], ValueForm::Text),
 ];
 
@@ -71,6 +76,19 @@ enum ValueForm {
     Switch,
     Number,
     Text,
+    /// Entries added to a list, separated by colons.
+    Additions,
+}
+
+/// The value of a variable that overrides a configuration key.
+#[derive(Debug)]
+pub struct OverrideValue {
+    /// Name of the variable.
+    pub variable: &'static str,
+    /// The key and its value.
+    pub leaf: Leaf,
+    /// Whether the value is a list to be added to the configured list.
+    pub is_addition: bool,
 }
 
 /// The environment at the start of the program.
@@ -125,6 +143,11 @@ impl Env {
         Some(self.filled("DOCKER_HOST")?.to_string_lossy().into_owned())
     }
 
+    /// Returns the user's home directory.
+    pub fn home(&self) -> Option<PathBuf> {
+        self.filled("HOME").map(PathBuf::from)
+    }
+
     /// Returns the API key in the variable `name`; the configuration names this variable.
     pub fn key(&self, name: &str) -> Option<String> {
         Some(self.filled(name)?.to_str()?.to_owned())
@@ -141,8 +164,8 @@ impl Env {
         choice.map_or_else(|| "vi".into(), OsStr::to_owned)
     }
 
-    /// Returns the values of [`OVERRIDES`] that are set, each with its variable. `belongs` selects the overrides
-    /// by the first part of the key, because each configuration file has its own keys.
+    /// Returns the values of [`OVERRIDES`] that are set. `belongs` selects the overrides by the first part of the key,
+    /// because each configuration file has its own keys.
     ///
     /// # Errors
     ///
@@ -150,12 +173,16 @@ impl Env {
     pub fn overrides(
         &self,
         belongs: impl Fn(&str) -> bool,
-    ) -> Result<Vec<(&'static str, Leaf)>, ConfigError> {
+    ) -> Result<Vec<OverrideValue>, ConfigError> {
         let mut values = Vec::new();
         for entry in OVERRIDES.iter().filter(|entry| belongs(entry.path[0])) {
-            if let Some(text) = self.text(entry.variable)? {
-                let path = entry.path.iter().map(|key| (*key).to_owned()).collect();
-                values.push((entry.variable, Leaf { path, value: entry.value(&text)? }));
+            let Some(text) = self.text(entry.variable)? else { continue };
+            let path = entry.path.iter().map(|key| (*key).to_owned()).collect();
+            let leaf = Leaf { path, value: entry.value(&text)? };
+            let is_addition = matches!(entry.form, ValueForm::Additions);
+            // Nothing is added: the list keeps its origin.
+            if !is_addition || leaf.value.as_sequence().is_some_and(|list| !list.is_empty()) {
+                values.push(OverrideValue { variable: entry.variable, leaf, is_addition });
             }
         }
         Ok(values)
@@ -188,6 +215,10 @@ impl Override {
         };
         match self.form {
             ValueForm::Text => Ok(text.into()),
+            ValueForm::Additions => {
+                let entries = text.split(':').filter(|entry| !entry.trim().is_empty());
+                Ok(entries.map(Value::from).collect::<Vec<_>>().into())
+            }
             ValueForm::Number => {
                 let number = text.trim().parse::<u64>().map(Value::from);
                 number.map_err(|_| refused("a whole number, not negative"))

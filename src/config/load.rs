@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_yaml::Value;
 
-use super::env::Env;
+use super::env::{Env, OverrideValue};
 use super::locate::line_of;
 use super::memory_settings::MemoryFile;
 use super::origin::{Origin, Origins};
@@ -56,7 +56,7 @@ impl Reader<'_> {
     fn document<D: Document>(
         &mut self,
         file: Option<FileText>,
-        validate: impl FnOnce(&D) -> Result<(), Problem>,
+        validate: impl Fn(&D) -> Result<(), Problem>,
     ) -> Result<D, ConfigError> {
         let given =
             file.as_ref().map_or(Ok(Vec::new()), |file| file.leaves::<D>(self.program_kinds))?;
@@ -70,10 +70,23 @@ impl Reader<'_> {
                 self.origins.record(leaf.path, origin);
             }
         }
-        for (variable, leaf) in self.env.overrides(|root| has_root::<D>(root))? {
+        for OverrideValue { variable, leaf, is_addition } in
+            self.env.overrides(|root| has_root::<D>(root))?
+        {
             let origin = Origin::Variable(variable);
-            document = schema::lay_over(&document, std::slice::from_ref(&leaf))
-                .map_err(|problem| describe_problem(&problem, None, origin.clone()))?;
+            let of_variable = |problem| describe_problem(&problem, None, origin.clone());
+            let (leaf, origin) = match is_addition {
+                false => (leaf, origin.clone()),
+                true => {
+                    // Alone, so that an invalid entry is the variable's.
+                    let alone = schema::lay_over(&D::default(), std::slice::from_ref(&leaf));
+                    alone.and_then(|alone| validate(&alone)).map_err(of_variable)?;
+                    let below = Box::new(self.origins.of(&leaf.path));
+                    (schema::append(&document, leaf), Origin::Addition { below, variable })
+                }
+            };
+            document =
+                schema::lay_over(&document, std::slice::from_ref(&leaf)).map_err(of_variable)?;
             self.origins.record(leaf.path, origin);
         }
         validate(&document).map_err(|problem| {
@@ -89,7 +102,7 @@ impl Reader<'_> {
 pub(super) fn read_text<D: Document>(
     name: &str,
     text: &str,
-    validate: impl FnOnce(&D) -> Result<(), Problem>,
+    validate: impl Fn(&D) -> Result<(), Problem>,
 ) -> Result<D, ConfigError> {
     let file = FileText { path: name.into(), name: name.to_owned(), text: text.to_owned() };
     let (env, origins, files) = (&Env::default(), &mut Origins::default(), &mut Vec::new());

@@ -14,8 +14,11 @@ pub mod invariants;
 mod load;
 mod locate;
 mod memory_settings;
+mod network_hosts;
 mod origin;
 mod parse_errors;
+mod sandbox_settings;
+mod sandbox_validation;
 mod schema;
 mod settings;
 mod suggestion;
@@ -26,6 +29,8 @@ pub use env::Env;
 pub use load::{Places, load};
 pub use memory_settings::*;
 pub use origin::{Origin, Setting};
+pub use sandbox_settings::*;
+pub use sandbox_validation::{SandboxPlaces, check_paths};
 pub use settings::*;
 pub use suggestion::suggestion;
 
@@ -102,6 +107,12 @@ impl Config {
             inside.unwrap_or(file).display().to_string()
         };
         file.map_or_else(|| format!("config/{}", Settings::FILE), relative)
+    }
+
+    /// Returns the origin of a setting, by the dotted path of its key.
+    pub fn origin_of(&self, key: &str) -> Origin {
+        let path: Vec<String> = key.split('.').map(str::to_owned).collect();
+        self.origins.of(&path)
     }
 
     /// Returns every setting with its origin, in file order.

@@ -22,6 +22,13 @@ pub enum Origin {
     },
     /// An environment variable.
     Variable(&'static str),
+    /// An environment variable that adds entries to a list.
+    Addition {
+        /// Origin of the list.
+        below: Box<Origin>,
+        /// Name of the variable.
+        variable: &'static str,
+    },
     /// A command-line option.
     Option(&'static str),
 }
@@ -33,6 +40,9 @@ impl fmt::Display for Origin {
             Self::File { name, line: Some(line) } => write!(f, "{name}:{line}"),
             Self::File { name, line: None } => f.write_str(name),
             Self::Variable(name) => f.write_str(name),
+            // The shipped lists with additions are empty.
+            Self::Addition { below, variable } if **below == Self::Shipped => f.write_str(variable),
+            Self::Addition { below, variable } => write!(f, "{below}, {variable}"),
             Self::Option(name) => f.write_str(name),
         }
     }

@@ -208,6 +208,15 @@ fn mapping(value: &Value) -> &Mapping {
     value.as_mapping().unwrap_or(&EMPTY)
 }
 
+/// Returns the leaf with its list appended to the list of `base`.
+pub fn append<D: Document>(base: &D, leaf: Leaf) -> Leaf {
+    let value = value_of(base);
+    let list = leaf.path.iter().try_fold(&value, |value, key| value.get(key));
+    let mut entries = list.and_then(Value::as_sequence).cloned().unwrap_or_default();
+    entries.extend(leaf.value.as_sequence().into_iter().flatten().cloned());
+    Leaf { path: leaf.path, value: entries.into() }
+}
+
 /// Sets a value at a path, creating mappings on the way.
 fn set(value: &mut Value, path: &[String], new: Value) {
     let Some((first, rest)) = path.split_first() else {

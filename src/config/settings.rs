@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::agent_settings::{AgentSettings, AgentsSettings};
+use super::sandbox_settings::SandboxSettings;
 use crate::phase::budget::Budgets;
 
 /// Upper limit for parallel phases, beyond the capacity of any machine.
@@ -22,6 +23,8 @@ pub struct Settings {
     pub ci: CiSettings,
     /// Settings of the workspace.
     pub workspace: WorkspaceSettings,
+    /// Settings of the sandbox.
+    pub sandbox: SandboxSettings,
     /// Settings of telemetry.
     pub telemetry: TelemetrySettings,
     /// Settings of model prices.
@@ -92,6 +95,8 @@ pub struct CiSettings {
     /// Time for finding the landing that broke the clean clone, in seconds; by default three CI runs, at
     /// least 600.
     pub final_budget: Option<u64>,
+    /// Secret variables that CI inherits: names, or the start of names followed by `*`.
+    pub env_pass: Vec<String>,
 }
 
 /// Test at the end of a run.
@@ -154,6 +159,8 @@ pub struct WorkspaceSettings {
     pub protected_paths: Vec<String>,
     /// Directory of the slots; by default in the user's state directory.
     pub slots_dir: Option<String>,
+    /// Secret variables that setup inherits: names, or the start of names followed by `*`.
+    pub env_pass: Vec<String>,
 }
 
 /// Settings of telemetry.
@@ -216,6 +223,7 @@ impl Default for CiSettings {
             moved_tip: MovedTip::Always,
             final_test: FinalTest::Clean,
             final_budget: None,
+            env_pass: Vec::new(),
         }
     }
 }
@@ -247,6 +255,7 @@ impl Default for WorkspaceSettings {
                 "config/memory.yaml",
             ]),
             slots_dir: None,
+            env_pass: Vec::new(),
         }
     }
 }

@@ -7,16 +7,17 @@ use std::collections::BTreeMap;
 use super::agent_settings::{AgentSettings, AgentsSettings, ProgramAgentSettings};
 use super::bounds::{
     at_least_one, command_line, dollars, filled, host, inside, jobs, key_variable, linked,
-    revision, seconds, url, variable, without_nul, word,
+    passed_name, revision, seconds, url, variable, without_nul, word,
 };
 use super::memory_settings::{EmbedderSettings, MemorySettings};
+use super::sandbox_validation;
 use super::schema::{KeyPath, Problem, SchemaEntry};
 use super::settings::{CommandLine, Settings};
 use super::suggestion::suggestion;
 
 /// Returns the first problem in `autopack.yaml`.
 pub fn settings(settings: &Settings) -> Result<(), Problem> {
-    let Settings { executor, agents, ci, workspace, telemetry: _, prices } = settings;
+    let Settings { executor, agents, ci, workspace, sandbox, telemetry: _, prices } = settings;
     at("executor.max_attempts", at_least_one(executor.max_attempts.into()))?;
     at("executor.lease_seconds", seconds(executor.lease_seconds))?;
     at("executor.jobs", jobs(executor.jobs))?;
@@ -45,7 +46,11 @@ pub fn settings(settings: &Settings) -> Result<(), Problem> {
     at("workspace.slots_dir", workspace.slots_dir.as_deref().map_or(Ok(()), filled))?;
     at("workspace.link", workspace.link.iter().try_for_each(|path| linked(path)))?;
     at("workspace.keep", workspace.keep.iter().try_for_each(|path| inside(path)))?;
-    at("workspace.protected_paths", workspace.protected_paths.iter().try_for_each(|p| inside(p)))
+    at("workspace.protected_paths", workspace.protected_paths.iter().try_for_each(|p| inside(p)))?;
+    at("workspace.env_pass", workspace.env_pass.iter().try_for_each(|name| passed_name(name)))?;
+    at("ci.env_pass", ci.env_pass.iter().try_for_each(|name| passed_name(name)))?;
+    sandbox_validation::settings(sandbox)
+        .or_else(|(key, why)| at(&format!("sandbox.{key}"), Err(why)))
 }
 
 /// Returns the first problem in `memory.yaml`.
@@ -82,6 +87,8 @@ fn agents_settings(agents: &AgentsSettings) -> Result<(), Problem> {
                 at_path(key("timeout_seconds"), seconds(agent.timeout_seconds))?;
                 at_path(key("idle_timeout_seconds"), seconds(agent.idle_timeout_seconds))?;
                 variables(key("env"), &agent.env)?;
+                let names = agent.env_pass.iter();
+                at_path(key("env_pass"), names.map(String::as_str).try_for_each(passed_name))?;
             }
             AgentSettings::Program { settings, .. } => program_agent(&key, settings)?,
             AgentSettings::Builtin(agent) => {
@@ -114,7 +121,8 @@ fn program_agent(
     at_path(key("extra_args"), agent.extra_args.iter().try_for_each(|arg| without_nul(arg)))?;
     at_path(key("timeout_seconds"), seconds(agent.timeout_seconds))?;
     at_path(key("idle_timeout_seconds"), seconds(agent.idle_timeout_seconds))?;
-    variables(key("env"), &agent.env)
+    variables(key("env"), &agent.env)?;
+    at_path(key("env_pass"), agent.env_pass.iter().try_for_each(|name| passed_name(name)))
 }
 
 fn variables(path: KeyPath, env: &BTreeMap<String, String>) -> Result<(), Problem> {
@@ -238,6 +246,11 @@ mod tests {
         );
         let bad = |a: &mut ProgramAgentSettings| a.env = [("A=".to_owned(), String::new())].into();
         assert_eq!(complaint(bad), "agents.x.env.A= is not a valid environment variable");
+        let bad = |a: &mut ProgramAgentSettings| a.env_pass = vec!["*_TOKEN".to_owned()];
+        assert_eq!(
+            complaint(bad),
+            "agents.x.env_pass has \"*_TOKEN\"; `*` stands only at the end, as in \"AWS_*\""
+        );
     }
 
     #[test]

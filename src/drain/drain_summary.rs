@@ -72,6 +72,8 @@ impl Drain<'_> {
         for note in self.unproven().await? {
             self.context.progress.note(&note);
         }
+        self.context.note_sandbox();
+        self.context.note_withheld_variables();
         self.context.note_relocated_variables();
         Ok(())
     }

@@ -15,3 +15,4 @@ pub use crate::phase::autofix::invariants::bytes as autofix;
 pub use crate::phase::path::invariants::bytes as paths;
 pub use crate::process::invariants::redaction;
 pub use crate::store::invariants::database_url;
+pub use crate::workspace::view::network::invariants::bytes as network;

@@ -153,6 +153,7 @@ targets!(
     database_url,
     edits,
     memories,
+    network,
     paths,
     plans,
     redaction,

@@ -8,11 +8,16 @@ use futures_util::future::join_all;
 
 use super::{Finding, Status};
 use crate::agent::{self, AgentError};
+use crate::attempt::InheritedEnvironments;
 use crate::config::{AgentSettings, Settings};
 use crate::process::child_env::Env;
 
 /// Checks all agents. The default agent and the agents of the ladder must be startable; other failures only warn.
-pub async fn check_agents(settings: &Settings, workspace: &Path, env: &Env) -> Finding {
+pub async fn check_agents(
+    settings: &Settings,
+    workspace: &Path,
+    environments: &InheritedEnvironments,
+) -> Finding {
     let named = &settings.agents.named;
     let Some((default, _)) = settings.agent(None) else {
         return match named.is_empty() {
@@ -28,6 +33,7 @@ pub async fn check_agents(settings: &Settings, workspace: &Path, env: &Env) -> F
     let broken: Vec<(&str, AgentError)> = named
         .iter()
         .filter_map(|(name, agent)| {
+            let env = &environments.of_agent(name).env;
             Some((name.as_str(), agent::check(agent, workspace, env).err()?))
         })
         .collect();
@@ -42,13 +48,20 @@ pub async fn check_agents(settings: &Settings, workspace: &Path, env: &Env) -> F
             false => Finding::warn(detail, hint),
         };
     }
-    list_versions(default, settings, workspace, env).await
+    list_versions(default, settings, workspace, environments).await
 }
 
 /// Lists the default agent and other agents with a version, each with its program version.
-async fn list_versions(default: &str, settings: &Settings, workspace: &Path, env: &Env) -> Finding {
+async fn list_versions(
+    default: &str,
+    settings: &Settings,
+    workspace: &Path,
+    environments: &InheritedEnvironments,
+) -> Finding {
     let named = &settings.agents.named;
-    let looks = named.iter().map(|(name, agent)| read_version(name, agent, workspace, env));
+    let looks = named.iter().map(|(name, agent)| {
+        read_version(name, agent, workspace, &environments.of_agent(name).env)
+    });
     let mut checks: Vec<AgentVersionCheck<'_>> = join_all(looks).await;
     checks.sort_by_key(|check| check.name != default);
     let descriptions: Vec<String> = checks
@@ -119,6 +132,12 @@ mod tests {
 
     use super::*;
     use crate::config::CommandAgentSettings;
+    use crate::process::child_env::SharedDatabase;
+
+    fn environments(settings: &Settings) -> InheritedEnvironments {
+        let env = [("PATH".into(), "/usr/bin:/bin".into())].into();
+        InheritedEnvironments::new(&env, settings, &[], SharedDatabase::Application)
+    }
 
     /// Checks agents `a`, `b`, ... with these commands; the first is the default.
     async fn finding(commands: &[&str]) -> Finding {
@@ -136,8 +155,7 @@ mod tests {
         }
         settings.agents.default = (commands.len() > 1).then(|| "a".to_owned());
         settings.executor.ladder = ladder.iter().map(|name| (*name).to_owned()).collect();
-        let env = [("PATH".into(), "/usr/bin:/bin".into())].into();
-        check_agents(&settings, Path::new("/"), &env).await
+        check_agents(&settings, Path::new("/"), &environments(&settings)).await
     }
 
     #[tokio::test]
@@ -164,7 +182,7 @@ mod tests {
         std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
         let yaml = format!("agents: {{mine: {{kind: codex, program: '{}'}}}}", program.display());
         let settings: Settings = serde_yaml::from_str(&yaml).unwrap();
-        check_agents(&settings, at.path(), &[("PATH".into(), "/usr/bin:/bin".into())].into()).await
+        check_agents(&settings, at.path(), &environments(&settings)).await
     }
 
     #[tokio::test]

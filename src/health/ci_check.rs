@@ -5,12 +5,11 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use super::Finding;
-use crate::attempt::{CheckoutRunner, CloneRun, CloneTest};
-use crate::ci::{BaseState, CiOutcome, CiPlan, CiRun, Pythons, judge_base};
-use crate::config::{RedBase, Settings};
+use crate::attempt::{CheckoutRunner, CloneRun, CloneTest, InheritedEnvironments, Views};
+use crate::ci::{BaseState, CiOutcome, CiPlan, CiRun, Pythons, judge_base, name_withheld};
+use crate::config::{Env, RedBase, Settings};
 use crate::phase::shell;
 use crate::phase::words::short_commit;
-use crate::process::child_env::Env;
 use crate::process::{Redactor, StopReceiver, UsersCheckout};
 use crate::workspace::Repo;
 
@@ -20,10 +19,10 @@ const HINT: &str = "fix CI, or provide the missing files of a clean clone with w
 pub async fn check_ci_run(
     settings: &Settings,
     workspace: &Path,
-    env: &Env,
+    environments: &InheritedEnvironments,
     redact: Redactor,
 ) -> Finding {
-    match in_clean_clone(settings, workspace, env, redact).await {
+    match in_clean_clone(settings, workspace, environments, redact).await {
         Ok(finding) => finding,
         Err(error) => Finding::fail(format!("CI cannot be tried: {error:#}"), HINT),
     }
@@ -32,7 +31,7 @@ pub async fn check_ci_run(
 async fn in_clean_clone(
     settings: &Settings,
     workspace: &Path,
-    env: &Env,
+    environments: &InheritedEnvironments,
     redact: Redactor,
 ) -> anyhow::Result<Finding> {
     let slots_dir = settings.workspace.slots_dir.as_deref();
@@ -51,14 +50,17 @@ async fn in_clean_clone(
         .prefix("autopack-health-")
         .tempdir()
         .context("cannot make a directory for logs")?;
+    let env = Env::of_process();
+    let views = Views::choose(&settings.sandbox, &repo, None, &env).await?;
+    let repo = repo.seen_in_place(views.moves_checkouts());
     let runner = CheckoutRunner {
         repo: &repo,
         settings,
-        agent_env: env,
-        ci_env: env,
-        users_checkout: &UsersCheckout::new(repo.root(), env),
+        environments,
+        users_checkout: &UsersCheckout::new(repo.root(), &environments.ci.env),
         redactor: &redact,
         pythons: &Pythons::default(),
+        views: &views,
     };
     let stop = StopReceiver::never();
     let tested = runner.test_in_clean_clone(&commit, logs.path(), CloneTest::AsBase, &stop).await?;
@@ -66,7 +68,8 @@ async fn in_clean_clone(
     Ok(match tested {
         CloneRun::NotReady { why } => Finding::fail(format!("at {commit}: {why}"), HINT),
         CloneRun::Tested { plan, run, missing_setup } => {
-            convert_result(settings, &plan, commit, &run, missing_setup)
+            let withheld = &environments.ci.withheld;
+            convert_result(settings, &plan, commit, &run, missing_setup, withheld)
         }
     })
 }
@@ -77,6 +80,7 @@ fn convert_result(
     commit: &str,
     run: &CiRun,
     missing_setup: Option<String>,
+    withheld: &[String],
 ) -> Finding {
     let command = shell::in_one_line(&plan.display());
     let allow = settings.ci.red_base == RedBase::Allow;
@@ -87,6 +91,7 @@ fn convert_result(
             "set ci.command in autopack.yaml",
         ),
         (BaseState::Stop { why } | BaseState::Block { why }, _) => {
+            let why = name_withheld(why, &run.log_tail, withheld);
             let missing = missing_setup.map_or(String::new(), |why| format!("; {why}"));
             Finding::fail(format!("{command}: at {commit}: {why}{missing}"), HINT)
         }

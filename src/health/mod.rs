@@ -10,8 +10,10 @@ use serde::Serialize;
 pub mod agent_checks;
 pub mod ci_check;
 pub mod database_checks;
+pub mod environment_checks;
 pub mod machine_checks;
 pub mod memory_checks;
+pub mod sandbox_check;
 pub mod settings_checks;
 
 /// Result of all checks; the JSON of `health --json`.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::Finding;
 use crate::ci::{self, CiPlace, Pythons};
-use crate::config::{Config, Settings};
+use crate::config::{Config, SandboxPlaces, Settings, check_paths};
 use crate::failure::Failure;
 use crate::phase::PhaseCi;
 use crate::process::child_env::Env;
@@ -13,8 +13,18 @@ use crate::process::which::{self, ProgramLookup};
 use crate::workspace::find_obstacles;
 use crate::workspace::{Obstacle, Repo, WorkspaceError};
 
-/// Checks the configuration files.
-pub fn check_configuration(config: &Result<&Config, Failure>, workspace: Option<&Path>) -> Finding {
+/// Checks the configuration files. `places` are known if the workspace is known.
+pub fn check_configuration(
+    config: &Result<&Config, Failure>,
+    places: Option<SandboxPlaces<'_>>,
+) -> Finding {
+    if let (Ok(config), Some(places)) = (config, places)
+        && let Err((key, why)) = check_paths(&config.settings.sandbox, places)
+    {
+        let hint = format!("correct it; {key} is set by {}", config.origin_of(key));
+        return Finding::fail(format!("{key} {why}"), hint);
+    }
+    let workspace = places.map(|places| places.workspace);
     match config {
         Err(failure) => failure_finding(
             failure,

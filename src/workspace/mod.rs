@@ -14,6 +14,7 @@ mod blocking_work;
 pub mod dependencies;
 mod repo;
 mod slot;
+pub mod view;
 
 pub use crate::git::OLDEST_GIT;
 pub use crate::git::command::git_version;

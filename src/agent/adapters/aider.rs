@@ -7,8 +7,8 @@
 use std::path::Path;
 
 use super::{
-    Adapter, AgentCommand, ArgumentInput, Fault, Finish, JsonAccess, PromptChannel, Reader,
-    ReportedUsage, Signal, litellm_errors, object,
+    Adapter, AgentCommand, AgentNeeds, ArgumentInput, Fault, Finish, JsonAccess, PromptChannel,
+    Reader, ReportedUsage, Signal, litellm_errors, object, providers,
 };
 use crate::phase::Tokens;
 
@@ -30,6 +30,18 @@ impl Adapter for Aider {
 
     fn login(&self) -> &'static str {
         "set the key of its provider, such as OPENAI_API_KEY"
+    }
+
+    fn needs(&self) -> AgentNeeds {
+        AgentNeeds {
+            directories: vec![".aider"],
+            secrets: vec![".aider/oauth-keys.env"],
+            ..providers::any_provider()
+        }
+    }
+
+    fn takes_any_provider(&self) -> bool {
+        true
     }
 
     fn command(&self, input: &ArgumentInput<'_>) -> AgentCommand {

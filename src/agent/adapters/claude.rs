@@ -12,8 +12,9 @@ use serde_json::Value;
 
 use super::claude_tasks::Tasks;
 use super::{
-    Adapter, AgentCommand, ArgumentInput, Fault, Finish, JsonAccess, PromptChannel, RateLimitReset,
-    Reader, Refusal, ReportedUsage, Signal, ToolResult, object, status, tool_use,
+    Adapter, AgentCommand, AgentNeeds, ArgumentInput, CredentialFile, Fault, Finish, HomeVariable,
+    JsonAccess, PromptChannel, RateLimitReset, Reader, Refusal, ReportedUsage, Signal, ToolResult,
+    object, providers, status, tool_use,
 };
 use crate::config::ProgramAgentSettings;
 use crate::phase::{Tokens, UnixMs};
@@ -39,12 +40,84 @@ impl Adapter for Claude {
         "run `claude` once and log in, or set ANTHROPIC_API_KEY"
     }
 
+    fn needs(&self) -> AgentNeeds {
+        AgentNeeds {
+            env: vec![
+                "ANTHROPIC_API_KEY",
+                "ANTHROPIC_AUTH_TOKEN",
+                "ANTHROPIC_CUSTOM_HEADERS",
+                "CLAUDE_CODE_CLIENT_KEY_PASSPHRASE",
+                "CLAUDE_CODE_OAUTH_TOKEN",
+            ],
+            clouds: vec![
+                providers::AMAZON.selected_by(&["CLAUDE_CODE_USE_BEDROCK"]),
+                providers::GOOGLE.selected_by(&["CLAUDE_CODE_USE_VERTEX"]),
+                providers::MICROSOFT.selected_by(&["CLAUDE_CODE_USE_FOUNDRY"]),
+            ],
+            directories: vec![".claude"],
+            files: vec![".claude.json"],
+            credentials: vec![CredentialFile {
+                path: ".claude/.credentials.json",
+                renewed: &["accessToken", "refreshToken", "expiresAt", "refreshTokenExpiresAt"],
+            }],
+            sessions: vec![".claude/projects"],
+            records: vec![
+                ".claude/backups",
+                ".claude/debug",
+                ".claude/file-history",
+                ".claude/history.jsonl",
+                ".claude/paste-cache",
+                ".claude/session-env",
+                ".claude/shell-snapshots",
+                ".claude/statsig",
+                ".claude/tasks",
+                ".claude/telemetry",
+                ".claude/todos",
+            ],
+            // The last two renew a login.
+            hosts: vec!["api.anthropic.com", "console.anthropic.com", "platform.claude.com"],
+            url_variables: vec![
+                "ANTHROPIC_BASE_URL",
+                "ANTHROPIC_BEDROCK_BASE_URL",
+                "ANTHROPIC_FOUNDRY_BASE_URL",
+                "ANTHROPIC_VERTEX_BASE_URL",
+            ],
+            home_variables: vec![HomeVariable {
+                name: "CLAUDE_CONFIG_DIR",
+                directory: ".claude",
+                below: "",
+            }],
+            // As root, Claude Code skips permissions only in a sandbox.
+            view_env: vec![("IS_SANDBOX", "1"), ("DISABLE_AUTOUPDATER", "1")],
+            ..AgentNeeds::default()
+        }
+    }
+
+    /// Only a user who turned the sandbox on has one.
+    fn without_own_sandbox(
+        &self,
+        settings: &ProgramAgentSettings,
+        env: &Env,
+    ) -> Option<Vec<String>> {
+        let is_own = |arg: &String| arg == "--settings" || arg.starts_with("--settings=");
+        if settings.extra_args.iter().any(is_own) {
+            return None;
+        }
+        let home = Path::new(env.get(OsStr::new("HOME"))?);
+        let file = self.needs().locate(".claude/settings.json", home, env);
+        let text = std::fs::read_to_string(file).ok()?;
+        let is_on = object(&text)?.pointer("/sandbox/enabled")?.as_bool()?;
+        let off = r#"{"sandbox":{"enabled":false}}"#;
+        is_on.then(|| ["--settings", off].map(str::to_owned).to_vec())
+    }
+
     fn command(&self, input: &ArgumentInput<'_>) -> AgentCommand {
         let mut args =
             ["-p", "--output-format", "stream-json", "--verbose"].map(str::to_owned).to_vec();
         if !has_own_mode(input.settings) {
             args.push("--dangerously-skip-permissions".to_owned());
         }
+        args.extend_from_slice(&input.own_sandbox.args);
         if let Some(model) = &input.settings.model {
             args.extend(["--model".to_owned(), model.clone()]);
         }

@@ -9,10 +9,13 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::{
-    Adapter, AgentCommand, ArgumentInput, Fault, Finish, JsonAccess, PromptChannel, Purpose,
-    Reader, ReportedUsage, Signal, ToolResult, ToolUse, command_use, editing, object, tool_use,
+    Adapter, AgentCommand, AgentNeeds, ArgumentInput, CredentialFile, Fault, Finish, HomeVariable,
+    JsonAccess, PromptChannel, Purpose, Reader, ReportedUsage, Signal, ToolResult, ToolUse,
+    command_use, editing, object, tool_use,
 };
+use crate::config::ProgramAgentSettings;
 use crate::phase::Tokens;
+use crate::process::child_env::Env;
 
 /// Separates a thread's id from the usage so far.
 const USED: char = '+';
@@ -37,12 +40,57 @@ impl Adapter for Codex {
         "run `codex login`, or set the key of its model provider"
     }
 
+    fn needs(&self) -> AgentNeeds {
+        AgentNeeds {
+            env: vec!["OPENAI_API_KEY", "CODEX_API_KEY", "CODEX_ACCESS_TOKEN"],
+            directories: vec![".codex"],
+            credentials: vec![
+                CredentialFile {
+                    path: ".codex/auth.json",
+                    renewed: &["id_token", "access_token", "refresh_token", "last_refresh"],
+                },
+                // Logins of MCP servers.
+                CredentialFile {
+                    path: ".codex/.credentials.json",
+                    renewed: &["access_token", "refresh_token", "expires_at"],
+                },
+            ],
+            sessions: vec![".codex/sessions"],
+            records: vec![
+                ".codex/archived_sessions",
+                ".codex/history.jsonl",
+                ".codex/log",
+                ".codex/shell_snapshots",
+                ".codex/tmp",
+            ],
+            hosts: vec!["api.openai.com", "auth.openai.com", "chatgpt.com"],
+            url_variables: vec!["OPENAI_BASE_URL"],
+            home_variables: vec![HomeVariable {
+                name: "CODEX_HOME",
+                directory: ".codex",
+                below: "",
+            }],
+            // Its sandbox masks its directory of sockets in `/tmp` at every path that the mounts tell, even in places
+            // hidden by the view, where it cannot.
+            separate_tmp: true,
+            ..AgentNeeds::default()
+        }
+    }
+
+    fn without_own_sandbox(
+        &self,
+        settings: &ProgramAgentSettings,
+        _env: &Env,
+    ) -> Option<Vec<String>> {
+        let args = ["-s", "danger-full-access"].map(str::to_owned).to_vec();
+        (!has_own_sandbox_mode(settings)).then_some(args)
+    }
+
     fn command(&self, input: &ArgumentInput<'_>) -> AgentCommand {
         let mut args = ["exec", "--json", "--skip-git-repo-check"].map(str::to_owned).to_vec();
-        let own = |flags: &[&str]| {
-            input.settings.extra_args.iter().any(|arg| flags.contains(&arg.as_str()))
-        };
-        if !own(&["-s", "--sandbox", "--dangerously-bypass-approvals-and-sandbox"]) {
+        if !input.own_sandbox.is_kept {
+            args.extend_from_slice(&input.own_sandbox.args);
+        } else if !has_own_sandbox_mode(input.settings) {
             args.extend(["-s", "workspace-write"].map(str::to_owned));
         }
         if let Some(model) = &input.settings.model {
@@ -63,6 +111,15 @@ impl Adapter for Codex {
             last_text: None,
         })
     }
+}
+
+/// Whether the user's arguments set the sandbox.
+fn has_own_sandbox_mode(settings: &ProgramAgentSettings) -> bool {
+    let names = ["-s", "--sandbox", "--dangerously-bypass-approvals-and-sandbox"];
+    settings.extra_args.iter().any(|arg| {
+        let (name, _) = arg.split_once('=').unwrap_or((arg, ""));
+        names.contains(&name)
+    })
 }
 
 fn thread_of(session: &str) -> (&str, [u64; 4]) {

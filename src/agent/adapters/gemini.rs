@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::{
-    Adapter, AgentCommand, ArgumentInput, Fault, Finish, JsonAccess, PromptChannel, Reader,
-    ReportedUsage, Signal, ToolResult, object, status, tool_use,
+    Adapter, AgentCommand, AgentNeeds, ArgumentInput, CredentialFile, Fault, Finish, HomeVariable,
+    JsonAccess, PromptChannel, Reader, ReportedUsage, Signal, ToolResult, object, providers,
+    status, tool_use,
 };
 use crate::phase::Tokens;
 
@@ -31,6 +32,45 @@ impl Adapter for Gemini {
 
     fn login(&self) -> &'static str {
         "run `gemini` once and log in, or set GEMINI_API_KEY"
+    }
+
+    fn needs(&self) -> AgentNeeds {
+        AgentNeeds {
+            env: vec!["GEMINI_API_KEY", "GOOGLE_API_KEY"],
+            clouds: vec![
+                providers::GOOGLE
+                    .selected_by(&["GOOGLE_GENAI_USE_VERTEXAI", "GOOGLE_APPLICATION_CREDENTIALS"]),
+            ],
+            directories: vec![".gemini"],
+            credentials: vec![CredentialFile {
+                path: ".gemini/oauth_creds.json",
+                renewed: &["access_token", "expiry_date", "id_token", "refresh_token"],
+            }],
+            secrets: vec![
+                ".gemini/.env",
+                ".gemini/gemini-credentials.json",
+                ".gemini/mcp-oauth-tokens.json",
+                ".gemini/mcp-oauth-tokens-v2.json",
+            ],
+            sessions: vec![".gemini/tmp"],
+            records: vec![".gemini/history"],
+            hosts: vec![
+                "cloudcode-pa.googleapis.com",
+                "generativelanguage.googleapis.com",
+                "oauth2.googleapis.com",
+            ],
+            url_variables: vec![
+                "CODE_ASSIST_ENDPOINT",
+                "GOOGLE_GEMINI_BASE_URL",
+                "GOOGLE_VERTEX_BASE_URL",
+            ],
+            home_variables: vec![HomeVariable {
+                name: "GEMINI_CLI_HOME",
+                directory: ".gemini",
+                below: ".gemini",
+            }],
+            ..AgentNeeds::default()
+        }
     }
 
     fn command(&self, input: &ArgumentInput<'_>) -> AgentCommand {

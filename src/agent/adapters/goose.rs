@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::{
-    Adapter, AgentCommand, ArgumentInput, Fault, Finish, JsonAccess, PromptChannel, Reader,
-    ReportedUsage, Signal, ToolResult, object, tool_use,
+    Adapter, AgentCommand, AgentNeeds, ArgumentInput, CredentialFile, Fault, Finish, HomeVariable,
+    JsonAccess, PromptChannel, Reader, ReportedUsage, Signal, ToolResult, object, providers,
+    tool_use,
 };
 use crate::phase::Tokens;
 
@@ -31,6 +32,38 @@ impl Adapter for Goose {
 
     fn login(&self) -> &'static str {
         "run `goose configure`, or set the key of its provider"
+    }
+
+    fn needs(&self) -> AgentNeeds {
+        const RENEWED: &[&str] =
+            &["access_token", "expires_at", "expires_in", "id_token", "refresh_token"];
+        let logins = [
+            ".config/goose/chatgpt_codex/tokens.json",
+            ".config/goose/gemini_oauth/tokens.json",
+            ".config/goose/huggingface/oauth/tokens.json",
+            ".config/goose/kimicode/token.json",
+            ".config/goose/xai_oauth/tokens.json",
+        ];
+        let own = |directory, below| HomeVariable { name: "GOOSE_PATH_ROOT", directory, below };
+        AgentNeeds {
+            directories: vec![".config/goose", ".local/share/goose", ".local/state/goose"],
+            credentials: logins.map(|path| CredentialFile { path, renewed: RENEWED }).to_vec(),
+            secrets: vec![".config/goose/secrets.yaml", ".config/goose/githubcopilot/info.json"],
+            records: vec![".local/share/goose/sessions", ".local/state/goose/logs"],
+            home_variables: vec![
+                own(".config/goose", "config"),
+                own(".local/share/goose", "data"),
+                own(".local/state/goose", "state"),
+                HomeVariable { name: "XDG_CONFIG_HOME", directory: ".config", below: "" },
+                HomeVariable { name: "XDG_DATA_HOME", directory: ".local/share", below: "" },
+                HomeVariable { name: "XDG_STATE_HOME", directory: ".local/state", below: "" },
+            ],
+            ..providers::any_provider()
+        }
+    }
+
+    fn takes_any_provider(&self) -> bool {
+        true
     }
 
     /// A model may have the form `provider/model`.

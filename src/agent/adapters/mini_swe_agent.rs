@@ -6,8 +6,8 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::{
-    Adapter, AgentCommand, ArgumentInput, Fault, Finish, JsonAccess, PromptChannel, Reader,
-    ReportedUsage, Signal, litellm_errors,
+    Adapter, AgentCommand, AgentNeeds, ArgumentInput, Fault, Finish, HomeVariable, JsonAccess,
+    PromptChannel, Reader, ReportedUsage, Signal, litellm_errors, providers,
 };
 use crate::phase::Tokens;
 
@@ -33,6 +33,27 @@ impl Adapter for MiniSweAgent {
 
     fn login(&self) -> &'static str {
         "run `mini-extra config setup`, or set the key of its provider"
+    }
+
+    fn needs(&self) -> AgentNeeds {
+        AgentNeeds {
+            directories: vec![".config/mini-swe-agent"],
+            secrets: vec![".config/mini-swe-agent/.env"],
+            records: vec![".config/mini-swe-agent/last_mini_run.traj.json"],
+            home_variables: vec![
+                HomeVariable {
+                    name: "MSWEA_GLOBAL_CONFIG_DIR",
+                    directory: ".config/mini-swe-agent",
+                    below: "",
+                },
+                HomeVariable { name: "XDG_CONFIG_HOME", directory: ".config", below: "" },
+            ],
+            ..providers::any_provider()
+        }
+    }
+
+    fn takes_any_provider(&self) -> bool {
+        true
     }
 
     fn command(&self, input: &ArgumentInput<'_>) -> AgentCommand {

@@ -19,7 +19,9 @@ pub mod replay;
 use std::path::Path;
 
 use super::AgentError;
+use super::providers;
 use super::runner::event::RateLimitReset;
+use super::runner::own_sandbox::OwnSandbox;
 use super::runner::signal::{
     Fault, Finish, JsonAccess, Purpose, Reader, ReportedUsage, Signal, ToolResult, ToolUse, object,
     status,
@@ -30,6 +32,7 @@ use crate::config::{
     ReplayAgentSettings,
 };
 use crate::process::child_env::Env;
+use crate::process::view::agent_needs::{AgentNeeds, CredentialFile, HomeVariable};
 
 /// All adapters, in the order in which messages and documentation name them.
 pub(crate) static ADAPTERS: &[&dyn Adapter] = &[
@@ -61,6 +64,24 @@ pub(crate) trait Adapter: Sync {
 
     /// How to get access to the provider, for hints.
     fn login(&self) -> &'static str;
+
+    /// State, credentials, hosts and variables of the program.
+    fn needs(&self) -> AgentNeeds;
+
+    /// Whether the program works with models of any provider, named before the first `/` of the model.
+    fn takes_any_provider(&self) -> bool {
+        false
+    }
+
+    /// Returns the arguments that turn off the program's own sandbox; `None` if it has none, or the user decides about
+    /// it.
+    fn without_own_sandbox(
+        &self,
+        _settings: &ProgramAgentSettings,
+        _env: &Env,
+    ) -> Option<Vec<String>> {
+        None
+    }
 
     /// Returns the command line and environment of an attempt.
     fn command(&self, input: &ArgumentInput<'_>) -> AgentCommand;
@@ -117,6 +138,7 @@ pub(crate) struct ArgumentInput<'a> {
     pub scratch: &'a Path,
     /// File for the agent's report at the end, for kinds with such a file.
     pub file: &'a Path,
+    pub own_sandbox: &'a OwnSandbox,
 }
 
 /// Command line: `args`, the user's arguments, the prompt if passed by a flag, `last`.

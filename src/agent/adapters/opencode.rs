@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::{
-    Adapter, AgentCommand, ArgumentInput, Fault, Finish, JsonAccess, PromptChannel, RateLimitReset,
-    Reader, ReportedUsage, Signal, ToolResult, object, status, tool_use,
+    Adapter, AgentCommand, AgentNeeds, ArgumentInput, CredentialFile, Fault, Finish, HomeVariable,
+    JsonAccess, PromptChannel, RateLimitReset, Reader, ReportedUsage, Signal, ToolResult, object,
+    providers, status, tool_use,
 };
 use crate::phase::Tokens;
 
@@ -31,6 +32,52 @@ impl Adapter for OpenCode {
 
     fn login(&self) -> &'static str {
         "run `opencode auth login`, or set the key of its provider"
+    }
+
+    fn needs(&self) -> AgentNeeds {
+        let mut needs = providers::any_provider();
+        // The catalog of models, and the packages of providers.
+        needs.hosts.extend(["models.dev", "registry.npmjs.org"]);
+        AgentNeeds {
+            directories: vec![
+                ".config/opencode",
+                ".local/share/opencode",
+                ".local/state/opencode",
+                ".cache/opencode",
+            ],
+            credentials: vec![
+                CredentialFile {
+                    path: ".local/share/opencode/auth.json",
+                    renewed: &["access", "refresh", "expires"],
+                },
+                CredentialFile {
+                    path: ".local/share/opencode/mcp-auth.json",
+                    renewed: &["accessToken", "refreshToken", "expiresAt"],
+                },
+            ],
+            sessions: vec![".local/share/opencode/autopack"],
+            records: vec![
+                ".local/share/opencode/log",
+                ".local/share/opencode/repos",
+                ".local/share/opencode/snapshot",
+                ".local/share/opencode/storage",
+                ".local/share/opencode/tool-output",
+                ".local/share/opencode/worktree",
+            ],
+            home_variables: vec![
+                HomeVariable { name: "XDG_CONFIG_HOME", directory: ".config", below: "" },
+                HomeVariable { name: "XDG_DATA_HOME", directory: ".local/share", below: "" },
+                HomeVariable { name: "XDG_STATE_HOME", directory: ".local/state", below: "" },
+                HomeVariable { name: "XDG_CACHE_HOME", directory: ".cache", below: "" },
+            ],
+            // The database of sessions, relative to the directory of `auth.json`.
+            view_env: vec![("OPENCODE_DB", "autopack/opencode.db")],
+            ..needs
+        }
+    }
+
+    fn takes_any_provider(&self) -> bool {
+        true
     }
 
     fn command(&self, input: &ArgumentInput<'_>) -> AgentCommand {

@@ -125,6 +125,7 @@ mod tests {
             timeout_seconds: 5,
             idle_timeout_seconds: 0,
             env: [("PATH".to_owned(), "/own".to_owned())].into(),
+            env_pass: Vec::new(),
         }
     }
 

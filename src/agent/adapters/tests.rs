@@ -36,11 +36,36 @@ fn each_adapter_is_documented() {
             "tests/agents_real/run.sh installs another version of {}",
             adapter.kind()
         );
-        for table in ["| kind | command |", "| kind | tokens |"] {
+        for table in ["| kind | command |", "| kind | tokens |", "| kind | state |"] {
             let rows = docs.split_once(table).expect(table).1.lines();
             let mut rows = rows.take_while(|row| !row.is_empty());
             let start = format!("| `{}` |", adapter.kind());
             assert!(rows.any(|row| row.starts_with(&start)), "no row {start} below {table}");
+        }
+    }
+}
+
+#[test]
+fn what_each_adapter_needs_is_documented() {
+    let docs = include_str!("../../../docs/agents.md");
+    let table = docs.split_once("| kind | state |").expect("a table of needs").1;
+    let table = table.split("\n\n").next().unwrap_or_default();
+    for adapter in ADAPTERS {
+        let start = format!("| `{}` |", adapter.kind());
+        let row = table.lines().find(|row| row.starts_with(&start)).expect(&start);
+        let needs = adapter.needs();
+        let state = needs.directories.iter().chain(&needs.files).map(|path| format!("`~/{path}`"));
+        let renewed = needs.credentials.iter().map(|file| format!("`~/{}`", file.path));
+        let any = providers::any_provider();
+        let own = |all: &[&'static str], shared: &[&'static str]| -> Vec<String> {
+            let own =
+                all.iter().filter(|name| !adapter.takes_any_provider() || !shared.contains(name));
+            own.map(|name| format!("`{name}`")).collect()
+        };
+        let hosts = own(&needs.hosts, &any.hosts);
+        let env = own(&needs.env, &any.env);
+        for name in state.chain(renewed).chain(hosts).chain(env) {
+            assert!(row.contains(&name), "docs/agents.md does not name {name} in {row}");
         }
     }
 }
@@ -95,6 +120,7 @@ async fn the_toy_adapter_works_as_documented() {
         deliverables: &[],
         scratch: Path::new("/scratch"),
         file: Path::new("/scratch/account"),
+        own_sandbox: &OwnSandbox::default(),
     };
     let command = toy::Toy.command(&input);
     assert_eq!(command.args.join(" "), "run --json --model toy-1 --resume s0");

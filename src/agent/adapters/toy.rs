@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::{
-    Adapter, AgentCommand, ArgumentInput, Fault, Finish, JsonAccess, PromptChannel, Reader,
-    ReportedUsage, Signal, ToolResult, object, status, tool_use,
+    Adapter, AgentCommand, AgentNeeds, ArgumentInput, Fault, Finish, JsonAccess, PromptChannel,
+    Reader, ReportedUsage, Signal, ToolResult, object, status, tool_use,
 };
 use crate::phase::Tokens;
 
@@ -28,6 +28,15 @@ impl Adapter for Toy {
 
     fn login(&self) -> &'static str {
         "run `toy login`, or set TOY_API_KEY"
+    }
+
+    fn needs(&self) -> AgentNeeds {
+        AgentNeeds {
+            env: vec!["TOY_API_KEY"],
+            directories: vec![".toy"],
+            hosts: vec!["api.toy.example"],
+            ..AgentNeeds::default()
+        }
     }
 
     fn command(&self, input: &ArgumentInput<'_>) -> AgentCommand {

@@ -44,6 +44,11 @@ pub(super) fn check(settings: &BuiltinAgentSettings, env: &Env) -> Result<AgentC
     Ok(AgentCheck { path: PathBuf::from(provider.base.as_str()) })
 }
 
+/// Returns the variables that may hold the key.
+pub(super) fn key_variables(settings: &BuiltinAgentSettings) -> Vec<String> {
+    provider::key_variables(settings)
+}
+
 /// Runs the agent until it finishes, is stopped or exceeds a limit.
 pub(super) async fn run(
     settings: &BuiltinAgentSettings,

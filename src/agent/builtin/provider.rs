@@ -160,6 +160,13 @@ fn base(settings: &BuiltinAgentSettings, protocol: ModelProtocol) -> Result<Url,
     Ok(url)
 }
 
+/// Returns the variables that may hold the key; none if neither variable nor protocol is known.
+pub(super) fn key_variables(settings: &BuiltinAgentSettings) -> Vec<String> {
+    // A wrong protocol is told when the agent is checked.
+    let protocol = protocol(settings, settings.model.trim()).unwrap_or(ModelProtocol::Ollama);
+    key_names(settings, protocol).into_iter().filter(|name| !name.is_empty()).collect()
+}
+
 fn key_names(settings: &BuiltinAgentSettings, protocol: ModelProtocol) -> Vec<String> {
     if let Some(name) = &settings.api_key_env {
         return vec![name.clone()];

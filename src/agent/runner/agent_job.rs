@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::start_check::find_program;
 use crate::agent::{AgentError, Outcome, Task};
 use crate::process::child_env::{Env, OWNER};
+use crate::process::view;
 use crate::process::{Job, SpawnError};
 
 impl Task {
@@ -29,7 +31,15 @@ impl Task {
         job.log = Some(self.log.clone());
         job.redact = self.redact.clone();
         job.hold = self.hold.clone();
-        job
+        view::enter(self.view.as_ref(), job)
+    }
+
+    /// Returns the slot's worktree as the agent's program sees it.
+    pub(crate) fn seen_worktree(&self) -> PathBuf {
+        match &self.view {
+            Some(view) => view.inside(&self.worktree),
+            None => self.worktree.clone(),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ pub mod command_template;
 pub mod event;
 pub mod fault;
 pub mod loop_detection;
+pub mod own_sandbox;
 pub mod program;
 pub mod provider_errors;
 pub mod result_file;

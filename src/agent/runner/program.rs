@@ -40,7 +40,7 @@ pub(crate) async fn run(
     stop: &StopReceiver,
     on_event: &(dyn Fn(AgentEvent) + Sync),
 ) -> Result<AgentReply, AgentError> {
-    let scratch = scratch()?;
+    let scratch = scratch(&task)?;
     let session = task.session.as_deref().filter(|_| settings.resume);
     let file = scratch.path().join("account");
     let deliverables: Vec<String> =
@@ -52,11 +52,12 @@ pub(crate) async fn run(
         deliverables: &deliverables,
         scratch: scratch.path(),
         file: &file,
+        own_sandbox: &task.own_sandbox,
     };
     let command = adapter.command(&input);
     let env = with_defaults(environment(&settings.env, &task), &command, settings, &task.env);
     let program = find(adapter, settings, &task.worktree, &env)?;
-    let mut reader = adapter.reader(&task.worktree);
+    let mut reader = adapter.reader(&task.seen_worktree());
     if let Some(session) = session {
         reader.resume(session);
     }
@@ -105,13 +106,11 @@ pub(crate) fn find(
 }
 
 /// Creates a directory for the agents' unredacted records, which are read and then removed.
-fn scratch() -> Result<tempfile::TempDir, AgentError> {
-    let made = tempfile::Builder::new().prefix("autopack-agent-").tempdir();
-    made.map_err(|source| AgentError::Io {
-        what: "create a directory in",
-        path: std::env::temp_dir(),
-        source,
-    })
+fn scratch(task: &Task) -> Result<tempfile::TempDir, AgentError> {
+    let in_view = task.view.as_ref().and_then(|view| view.scratch()).map(Path::to_owned);
+    let path = in_view.unwrap_or_else(std::env::temp_dir);
+    let made = tempfile::Builder::new().prefix("autopack-agent-").tempdir_in(&path);
+    made.map_err(|source| AgentError::Io { what: "create a directory in", path, source })
 }
 
 /// Adds the adapter's variables below the user's settings and environment.

@@ -137,6 +137,7 @@ mod tests {
             timeout_seconds: 1,
             idle_timeout_seconds: 1,
             env: Default::default(),
+            env_pass: Vec::new(),
         };
         let env = Env::from([("PATH".into(), directory.join("bin").into())]);
         check_command(&settings, directory, directory, &env)

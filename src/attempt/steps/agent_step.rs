@@ -6,13 +6,17 @@ use std::time::{Duration, Instant};
 use super::agent_files::AgentFiles;
 use crate::agent::{self, AgentEvent, AgentReply, AttemptBudget, Outcome, RateLimitReset, Task};
 use crate::attempt::child_environment::Purpose;
+use crate::attempt::program_view::{ProgramView, ViewReport, ViewedProgram};
 use crate::attempt::{Attempt, AttemptError, NextStep, millis};
 use crate::clock::now;
+use crate::config::AgentSettings;
 use crate::phase::budget::{Budget, BudgetUsage, ExhaustedBudget, Level};
 use crate::phase::{Failure, FailureKind, RequeueReason, UnixMs, Verdict};
 use crate::process::JobEnd;
+use crate::process::view::ViewMode;
 use crate::progress::Step;
 use crate::workspace::Side;
+use crate::workspace::view::{PrivateFiles, ViewPurpose, session_directory};
 
 impl Attempt<'_> {
     pub(crate) async fn agent(&mut self, prompt: String) -> Result<AgentReply, AttemptError> {
@@ -29,7 +33,13 @@ impl Attempt<'_> {
         let started = Instant::now();
         let show = |event| self.show(event);
         let files = AgentFiles::create(self.directory.agent_files())?;
-        let reply = agent::run(settings, self.task(prompt).await?, self.stop, &show).await;
+        let mut task = self.task(name, prompt).await?;
+        let opened = self.open_agents_view(name, settings, &mut task)?;
+        let reply = agent::run(settings, task, self.stop, &show).await;
+        let ViewReport { notes, refused_hosts } = opened.close().await;
+        for note in notes.iter().chain(&refused_hosts) {
+            self.note(note);
+        }
         self.record.agent_ms = Some(millis(started.elapsed()));
         self.keep_agent_files(files).await;
         let reply = reply?;
@@ -42,7 +52,7 @@ impl Attempt<'_> {
         Ok(reply)
     }
 
-    async fn task(&self, prompt: String) -> Result<Task, AttemptError> {
+    async fn task(&self, agent: &str, prompt: String) -> Result<Task, AttemptError> {
         let claim = self.claim;
         Ok(Task {
             run_id: claim.run_id.clone(),
@@ -58,7 +68,7 @@ impl Attempt<'_> {
             result_file: self.directory.result(),
             log: self.directory.agent_log(),
             log_dir: self.directory.agent_files(),
-            env: self.environment(Purpose::Agent, Side::Agent),
+            env: self.environment(Purpose::Agent(agent), Side::Agent),
             redact: self.context.redactor.clone(),
             hold: Some(self.slot.lock_fd()?),
             spec: claim.phase.clone(),
@@ -66,7 +76,49 @@ impl Attempt<'_> {
             budget: self.allowance(),
             session: self.session(),
             checks: self.checks().await?,
+            view: None,
+            own_sandbox: agent::OwnSandbox::default(),
         })
+    }
+
+    /// Prepares the agent's view, and puts it into the task.
+    fn open_agents_view(
+        &self,
+        name: &str,
+        settings: &AgentSettings,
+        task: &mut Task,
+    ) -> Result<ProgramView, AttemptError> {
+        let views = &self.context.views;
+        if views.mode == ViewMode::Off || !agent::has_program(settings) {
+            return Ok(ProgramView::default());
+        }
+        if views.mode == ViewMode::Namespaces {
+            agent::add_view_env(settings, &mut task.env);
+        }
+        let (run, phase) = (self.claim.run_id.file_name(), self.claim.phase_id.file_name());
+        let sessions = session_directory(&self.context.repo, &run, &phase, name)?;
+        let words = agent::program_words(settings, &task.workspace, &task.worktree);
+        let program = ViewedProgram {
+            purpose: ViewPurpose::Agent,
+            slot: &self.slot,
+            side: Side::Agent,
+            argv: &words,
+            directory: self.directory.path(),
+            private_files: PrivateFiles::StartAttempt,
+            agent: Some((settings, &sessions)),
+        };
+        // The agent's own variables win over all others, and may name paths.
+        let own = settings.env().into_iter().flatten();
+        let mut env = task.env.clone();
+        env.extend(own.map(|(name, value)| (name.into(), value.into())));
+        let opened = self.context.runner().open_view(&program, &mut env)?;
+        task.env = env;
+        task.own_sandbox = agent::own_sandbox(settings, &task.env, views.agent_place());
+        if let Some(note) = &task.own_sandbox.note {
+            self.context.note_once(note);
+        }
+        task.view.clone_from(&opened.child);
+        Ok(opened)
     }
 
     /// Returns the budget of this attempt: the attempt budget, limited by the amounts left of the larger budgets.

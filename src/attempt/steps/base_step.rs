@@ -3,18 +3,45 @@
 use std::sync::Arc;
 
 use crate::attempt::base_runs::Proof;
-use crate::attempt::{Attempt, AttemptError};
+use crate::attempt::{Attempt, AttemptError, Views};
 use crate::ci::{
     self, BaseState, CiOutcome, CiPlan, CiRun, TestResults, judge_base, mark_unstable,
-    merge_base_rerun, plan_base_rerun,
+    merge_base_rerun, name_withheld, plan_base_rerun,
 };
 use crate::config::RedBase;
 use crate::phase::{Failure, FailureKind, RequeueReason, Verdict};
+use crate::process::view::ViewMode;
 use crate::progress::Step;
 use crate::store::BaseKey;
 use crate::workspace::Side;
 
 impl Attempt<'_> {
+    /// Adds whether a base that is red in the view is green without it.
+    async fn explain_red_in_view(
+        &mut self,
+        plan: &CiPlan,
+        why: String,
+        run: &CiRun,
+    ) -> Result<String, AttemptError> {
+        let views = &self.context.views;
+        let (mode, may_be_refused) = (views.name(), views.mode != ViewMode::Off);
+        // A second time limit is too long to wait for a guess.
+        let ended = !matches!(run.outcome(), CiOutcome::Stopped | CiOutcome::TimedOut { .. });
+        if !may_be_refused || !ended {
+            return Ok(why);
+        }
+        let plan = plan.at_base(self.context.settings.ci.max_timeout_seconds);
+        let outside = self.run_ci_in(&plan, &Views::default()).await?;
+        if !matches!(outside.outcome(), CiOutcome::Passed | CiOutcome::NoTests) {
+            return Ok(why);
+        }
+        let refused = format!(
+            "without the sandbox it passes: sandbox.mode {mode} hides or protects something that CI needs; name it in \
+             sandbox.write, sandbox.show, sandbox.sockets or sandbox.ci_network, or set sandbox.mode: off"
+        );
+        Ok(self.with_refusals(format!("{why}; {refused}"), run))
+    }
+
     /// Runs each CI command of the phase not yet tested in this drain, at the base. Returns `None` if the agent may
     /// start.
     pub(crate) async fn check_base(&mut self) -> Result<Option<Verdict>, AttemptError> {
@@ -48,7 +75,12 @@ impl Attempt<'_> {
             let settings = &self.context.settings.ci;
             let allow = settings.red_base == RedBase::Allow;
             *state = Some(match judge_base(plan, &run, settings.baseline, allow) {
-                BaseState::Stop { why } => BaseState::Stop { why: self.with_missing_setup(why) },
+                BaseState::Stop { why } => {
+                    let withheld = &self.context.environments.ci.withheld;
+                    let why = name_withheld(why, &run.log_tail, withheld);
+                    let why = self.explain_red_in_view(plan, why, &run).await?;
+                    BaseState::Stop { why: self.with_missing_setup(why) }
+                }
                 state => state,
             });
         }

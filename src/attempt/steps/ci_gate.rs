@@ -1,10 +1,14 @@
 //! CI on the attempt's change: red or missing tests are compared with the base, and repeated before they count.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::path::Path;
 use std::sync::Arc;
 
+use crate::attempt::checkout_runner::CheckoutRunner;
 use crate::attempt::child_environment::Purpose;
-use crate::attempt::{Attempt, AttemptError};
+use crate::attempt::program_view::{ViewReport, ViewedProgram};
+use crate::attempt::{Attempt, AttemptError, Views};
 use crate::ci::{
     self, CiPlan, CiRun, Comparison, ComparisonRules, Decision, Sources, TestResults, files_of,
     merge_rerun, merge_runs, needs_baseline, search_words,
@@ -12,8 +16,11 @@ use crate::ci::{
 use crate::phase::deliverables::delivers;
 use crate::phase::words::first_few;
 use crate::phase::{Failure, FailureKind};
+use crate::process::child_env::OWNER;
+use crate::process::view::ViewMode;
 use crate::progress::Step;
 use crate::workspace::Side;
+use crate::workspace::view::{PrivateFiles, ViewPurpose};
 
 /// Files changed by CI, named in a message.
 const NAMED: usize = 5;
@@ -72,6 +79,7 @@ impl Attempt<'_> {
                 failure.message = format!("{}; {rewritten}", failure.message);
             }
             failure.message = self.with_missing_setup(failure.message);
+            failure.message = self.with_refusals(failure.message, &run);
             return Ok(Gate::Red(failure));
         }
         if let Some(rewritten) = rewritten {
@@ -102,6 +110,7 @@ impl Attempt<'_> {
             (Decision::Stopped, _) => Gate::Stopped,
             (_, Some(failure)) => {
                 let message = self.with_missing_setup(failure.message);
+                let message = self.with_refusals(message, &run);
                 Gate::Red(Failure { message, ..failure })
             }
             (_, None) => {
@@ -235,10 +244,33 @@ impl Attempt<'_> {
     }
 
     pub(crate) async fn run_ci(&mut self, plan: &CiPlan) -> Result<CiRun, AttemptError> {
+        let views = self.context.views.clone();
+        self.run_ci_in(plan, &views).await
+    }
+
+    /// Runs CI in a view of this mode.
+    pub(crate) async fn run_ci_in(
+        &mut self,
+        plan: &CiPlan,
+        views: &Views,
+    ) -> Result<CiRun, AttemptError> {
         self.record.ci_runs += 1;
         // An earlier program may have revoked access to the directory.
         self.context.repo.reopen(self.directory.path());
-        let env = self.environment(Purpose::Ci, Side::Ci);
+        let runner = CheckoutRunner { views, ..self.context.runner() };
+        let mut env = runner.environment(Purpose::Ci, &self.slot, Side::Ci);
+        env.insert(OWNER.into(), self.claim.owner.as_str().into());
+        let words = plan.words();
+        let program = ViewedProgram {
+            purpose: ViewPurpose::Ci,
+            slot: &self.slot,
+            side: Side::Ci,
+            argv: &words,
+            directory: self.directory.path(),
+            private_files: PrivateFiles::StartAttempt,
+            agent: None,
+        };
+        let opened = runner.open_view(&program, &mut env)?;
         let request = ci::CiRequest {
             dir: self.slot.path_of(Side::Ci),
             checkout: self.context.repo.root(),
@@ -246,11 +278,30 @@ impl Attempt<'_> {
             log: self.directory.ci_log(self.record.ci_runs),
             redact: self.context.redactor.clone(),
             hold: Some(self.slot.lock_fd()?),
+            view: opened.child.clone(),
         };
         tracing::debug!(command = plan.display(), "ci starts");
-        let run = ci::run(plan, request, self.stop).await?;
+        let run = ci::run(plan, request, self.stop).await;
+        let ViewReport { notes, refused_hosts } = opened.close().await;
+        let run = CiRun { refused_hosts, ..run? };
         tracing::debug!(outcome = ?run.outcome(), "ci ended");
+        for note in notes.iter().chain(&run.refused_hosts) {
+            self.note(&format!("CI: {note}"));
+        }
         self.record.ci += run.duration;
         Ok(run)
+    }
+
+    /// Adds what the sandbox refused to a message, with the keys that allow it.
+    pub(crate) fn with_refusals(&self, message: String, run: &CiRun) -> String {
+        if self.context.views.mode == ViewMode::Off {
+            return message;
+        }
+        let message = match &run.refused_hosts {
+            Some(refused) => format!("{message}; {refused}: list it in sandbox.ci_network"),
+            None => message,
+        };
+        let home = self.context.environments.ci.env.get(OsStr::new("HOME")).map(Path::new);
+        ci::name_read_only_paths(message, &run.log_tail, self.context.repo.root(), home)
     }
 }

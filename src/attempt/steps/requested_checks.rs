@@ -9,18 +9,21 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::agent::Checks;
 use crate::attempt::child_environment::Purpose;
+use crate::attempt::program_view::{ProgramView, ViewedProgram};
 use crate::attempt::{Attempt, AttemptError};
 use crate::ci::{self, CiOutcome, CiPlan};
 use crate::config::AgentSettings;
 use crate::process::child_env::Env;
 use crate::process::{Redactor, StopReceiver};
 use crate::workspace::Side;
+use crate::workspace::view::{PrivateFiles, ViewPurpose};
 
 /// Characters of CI's output shown to the agent, from the end.
 const SHOWN_CHARS: usize = 8_000;
 
 struct RequestedChecks {
     plan: CiPlan,
+    view: ProgramView,
     /// The agent's checkout, where CI runs.
     agent_checkout: PathBuf,
     /// The user's checkout; its paths in the CI command are mapped to the agent's checkout.
@@ -42,11 +45,25 @@ impl Attempt<'_> {
         if !matches!(agent, AgentSettings::Builtin(_)) {
             return Ok(None);
         }
+        let plan = self.ci_plan(Side::Agent).await;
+        let mut env = self.environment(Purpose::Ci, Side::Agent);
+        let words = plan.words();
+        let program = ViewedProgram {
+            purpose: ViewPurpose::Ci,
+            slot: &self.slot,
+            side: Side::Agent,
+            argv: &words,
+            directory: self.directory.path(),
+            private_files: PrivateFiles::StartAttempt,
+            agent: None,
+        };
+        let view = self.context.runner().open_view(&program, &mut env)?;
         Ok(Some(Arc::new(RequestedChecks {
-            plan: self.ci_plan(Side::Agent).await,
+            plan,
+            view,
             agent_checkout: self.slot.path().to_owned(),
             users_checkout: self.context.repo.root().to_owned(),
-            env: self.environment(Purpose::Ci, Side::Agent),
+            env,
             log_dir: self.directory.path().to_owned(),
             redact: self.context.redactor.clone(),
             slot_lock: self.slot.lock_fd()?,
@@ -70,8 +87,11 @@ impl Checks for RequestedChecks {
                 log: self.log_dir.join(format!("ci-by-agent-{number}.log")),
                 redact: self.redact.clone(),
                 hold: Some(Arc::clone(&self.slot_lock)),
+                view: self.view.child.clone(),
             };
-            match ci::run(&self.plan, request, &self.stop).await {
+            let run = ci::run(&self.plan, request, &self.stop).await;
+            self.view.remove_mount_points();
+            match run {
                 Ok(run) => self.describe(&run),
                 Err(error) => format!("CI could not be run: {error}"),
             }

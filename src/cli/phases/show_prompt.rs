@@ -20,8 +20,8 @@ pub(super) async fn run(detail: &PhaseDetail, context: &Context) -> Result<(), F
         ))
         .hint("change it with `autopack phases edit`")
     })?;
-    let env = context.ci_env(config);
-    let site = ci::CiPlace { dir: &root, workspace: &root, env: &env };
+    let environments = context.inherited_environments(config);
+    let site = ci::CiPlace { dir: &root, workspace: &root, env: &environments.ci.env };
     let plan = ci::choose_plan(&site, &settings.ci, phase.ci(), &Pythons::default()).await;
     let command = plan.is_configured().then(|| plan.display());
     let max_attempts = phase.max_attempts().or(row.max_attempts);

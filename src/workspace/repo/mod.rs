@@ -59,6 +59,8 @@ pub struct Repo {
     pub(super) written_files: WrittenFiles,
     pub(super) brought: LinkedDirectories,
     pub(super) dependency_baseline: DependencyBaseline,
+    /// Whether programs see a checkout of a slot at the path of the user's checkout.
+    pub(super) is_seen_in_place: bool,
     location_settings: LocationSettings,
     place: Arc<OnceLock<SlotLocation>>,
 }
@@ -94,9 +96,23 @@ impl Repo {
             written_files: WrittenFiles::default(),
             brought: LinkedDirectories::default(),
             dependency_baseline: DependencyBaseline::default(),
+            is_seen_in_place: false,
             location_settings: location_settings(env),
             place: Arc::default(),
         })
+    }
+
+    /// Sets whether programs see a checkout of a slot at the path of the user's checkout: then copies of dependencies
+    /// keep the paths in them.
+    #[must_use]
+    pub fn seen_in_place(mut self, is_seen_in_place: bool) -> Self {
+        self.is_seen_in_place = is_seen_in_place;
+        self
+    }
+
+    /// Returns the user's home directory, as autopack was told.
+    pub(crate) fn home(&self) -> Option<&Path> {
+        self.location_settings.home.as_deref()
     }
 
     /// Overrides the default place with `workspace.slots_dir`.

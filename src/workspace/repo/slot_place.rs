@@ -206,6 +206,13 @@ pub(crate) fn git_dir_of(checkout: &Path) -> PathBuf {
     name.into()
 }
 
+/// Returns the directory with the private files of a slot's programs.
+pub(crate) fn private_directory_of(place: &SlotLocation, number: u32) -> PathBuf {
+    let mut name = place.checkout(number).into_os_string();
+    name.push(".view");
+    name.into()
+}
+
 impl LocationSettings {
     /// A relative `XDG_STATE_HOME` is ignored, as required by the specification.
     fn state(&self) -> Option<PathBuf> {

@@ -5,7 +5,7 @@ use crate::git::error::{Context, Result};
 use crate::git::removal::remove_any;
 use crate::workspace::blocking_work::blocking;
 use crate::workspace::repo::Repo;
-use crate::workspace::repo::slot_place::git_dir_of;
+use crate::workspace::repo::slot_place::{git_dir_of, private_directory_of};
 
 impl Repo {
     /// Acquires a slot with a new checkout for CI: nothing from an earlier run is in this checkout, not even caches.
@@ -31,8 +31,9 @@ impl Slot {
         self.drop_seal()?;
         self.repo.brought.forget(&self.ci.dir);
         let dir = self.ci.dir.clone();
+        let private = private_directory_of(self.repo.place()?, self.number()).join("clean");
         blocking(move || {
-            for path in [git_dir_of(&dir), dir] {
+            for path in [git_dir_of(&dir), dir, private] {
                 remove_any(&path).doing("remove", &path)?;
             }
             Ok(())

@@ -282,12 +282,16 @@ impl Slot {
 
     async fn copy_from(&self, root: &Path, checkout: &Checkout, path: &str) -> Result<bool> {
         let (root, slot, path) = (root.to_owned(), checkout.dir.clone(), path.to_owned());
+        let keeps_links = self.repo.is_seen_in_place;
         let real = root.canonicalize().unwrap_or_else(|_| root.clone());
         let replacement = PathReplacement::new(&[root.clone(), real], &slot);
         blocking(move || {
-            let mirror = Mirror { root: &root, slot: &slot };
+            let mirror = Mirror { root: &root, slot: &slot, keeps_links };
             let there = mirror.copy_path(&path).doing("copy into the slot", &root.join(&path))?;
             let copy = slot.join(&path);
+            if keeps_links {
+                return Ok(there);
+            }
             relocate(&copy, &replacement).doing("relocate", &copy)?;
             Ok(there)
         })

@@ -16,6 +16,8 @@ pub(crate) struct Mirror<'a> {
     pub root: &'a Path,
     /// The top of the slot.
     pub slot: &'a Path,
+    /// Whether links into the checkout stay as they are: programs see the slot at the path of the checkout.
+    pub keeps_links: bool,
 }
 
 impl Mirror<'_> {
@@ -92,8 +94,8 @@ impl Mirror<'_> {
     fn copy_link(&self, from: &Path, to: &Path) -> io::Result<()> {
         let target = fs::read_link(from)?;
         let target: PathBuf = match target.strip_prefix(self.root) {
-            Ok(inside) => self.slot.join(inside),
-            Err(_) => target,
+            Ok(inside) if !self.keeps_links => self.slot.join(inside),
+            _ => target,
         };
         if fs::read_link(to).is_ok_and(|there| there == target) {
             return Ok(());
@@ -139,7 +141,7 @@ mod tests {
         fs::write(root.join("mods/a/x"), "1").unwrap();
         symlink(root.join("mods/a"), root.join("mods/abs")).unwrap();
         symlink("a/x", root.join("mods/rel")).unwrap();
-        let mirror = Mirror { root: &root, slot: &slot };
+        let mirror = Mirror { root: &root, slot: &slot, keeps_links: false };
         assert!(mirror.copy_path("mods").unwrap());
         assert_eq!(fs::read_link(slot.join("mods/abs")).unwrap(), slot.join("mods/a"));
         assert_eq!(fs::read_to_string(slot.join("mods/rel")).unwrap(), "1");

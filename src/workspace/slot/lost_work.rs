@@ -18,6 +18,7 @@ use crate::git::diff::{DIFF, Diff, RawChange};
 use crate::git::error::{Context, Result};
 use crate::git::path_bytes::to_text;
 use crate::git::removal::remove_any;
+use crate::workspace::repo::slot_place::private_directory_of;
 
 const MOST_PATCHES: usize = 8;
 const REMOTES: &str = "refs/remotes/";
@@ -75,6 +76,28 @@ impl Slot {
         remove_any(&git_dir).doing("remove", &git_dir)?;
         found
     }
+}
+
+/// Returns where a path in the agent's view is outside of it; `None` if there is no view, or the path is the same.
+fn path_outside_view(slot: &Slot, path: &Path) -> Option<PathBuf> {
+    let repo = &slot.repo;
+    if !repo.is_seen_in_place {
+        return None;
+    }
+    let private = private_directory_of(repo.place().ok()?, slot.number()).join("agent");
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let mut places = vec![
+        (repo.root.clone(), slot.path().to_owned()),
+        (real(Path::new("/tmp")), private.join("tmp")),
+        (real(Path::new("/var/tmp")), private.join("var-tmp")),
+    ];
+    places.extend(repo.home().map(|home| (real(home), private.join("home"))));
+    // `sandbox.write` may show a directory of the machine below them.
+    let moved = |(seen, outside): &(PathBuf, PathBuf)| {
+        let moved = outside.join(path.strip_prefix(seen).ok()?);
+        moved.parent().is_some_and(Path::is_dir).then_some(moved)
+    };
+    places.iter().find_map(moved)
 }
 
 struct LostWorkSearch<'a> {
@@ -226,16 +249,22 @@ impl LostWorkSearch<'_> {
         Ok((diff.changes, diff.patch))
     }
 
+    /// Returns where a path in the agent's git is outside of the agent's view.
+    fn outside(&self, path: &Path) -> PathBuf {
+        path_outside_view(self.slot, path).unwrap_or_else(|| path.to_owned())
+    }
+
     /// Returns the files of a second worktree, and its current commit.
     async fn worktree(&self, name: &str) -> Result<Option<(Option<String>, Option<LostWork>)>> {
         let registered = self.own.join("worktrees").join(name);
         let Ok(git_file) = fs::read_to_string(registered.join("gitdir")) else { return Ok(None) };
-        let git_file = PathBuf::from(git_file.trim_end());
+        let git_file = self.outside(Path::new(git_file.trim_end()));
         let Some(dir) = git_file.parent().and_then(|dir| dir.canonicalize().ok()) else {
             return Ok(None);
         };
         let points_back = fs::read_to_string(dir.join(".git")).unwrap_or_default();
-        let points_back = points_back.trim_end().strip_prefix("gitdir: ").map(PathBuf::from);
+        let points_back = points_back.trim_end().strip_prefix("gitdir: ");
+        let points_back = points_back.map(|path| self.outside(Path::new(path)));
         let root = &self.slot.repo.root;
         // Only directories created by the agent: neither a parent of other directories, nor a directory of the
         // user's.

@@ -1,0 +1,172 @@
+//! A person's command in the view of CI or of an agent, in a clean clone: to find out why CI fails there.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::Duration;
+
+use super::AttemptError;
+use super::checkout_runner::{CheckoutRunner, SetupEnd};
+use super::child_environment::Purpose;
+use super::program_view::ViewedProgram;
+use crate::config::{AgentSettings, WorkspaceSettings};
+use crate::process::child_env::Env;
+use crate::process::view::{self, ViewSpec};
+use crate::process::{Job, StopReceiver, Tool, output, run_attached};
+use crate::workspace::view::{PrivateFiles, ViewPurpose, session_directory};
+use crate::workspace::{Side, Slot};
+
+/// The limit of a job, which a shell does not have.
+const NO_LIMIT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// Time for applying a patch.
+const APPLY: Duration = Duration::from_secs(120);
+
+/// Files for a shell.
+pub struct ShellPlace<'a> {
+    /// Commit in the clone.
+    pub commit: &'a str,
+    /// Patch with the kept work of an attempt.
+    pub patch: Option<&'a Path>,
+    /// Existing directory for logs.
+    pub logs: &'a Path,
+}
+
+/// A described view.
+#[derive(Debug)]
+pub struct DescribedView {
+    /// The view.
+    pub spec: Option<ViewSpec>,
+    /// The program's environment.
+    pub environment: Env,
+}
+
+impl CheckoutRunner<'_> {
+    /// Runs a command of a person where CI runs: setup or the frozen installs run first. Returns the exit code.
+    ///
+    /// # Errors
+    ///
+    /// If the clone cannot be made, setup fails, the patch does not apply, or the command cannot be started.
+    pub async fn run_shell(
+        &self,
+        place: &ShellPlace<'_>,
+        command: Vec<OsString>,
+        stop: &StopReceiver,
+    ) -> Result<i32, AttemptError> {
+        let mut slot = self.repo.acquire_clean_clone().await?;
+        let settings = WorkspaceSettings { keep: Vec::new(), ..self.settings.workspace.clone() };
+        let ran = match slot.reset_ci(place.commit, &settings).await {
+            Ok(_) => self.shell_in(&mut slot, place, command, stop).await,
+            Err(error) => Err(error.into()),
+        };
+        slot.remove_clean_clone().await?;
+        ran
+    }
+
+    async fn shell_in(
+        &self,
+        slot: &mut Slot,
+        place: &ShellPlace<'_>,
+        command: Vec<OsString>,
+        stop: &StopReceiver,
+    ) -> Result<i32, AttemptError> {
+        self.prepare_clone(slot, place.logs, stop).await?;
+        if let Some(patch) = place.patch {
+            apply(slot, patch).await?;
+        }
+        let mut env = self.environment(Purpose::Ci, slot, Side::Ci);
+        // A person's shell, not a test runner.
+        let words = command.clone();
+        let program = ViewedProgram {
+            purpose: ViewPurpose::Ci,
+            slot,
+            side: Side::Ci,
+            argv: &words,
+            directory: place.logs,
+            private_files: PrivateFiles::StartAttempt,
+            agent: None,
+        };
+        let opened = self.open_view(&program, &mut env)?;
+        let job = Job::new(command, slot.path_of(Side::Ci), env, NO_LIMIT);
+        let ended = run_attached(view::enter(opened.child.as_ref(), job)).await;
+        opened.close().await;
+        Ok(ended?)
+    }
+
+    async fn prepare_clone(
+        &self,
+        slot: &mut Slot,
+        logs: &Path,
+        stop: &StopReceiver,
+    ) -> Result<(), AttemptError> {
+        let env = self.environment(Purpose::Setup, slot, Side::Ci);
+        if let Some(command) = &self.settings.workspace.setup {
+            let log = logs.join("setup.log");
+            let end = self.run_setup(command, slot, Side::Ci, env, log, stop).await?;
+            if let SetupEnd::Failed { why } = end {
+                return Err(AttemptError::Systemic(why));
+            }
+            return Ok(());
+        }
+        let log = logs.join("install.log");
+        let installed = self.run_installs(slot, Side::Ci, &env, &log, stop).await?;
+        match installed.failed {
+            Some(failed) => Err(AttemptError::Systemic(failed.why)),
+            None => Ok(()),
+        }
+    }
+
+    /// Describes the view of a program in a free slot, without starting one.
+    ///
+    /// # Errors
+    ///
+    /// If no slot can be locked, or its private directories cannot be written.
+    pub async fn describe_view(
+        &self,
+        purpose: ViewPurpose,
+        agent: Option<(&str, &AgentSettings)>,
+        directory: &Path,
+    ) -> Result<DescribedView, AttemptError> {
+        let slot = self.repo.acquire_slot().await?;
+        let (side, environment) = match (purpose, agent) {
+            (ViewPurpose::Agent, Some((name, _))) => (Side::Agent, Purpose::Agent(name)),
+            (ViewPurpose::Agent, None) => (Side::Agent, Purpose::Ci),
+            (ViewPurpose::Setup, _) => (Side::Ci, Purpose::Setup),
+            (ViewPurpose::Ci, _) => (Side::Ci, Purpose::Ci),
+        };
+        let mut env = self.environment(environment, &slot, side);
+        let sessions = match agent {
+            Some((name, _)) => Some(session_directory(self.repo, "view", "view", name)?),
+            None => None,
+        };
+        let words = agent.map(|(_, settings)| {
+            crate::agent::program_words(settings, self.repo.root(), slot.path())
+        });
+        let program = ViewedProgram {
+            purpose,
+            slot: &slot,
+            side,
+            argv: words.as_deref().unwrap_or_default(),
+            directory,
+            private_files: PrivateFiles::Keep,
+            agent: agent.zip(sessions.as_deref()).map(|((_, settings), at)| (settings, at)),
+        };
+        let opened = self.open_view(&program, &mut env)?;
+        let spec = opened.child.as_ref().map(|child| child.spec().clone());
+        opened.close().await;
+        Ok(DescribedView { spec, environment: env })
+    }
+}
+
+async fn apply(slot: &Slot, patch: &Path) -> Result<(), AttemptError> {
+    let mut tool = Tool::new("git", slot.path_of(Side::Ci), APPLY);
+    tool = tool.args(["apply", "--3way", "--whitespace=nowarn"].map(OsString::from));
+    tool = tool.args([patch.as_os_str().to_owned()]);
+    let applied = output(tool).await.map_err(anyhow::Error::new)?;
+    match applied.code {
+        Some(0) => Ok(()),
+        _ => Err(AttemptError::Systemic(format!(
+            "the kept work {} does not apply to the tip of the run: {}",
+            patch.display(),
+            String::from_utf8_lossy(&applied.stderr).trim()
+        ))),
+    }
+}
