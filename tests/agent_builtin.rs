@@ -93,6 +93,8 @@ impl AgentFixture {
             budget: self.budget,
             session: None,
             checks: self.checks.clone(),
+            view: None,
+            own_sandbox: autopack::agent::OwnSandbox::default(),
         }
     }
 

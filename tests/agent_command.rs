@@ -15,6 +15,7 @@ fn agent(command: &[&str]) -> AgentSettings {
         timeout_seconds: 60,
         idle_timeout_seconds: 0,
         env: Default::default(),
+        env_pass: Vec::new(),
     })
 }
 

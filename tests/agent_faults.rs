@@ -171,7 +171,7 @@ fn an_agents_own_files_are_kept_with_the_attempt() {
                  (log / 'notes.md').write_text('token ' + os.environ['MY_API_KEY'])\nwrite_deliverables()";
     let project = Project::new()
         .env("MY_API_KEY", "planted-0123456789")
-        .agent_with(agent, GREEN)
+        .agent_with(agent, &format!("    env_pass: [MY_API_KEY]\n{GREEN}"))
         .plan(plan());
     project.drain().succeeded();
     let dir = project.phase("p0")["attempt_log"][0]["log_dir"].as_str().unwrap().to_owned();
@@ -224,9 +224,10 @@ fn aider_finds_the_directories_of_deliverables() {
 #[test]
 fn changes_to_ignored_files_and_remotes_are_reported() {
     let agent = "write_deliverables()\n(workspace / '.env').write_text('KEY=other')\n(workspace / 'dev.log').write_text('x')\n\
-                 subprocess.run(['git', 'push', '-q', str(workspace.parent / 'remote.git'), 'HEAD:refs/heads/pushed'], check=True)";
-    let project = Project::new().file(".gitignore", "*.log\n.env\n").commit("ignore");
-    let remote = project.root().parent().unwrap().join("remote.git");
+                 subprocess.run(['git', 'push', '-q', str(workspace.parent / 'witness' / 'remote.git'), 'HEAD:refs/heads/pushed'], check=True)";
+    let project = Project::new().without_sandbox();
+    let project = project.file(".gitignore", "*.log\n.env\n").commit("ignore");
+    let remote = project.outside("remote.git");
     project.git(["init", "-q", "--bare", remote.to_str().unwrap()]);
     project.git(["remote", "add", "origin", remote.to_str().unwrap()]);
     project.write(".env", "KEY=mine");

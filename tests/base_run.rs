@@ -4,7 +4,8 @@ use crate::support::{Project, has, has_pytest};
 use serde_json::{Value, json};
 
 /// Leaves a file outside the repository as evidence that an agent was asked.
-const WITNESSED: &str = "write(workspace.parent / 'asked' / phase_id)\nwrite_deliverables()";
+const WITNESSED: &str =
+    "write(workspace.parent / 'witness' / 'asked' / phase_id)\nwrite_deliverables()";
 
 fn phases(count: usize) -> Value {
     let phase =
@@ -24,7 +25,9 @@ fn attempts_at_all(project: &Project, phase: &str) -> (Value, Vec<Value>) {
 
 /// A CI of the project's own that writes a line into `ci-runs` each time.
 fn counted(body: &str) -> String {
-    format!("ci: {{command: [sh, -c, 'echo run >>\"$AUTOPACK_WORKSPACE/../ci-runs\"; {body}']}}\n")
+    format!(
+        "ci: {{command: [sh, -c, 'echo run >>\"$AUTOPACK_WORKSPACE/../witness/ci-runs\"; {body}']}}\n"
+    )
 }
 
 fn ci_runs(project: &Project) -> usize {
@@ -92,7 +95,7 @@ fn a_run_that_fixes_ci_starts_on_a_red_base_if_allowed() {
 
 #[test]
 fn a_flaky_base_does_not_end_the_drain() {
-    let ci = counted("test $(wc -l <\"$AUTOPACK_WORKSPACE/../ci-runs\") -gt 1");
+    let ci = counted("test $(wc -l <\"$AUTOPACK_WORKSPACE/../witness/ci-runs\") -gt 1");
     let project = Project::new().agent_with(WITNESSED, &ci).plan(phases(1));
     let ran = project.drain().succeeded();
     assert!(ran.stdout.contains("flaky without any change, passed when rerun"), "{ran:#?}");
@@ -129,7 +132,8 @@ fn a_landings_result_is_the_next_drains_base() {
 
 #[test]
 fn a_known_base_does_not_permit_testing_the_checkout() {
-    let project = Project::new().agent_with(WITNESSED, &counted("true")).plan(phases(2));
+    let project = Project::new().without_sandbox();
+    let project = project.agent_with(WITNESSED, &counted("true")).plan(phases(2));
     project
         .autopack(["drain", "--run-id", "run", "--batch-size", "1", "--max-batches", "1"])
         .succeeded();

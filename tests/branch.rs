@@ -128,7 +128,7 @@ fn a_moved_repository_keeps_its_runs_and_a_copy_has_none() {
     let project = Project::new().agent("write_deliverables()").plan(phases(["one", "two"]));
     let one = ["drain", "--run-id", "run", "--batch-size", "1", "--max-batches", "1"];
     project.autopack(one).succeeded();
-    let (copy, moved) = (project.outside("copy"), project.outside("moved"));
+    let [copy, moved] = ["copy", "moved"].map(|name| project.root().with_file_name(name));
     assert!(
         Command::new("cp").arg("-a").arg(project.root()).arg(&copy).status().unwrap().success()
     );
@@ -156,7 +156,7 @@ fn a_moved_repository_keeps_its_runs_and_a_copy_has_none() {
 #[test]
 fn a_repository_that_left_a_link_behind_was_moved_and_one_that_lacks_landings_was_not() {
     let project = Project::new().agent("write_deliverables()").plan(phases(["one", "two"]));
-    let (older, moved) = (project.outside("older"), project.outside("moved"));
+    let [older, moved] = ["older", "moved"].map(|name| project.root().with_file_name(name));
     let copied = Command::new("cp").arg("-a").arg(project.root()).arg(&older).status().unwrap();
     assert!(copied.success());
     let one = ["drain", "--run-id", "run", "--batch-size", "1", "--max-batches", "1"];

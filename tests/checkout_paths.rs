@@ -1,4 +1,5 @@
-//! Absolute paths into the user's checkout, in files read by build tools: nothing lands that was tested there.
+//! Absolute paths into the user's checkout, in files read by build tools: nothing lands that was tested there. Without a
+//! sandbox; `checkout_in_view` has what changes in one.
 
 use serde_json::json;
 
@@ -15,9 +16,9 @@ fn lands(project: Project, line: &str) {
 
 /// Drains one phase and expects the drain to end before an agent is asked, because of this path in this file.
 fn ends_before_an_agent(project: Project, config: &str, what: &str) {
-    let agent = "write(workspace.parent / 'asked')\nwrite_deliverables()";
+    let agent = "write(workspace.parent / 'witness' / 'asked')\nwrite_deliverables()";
     let phases = json!({"phases": [{"phase_id": "one", "deliverables": ["one.txt"]}]});
-    let project = project.agent_with(agent, config).plan(phases);
+    let project = project.without_sandbox().agent_with(agent, config).plan(phases);
     let ran = project.drain().exited(5);
     let output = format!("{}{}", ran.stdout, ran.stderr);
     let shown = format!("ci would test your checkout instead of the change: line {what}");
@@ -172,7 +173,7 @@ fn an_agent_whose_test_code_names_the_checkout_fails_alone() {
         {"phase_id": "break", "deliverables": ["src/calc.py", "tests/conftest.py"], "max_attempts": 1},
         {"phase_id": "honest", "deliverables": ["more.txt"], "max_attempts": 1}]});
     let config = "ci:\n  command: [\"true\"]\n";
-    let project = calculator().agent_with(agent, config).plan(phases);
+    let project = calculator().without_sandbox().agent_with(agent, config).plan(phases);
     let ran = project.drain();
     assert_eq!(project.states()["break"], "FAILED", "{ran:#?}");
     assert_eq!(project.states()["honest"], "COMPLETE", "{ran:#?}");
@@ -189,7 +190,7 @@ fn an_agent_that_names_the_checkout_fails_alone() {
         {"phase_id": "break", "deliverables": ["package.json"], "max_attempts": 1},
         {"phase_id": "honest", "deliverables": ["more.txt"], "max_attempts": 1}]});
     let config = "ci:\n  command: [\"true\"]\n";
-    let project = Project::new().agent_with(agent, config).plan(phases);
+    let project = Project::new().without_sandbox().agent_with(agent, config).plan(phases);
     let ran = project.drain();
     assert_eq!(project.states()["break"], "FAILED", "{ran:#?}");
     assert_eq!(project.states()["honest"], "COMPLETE", "{ran:#?}");

@@ -62,6 +62,7 @@ fn files_written_by_an_agent_into_cis_checkout_are_removed_and_reported() {
         );
         let project =
             Project::new().file(".gitignore", "node_modules/\ntarget/\n.venv/\n").commit("ignores");
+        let project = project.without_sandbox();
         let project = project.agent_with(&agent, &config).plan(plan(&["liar", "honest"]));
         let ran = project.drain().exited(3);
         assert_eq!(project.landed(), ["honest"], "{planted}");
@@ -77,7 +78,7 @@ fn files_of_an_agent_of_an_earlier_drain_are_removed() {
                  else: write_deliverables()";
     let config = "ci: {command: [sh, -c, \"test ! -f src/liar.txt || test -f target/x\"]}\n";
     let project = Project::new().file(".gitignore", "target/\n").commit("ignores");
-    let project = project.agent_with(agent, config).plan(plan(&["liar"]));
+    let project = project.without_sandbox().agent_with(agent, config).plan(plan(&["liar"]));
     project.drain().exited(3);
     project.autopack(["phases", "retry", "--run-id", "run", "liar"]).succeeded();
     let ran = project.drain().exited(3);
@@ -123,6 +124,7 @@ fn a_package_added_to_the_users_checkout_is_reported_and_not_linked() {
             .replace("-e ghost", &format!("-e {ghost}"))
             .replace("-e real", &format!("-e {real}"));
         let project = Project::new()
+            .without_sandbox()
             .unset("AUTOPACK_CI_FINAL")
             .file(".gitignore", "node_modules/\n")
             .file("package.json", "{}")
@@ -152,7 +154,7 @@ fn an_ignored_deliverable_is_there_for_ci_and_ci_names_its_own_checkout() {
     let agent =
         "write_deliverables()\nassert not any(v.endswith('-ci') for v in os.environ.values())";
     let project = Project::new().file(".gitignore", "/src\n").commit("ignores");
-    let project = project.agent_with(agent, config).plan(plan(&["one"]));
+    let project = project.without_sandbox().agent_with(agent, config).plan(plan(&["one"]));
     // Quoted, because of the space in the directory's name.
     let config = project.read(".autopack/config/autopack.yaml");
     let config =
@@ -182,7 +184,7 @@ write(git + '/refs/heads/none', 'no ref')
     let project = Project::new();
     let marker = project.outside("ran").display().to_string().replace(' ', "?");
     let project = project.env("MARKER", marker).env("MY_API_KEY", "sk-1234567890abcdefghij");
-    let project = project.agent(agent).plan(plan(&["one", "two"]));
+    let project = project.without_sandbox().agent(agent).plan(plan(&["one", "two"]));
     project.drain().succeeded();
     assert_eq!(project.landed(), ["one", "two"]);
     assert_eq!(project.git(["show", "autopack/run:src/one.txt"]), "made by the agent\n");
@@ -205,6 +207,7 @@ open(directory + '/' + real[2:], 'wb').write(zlib.compress(b'blob %d\0' % len(fa
 "#;
     let config = "ci: {command: [sh, test.sh]}\n";
     let project = Project::new()
+        .without_sandbox()
         .file("test.sh", "test ! -e src/one.txt\n")
         .commit("a test that the change breaks")
         .agent_with(agent, config)
@@ -282,7 +285,7 @@ fn ci_and_setup_fetch_from_origin_and_nothing_pushes() {
     project.git(["-C", other, "commit", "-q", "--allow-empty", "-m", "newer"]);
     project.git(["-C", other, "tag", "v9"]);
     project.git(["-C", other, "push", "-q", "--tags", "origin", "main"]);
-    project.git(["remote", "add", "origin", "../remote.git"]);
+    project.git(["remote", "add", "origin", "../witness/remote.git"]);
     let check = "git fetch -q --tags origin && git rev-parse v9 && ! git merge-base --is-ancestor origin/main HEAD && \
                  ! git push -q origin HEAD:refs/heads/pushed";
     let config = format!(
@@ -321,15 +324,19 @@ fn refs_fetched_by_setup_are_available_to_ci() {
     project.drain().succeeded();
 }
 
-fn setup_runs(project: &Project) -> Vec<String> {
-    let text = fs::read_to_string(project.outside("setups")).unwrap_or_default();
-    text.lines().map(|line| if line.ends_with("-ci") { "ci" } else { "agent" }.to_owned()).collect()
+/// Whose checkouts were set up: in a view their paths are equal, but not the numbers of their directories.
+fn setup_runs(project: &Project) -> Vec<&'static str> {
+    let text = |name: &str| fs::read_to_string(project.outside(name)).unwrap_or_default();
+    let agents = text("agents-checkout");
+    let of = |line: &str| if line.trim() == agents { "agent" } else { "ci" };
+    text("setups").lines().map(of).collect()
 }
 
 /// Setup is expensive: it does not run again if its inputs are the same.
 #[test]
 fn setup_runs_again_where_what_it_depends_on_changed() {
     let agent = "write_deliverables()\nif phase_id == 'dep': write('package.json', '{\"a\": 1}')\n\
+                 write(workspace.parent / 'witness' / 'agents-checkout', str(os.stat('.').st_ino))\n\
                  if phase_id == 'tool': write('tools/version', '2')";
     let plan = json!({"phases": [
         {"phase_id": "one", "deliverables": ["src/one.txt"]},
@@ -343,7 +350,7 @@ fn setup_runs_again_where_what_it_depends_on_changed() {
         .commit("manifest");
     let log = project.outside("setups");
     let config = format!(
-        "workspace:\n  setup: \"pwd >> '{}'; mkdir -p node_modules; cp package.json node_modules/seen\"\n  setup_inputs: [tools/]\n\
+        "workspace:\n  setup: \"ls -di . | grep -o '[0-9]*' >> '{}'; mkdir -p node_modules; cp package.json node_modules/seen\"\n  setup_inputs: [tools/]\n\
          ci: {{command: [cmp, package.json, node_modules/seen]}}\n",
         log.display()
     );
@@ -429,7 +436,7 @@ fn a_change_in_a_submodule_is_still_noticed() {
 #[test]
 fn a_deleted_slot_is_a_lost_attempt() {
     let agent = "import shutil\nif attempt == 1: os.chdir('/'); shutil.rmtree(os.environ['XDG_STATE_HOME'])\nelse: write_deliverables()";
-    let project = Project::new().agent(agent).plan(plan(&["one"]));
+    let project = Project::new().without_sandbox().agent(agent).plan(plan(&["one"]));
     let ran: Ran = project.drain().succeeded();
     let output = ran.stdout + &ran.stderr;
     assert!(output.contains("was removed while an attempt worked in it"), "{output}");

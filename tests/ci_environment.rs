@@ -23,7 +23,7 @@ fn plan() -> Value {
 }
 
 /// A package in `lib`, importable only from an installed copy, and its test.
-fn calculator() -> Project {
+pub fn calculator() -> Project {
     Project::new()
         .file("lib/calc/__init__.py", "def add(a, b):\n    return a + b\n")
         .file(
@@ -36,7 +36,7 @@ fn calculator() -> Project {
 }
 
 /// A directory of site-packages with pytest, if any.
-fn pytest_packages() -> Option<String> {
+pub fn pytest_packages() -> Option<String> {
     let code = "import os, pytest; print(os.path.dirname(os.path.dirname(pytest.__file__)))";
     let output = Command::new("python3").args(["-c", code]).output().ok()?;
     let found = output
@@ -50,7 +50,7 @@ fn pytest_packages() -> Option<String> {
 }
 
 /// A virtual environment with pytest, and the place of its packages.
-fn venv(dir: &Path, pytest: &str) -> PathBuf {
+pub fn venv(dir: &Path, pytest: &str) -> PathBuf {
     let made = Command::new("python3").args(["-m", "venv", "--without-pip"]).arg(dir).status();
     assert!(made.unwrap().success());
     let lib = fs::read_dir(dir.join("lib")).unwrap().next().unwrap().unwrap().path();
@@ -60,10 +60,10 @@ fn venv(dir: &Path, pytest: &str) -> PathBuf {
 }
 
 /// Ways in which installers leave the path of a checkout.
-const STYLES: [&str; 4] = ["pth", "finder", "redirector", "symlink"];
+pub const STYLES: [&str; 4] = ["pth", "finder", "redirector", "symlink"];
 
 /// Installs `calc` in editable mode, like pip, setuptools, hatch and flit.
-fn install(style: &str, packages: &Path, checkout: &Path) {
+pub fn install(style: &str, packages: &Path, checkout: &Path) {
     let lib = checkout.join("lib");
     let at = |name: &str| packages.join(name);
     match style {
@@ -100,7 +100,7 @@ fn install(style: &str, packages: &Path, checkout: &Path) {
 }
 
 /// Drains both phases with this CI and expects that only the honest one lands.
-fn only_the_honest_one_lands(project: Project, config: &str, what: &str) {
+pub fn only_the_honest_one_lands(project: Project, config: &str, what: &str) {
     let project = project.agent_with(AGENT, config).plan(plan());
     let ran = project.drain();
     let states = project.states();
@@ -174,7 +174,7 @@ fn a_python_that_cannot_be_redirected_to_the_copy_ends_the_drain() {
     install("pth", &venv(&environment, &pytest), &project.root());
     let python = environment.join("bin/python");
     let config = format!("ci:\n  command: [{python:?}, -I, -m, pytest, -q]\n");
-    let project = project.agent_with(AGENT, &config).plan(plan());
+    let project = project.without_sandbox().agent_with(AGENT, &config).plan(plan());
     let ran = project.drain().exited(5);
     let output = format!("{}{}", ran.stdout, ran.stderr);
     assert!(output.contains("ci would test your checkout instead of the change"), "{output}");
@@ -194,6 +194,7 @@ fn a_node_package_that_is_linked_into_the_checkout_ends_the_drain() {
         "mkdir -p node_modules && ln -sfn \"$AUTOPACK_WORKSPACE/packages/core\" node_modules/core";
     let config = format!("ci:\n  command: [\"true\"]\nworkspace:\n  setup: {setup:?}\n");
     let phases = json!({"phases": [{"phase_id": "one", "deliverables": ["one.txt"]}]});
+    let project = project.without_sandbox();
     let project = project.agent_with("write_deliverables()", &config).plan(phases);
     let ran = project.drain().exited(5);
     let output = format!("{}{}", ran.stdout, ran.stderr);
@@ -211,7 +212,7 @@ fn ci_line(project: Project, line: &str) -> (Project, String) {
     (project, output)
 }
 
-fn is_green(project: Project, line: &str) -> String {
+pub fn is_green(project: Project, line: &str) -> String {
     let (project, output) = ci_line(project, line);
     assert_eq!(project.states()["one"], "COMPLETE", "{line}: {output}");
     output
@@ -269,7 +270,7 @@ fn a_watcher_that_cannot_run_once_starts_no_agent() {
     let scripts = json!({"scripts": {"test": "run-s unit", "unit": "jest --watch"}});
     let project = Project::new().file("package.json", &scripts.to_string()).commit("a watcher");
     let phases = json!({"phases": [{"phase_id": "one", "deliverables": ["one.txt"]}]});
-    let agent = "write(workspace.parent / 'asked')\nwrite_deliverables()";
+    let agent = "write(workspace.parent / 'witness' / 'asked')\nwrite_deliverables()";
     let project = project.agent(agent).plan(phases);
     let ran = project.drain().exited(5);
     let output = format!("{}{}", ran.stdout, ran.stderr);
@@ -286,6 +287,7 @@ fn variables_naming_the_checkout_are_redirected_or_removed() {
     let link = project.outside("link").display().to_string();
     let path = format!("{root}/untracked:{}", std::env::var("PATH").unwrap());
     let project = project
+        .without_sandbox()
         .env("GOWORK", format!("{root}/go.work"))
         .env("NODE_PATH", format!("{root}/lib:/usr/lib/node"))
         .env("MY_TOOL", format!("{link}/bin/tool"))

@@ -4,7 +4,13 @@ use crate::support::Project;
 
 /// A repository without a commit, and without any variable set.
 fn nothing_set() -> Project {
-    Project::without_commits().unset("AUTOPACK_ENABLE_MEMORY").unset("AUTOPACK_CI_FINAL")
+    let set = [
+        "AUTOPACK_ENABLE_MEMORY",
+        "AUTOPACK_CI_FINAL",
+        "AUTOPACK_SANDBOX_MODE",
+        "AUTOPACK_SANDBOX_WRITE",
+    ];
+    set.into_iter().fold(Project::without_commits(), Project::unset)
 }
 
 /// The error for a configuration.
@@ -167,6 +173,88 @@ fn variables_win_over_files_and_are_named_when_wrong() {
         @"error: AUTOPACK_QDRANT_PORT is 0; must be at least 1");
     insta::assert_snapshot!(stderr("AUTOPACK_QDRANT_GRPC_PORT", "99999"),
         @r#"error: AUTOPACK_QDRANT_GRPC_PORT is 99999, expected a whole number up to 65535"#);
+}
+
+#[test]
+fn the_sandbox_is_checked_to_the_line() {
+    let sandbox = |text: &str| autopack_error(&format!("sandbox:\n{text}\n"));
+    insta::assert_snapshot!(sandbox("  mode: strict"),
+        @r#"error: cannot read config/autopack.yaml: sandbox.mode at line 2 is strict, expected one of "auto", "namespaces", "landlock", "off""#);
+    insta::assert_snapshot!(sandbox("  network: none"),
+        @r#"error: cannot read config/autopack.yaml: sandbox.network at line 2 is the text "none", expected "allow", "deny", "agent" or a list of hosts"#);
+    insta::assert_snapshot!(sandbox("  network: {a: b}"),
+        @r#"error: cannot read config/autopack.yaml: sandbox.network at line 2 has keys under it, expected "allow", "deny", "agent" or a list of hosts"#);
+    insta::assert_snapshot!(sandbox("  network: [https://example.com]"),
+        @r#"error: cannot read config/autopack.yaml: sandbox.network at line 2 has "https://example.com", which has a scheme; write the host alone"#);
+    insta::assert_snapshot!(sandbox("  ci_network: agent"),
+        @r#"error: cannot read config/autopack.yaml: sandbox.ci_network at line 2 has "agent", but CI and setup have no agent; expected "allow", "deny" or a list of hosts"#);
+    insta::assert_snapshot!(sandbox("  ports: [5432, 70000]"),
+        @"error: cannot read config/autopack.yaml: sandbox.ports at line 2 is 70000, expected a whole number up to 65535");
+    insta::assert_snapshot!(sandbox("  write:\n    - /"),
+        @r#"error: cannot read config/autopack.yaml: sandbox.write at line 2 has "/", which is the whole file system"#);
+    insta::assert_snapshot!(autopack_error("ci:\n  env_pass: [A=B]\n"),
+        @r#"error: cannot read config/autopack.yaml: ci.env_pass at line 2 has "A=B", which is not the name of a variable"#);
+}
+
+#[test]
+fn variables_of_the_sandbox_add_paths_and_are_named_when_wrong() {
+    let text = "sandbox:\n  mode: landlock\n  write: [~/.gradle]\n";
+    let project = nothing_set().file("config/autopack.yaml", text);
+    let shown = |variables: &[(&str, &str)]| {
+        let ran = project.autopack_with(["config", "show"], variables).succeeded();
+        let sandbox =
+            |line: &&str| line.starts_with("sandbox.mode ") || line.starts_with("sandbox.write ");
+        let lines = ran.stdout.lines().filter(sandbox);
+        lines.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        shown(&[]),
+        [
+            r#"sandbox.mode config/autopack.yaml:2 "landlock""#,
+            r#"sandbox.write config/autopack.yaml:3 ["~/.gradle"]"#
+        ]
+    );
+    assert_eq!(shown(&[("AUTOPACK_SANDBOX_WRITE", "")])[1], shown(&[])[1]);
+    let variables = [("AUTOPACK_SANDBOX_MODE", "off"), ("AUTOPACK_SANDBOX_WRITE", "/srv/a:~/b")];
+    assert_eq!(
+        shown(&variables),
+        [
+            r#"sandbox.mode AUTOPACK_SANDBOX_MODE "off""#,
+            r#"sandbox.write config/autopack.yaml:3, AUTOPACK_SANDBOX_WRITE ["~/.gradle","/srv/a","~/b"]"#
+        ]
+    );
+    let stderr =
+        |name, value| project.autopack_with(["config", "show"], &[(name, value)]).exited(1).stderr;
+    insta::assert_snapshot!(stderr("AUTOPACK_SANDBOX_MODE", "on"),
+        @r#"error: AUTOPACK_SANDBOX_MODE is on, expected one of "auto", "namespaces", "landlock", "off""#);
+    insta::assert_snapshot!(stderr("AUTOPACK_SANDBOX_WRITE", "/srv/a:/"),
+        @r#"error: AUTOPACK_SANDBOX_WRITE has "/", which is the whole file system"#);
+    // The entry of the file stays the file's.
+    let project = nothing_set().file("config/autopack.yaml", "sandbox: {write: ['~']}\n");
+    let ran = project.autopack_with(["config", "show"], &[("AUTOPACK_SANDBOX_WRITE", "/srv/a")]);
+    insta::assert_snapshot!(ran.exited(1).stderr,
+        @r#"error: cannot read config/autopack.yaml: sandbox.write at line 1 has "~", which is the whole home directory; name what is needed in it"#);
+}
+
+#[test]
+fn a_drain_refuses_to_open_the_checkout_before_an_agent_starts() {
+    let project = Project::new()
+        .agent("write_deliverables()")
+        .plan(serde_json::json!([{"id": "a", "deliverables": ["a.txt"]}]));
+    for (path, part) in [
+        ("{workspace}", "contains the checkout"),
+        (".git/hooks", "git's directory of the checkout"),
+        ("~/..", "contains the checkout"),
+    ] {
+        let variables = [("AUTOPACK_SANDBOX_WRITE", path)];
+        let ran = project.autopack_with(["drain", "--run-id", "run"], &variables).exited(1);
+        assert!(ran.stderr.contains(part), "{ran:#?}");
+        assert!(ran.stderr.contains("set by AUTOPACK_SANDBOX_WRITE"), "{ran:#?}");
+    }
+    assert_eq!(project.states()["a"], "QUEUED");
+    let variables = [("AUTOPACK_SANDBOX_WRITE", ".git")];
+    let health = project.autopack_with(["health"], &variables).exited(1).stdout;
+    assert!(health.contains("FAIL  configuration  sandbox.write has \".git\""), "{health}");
 }
 
 #[test]

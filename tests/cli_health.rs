@@ -34,7 +34,7 @@ fn health(project: &Project, more: &[&str]) -> Ran {
 
 /// Without a commit, an agent, or any variable about memory.
 fn repository() -> Project {
-    Project::without_commits().unset("AUTOPACK_ENABLE_MEMORY")
+    Project::without_commits().unset("AUTOPACK_ENABLE_MEMORY").without_sandbox()
 }
 
 fn with_agent(command: &str) -> Project {
@@ -68,6 +68,18 @@ fn every_check_has_the_same_five_fields() {
 }
 
 #[test]
+fn the_mode_of_the_sandbox_is_tried() {
+    let mode = |mode: &str| {
+        let ran = repository().env("AUTOPACK_SANDBOX_MODE", mode).autopack(["health", "--json"]);
+        check(&ran.json(), "sandbox")["detail"].as_str().expect("a text").to_owned()
+    };
+    assert!(mode("off").starts_with("off; agents, setup and CI can read"), "{}", mode("off"));
+    let detail = mode("auto");
+    let known = ["namespaces; network: allowed", "landlock", "off ("];
+    assert!(known.iter().any(|start| detail.starts_with(start)), "{detail}");
+}
+
+#[test]
 fn a_missing_agent_fails() {
     let ran = health(&with_agent("[no-such-agent]"), &["--json"]).exited(1);
     let report = ran.json();
@@ -85,7 +97,7 @@ fn a_bad_configuration_is_a_check_that_fails_and_the_others_go_on() {
 
 #[test]
 fn outside_a_repository_it_says_so() {
-    let directory = Project::bare_folder().unset("AUTOPACK_ENABLE_MEMORY");
+    let directory = Project::bare_folder().unset("AUTOPACK_ENABLE_MEMORY").without_sandbox();
     let ran = health(&directory, &[]).exited(1);
     insta::assert_snapshot!(golden(&ran));
 }

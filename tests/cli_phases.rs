@@ -308,8 +308,8 @@ fn gc_keeps_unlanded_work_until_asked_to_remove_it() {
 
 #[test]
 fn gc_does_not_offer_to_remove_slots_in_use() {
-    let agent = "(workspace.parent / 'began').touch()
-while not (workspace.parent / 'go').exists(): time.sleep(0.05)
+    let agent = "(workspace.parent / 'witness' / 'began').touch()
+while not (workspace.parent / 'witness' / 'go').exists(): time.sleep(0.05)
 write_deliverables()";
     let project = Project::new().agent(agent);
     let project = project.plan(json!({"phases": [{"phase_id": "a", "deliverables": ["a.txt"]}]}));

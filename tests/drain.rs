@@ -40,7 +40,7 @@ fn the_users_checkout_is_not_touched() {
 #[test]
 fn a_retry_gets_the_earlier_failure_in_its_prompt_and_may_pass() {
     let agent = r#"
-open(workspace / ".autopack" / f"seen-{attempt}", "w").write(prompt)
+(workspace.parent / "witness" / f"seen-{attempt}").write_text(prompt)
 write("src/one.txt", "good\n" if attempt == 2 else "bad\n")
 "#;
     let ci = "ci:\n  command: \"grep -q good src/one.txt || { echo the text is not good; exit 3; }\"\n  red_base: allow\n";
@@ -57,7 +57,7 @@ write("src/one.txt", "good\n" if attempt == 2 else "bad\n")
     assert_eq!(phase["attempt_log"][0]["failure"]["kind"], "ci_failed");
     assert_eq!(phase["attempt_log"][0]["failure"]["exit_code"], 3);
     assert_eq!(phase["attempts"], 2);
-    let prompt = std::fs::read_to_string(project.path(".autopack/seen-2")).unwrap();
+    let prompt = std::fs::read_to_string(project.outside("seen-2")).unwrap();
     assert!(prompt.contains("the text is not good"), "{prompt}");
 }
 
@@ -327,15 +327,18 @@ fn a_phase_may_be_retried_skipped_and_redone_by_hand() {
     let plan = json!({"phases": [
         {"phase_id": "bad", "deliverables": ["src/bad.txt"], "max_attempts": 1},
         {"phase_id": "behind", "deliverables": ["src/behind.txt"], "depends_on": ["bad"]}]});
-    let agent = "if phase_id != 'bad' or (workspace / '.autopack' / 'mended').exists(): write_deliverables()";
+    let agent = "if phase_id != 'bad' or (workspace.parent / 'witness' / 'mended').exists(): write_deliverables()";
     let project = Project::new().agent(agent).plan(plan);
     project.drain().exited(3);
-    std::fs::write(project.path(".autopack/mended"), "").unwrap();
+    std::fs::write(project.outside("mended"), "").unwrap();
     project.autopack(["phases", "retry", "--run-id", "run", "--failed"]).succeeded();
     project.drain().succeeded();
     assert_eq!(project.landed(), ["bad", "behind"]);
     assert_eq!(project.phase("bad")["attempt_log"].as_array().unwrap().len(), 2);
 }
+
+/// The agent inherits a key that is no provider's.
+const PASSES_KEY: &str = "    env_pass: [MY_API_KEY]\n";
 
 #[test]
 fn no_writing_of_a_secret_lands() {
@@ -357,7 +360,7 @@ fn no_writing_of_a_secret_lands() {
         let plan = json!([{"id": "p", "deliverables": ["a.txt"], "max_attempts": 1}]);
         let project = Project::new()
             .env("MY_API_KEY", "correct horse/battery:staple")
-            .agent(&format!("import base64\n{does}"))
+            .agent_with(&format!("import base64\n{does}"), PASSES_KEY)
             .plan(plan);
         project.drain().exited(3);
         assert_eq!(project.phase("p")["last_failure"]["kind"], "secret_in_diff", "{does}");
@@ -389,7 +392,8 @@ fn secrets_are_neither_landed_nor_kept() {
         let plan = json!({"phases": [
             {"phase_id": "one", "deliverables": ["src/"], "scope": scope, "max_attempts": 1}]});
         let agent = format!("{key}; {does}");
-        let project = Project::new().env("MY_API_KEY", secret).agent(&agent).plan(plan);
+        let project =
+            Project::new().env("MY_API_KEY", secret).agent_with(&agent, PASSES_KEY).plan(plan);
         let ran = project.drain();
         assert_eq!(project.phase("one")["last_failure"]["kind"], failure, "{does}: {ran:?}");
         let exported = project.autopack(["telemetry", "export"]).succeeded().stdout;
@@ -438,7 +442,7 @@ fn a_secret_in_what_git_takes_for_binary_does_not_land() {
             .file("src/old.bin", "\0old\n")
             .commit("binaries")
             .env("MY_API_KEY", secret)
-            .agent(&agent)
+            .agent_with(&agent, PASSES_KEY)
             .plan(plan);
         let ran = project.drain();
         assert_eq!(
@@ -487,7 +491,7 @@ fn a_database_that_is_removed_meanwhile_ends_the_drain() {
     let phase =
         |n: u32| json!({"phase_id": format!("p{n}"), "deliverables": [format!("p{n}.txt")]});
     let plan = json!({"phases": (0..4).map(phase).collect::<Vec<_>>()});
-    let project = Project::new().agent(agent).plan(plan);
+    let project = Project::new().without_sandbox().agent(agent).plan(plan);
     let ran = project.drain().exited(1);
     assert!(ran.stderr.contains("was removed or replaced while in use"), "{ran:#?}");
     assert_eq!(project.landed(), ["p0"]);

@@ -28,7 +28,7 @@ write_deliverables()
 }
 
 fn meddled_with(sql: &str) -> Project {
-    let project = project("");
+    let project = project("").without_sandbox();
     let root = format!("{:?}", project.root().display().to_string());
     project.agent(&meddling(sql).replace("{ROOT}", &root))
 }

@@ -128,14 +128,15 @@ esac"#;
 /// A drain by a user bound by permissions, which root is not.
 fn drain_as_somebody(project: &Project) -> Option<Ran> {
     let mut drain = project.command(["drain", "--run-id", "run"]);
-    let directory = project.outside("");
+    let root = project.root();
+    let directory = root.parent().unwrap();
     if nix::unistd::Uid::effective().is_root() {
-        own(&directory, "65534:65534");
+        own(directory, "65534:65534");
         drain.uid(65534).gid(65534);
     }
     let output = drain.output();
     if nix::unistd::Uid::effective().is_root() {
-        own(&directory, "0:0");
+        own(directory, "0:0");
     }
     match output {
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
@@ -151,13 +152,15 @@ fn own(directory: &Path, whose: &str) {
     assert!(chown.unwrap().success());
 }
 
-/// The first phase's work, and its judgement: the work is complete.
-#[track_caller]
-fn assert_permissions_stop_nobody(script: &str) {
-    let script = format!(
+/// The first phase's work is complete, and then this script changes permissions.
+fn permission_changer(script: &str) -> Project {
+    spoiler(&format!(
         "write_deliverables(); subprocess.run(['sh', '-c', {script:?}], check=True); sys.exit(0)"
-    );
-    let project = spoiler(&script);
+    ))
+}
+
+#[track_caller]
+fn assert_permissions_stop_nobody(project: Project) {
     let Some(ran) = drain_as_somebody(&project) else { return };
     ran.succeeded();
     assert_eq!(project.landed(), ["spoiler", "next"]);
@@ -165,32 +168,39 @@ fn assert_permissions_stop_nobody(script: &str) {
 
 #[test]
 fn a_slot_without_permissions_is_still_judged() {
-    assert_permissions_stop_nobody("chmod 000 .");
+    assert_permissions_stop_nobody(permission_changer("chmod 000 ."));
 }
 
 #[test]
 fn a_read_only_slot_is_still_judged() {
-    assert_permissions_stop_nobody("chmod -R a-w src .");
+    assert_permissions_stop_nobody(permission_changer("chmod -R a-w src ."));
 }
 
 #[test]
 fn a_slots_directory_without_permissions_is_made_accessible() {
-    assert_permissions_stop_nobody("chmod 000 ..");
+    assert_permissions_stop_nobody(permission_changer("chmod 000 ..").without_sandbox());
 }
 
 #[test]
 fn a_read_only_attempts_directory_is_made_writable() {
-    assert_permissions_stop_nobody("chmod a-w \"$(dirname \"$AUTOPACK_RESULT_FILE\")\"");
+    assert_permissions_stop_nobody(permission_changer(
+        "chmod a-w \"$(dirname \"$AUTOPACK_RESULT_FILE\")\"",
+    ));
 }
 
 #[test]
 fn attempt_directories_without_permissions_are_made_accessible() {
-    assert_permissions_stop_nobody("chmod 000 \"$AUTOPACK_WORKSPACE/.autopack/attempts\"");
+    assert_permissions_stop_nobody(
+        permission_changer("chmod 000 \"$AUTOPACK_WORKSPACE/.autopack/attempts\"")
+            .without_sandbox(),
+    );
 }
 
 #[test]
 fn a_missing_attempts_directory_is_recreated() {
-    assert_permissions_stop_nobody("rm -rf \"$AUTOPACK_WORKSPACE/.autopack/attempts\"");
+    assert_permissions_stop_nobody(
+        permission_changer("rm -rf \"$AUTOPACK_WORKSPACE/.autopack/attempts\"").without_sandbox(),
+    );
 }
 
 #[test]
@@ -198,6 +208,7 @@ fn missing_slot_git_directories_fail_their_phase() {
     for directory in ["", "/objects"] {
         let remove = format!("rm -rf \"$AUTOPACK_WORKTREE.git{directory}\"");
         let project = spoiler(&format!("subprocess.run(['sh', '-c', {remove:?}], check=True)"));
+        let project = project.without_sandbox();
         let ran = project.drain();
         assert_only_the_spoiler_failed(&project, ran);
     }

@@ -5,6 +5,7 @@ use std::process::{Child, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::support::database::stop_between_writes;
 use crate::support::process::signal;
 use crate::support::{Project, Ran, executable};
 
@@ -12,7 +13,7 @@ const GREEN: &str = "ci: {command: [\"true\"]}\n";
 
 /// Additional helpers for agents of these tests: a directory outside the repository, and waiting for files in it.
 const MEETING: &str = r#"
-meeting = workspace.parent / "meeting"
+meeting = workspace.parent / 'witness' / "meeting"
 meeting.mkdir(exist_ok=True)
 def say(name): (meeting / name).write_text(phase_id)
 def said(prefix): return len(list(meeting.glob(prefix + "*")))
@@ -21,6 +22,7 @@ def wait_for(prefix, number=1):
         if said(prefix) >= number: return
         time.sleep(0.01)
     sys.exit(f"{phase_id} waited in vain for {number} of {prefix}")
+# Asks the database, which no sandbox shows.
 def wait_for_state(of, wanted):
     for _ in range(500):
         listed = subprocess.run([os.environ["THE_BINARY"], "phases", "list", "--run-id", "run", "--json"],
@@ -203,7 +205,7 @@ write_deliverables()
         {"phase_id": "late", "deliverables": ["late/a.txt"], "depends_on": ["early"]},
         {"phase_id": "slow", "deliverables": ["slow/a.txt"]},
         {"phase_id": "early", "deliverables": ["early/a.txt"]}]});
-    let project = project(agent, GREEN).plan(plan);
+    let project = project(agent, GREEN).without_sandbox().plan(plan);
     drain(&project, 2, &[]).succeeded();
     assert_eq!(project.landed(), ["early", "late", "slow"]);
 }
@@ -268,7 +270,7 @@ write_deliverables()
 "#;
     let mut plan = apart(6);
     plan["phases"].as_array_mut().unwrap().iter_mut().for_each(|p| p["max_attempts"] = json!(1));
-    let project = project(agent, GREEN).plan(plan);
+    let project = project(agent, GREEN).without_sandbox().plan(plan);
     let ran = drain(&project, 3, &["--stop-on-first-failure"]).exited(4);
     assert!(ran.stdout.contains("waiting for 2 running phases"), "{ran:#?}");
     let states = project.states();
@@ -386,7 +388,7 @@ if phase_id != "p001": wait_for_state("p001", "QUEUED")
 write_deliverables()
 "#;
     let ci = "ci: {command: [sh, -c, 'test -e d1/a.txt || exit 0; exit 127']}\nexecutor: {max_attempts: 1, circuit_breaker: 1}\n";
-    let project = project(agent, ci).plan(apart(6));
+    let project = project(agent, ci).without_sandbox().plan(apart(6));
     let ran = drain(&project, 3, &[]).exited(5);
     assert!(ran.stdout.contains("not starting new phases"), "{ran:#?}");
     let states = project.states();
@@ -397,7 +399,7 @@ write_deliverables()
 }
 
 /// Counts the runs of CI, and records the files that each saw.
-const COUNTED_CI: &str = "ci: {command: [sh, -c, 'ls -d d*/a.txt | tr \"\\n\" \" \" > \"$(mktemp \"$AUTOPACK_WORKSPACE/../ci.XXXXXX\")\"']MORE}\n";
+const COUNTED_CI: &str = "ci: {command: [sh, -c, 'ls -d d*/a.txt | tr \"\\n\" \" \" > \"$(mktemp \"$AUTOPACK_WORKSPACE/../witness/ci.XXXXXX\")\"']MORE}\n";
 
 fn ci_runs(project: &Project) -> Vec<String> {
     let files = std::fs::read_dir(project.outside("")).unwrap().map(|file| file.unwrap().path());
@@ -540,7 +542,7 @@ write_deliverables()
     while std::fs::read_dir(project.outside("meeting")).map_or(0, Iterator::count) < 3 {
         std::thread::yield_now();
     }
-    signal(&stopped.child, "-STOP");
+    stop_between_writes(&project, &stopped.child);
     // Reclaims the phases of the stopped one, and waits for no other drain.
     let reclaimer = drain(&project, 3, &["--max-batches", "1", "--batch-size", "3"]);
     signal(&stopped.child, "-CONT");

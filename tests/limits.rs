@@ -166,7 +166,7 @@ fn a_wall_time_budget_limits_any_program() {
 
 #[test]
 fn two_drains_do_not_both_take_the_last_of_a_budget() {
-    let body = "import time\ngo = workspace / '.autopack' / 'go'\n\
+    let body = "import time\ngo = workspace.parent / 'witness' / 'go'\n\
                 for _ in range(600 if phase_id == 'p1' else 0):\n    if go.exists(): break\n    time.sleep(0.05)\n\
                 write_deliverables()\nreport(tokens=dict(input=25000, output=5000))";
     let more = format!("{GREEN}executor: {{budgets: {{run: {{tokens: 85000}}}}}}\n");
@@ -181,7 +181,7 @@ fn two_drains_do_not_both_take_the_last_of_a_budget() {
     let mut events = BufReader::new(first.stdout.take().unwrap()).lines().map(Result::unwrap);
     assert!(events.any(|event| event.contains("phase_started")));
     let second = project.drain();
-    project.write(".autopack/go", "");
+    std::fs::write(project.outside("go"), "").unwrap();
     assert_eq!(events.filter(|event| event.contains("phase_started")).count(), 0);
     assert_eq!(first.wait().unwrap().code(), Some(5));
     let second = second.exited(5);
@@ -342,15 +342,14 @@ fn a_ladder_names_agents_that_exist() {
 #[test]
 fn a_session_is_resumed_if_configured() {
     let body = "say(type='system', subtype='init', session_id='s-1')\n\
-                open(os.environ['AUTOPACK_WORKSPACE'] + '/.autopack/argv-%d' % attempt, 'w').write(' '.join(sys.argv))\n\
+                open(os.environ['AUTOPACK_WORKSPACE'] + '/../witness/argv-%d' % attempt, 'w').write(' '.join(sys.argv))\n\
                 if attempt == 2: write()\nresult()";
     let project = claude(body, "");
     let config = std::fs::read_to_string(project.path(".autopack/config/autopack.yaml")).unwrap();
     let config = config.replace("    kind: claude\n", "    kind: claude\n    resume: true\n");
     let project = project.config(&config).plan(plan(1));
     project.drain().succeeded();
-    let argv =
-        |n: u32| std::fs::read_to_string(project.path(format!(".autopack/argv-{n}"))).unwrap();
+    let argv = |n: u32| std::fs::read_to_string(project.outside(format!("argv-{n}"))).unwrap();
     assert!(!argv(1).contains("--resume"), "{}", argv(1));
     assert!(argv(2).contains("--resume s-1"), "{}", argv(2));
 }
@@ -422,7 +421,7 @@ fn a_dry_run_reports_everything_and_changes_nothing() {
 
 #[test]
 fn a_prompt_can_be_read_without_starting_an_agent() {
-    let agent = "(workspace / '.autopack' / f'prompt-{attempt}').write_text(prompt)\nif attempt == 2: write_deliverables()";
+    let agent = "(workspace.parent / 'witness' / f'prompt-{attempt}').write_text(prompt)\nif attempt == 2: write_deliverables()";
     let project = Project::new()
         .agent_with(agent, GREEN)
         .plan(json!({"phases": [{"phase_id": "p", "description": "Write it.", "deliverables": ["src/a.py (new)"]}]}));
@@ -434,6 +433,6 @@ fn a_prompt_can_be_read_without_starting_an_agent() {
     assert_eq!(first, show(), "the same input gives the same bytes");
     assert!(first.contains("attempt 1 of 3") && first.contains("- `src/a.py`"), "{first}");
     project.drain().succeeded();
-    let printed = std::fs::read_to_string(project.path(".autopack/prompt-1")).unwrap();
+    let printed = std::fs::read_to_string(project.outside("prompt-1")).unwrap();
     assert_eq!(first, printed, "what is shown is what the agent gets");
 }

@@ -14,7 +14,9 @@ fn leaky() -> Project {
     );
     let plan = json!({"phases": [{"phase_id": "one", "description": format!("use {KEY}"),
         "deliverables": ["src/one.txt"], "max_attempts": 1}]});
-    let ci = format!("ci: {{command: \"echo {FORMAT}; exit 1\", red_base: allow}}\n");
+    let ci = format!(
+        "    env_pass: [PLANTED_TOKEN]\nci: {{command: \"echo {FORMAT}; exit 1\", red_base: allow}}\n"
+    );
     Project::new().env("PLANTED_TOKEN", KEY).agent_with(&agent, &ci).plan(plan)
 }
 

@@ -143,17 +143,17 @@ for table in ["tcp", "tcp6", "udp", "udp6"]:
         continue
     open_here = [row for row in rows if row.split()[9] in inodes]
     assert not open_here, open_here
-(workspace / ".autopack" / "looked").write_text("yes")
+(workspace.parent / "witness" / "looked").write_text("yes")
 "#;
     let stand_in = StandIn::start();
     let project = remembering(
-        Project::new().agent_with(look, CI).plan(phases(1)),
+        Project::new().without_sandbox().agent_with(look, CI).plan(phases(1)),
         (stand_in.rest_port, stand_in.grpc_port),
         "",
     )
     .env("AUTOPACK_ENABLE_MEMORY", "0");
     project.drain().succeeded();
-    assert!(project.path(".autopack/looked").exists(), "the agent looked");
+    assert!(project.outside("looked").exists(), "the agent looked");
     assert_eq!(backend(&project), "off");
     let names: Vec<String> = std::fs::read_dir(project.path(".autopack"))
         .unwrap()
@@ -165,7 +165,7 @@ for table in ["tcp", "tcp6", "udp", "udp6"]:
 #[test]
 fn a_failure_its_fix_and_the_work_are_remembered_and_reach_the_next_prompt() {
     let agent = r#"
-(workspace / ".autopack" / f"prompt-{phase_id}-{attempt}").write_text(prompt)
+(workspace.parent / "witness" / f"prompt-{phase_id}-{attempt}").write_text(prompt)
 write(phase["deliverables"][0], "broken\n" if attempt == 1 and phase_id == "p0" else "mended by retrying the pipe\n")
 "#;
     let project = remembering(
@@ -174,8 +174,7 @@ write(phase["deliverables"][0], "broken\n" if attempt == 1 and phase_id == "p0" 
         "  use_qdrant: false\n",
     );
     project.drain().succeeded();
-    let prompt =
-        |name: &str| std::fs::read_to_string(project.path(".autopack").join(name)).unwrap();
+    let prompt = |name: &str| std::fs::read_to_string(project.outside(name)).unwrap();
     assert!(prompt("prompt-p0-1").contains("planned: run/p1"), "{}", prompt("prompt-p0-1"));
     assert!(!prompt("prompt-p0-1").contains("planned: run/p0"), "its own plan tells it nothing");
     assert!(prompt("prompt-p0-2").contains("an error seen before: run/p0"));

@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 
 use crate::recovery::{LANDING, backlog, wait_for_event, with_git};
 use crate::support::Project;
-use crate::support::database::{execute, texts};
+use crate::support::database::{execute, stop_between_writes, texts};
 use crate::support::process::signal;
 
 /// `p000` is at work until released; the others take as long as a short lease.
 const HELD: &str = r#"
 if phase_id == "p000":
-    while not (workspace.parent / "go").exists(): time.sleep(0.02)
+    while not (workspace.parent / 'witness' / "go").exists(): time.sleep(0.02)
 else:
     time.sleep(1.2)
 write_deliverables()
@@ -27,7 +27,8 @@ const CHANCE: Duration = Duration::from_millis(1500);
 fn held(lease: u64) -> Project {
     let project = Project::new();
     let go = project.outside("go").display().to_string();
-    let agent = HELD.replace("(workspace.parent / \"go\")", &format!("pathlib.Path({go:?})"));
+    let agent =
+        HELD.replace("(workspace.parent / 'witness' / \"go\")", &format!("pathlib.Path({go:?})"));
     project.agent_with(&agent, &lease_of(lease)).plan(backlog(2))
 }
 
@@ -167,7 +168,7 @@ fn drains_suspended_together_do_not_reclaim_each_other() {
     let mut second = drain(&project);
     let rest = wait_until_it_waits(&mut second);
     for child in [&first.0, &second] {
-        signal(child, "-STOP");
+        stop_between_writes(&project, child);
     }
     // For longer than the lease.
     std::thread::sleep(Duration::from_secs(5));
@@ -185,7 +186,7 @@ fn drains_suspended_together_do_not_reclaim_each_other() {
 fn a_stopped_drain_is_reclaimed_and_its_late_result_is_refused() {
     let project = held(1);
     let (first, rest) = holder(&project);
-    signal(&first, "-STOP");
+    stop_between_writes(&project, &first);
     let mut second = drain(&project);
     let mut shown = String::new();
     let mut reader = std::io::BufReader::new(second.stdout.take().unwrap());

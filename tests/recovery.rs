@@ -9,18 +9,16 @@ use serde_json::{Value, json};
 
 /// Logs beside the repository who works on which phase, so that a double run is visible.
 pub const WITNESSED: &str = r#"
-witness = workspace.parent / "witness"
+import fcntl
+witness = workspace.parent / 'witness' / "witness"
 witness.mkdir(exist_ok=True)
-lock = witness / (phase_id + ".running")
+# Held as long as this process lives; numbers of processes say nothing to other views.
+lock = open(witness / (phase_id + ".running"), "w")
 try:
-    os.close(os.open(lock, os.O_CREAT | os.O_EXCL))
-except FileExistsError:
-    pid = int((lock.read_text() or "0"))
-    if pid and os.path.exists(f"/proc/{pid}"):
-        (witness / "DOUBLE").write_text(phase_id)
-lock.write_text(str(os.getpid()))
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+except BlockingIOError:
+    (witness / "DOUBLE").write_text(phase_id)
 write_deliverables()
-lock.unlink(missing_ok=True)
 "#;
 
 /// Each in a directory of its own, so that several may run at once.
@@ -122,8 +120,7 @@ fn a_terminal_that_closes_ends_a_drain_like_sigterm() {
 
 #[test]
 fn a_drain_under_nohup_outlives_its_terminal() {
-    let agent =
-        "while not (workspace.parent / 'go').exists(): time.sleep(0.05)\nwrite_deliverables()";
+    let agent = "while not (workspace.parent / 'witness' / 'go').exists(): time.sleep(0.05)\nwrite_deliverables()";
     let project = Project::new().agent(agent).plan(backlog(1));
     let drain = project.command(["drain", "--run-id", "run", "--json"]);
     let mut nohup = Command::new("sh");
@@ -169,7 +166,7 @@ for line in open(f"/proc/{os.getppid()}/status"):
     if line.startswith("PPid:"): os.kill(int(line.split()[1]), signal.SIGKILL)
 time.sleep(600)
 "#;
-    let project = Project::new().agent(killer).plan(backlog(1));
+    let project = Project::new().without_sandbox().agent(killer).plan(backlog(1));
     for _ in 0..10 {
         assert_eq!(project.drain().code, None);
     }
@@ -220,7 +217,7 @@ if phase_id == "p000":
     time.sleep(600)
 write_deliverables()
 "#;
-    let project = Project::new().agent(killer).plan(backlog(2));
+    let project = Project::new().without_sandbox().agent(killer).plan(backlog(2));
     let shown = project.drain().exited(3).stdout;
     let phase = project.phase("p000");
     assert_eq!((&phase["state"], &phase["attempts"]), (&json!("FAILED"), &json!(0)));
@@ -238,7 +235,8 @@ fn with_deadly_ci(project: Project, times: u32) -> Project {
         "ls d*/a.txt >/dev/null 2>&1 || exit 0; echo x >>'{0}'; test \"$(wc -l <'{0}')\" -gt {times} || kill -9 $PPID",
         count.display()
     );
-    project.agent_with("write_deliverables()", &format!("ci: {{command: {ci:?}}}\n"))
+    let config = format!("ci: {{command: {ci:?}}}\n");
+    project.without_sandbox().agent_with("write_deliverables()", &config)
 }
 
 #[test]
@@ -271,13 +269,13 @@ fn killed_supervisors_in_consecutive_phases_end_the_drain() {
 fn an_agent_that_stops_its_supervisor_can_still_be_ended() {
     let stopper = r#"
 os.kill(os.getppid(), signal.SIGSTOP)
-(workspace / ".autopack" / "stopped").write_text("")
+(workspace.parent / "witness" / "stopped").write_text("")
 time.sleep(600)
 "#;
-    let project = Project::new().agent(stopper).plan(backlog(1));
+    let project = Project::new().without_sandbox().agent(stopper).plan(backlog(1));
     let mut child = project.spawn(["drain", "--run-id", "run", "--json"]);
     let _rest = wait_for_event(&mut child, "phase_started");
-    while !project.path(".autopack/stopped").exists() {
+    while !project.outside("stopped").exists() {
         assert!(child.try_wait().unwrap().is_none(), "the drain ended by itself");
         std::thread::yield_now();
     }

@@ -80,9 +80,9 @@ fn an_agent_without_tool_calls_and_changes_trips_the_breaker_although_deliverabl
 #[test]
 fn ci_that_is_red_without_the_changes_too_stops_the_drain() {
     // Green at first, so that the base run before the first agent does not find it.
-    let ci = "ci: {command: 'echo \"$PWD at $$\" >/dev/null; test -e \"$AUTOPACK_WORKSPACE/broken\" || exit 0; echo boom; exit 1'}\n";
+    let ci = "ci: {command: 'echo \"$PWD at $$\" >/dev/null; test -e \"$AUTOPACK_WORKSPACE/../witness/broken\" || exit 0; echo boom; exit 1'}\n";
     let more = format!("{ci}executor: {{max_attempts: 2}}\n");
-    let agent = "write_deliverables()\n(workspace / 'broken').write_text('')";
+    let agent = "write_deliverables()\n(workspace.parent / 'witness' / 'broken').write_text('')";
     let agent = format!(
         "import pathlib\nworkspace = pathlib.Path(os.environ['AUTOPACK_WORKSPACE'])\n{agent}"
     );

@@ -120,7 +120,7 @@ impl Drop for Terminal {
 /// Prints its actions, and goes on when told to.
 const WAITING: &str = "name = pathlib.Path(phase['deliverables'][0]).stem\n\
     print('editing src/' + name + '.py and what goes with it, which takes more than a line has', flush=True)\n\
-    while not (workspace / '.autopack' / ('go-' + name)).exists(): time.sleep(0.02)\n\
+    while not (workspace.parent / 'witness' / ('go-' + name)).exists(): time.sleep(0.02)\n\
     write_deliverables()\nreport(tokens=dict(input=1200, output=345))";
 
 fn project() -> Project {
@@ -130,6 +130,11 @@ fn project() -> Project {
     let phases = [phase("one", "one"), phase(&evil, "evil"), phase("two", "two")];
     let green = "ci: {command: [\"true\"]}\n";
     Project::new().agent_with(WAITING, green).plan(json!({ "phases": phases }))
+}
+
+/// Lets the agent of a phase go on.
+fn allow(project: &Project, name: &str) {
+    std::fs::write(project.outside(format!("go-{name}")), "").unwrap();
 }
 
 fn fits(lines: &[String], columns: usize) {
@@ -160,7 +165,7 @@ fn a_drain_on_a_terminal_at_three_sizes_and_while_it_is_resized() {
     for (columns, rows) in [(100, 30), (33, 9), (80, 24), (20, 6), (120, 40), (80, 24)] {
         terminal.resize(columns, rows);
     }
-    project.write(".autopack/go-one", "");
+    allow(&project, "one");
     terminal.until("landed   one");
     let lines = terminal
         .until_all(|lines| lines.last().is_some_and(|line| line.contains("editing src/evil")));
@@ -169,7 +174,7 @@ fn a_drain_on_a_terminal_at_three_sizes_and_while_it_is_resized() {
     let all = terminal.all();
     assert_eq!(all.matches(" 0/3 · ").count(), 0, "an old picture was left: {all}");
     assert_eq!(all.matches("landed   one").count(), 1, "{all}");
-    project.write(".autopack/go-evil", "");
+    allow(&project, "evil");
     terminal.until("two  1/3");
     terminal.presses("C-c");
     let lines = terminal.until("run: 2 complete");
@@ -187,7 +192,7 @@ fn a_drain_on_a_terminal_at_three_sizes_and_while_it_is_resized() {
 fn a_drain_in_a_pipe_draws_nothing_on_the_terminal_behind_it() {
     let project = project();
     let Some(terminal) = Terminal::open(&project, 80, 24, &[]) else { return };
-    project.write(".autopack/go-one", "");
+    allow(&project, "one");
     terminal.types("clear; autopack drain --run-id run | cat");
     terminal.until("landed   one");
     let is_at_evil = || {
@@ -221,7 +226,7 @@ fn a_watch_shows_the_same_from_another_terminal() {
         .until_all(|lines| lines.iter().any(|line| line.starts_with("  one") && line.width() < 40));
     fits(&lines, 40);
     terminal.resize(80, 24);
-    project.write(".autopack/go-one", "");
+    allow(&project, "one");
     terminal.until("landed   one");
     project.autopack(["stop"]).succeeded();
     assert_eq!(drain.wait().unwrap().code(), Some(130));
@@ -243,7 +248,7 @@ fn log_lines_and_the_view_do_not_tear_each_other() {
     terminal.types("clear; autopack -vv drain --run-id run");
     terminal
         .until_all(|lines| lines.last().is_some_and(|line| line.contains("editing src/one.py")));
-    project.write(".autopack/go-one", "");
+    allow(&project, "one");
     // The log goes on and scrolls it off the screen.
     while !terminal.all().contains("landed   one") {
         std::thread::sleep(std::time::Duration::from_millis(20));
@@ -266,7 +271,7 @@ fn a_dumb_terminal_gets_plain_lines_and_no_color_means_none() {
     {
         let project = project();
         let Some(terminal) = Terminal::open(&project, 80, 24, &[(name, value)]) else { return };
-        project.write(".autopack/go-one", "");
+        allow(&project, "one");
         terminal.types(&format!("clear; autopack {option} drain --run-id run"));
         terminal.until("landed   one");
         let escapes = terminal.tmux(&["capture-pane", "-p", "-e"]);

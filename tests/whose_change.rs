@@ -194,7 +194,8 @@ fn work_in_a_second_worktree_is_kept() {
         let (project, message) = failed(&agent);
         assert_eq!(patches(&project), ["worktree-second.patch"], "{message}");
         assert!(kept(&project, "worktree-second.patch").contains("+made by the agent"));
-        fs::remove_dir_all(Path::new(&at)).unwrap();
+        // In a view, the directory is a private one.
+        let _ = fs::remove_dir_all(Path::new(&at));
     }
 }
 

@@ -5,7 +5,10 @@
 #   run.sh AUTOPACK DIRECTORY [AGENT ...]
 #
 # Says one line for each agent: landed, skipped (why) or FAILED (why); exits with 1 if any failed. DIRECTORY keeps the
-# installations.
+# installations. `codex-unsandboxed` is codex without its own sandbox.
+#
+# AUTOPACK_TEST_SANDBOX: the drain's sandbox.mode, else the default. AUTOPACK_TEST_NETWORK: sandbox.network.
+# AUTOPACK_TEST_KEEP: not empty keeps the projects, in DIRECTORY/try.*.
 set -u
 autopack=$(realpath "$1")
 mkdir -p "$2"
@@ -13,10 +16,11 @@ directory=$(realpath "$2")
 shift 2
 here=$(dirname "$(realpath "$0")")
 agents=("$@")
-[ ${#agents[@]} -gt 0 ] || agents=(claude codex opencode gemini goose aider mini-swe-agent)
-work=$(mktemp -d)
+[ ${#agents[@]} -gt 0 ] || agents=(claude codex codex-unsandboxed opencode gemini goose aider mini-swe-agent)
+# Not in /tmp: a view has its own.
+work=$(mktemp -d "$directory/try.XXXXXX") || exit 2
 server=
-trap 'kill $server 2>/dev/null; rm -rf "$work"' EXIT
+trap 'kill $server 2>/dev/null; [ -n "${AUTOPACK_TEST_KEEP-}" ] || rm -rf "$work"' EXIT
 
 # The versions that docs/agents.md names.
 npm_package() {
@@ -45,7 +49,7 @@ pip_packages() {
 install() {
   case $1 in
   claude) npm_package claude @anthropic-ai/claude-code@2.1.197 ;;
-  codex) npm_package codex @openai/codex@0.169.0 ;;
+  codex*) npm_package codex @openai/codex@0.169.0 ;;
   opencode) npm_package opencode opencode-ai@1.18.33 ;;
   gemini) npm_package gemini @google/gemini-cli@0.61.0 ;;
   goose) npm_package goose @aaif/goose-binary-linux-x64@1.52.0 ;;
@@ -60,6 +64,7 @@ program() {
   goose) echo "$directory"/npm-goose/node_modules/@aaif/goose-binary-linux-x64/bin/goose ;;
   aider) echo "$directory/aider/bin/aider" ;;
   mini-swe-agent) echo "$directory/mini/bin/mini" ;;
+  codex*) echo "$directory/npm-codex/node_modules/.bin/codex" ;;
   *) echo "$directory/npm-$1/node_modules/.bin/$1" ;;
   esac
 }
@@ -68,20 +73,27 @@ program() {
 settings() {
   case $1 in
   claude)
-    echo "    env: {ANTHROPIC_BASE_URL: '$base', IS_SANDBOX: '1'}" ;;
-  codex)
+    # A view of namespaces is a sandbox by itself.
+    local root=", IS_SANDBOX: '1'"
+    [ "${AUTOPACK_TEST_SANDBOX-}" != namespaces ] || root=
+    echo "    env: {ANTHROPIC_BASE_URL: '$base'$root}" ;;
+  codex*)
+    local sandbox=
+    [ "$1" = codex ] || sandbox="-s, danger-full-access, "
     echo "    model: stand-in"
-    echo "    extra_args: [-c, 'model_provider=\"stand\"', -c, 'model_providers.stand={name=\"stand\",base_url=\"$base/v1\",wire_api=\"responses\",env_key=\"STAND_IN_KEY\"}']" ;;
+    echo "    env_pass: [STAND_IN_KEY]"
+    echo "    extra_args: [$sandbox-c, 'model_provider=\"stand\"', -c, 'model_providers.stand={name=\"stand\",base_url=\"$base/v1\",wire_api=\"responses\",env_key=\"STAND_IN_KEY\"}']" ;;
   opencode)
-    cat >"$work/opencode.json" <<JSON
+    cat >"$HOME/opencode.json" <<JSON
 {"provider": {"stand": {"npm": "@ai-sdk/openai-compatible", "models": {"in": {}},
   "options": {"baseURL": "$base/v1", "apiKey": "{env:STAND_IN_KEY}"}}}}
 JSON
     echo "    model: stand/in"
-    echo "    env: {OPENCODE_CONFIG: '$work/opencode.json', OPENCODE_DISABLE_MODELS_FETCH: '1'}" ;;
+    echo "    env_pass: [STAND_IN_KEY]"
+    echo "    env: {OPENCODE_CONFIG: '$HOME/opencode.json', OPENCODE_DISABLE_MODELS_FETCH: '1'}" ;;
   gemini)
-    mkdir -p "$work/home/.gemini"
-    echo '{"security": {"auth": {"selectedType": "gemini-api-key"}}}' >"$work/home/.gemini/settings.json"
+    mkdir -p "$HOME/.gemini"
+    echo '{"security": {"auth": {"selectedType": "gemini-api-key"}}}' >"$HOME/.gemini/settings.json"
     echo "    model: gemini-2.5-flash"
     echo "    env: {GOOGLE_GEMINI_BASE_URL: '$base'}" ;;
   goose)
@@ -100,10 +112,12 @@ try() {
   echo "a project" >README.md
   mkdir config
   {
-    printf 'agents:\n  it:\n    kind: %s\n    program: "%s"\n    timeout_seconds: 300\n' "$agent" "$(program "$agent")"
+    printf 'agents:\n  it:\n    kind: %s\n    program: "%s"\n    timeout_seconds: 300\n' "${agent%-unsandboxed}" "$(program "$agent")"
     settings "$agent"
     echo 'executor: {max_attempts: 1}'
-    echo 'ci: {command: "grep -qx hello src/hello.txt"}'
+    echo 'ci: {command: "test ! -e src || grep -qx hello src/hello.txt"}'
+    # Agents may have the base URL in an argument or a file.
+    [ -z "${AUTOPACK_TEST_NETWORK-}" ] || echo "sandbox: {network: [$AUTOPACK_TEST_NETWORK, '${base#http://}']}" | sed 's|/ok||'
   } >config/autopack.yaml
   echo 'memory: {enabled: false}' >config/memory.yaml
   echo '{"run_id":"r","phases":[{"phase_id":"hello","description":"Create the file src/hello.txt with the one line: hello","deliverables":["src/hello.txt"],"scope":{"paths":["src"]}}]}' >plan.json
@@ -114,7 +128,7 @@ try() {
 }
 
 why_not() {
-  grep -o '"failure":{.*' "$work/$1.out" 2>/dev/null | cut -c1-400 | head -1
+  grep -oE '"(failure":\{|message":").*' "$work/$1.out" 2>/dev/null | cut -c1-400 | head -2
   tail -3 "$work/$1.log" | cut -c1-300
   tail -5 "$work/$1"/.autopack/attempts/r/hello/1/agent.log 2>/dev/null | cut -c1-600
 }
@@ -124,6 +138,13 @@ numbers() {
     python3 -c 'import json,sys; a=json.load(sys.stdin); a=(a if isinstance(a,dict) else a[0])["attempt_log"][-1]; t=a["tokens"]; print("tokens in", t["input"], "out", t["output"], "cache read", t["cache_read"], "cost", a["cost_usd"])' 2>/dev/null
 }
 
+# What became of the agent's own sandbox, if anything.
+sandbox() {
+  case $1 in
+  codex) grep -q 'codex: its own sandbox is off' "$work/$1.log" "$work/$1.out" && echo ", its own sandbox off" || echo ", its own sandbox on" ;;
+  esac
+}
+
 python3 "$here/stand_in.py" src/hello.txt hello >"$work/server.log" 2>&1 &
 server=$!
 for _ in $(seq 50); do [ -s "$work/server.log" ] && break; sleep 0.1; done
@@ -131,7 +152,8 @@ base=http://127.0.0.1:$(head -1 "$work/server.log")/ok
 key=sk-test-0123456789abcdefghij
 # As a user has them: in the environment. None may be found in what autopack keeps.
 export ANTHROPIC_API_KEY=$key OPENAI_API_KEY=$key GEMINI_API_KEY=$key STAND_IN_KEY=$key
-unset AUTOPACK_CONFIG_DIR DATABASE_URL AUTOPACK_DATABASE_URL
+unset AUTOPACK_CONFIG_DIR DATABASE_URL AUTOPACK_DATABASE_URL IS_SANDBOX
+[ -z "${AUTOPACK_TEST_SANDBOX-}" ] || export AUTOPACK_SANDBOX_MODE=$AUTOPACK_TEST_SANDBOX
 export HOME=$work/home XDG_CONFIG_HOME=$work/home/.config XDG_DATA_HOME=$work/home/.local/share
 mkdir -p "$HOME"
 
@@ -142,7 +164,7 @@ for agent in "${agents[@]}"; do
     continue
   fi
   if (try "$agent"); then
-    echo "$agent: landed ($(numbers "$agent"))"
+    echo "$agent: landed ($(numbers "$agent")$(sandbox "$agent"))"
   else
     echo "$agent: FAILED"
     why_not "$agent" | sed 's/^/    /'

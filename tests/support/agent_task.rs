@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use autopack::agent::{AttemptBudget, Task};
+use autopack::agent::{AttemptBudget, OwnSandbox, Task};
 use autopack::phase::autofix::{Limits, autofix};
 use autopack::phase::{FixedSpec, PhaseId, RawSpec, RunId};
 use autopack::process::{Redactor, use_supervisor};
@@ -35,6 +35,8 @@ pub fn task(directory: &Path) -> Task {
         budget: AttemptBudget::default(),
         session: None,
         checks: None,
+        view: None,
+        own_sandbox: OwnSandbox::default(),
     }
 }
 

@@ -1,12 +1,15 @@
 //! Direct access to the database, as another program might have.
 
+use std::fs;
 use std::path::Path;
+use std::process::Child;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, Connection as _};
 
 use super::Project;
+use super::process::signal;
 
 /// Runs statements on the project's database.
 pub fn execute(project: &Project, sql: &str) {
@@ -33,11 +36,40 @@ pub fn texts(database: &Path, sql: &str) -> Vec<String> {
     })
 }
 
+/// Stops a drain, with all that it does, at a moment in which it keeps nobody else from writing to the database.
+pub fn stop_between_writes(project: &Project, drain: &Child) {
+    let stat = format!("/proc/{}/stat", drain.id());
+    let is_stopped = || fs::read_to_string(&stat).unwrap().contains(") T ");
+    loop {
+        signal(drain, "-STOP");
+        while !is_stopped() {
+            std::thread::yield_now();
+        }
+        if can_write(&project.path(".autopack/autopack.db")) {
+            return;
+        }
+        signal(drain, "-CONT");
+    }
+}
+
+fn can_write(database: &Path) -> bool {
+    block_on(async {
+        let mut db = connect_for(database, Duration::ZERO).await;
+        let tried = sqlx::raw_sql("BEGIN IMMEDIATE; ROLLBACK").execute(&mut db).await;
+        db.close().await.unwrap();
+        tried.is_ok()
+    })
+}
+
 async fn connect(database: &Path) -> SqliteConnection {
+    connect_for(database, Duration::from_secs(60)).await
+}
+
+async fn connect_for(database: &Path, busy_timeout: Duration) -> SqliteConnection {
     let options = SqliteConnectOptions::new()
         .filename(database)
         .create_if_missing(true)
-        .busy_timeout(Duration::from_secs(60));
+        .busy_timeout(busy_timeout);
     SqliteConnection::connect_with(&options).await.unwrap()
 }
 

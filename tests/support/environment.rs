@@ -18,13 +18,22 @@ impl Environment {
             ("PATH".to_owned(), std::env::var_os("PATH").unwrap_or_default()),
             ("HOME".to_owned(), home.clone().into()),
             ("XDG_STATE_HOME".to_owned(), directory.join("state").into()),
-            ("TMPDIR".to_owned(), directory.into()),
+            ("TMPDIR".to_owned(), directory.join("witness").into()),
             // Tests that use a memory set this themselves.
             ("AUTOPACK_ENABLE_MEMORY".to_owned(), "0".into()),
             // Without the final test of the tip at the end of a run.
             ("AUTOPACK_CI_FINAL".to_owned(), "off".into()),
         ]
         .into();
+        // `AUTOPACK_TEST_SANDBOX=namespaces`: every test in this mode of the sandbox, with one writable directory.
+        match std::env::var_os("AUTOPACK_TEST_SANDBOX") {
+            Some(mode) => {
+                variables.insert("AUTOPACK_SANDBOX_MODE".to_owned(), mode);
+                let witness = directory.join("witness");
+                variables.insert("AUTOPACK_SANDBOX_WRITE".to_owned(), witness.into());
+            }
+            None => drop(variables.insert("AUTOPACK_SANDBOX_MODE".to_owned(), "off".into())),
+        }
         variables.extend(GIT.map(|(name, value)| (name.to_owned(), value.into())));
         Self { home, variables }
     }

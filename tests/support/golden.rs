@@ -8,6 +8,9 @@ use unicode_width::UnicodeWidthStr;
 use super::Project;
 use super::ran::{Ran, named};
 
+/// A drain's line about the sandbox, without one.
+const SANDBOX_OFF: &str = "sandbox: off; agents, setup and CI can read and write all that you can";
+
 /// Widest line that autopack may print.
 pub const COLUMNS: usize = 80;
 
@@ -40,6 +43,8 @@ static FILTERS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"/project-[0-9a-f]{8}/project-[0-9a-f]{4}-", "/project-[HASH]/project-[HASH]-"),
         (r"\(process \d+\)", "(process [PID])"),
         (r"\(looked for in [^)]*\)", "(looked for in [PATH])"),
+        // `AUTOPACK_TEST_SANDBOX` runs all tests in another mode.
+        (r"(?m)^sandbox: (namespaces|landlock)\b.*$", SANDBOX_OFF),
     ]
     .map(|(pattern, instead)| (Regex::new(pattern).unwrap(), instead))
     .into()

@@ -14,6 +14,9 @@ use tempfile::TempDir;
 use super::environment::Environment;
 use super::ran::Ran;
 
+/// Directories beside the repository that belong to the user or to autopack: no witness of a test.
+const OWN: [&str; 3] = ["home", "project", "state"];
+
 /// Start of every fake agent: the phase, helpers to write files, and the prompt from stdin.
 const AGENT_PRELUDE: &str = r#"
 import json, os, pathlib, signal, subprocess, sys, time
@@ -62,11 +65,17 @@ impl Project {
 
     /// A directory without a repository.
     pub fn bare_folder() -> Self {
+        Self::bare_folder_in(&std::env::temp_dir())
+    }
+
+    /// The same, in another directory than the one for temporary files.
+    pub fn bare_folder_in(directory: &Path) -> Self {
         // Without links, as the program shows paths.
-        let temporary = std::env::temp_dir().canonicalize().unwrap();
-        let dir = tempfile::Builder::new().prefix("autopack test ").tempdir_in(temporary).unwrap();
+        let directory = directory.canonicalize().unwrap();
+        let dir = tempfile::Builder::new().prefix("autopack test ").tempdir_in(directory).unwrap();
         std::fs::create_dir(dir.path().join("home")).unwrap();
         std::fs::create_dir(dir.path().join("project")).unwrap();
+        std::fs::create_dir(dir.path().join("witness")).unwrap();
         let environment = Environment::within(dir.path());
         Self { dir, environment }
     }
@@ -79,8 +88,18 @@ impl Project {
         self.root().join(relative)
     }
 
-    /// A path beside the repository, for files that must not be inside.
+    /// A path beside the repository, for files that must not be inside. Except for those of [`OWN`], they are in one
+    /// directory, which programs in a sandbox can write.
     pub fn outside(&self, relative: impl AsRef<Path>) -> PathBuf {
+        let relative = relative.as_ref();
+        match OWN.iter().any(|own| relative.starts_with(own)) {
+            true => self.dir.path().join(relative),
+            false => self.dir.path().join("witness").join(relative),
+        }
+    }
+
+    /// A path beside the repository, which programs in a sandbox cannot write.
+    pub fn beside(&self, relative: impl AsRef<Path>) -> PathBuf {
         self.dir.path().join(relative)
     }
 
@@ -109,6 +128,12 @@ impl Project {
     pub fn unset(mut self, name: &str) -> Self {
         self.environment.unset(name);
         self
+    }
+
+    /// Without a sandbox, for tests of what happens only there: programs that reach the user's checkout, the database,
+    /// slots or other processes.
+    pub fn without_sandbox(self) -> Self {
+        self.env("AUTOPACK_SANDBOX_MODE", "off").unset("AUTOPACK_SANDBOX_WRITE")
     }
 
     pub fn file(self, path: &str, text: &str) -> Self {

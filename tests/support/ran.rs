@@ -52,12 +52,14 @@ impl Ran {
     }
 }
 
-/// Replaces the paths of a project by names: `[REPO]` for its repository, `[BESIDE]` for the directory around it. Both
-/// contain a space; a path broken there by a line wrap is joined again.
+/// Replaces the paths of a project by names: `[REPO]` for its repository, `[BESIDE]` for the directory around it and for
+/// that of [`super::Project::outside`]. They contain a space; a path broken there by a line wrap is joined again.
 pub fn named(root: &Path, text: &str) -> String {
     let name = |text: &str, path: &Path, name: &str| {
         let path = regex::escape(&path.display().to_string()).replace(' ', r"\s+");
         Regex::new(&path).unwrap().replace_all(text, NoExpand(name)).into_owned()
     };
-    name(&name(text, root, "[REPO]"), root.parent().unwrap(), "[BESIDE]")
+    let beside = root.parent().unwrap();
+    let text = name(&name(text, root, "[REPO]"), &beside.join("witness"), "[BESIDE]");
+    name(&text, beside, "[BESIDE]")
 }

@@ -51,11 +51,11 @@ if phase_id == "p0" or attempt == 3: write_deliverables()
 
 #[test]
 fn an_interrupted_attempt_leaves_a_sample_without_numbers() {
-    let project =
-        Project::new().agent("(workspace / '.autopack' / 'runs').write_text('')\ntime.sleep(600)");
+    let project = Project::new()
+        .agent("(workspace.parent / 'witness' / 'runs').write_text('')\ntime.sleep(600)");
     let project = project.plan(plan(1));
     let mut child = project.spawn(["drain", "--run-id", "run", "--json"]);
-    while !project.path(".autopack/runs").exists() {
+    while !project.outside("runs").exists() {
         assert!(child.try_wait().unwrap().is_none(), "the drain ended by itself");
         std::thread::yield_now();
     }
@@ -71,14 +71,14 @@ fn an_interrupted_attempt_leaves_a_sample_without_numbers() {
 fn a_killed_drain_leaves_a_sample_when_recovered() {
     let agent = r#"
 if attempt == 1:
-    (workspace / '.autopack' / 'runs').write_text('')
+    (workspace.parent / 'witness' / 'runs').write_text('')
     time.sleep(600)
 write_deliverables()
 report(tokens=dict(output=7))
 "#;
     let project = Project::new().agent_with(agent, GREEN).plan(plan(1));
     let mut child = project.spawn(["drain", "--run-id", "run", "--json"]);
-    while !project.path(".autopack/runs").exists() {
+    while !project.outside("runs").exists() {
         assert!(child.try_wait().unwrap().is_none(), "the drain ended by itself");
         std::thread::yield_now();
     }
