@@ -1,6 +1,6 @@
 # make build, make test, make check; nothing else is needed to work on autopack.
 
-.PHONY: build release demo test test-agents fuzz deny bench torture nightly lint check setup clean
+.PHONY: build release demo test test-sandbox test-agents fuzz deny bench torture nightly lint check setup clean
 
 build: setup
 	cargo build --locked
@@ -23,6 +23,11 @@ test: setup
 	  cargo test --locked --no-fail-fast; \
 	fi
 
+# All tests in one mode of the sandbox: every project's agent, setup and CI in a view, with one writable directory.
+SANDBOX ?= namespaces
+test-sandbox: setup
+	AUTOPACK_TEST_SANDBOX=$(SANDBOX) cargo nextest run --locked --no-fail-fast --test suite
+
 # Real coding agents, installed beneath target/agents, against a model server here that only pretends: no key, no model.
 # One line for each; `make test-agents AGENTS="codex aider"` tries these alone.
 test-agents: build
@@ -37,9 +42,11 @@ fuzz: setup
 torture: release
 	@./tests/torture/long.sh "$${CARGO_TARGET_DIR:-target}/release/autopack" $(addprefix torture::,$(SCENARIOS))
 
-# What `make test` leaves out for its length: every project of tests/projects with every agent, then the long torture.
+# What `make test` leaves out for its length: every project of tests/projects with every agent, all tests in namespaces,
+# then the long torture.
 nightly: setup
 	cargo nextest run --locked --no-fail-fast --run-ignored all -E 'test(/^projects::/)'
+	$(MAKE) test-sandbox
 	$(MAKE) torture
 
 # Licences, second versions, sources; docs/supply-chain.md says what is not checked.

@@ -21,6 +21,7 @@ mod scratch;
 mod startup;
 mod stats;
 mod store;
+mod views;
 
 use page::Page;
 use scale::Scale;
@@ -29,12 +30,13 @@ use scale::Scale;
 type Section = (&'static str, fn(&Scale) -> String);
 
 /// In the order of the page.
-const SECTIONS: [Section; 6] = [
+const SECTIONS: [Section; 7] = [
     ("autofix", autofix::section),
     ("store", store::section),
     ("claims", claims::section),
     ("overhead", drains::section),
     ("startup", startup::section),
+    ("views", views::section),
     ("memory", memory::section),
 ];
 
