@@ -77,7 +77,7 @@ pub fn section(scale: &Scale) -> String {
         cases.push(("off, `bwrap` as the program", bwrap, None));
     }
     let mut times: Vec<Vec<Duration>> = vec![Vec::new(); cases.len()];
-    for _ in 0..scale.starts {
+    for _ in 0..starts(scale) {
         for ((_, argv, view), times) in cases.iter().zip(&mut times) {
             times.push(timed(|| run(&runtime, argv, view.clone())).0);
         }
@@ -87,7 +87,7 @@ pub fn section(scale: &Scale) -> String {
     let mut text = format!(
         "{} starts of `true` under a supervisor in each mode, in turn, in milliseconds; {BINDS} directories bound over others.\n\n\
          | mode | p50 | more than off |\n|---|---|---|\n",
-        scale.starts
+        starts(scale)
     );
     for ((name, ..), median) in cases.iter().zip(&medians) {
         text += &format!("| {name} | {} | {} |\n", figure(*median), figure(median - medians[0]));
@@ -101,6 +101,11 @@ pub fn section(scale: &Scale) -> String {
             &format!("\nNamespaces cost {} times as much as bubblewrap.\n", figure(own / other));
     }
     text
+}
+
+/// Number of starts of each case.
+fn starts(scale: &Scale) -> usize {
+    2 * scale.starts
 }
 
 fn run(runtime: &tokio::runtime::Runtime, argv: &[String], view: Option<Arc<ViewSpec>>) {
