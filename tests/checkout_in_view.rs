@@ -8,9 +8,7 @@ use autopack::process::use_supervisor;
 use autopack::process::view::{ViewMode, probe};
 use serde_json::{Value, json};
 
-use crate::ci_environment::{
-    STYLES, calculator, install, is_green, only_the_honest_one_lands, pytest_packages, venv,
-};
+use crate::ci_environment::{each_editable_install, is_green, only_the_honest_one_lands};
 use crate::support::{Project, has, skip};
 
 /// Runs agents, setup and CI in namespaces; without them the test is skipped.
@@ -44,16 +42,11 @@ fn only_a_harmless_change_lands(project: Project, config: &str, file: &str, text
 /// An isolated Python imports what its installation names, whatever the environment says.
 #[test]
 fn an_editable_install_of_the_checkout_is_the_change() {
-    let Some(pytest) = pytest_packages() else { return };
-    for style in STYLES {
-        let project = calculator();
-        let environment = project.outside("env");
-        install(style, &venv(&environment, &pytest), &project.root());
-        let python = environment.join("bin/python");
-        let config = format!("ci:\n  command: [{python:?}, -I, -m, pytest, -q]\n");
-        let Some(project) = in_view(project) else { return };
-        only_the_honest_one_lands(project, &config, style);
-    }
+    each_editable_install("-I, ", |project, config, style| {
+        if let Some(project) = in_view(project) {
+            only_the_honest_one_lands(project, config, style);
+        }
+    });
 }
 
 #[test]

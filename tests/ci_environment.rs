@@ -109,17 +109,22 @@ pub fn only_the_honest_one_lands(project: Project, config: &str, what: &str) {
     assert_eq!(states["honest"], "COMPLETE", "{shown}");
 }
 
-#[test]
-fn an_editable_install_of_any_kind_is_tested_in_the_copy() {
+/// Passes a project for each kind of editable install, with CI that runs its tests there by a Python with these options.
+pub fn each_editable_install(options: &str, check: impl Fn(Project, &str, &str)) {
     let Some(pytest) = pytest_packages() else { return };
     for style in STYLES {
         let project = calculator();
         let environment = project.outside("env");
         install(style, &venv(&environment, &pytest), &project.root());
         let python = environment.join("bin/python");
-        let config = format!("ci:\n  command: [{python:?}, -m, pytest, -q]\n");
-        only_the_honest_one_lands(project, &config, style);
+        let config = format!("ci:\n  command: [{python:?}, {options}-m, pytest, -q]\n");
+        check(project, &config, style);
     }
+}
+
+#[test]
+fn an_editable_install_of_any_kind_is_tested_in_the_copy() {
+    each_editable_install("", only_the_honest_one_lands);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::phase::budget::BudgetUsage;
 use crate::phase::dependency_inputs::is_input;
 use crate::phase::words::first_few;
 use crate::phase::{Failure, FailureKind, RequeueReason, Verdict};
-use crate::process::view::ViewMode;
+use crate::process::view::{ChildView, ViewMode};
 use crate::process::{StopLevel, StopReceiver};
 use crate::progress::{Event, PhaseStarted, Step};
 use crate::store::Claim;
@@ -55,6 +55,8 @@ pub(super) struct Attempt<'a> {
     pub used_tools: AtomicBool,
     /// Usage of the drain before this attempt.
     pub drain_spent: BudgetUsage,
+    /// View of the agent's program.
+    pub agents_view: Option<ChildView>,
     /// State of the user's checkout before the agent started.
     pub checkout: CheckoutState,
     /// Description of the missing `workspace.setup` if CI may have failed without setup.
@@ -176,6 +178,7 @@ impl<'a> Attempt<'a> {
             record,
             used_tools: AtomicBool::new(false),
             drain_spent,
+            agents_view: None,
             checkout: checkout?,
             missing_setup: None,
         };

@@ -19,7 +19,7 @@ use crate::process::view;
 use crate::process::which::{self, ProgramLookup};
 use crate::process::{self, Job, JobEnd, Redactor, SpawnError, StopReceiver, UsersCheckout};
 use crate::workspace::dependencies::{FrozenInstall, InstallCommand};
-use crate::workspace::view::{PrivateFiles, ViewPurpose};
+use crate::workspace::view::ViewPurpose;
 use crate::workspace::{Repo, Side, Slot};
 
 /// Output lines of a failed command in a message (`SHOWN_LINES`) and in the failure (`LAST_LINES`).
@@ -167,8 +167,8 @@ impl CheckoutRunner<'_> {
             CommandLine::Shell(line) => shell::argv(line),
         };
         slot.lend_remote(side)?;
-        let place = (slot, side, PrivateFiles::StartAttempt);
-        let end = self.run(argv, slot.path_of(side), place, env, &log, stop).await;
+        let dir = slot.path_of(side);
+        let end = self.run(argv, dir, (slot, side), env, &log, stop).await;
         slot.withdraw_remote(side)?;
         Ok(match end? {
             CommandEnd::Done => SetupEnd::Done,
@@ -216,7 +216,7 @@ impl CheckoutRunner<'_> {
             tracing::debug!(command = command.line(), "a frozen install starts");
             let dir = slot.path_of(side).join(&command.dir);
             let env = with_variables(env.clone(), command);
-            let place = (&*slot, side, PrivateFiles::StartAttempt);
+            let place = (&*slot, side);
             match self.run(command.argv.clone(), &dir, place, env, log, stop).await? {
                 CommandEnd::Done => {}
                 // The next program notices the stop, too.
@@ -273,22 +273,15 @@ impl CheckoutRunner<'_> {
         &self,
         argv: Vec<String>,
         dir: &Path,
-        (slot, side, private_files): (&Slot, Side, PrivateFiles),
+        (slot, side): (&Slot, Side),
         mut env: Env,
         log: &Path,
         stop: &StopReceiver,
     ) -> Result<CommandEnd, AttemptError> {
         let timeout = Duration::from_secs(self.settings.workspace.setup_timeout_seconds);
         let argv: Vec<OsString> = argv.into_iter().map(OsString::from).collect();
-        let program = ViewedProgram {
-            purpose: ViewPurpose::Setup,
-            slot,
-            side,
-            argv: &argv,
-            directory: log.parent().unwrap_or(dir),
-            private_files,
-            agent: None,
-        };
+        let logs = log.parent().unwrap_or(dir);
+        let program = ViewedProgram::new(ViewPurpose::Setup, (slot, side), &argv, logs);
         let opened = self.open_view(&program, &mut env)?;
         let job = Job {
             log: Some(log.to_owned()),

@@ -75,16 +75,24 @@ impl CheckoutRunner<'_> {
         test: CloneTest,
         stop: &StopReceiver,
     ) -> Result<CloneRun, AttemptError> {
-        let mut slot = self.repo.acquire_clean_clone().await?;
-        let settings = WorkspaceSettings { keep: Vec::new(), ..self.settings.workspace.clone() };
-        let ran = match slot.reset_ci(commit, &settings).await {
-            Ok(_) => self.test_in(&mut slot, logs, test, stop).await,
-            Err(error) => Err(error.into()),
-        };
+        let mut slot = self.open_clean_clone(commit).await?;
+        let ran = self.test_in(&mut slot, logs, test, stop).await;
         let left = slot.remove_clean_clone().await;
         let ran = ran?;
         left?;
         Ok(ran)
+    }
+
+    /// Creates a clean clone at a commit, to be removed afterwards.
+    pub(super) async fn open_clean_clone(&self, commit: &str) -> Result<Slot, AttemptError> {
+        let mut slot = self.repo.acquire_clean_clone().await?;
+        let settings = WorkspaceSettings { keep: Vec::new(), ..self.settings.workspace.clone() };
+        if let Err(error) = slot.reset_ci(commit, &settings).await {
+            // The first error is the cause.
+            let _ = slot.remove_clean_clone().await;
+            return Err(error.into());
+        }
+        Ok(slot)
     }
 
     async fn test_in(
@@ -154,15 +162,8 @@ impl CheckoutRunner<'_> {
     ) -> Result<CiRun, AttemptError> {
         let mut env = env.clone();
         let words = plan.words();
-        let program = ViewedProgram {
-            purpose: ViewPurpose::Ci,
-            slot,
-            side: Side::Ci,
-            argv: &words,
-            directory: log.parent().unwrap_or(&log),
-            private_files: PrivateFiles::StartAttempt,
-            agent: None,
-        };
+        let logs = log.parent().unwrap_or(&log);
+        let program = ViewedProgram::new(ViewPurpose::Ci, (slot, Side::Ci), &words, logs);
         let opened = self.open_view(&program, &mut env)?;
         let request = ci::CiRequest {
             dir: slot.path_of(Side::Ci),

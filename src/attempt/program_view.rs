@@ -1,10 +1,8 @@
-//! The view of one program of an attempt: prepared before the program starts, closed after it ended.
+//! The view of a program of an attempt: opened before the start of the program, closed after its end.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-use nix::unistd::geteuid;
 
 use super::AttemptError;
 use super::views::Views;
@@ -13,17 +11,14 @@ use crate::config::{AgentSettings, NetworkSetting, Settings};
 use crate::process::child_env::Env;
 use crate::process::view::{ChildView, ViewMode};
 use crate::workspace::view::agent_logins::logins_to_hide;
-use crate::workspace::view::agent_state::{PreparedState, StateMethod, StateRequest};
-use crate::workspace::view::network::{HostList, NetworkGuard, RefusedHost};
+use crate::workspace::view::agent_state::{PreparedState, StateRequest};
+use crate::workspace::view::network::{NetworkGuard, describe_refused, parse_hosts};
 use crate::workspace::view::{
     self, Placeholders, PrivateFiles, SandboxPaths, StateMounts, ViewPurpose, ViewRequest,
 };
 use crate::workspace::{Repo, Side, Slot};
 
-/// Most refused hosts in a note.
-const SHOWN_HOSTS: usize = 5;
-
-/// A program that needs a view.
+/// Program to run in a view.
 pub(crate) struct ViewedProgram<'a> {
     pub purpose: ViewPurpose,
     pub slot: &'a Slot,
@@ -36,6 +31,19 @@ pub(crate) struct ViewedProgram<'a> {
     pub private_files: PrivateFiles,
     /// The agent, and the directory of its sessions.
     pub agent: Option<(&'a AgentSettings, &'a Path)>,
+}
+
+impl<'a> ViewedProgram<'a> {
+    /// Describes a program other than an agent. Temporary files of earlier programs are removed.
+    pub fn new(
+        purpose: ViewPurpose,
+        (slot, side): (&'a Slot, Side),
+        argv: &'a [OsString],
+        directory: &'a Path,
+    ) -> Self {
+        let private_files = PrivateFiles::StartAttempt;
+        Self { purpose, slot, side, argv, directory, private_files, agent: None }
+    }
 }
 
 /// Opens the views of programs.
@@ -55,12 +63,12 @@ pub(crate) struct ProgramView {
     notes: Vec<String>,
 }
 
-/// What a view refused, and what became of its files.
+/// Report at the end of a view: refused hosts, renewed logins, ignored settings.
 #[derive(Debug, Default)]
 pub(crate) struct ViewReport {
     /// Lines for the user.
     pub notes: Vec<String>,
-    /// Refused hosts in one line.
+    /// Refused hosts, in a line.
     pub refused_hosts: Option<String>,
 }
 
@@ -82,7 +90,7 @@ impl ViewOpener<'_> {
         let mut opened = ProgramView::default();
         let mut mounts = StateMounts::default();
         let sandbox = &self.settings.sandbox;
-        let mut hide = sandbox.hide.clone();
+        let mut logins = Vec::new();
         if let Some(home) = &home {
             if let Some((_, sessions)) = program.agent {
                 let request = StateRequest {
@@ -99,25 +107,25 @@ impl ViewOpener<'_> {
                 mounts = opened.state.mounts.clone();
                 mounts.separate_tmp = needs.separate_tmp && views.has_overlays;
             }
-            let logins = logins_to_hide(&agent::needs_of_all(), &needs, home, env);
-            hide.extend(logins.iter().map(|path| path.display().to_string()));
+            logins = logins_to_hide(&agent::needs_of_all(), &needs, home, env);
         }
         let ports = opened.limit_network(self, program, &needs, env)?;
         let show = home.as_deref().map(|home| needs.shown_paths(home, env)).unwrap_or_default();
-        let mut writable = sandbox.write.clone();
-        if views.mode == ViewMode::Landlock {
-            let sessions = program.agent.map(|(_, sessions)| sessions.to_owned());
-            let own = [paths.home.clone(), paths.state.clone(), paths.scratch.clone()];
-            let own = own.into_iter().chain(sessions);
-            writable.extend(own.map(|path| path.display().to_string()));
-        }
+        let sessions = program.agent.map(|(_, sessions)| sessions);
+        // In namespaces, mounts show them where they are needed.
+        let own = [paths.home.as_path(), &paths.state, &paths.scratch];
+        let own: Vec<&Path> = match views.mode {
+            ViewMode::Landlock => own.into_iter().chain(sessions).collect(),
+            ViewMode::Namespaces | ViewMode::Off => Vec::new(),
+        };
+        let guard_directory = self.repo.autopack_dir().join("python");
         let request = ViewRequest {
             mode: views.mode,
             purpose: program.purpose,
             private_files: PrivateFiles::Keep,
             settings: SandboxPaths {
-                write: &writable,
-                hide: &hide,
+                write: &sandbox.write,
+                hide: &sandbox.hide,
                 show: &sandbox.show,
                 sockets: &sandbox.sockets,
             },
@@ -125,10 +133,13 @@ impl ViewOpener<'_> {
             env,
             argv: program.argv,
             attempt_dir: Some(program.directory),
-            python_guard: None,
+            // Where checkouts are moved, imports need no guard.
+            python_guard: Some(guard_directory.as_path()).filter(|_| !views.moves_checkouts()),
             database: views.database.as_deref(),
             state: Some(&mounts),
             show: &show,
+            hide: &logins,
+            write: &own,
             has_overlays: views.has_overlays,
             limited_ports: ports,
             scratch: Some(&paths.scratch),
@@ -155,7 +166,7 @@ impl ViewOpener<'_> {
 }
 
 impl ProgramView {
-    /// Starts the guard of a limited network; returns the ports that the program can connect to.
+    /// Starts the guard of a limited network; returns the ports open to the program.
     fn limit_network(
         &mut self,
         runner: &ViewOpener<'_>,
@@ -176,11 +187,10 @@ impl ProgramView {
                 hosts.iter().cloned().chain(own).collect()
             }
         };
-        let list = HostList::parse(&hosts)
+        let (list, own_services) = parse_hosts(&hosts)
             .map_err(|why| AttemptError::Systemic(format!("sandbox.network: {why}")))?;
         let mut services = sandbox.ports.clone();
-        // No proxy is used for this machine.
-        services.extend(hosts.iter().filter_map(|host| own_port(host)));
+        services.extend(own_services);
         services.sort_unstable();
         services.dedup();
         let upstream = runner.views.upstream.clone();
@@ -223,60 +233,5 @@ impl ProgramView {
         notes.extend(written.unwrap_or_else(|panic| vec![panic.to_string()]));
         let refused = guard.as_ref().map(|guard| guard.refused()).unwrap_or_default();
         ViewReport { notes, refused_hosts: describe_refused(&refused) }
-    }
-}
-
-/// Returns the port of a listed host that is this machine, such as a model server.
-fn own_port(host: &str) -> Option<u16> {
-    let (name, port) = host.rsplit_once(':')?;
-    ["localhost", "127.0.0.1", "[::1]"].contains(&name).then(|| port.parse().ok())?
-}
-
-/// Describes refused hosts in one line: `network: refused example.com 3 times, a.example 1 time`.
-fn describe_refused(refused: &[RefusedHost]) -> Option<String> {
-    if refused.is_empty() {
-        return None;
-    }
-    let shown = refused.iter().take(SHOWN_HOSTS).map(|host| {
-        let text = host.to_string();
-        text.strip_prefix("network: refused ").map_or(text.clone(), str::to_owned)
-    });
-    let mut text = format!("network: refused {}", shown.collect::<Vec<_>>().join(", "));
-    if refused.len() > SHOWN_HOSTS {
-        text += &format!(" and {} more hosts", refused.len() - SHOWN_HOSTS);
-    }
-    Some(text)
-}
-
-impl Views {
-    /// Returns how an agent's state becomes private.
-    fn state_method(&self) -> StateMethod {
-        match self.mode {
-            ViewMode::Namespaces if self.has_overlays => StateMethod::Overlays,
-            ViewMode::Namespaces => StateMethod::Copies,
-            ViewMode::Landlock | ViewMode::Off => StateMethod::LinkedHome,
-        }
-    }
-
-    /// Returns the place in which agents run.
-    pub fn agent_place(&self) -> agent::AgentPlace {
-        agent::AgentPlace {
-            mode: self.mode,
-            is_root: geteuid().is_root(),
-            nests: self.nests,
-            has_overlays: self.has_overlays,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_listed_host_may_be_a_service_of_this_machine() {
-        let ports = ["127.0.0.1:8000", "localhost:11434", "[::1]:1", "[::1]", "localhost", "a.b:2"];
-        let ports: Vec<u16> = ports.iter().filter_map(|host| own_port(host)).collect();
-        assert_eq!(ports, [8000, 11434, 1]);
     }
 }

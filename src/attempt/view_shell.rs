@@ -8,11 +8,11 @@ use super::AttemptError;
 use super::checkout_runner::{CheckoutRunner, SetupEnd};
 use super::child_environment::Purpose;
 use super::program_view::ViewedProgram;
-use crate::config::{AgentSettings, WorkspaceSettings};
+use crate::config::AgentSettings;
 use crate::process::child_env::Env;
 use crate::process::view::{self, ViewSpec};
 use crate::process::{Job, StopReceiver, Tool, output, run_attached};
-use crate::workspace::view::{PrivateFiles, ViewPurpose, session_directory};
+use crate::workspace::view::{PrivateFiles, ViewPurpose};
 use crate::workspace::{Side, Slot};
 
 /// The limit of a job, which a shell does not have.
@@ -51,12 +51,8 @@ impl CheckoutRunner<'_> {
         command: Vec<OsString>,
         stop: &StopReceiver,
     ) -> Result<i32, AttemptError> {
-        let mut slot = self.repo.acquire_clean_clone().await?;
-        let settings = WorkspaceSettings { keep: Vec::new(), ..self.settings.workspace.clone() };
-        let ran = match slot.reset_ci(place.commit, &settings).await {
-            Ok(_) => self.shell_in(&mut slot, place, command, stop).await,
-            Err(error) => Err(error.into()),
-        };
+        let mut slot = self.open_clean_clone(place.commit).await?;
+        let ran = self.shell_in(&mut slot, place, command, stop).await;
         slot.remove_clean_clone().await?;
         ran
     }
@@ -73,17 +69,7 @@ impl CheckoutRunner<'_> {
             apply(slot, patch).await?;
         }
         let mut env = self.environment(Purpose::Ci, slot, Side::Ci);
-        // A person's shell, not a test runner.
-        let words = command.clone();
-        let program = ViewedProgram {
-            purpose: ViewPurpose::Ci,
-            slot,
-            side: Side::Ci,
-            argv: &words,
-            directory: place.logs,
-            private_files: PrivateFiles::StartAttempt,
-            agent: None,
-        };
+        let program = ViewedProgram::new(ViewPurpose::Ci, (slot, Side::Ci), &command, place.logs);
         let opened = self.open_view(&program, &mut env)?;
         let job = Job::new(command, slot.path_of(Side::Ci), env, NO_LIMIT);
         let ended = run_attached(view::enter(opened.child.as_ref(), job)).await;
@@ -133,21 +119,15 @@ impl CheckoutRunner<'_> {
             (ViewPurpose::Ci, _) => (Side::Ci, Purpose::Ci),
         };
         let mut env = self.environment(environment, &slot, side);
-        let sessions = match agent {
-            Some((name, _)) => Some(session_directory(self.repo, "view", "view", name)?),
-            None => None,
-        };
+        let sessions = directory.join("sessions");
         let words = agent.map(|(_, settings)| {
             crate::agent::program_words(settings, self.repo.root(), slot.path())
         });
+        let words = words.unwrap_or_default();
         let program = ViewedProgram {
-            purpose,
-            slot: &slot,
-            side,
-            argv: words.as_deref().unwrap_or_default(),
-            directory,
             private_files: PrivateFiles::Keep,
-            agent: agent.zip(sessions.as_deref()).map(|((_, settings), at)| (settings, at)),
+            agent: agent.map(|(_, settings)| (settings, sessions.as_path())),
+            ..ViewedProgram::new(purpose, (&slot, side), &words, directory)
         };
         let opened = self.open_view(&program, &mut env)?;
         let spec = opened.child.as_ref().map(|child| child.spec().clone());

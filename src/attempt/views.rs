@@ -1,22 +1,19 @@
 //! The mode of the sandbox in a drain, chosen by trying.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
+use nix::unistd::geteuid;
 
+use crate::agent;
 use crate::config::{Env, NetworkSetting, SandboxMode, SandboxSettings};
-use crate::process::view::{ViewMode, ViewSpec, probe, probe_overlay};
-use crate::process::{Job, JobEnd, StopReceiver, run};
+use crate::process::view::{ViewMode, probe, probe_nesting, probe_overlay};
 use crate::workspace::Repo;
-use crate::workspace::view::network::UpstreamProxies;
-
-/// Time for trying whether namespaces nest.
-const TIMEOUT: Duration = Duration::from_secs(20);
+use crate::workspace::view::agent_state::StateMethod;
+use crate::workspace::view::network::{UpstreamProxies, parse_hosts};
 
 /// What is possible for the programs of a drain.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Views {
     /// How views are built.
     pub mode: ViewMode,
@@ -30,19 +27,6 @@ pub struct Views {
     pub upstream: UpstreamProxies,
     /// Why `auto` did not take an earlier mode.
     pub skipped: Vec<String>,
-}
-
-impl Default for Views {
-    fn default() -> Self {
-        Self {
-            mode: ViewMode::Off,
-            has_overlays: false,
-            nests: false,
-            database: None,
-            upstream: UpstreamProxies::default(),
-            skipped: Vec::new(),
-        }
-    }
 }
 
 impl Views {
@@ -62,14 +46,13 @@ impl Views {
         if views.mode == ViewMode::Off {
             return Ok(views);
         }
-        let is_limited = settings.network.is_limited() || settings.ci_network.is_limited();
-        if is_limited {
+        if settings.limits_network() {
             views.upstream = UpstreamProxies::of_environment(env).map_err(anyhow::Error::msg)?;
         }
         let slots = repo.slots_directory().context("the slots have no place")?;
         if views.mode == ViewMode::Namespaces {
             views.has_overlays = probe_overlay(slots).await.is_ok();
-            views.nests = nests().await;
+            views.nests = probe_nesting().await.is_ok();
         }
         Ok(views)
     }
@@ -78,8 +61,15 @@ impl Views {
     ///
     /// # Errors
     ///
-    /// If the mode does not work here, or the network is limited without a mode that can limit it.
+    /// If a listed host cannot be matched, the mode does not work here, or the network is limited without a mode that can
+    /// limit it.
     pub async fn try_mode(settings: &SandboxSettings) -> anyhow::Result<Self> {
+        let networks = [("network", &settings.network), ("ci_network", &settings.ci_network)];
+        for (key, network) in networks {
+            if let NetworkSetting::Hosts { hosts, .. } = network {
+                parse_hosts(hosts).map_err(|why| anyhow!("sandbox.{key}: {why}"))?;
+            }
+        }
         let mut views = Self::default();
         let wanted: &[ViewMode] = match settings.mode {
             SandboxMode::Auto => &[ViewMode::Namespaces, ViewMode::Landlock],
@@ -94,7 +84,7 @@ impl Views {
                     break;
                 }
                 Err(why) if settings.mode == SandboxMode::Auto => {
-                    views.skipped.push(format!("{}: {why}", name_of(*mode)));
+                    views.skipped.push(format!("{}: {why}", mode.as_str()));
                 }
                 Err(why) => bail!(
                     "sandbox.mode: {} does not work here: {why}; set sandbox.mode: auto to use what works",
@@ -102,8 +92,7 @@ impl Views {
                 ),
             }
         }
-        let is_limited = settings.network.is_limited() || settings.ci_network.is_limited();
-        if views.mode == ViewMode::Off && is_limited {
+        if views.mode == ViewMode::Off && settings.limits_network() {
             bail!(
                 "sandbox.network cannot be limited here: sandbox.mode is off{}",
                 views.skipped.iter().map(|why| format!("; {why}")).collect::<String>()
@@ -112,14 +101,28 @@ impl Views {
         Ok(views)
     }
 
+    /// Returns how an agent's state becomes private.
+    pub(super) fn state_method(&self) -> StateMethod {
+        match self.mode {
+            ViewMode::Namespaces if self.has_overlays => StateMethod::Overlays,
+            ViewMode::Namespaces => StateMethod::Copies,
+            ViewMode::Landlock | ViewMode::Off => StateMethod::LinkedHome,
+        }
+    }
+
+    /// Returns the place in which agents run.
+    pub fn agent_place(&self) -> agent::AgentPlace {
+        agent::AgentPlace {
+            mode: self.mode,
+            is_root: geteuid().is_root(),
+            nests: self.nests,
+            has_overlays: self.has_overlays,
+        }
+    }
+
     /// Whether checkouts are seen at the path of the user's checkout.
     pub fn moves_checkouts(&self) -> bool {
         self.mode == ViewMode::Namespaces
-    }
-
-    /// Returns the name of the mode in the configuration.
-    pub fn name(&self) -> &'static str {
-        name_of(self.mode)
     }
 
     /// Describes mode, network and writable places in one line.
@@ -145,17 +148,8 @@ impl Views {
         };
         format!(
             "sandbox: {}{skipped}; network: {network}; writable: the slot, private copies of /tmp, caches and agent state{more}",
-            name_of(self.mode)
+            self.mode.as_str()
         )
-    }
-}
-
-/// Returns the name of a mode in the configuration.
-fn name_of(mode: ViewMode) -> &'static str {
-    match mode {
-        ViewMode::Namespaces => "namespaces",
-        ViewMode::Landlock => "landlock",
-        ViewMode::Off => "off",
     }
 }
 
@@ -171,13 +165,4 @@ fn describe_network(setting: &NetworkSetting) -> String {
             format!("{} listed hosts{own}", hosts.len())
         }
     }
-}
-
-/// Tries whether a program in a view can create a user namespace.
-async fn nests() -> bool {
-    let path = Env::of_process().key("PATH").unwrap_or_else(|| "/usr/bin:/bin".to_owned());
-    let env = [("PATH".into(), path.into())].into();
-    let view = Some(Arc::new(ViewSpec::new(ViewMode::Namespaces)));
-    let job = Job { view, ..Job::new(["unshare", "-Ur", "true"], "/", env, TIMEOUT) };
-    run(job, &StopReceiver::never()).await.is_ok_and(|ended| ended.end == JobEnd::Exited(0))
 }

@@ -57,7 +57,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     if args.json {
         let names: Vec<String> =
             described.environment.keys().map(|name| name.to_string_lossy().into_owned()).collect();
-        let mode = drain_context.views.name();
+        let mode = drain_context.views.mode.as_str();
         context.out.json(&json!({ "mode": mode, "view": described.spec, "variables": names }))?;
         return Ok(Exit::Done);
     }

@@ -23,6 +23,7 @@ mod schema;
 mod settings;
 mod suggestion;
 mod validate;
+mod written_path;
 
 pub use agent_settings::*;
 pub use env::Env;
@@ -33,6 +34,7 @@ pub use sandbox_settings::*;
 pub use sandbox_validation::{SandboxPlaces, check_paths};
 pub use settings::*;
 pub use suggestion::suggestion;
+pub use written_path::without_dots;
 
 use origin::Origins;
 use schema::Document;

@@ -84,6 +84,13 @@ impl SandboxMode {
     }
 }
 
+impl SandboxSettings {
+    /// Whether the network of any program is limited.
+    pub fn limits_network(&self) -> bool {
+        self.network.is_limited() || self.ci_network.is_limited()
+    }
+}
+
 impl NetworkSetting {
     /// Whether access is limited in any way.
     pub fn is_limited(&self) -> bool {

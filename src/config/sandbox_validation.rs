@@ -1,11 +1,12 @@
 //! Validation of the sandbox's settings. [`settings`] needs the file alone; [`check_paths`] needs the workspace and the
 //! database as well, and runs before a drain's first claim.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use super::bounds::{filled, without_nul};
 use super::network_hosts::host;
 use super::sandbox_settings::{AGENT, NetworkSetting, SandboxSettings};
+use super::written_path::without_dots;
 
 /// Key below `sandbox` with an invalid value, and what is wrong with it.
 pub(super) type SandboxProblem = (&'static str, String);
@@ -138,19 +139,6 @@ fn explain_unwritable(path: &Path, places: SandboxPlaces<'_>) -> Option<String> 
     database
         .starts_with(path)
         .then(|| format!("which contains the database {}", database.display()))
-}
-
-/// Removes `.` and `..` from a path by its text.
-fn without_dots(path: &Path) -> PathBuf {
-    let mut plain = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::CurDir => {}
-            Component::ParentDir => drop(plain.pop()),
-            other => plain.push(other),
-        }
-    }
-    plain
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@ use std::fs;
 use std::io::{self, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitCode};
-use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
@@ -17,7 +16,6 @@ use super::job::{Job, SpawnError};
 use super::launch::executable;
 use super::protocol::{ProgramSpec, SupervisorMessage, line};
 use super::started_program::StartedProgram;
-use super::view::NetworkView;
 
 /// The hidden subcommand.
 pub const ATTACH: &str = "__attach";
@@ -29,21 +27,14 @@ const CANNOT_START: u8 = 127;
 ///
 /// # Errors
 ///
-/// If the view needs a limited network, which only a drain can serve, or the program cannot be started.
+/// If the program cannot be started.
 pub async fn run_attached(job: Job<'_>) -> Result<i32, SpawnError> {
-    let limited = job.view.as_ref().is_some_and(|view| view.network != NetworkView::Host);
-    let listeners = job.on_listeners.clone();
     let spec = ProgramSpec {
         argv: job.argv,
         cwd: job.cwd.into_os_string(),
         env: job.env.into_iter().collect(),
-        view: job.view.map(|view| {
-            let mut view = (*view).clone();
-            if limited && listeners.is_some() {
-                view.network = NetworkView::Limited { ports: Vec::new() };
-            }
-            Arc::new(view)
-        }),
+        view: job.view,
+        // A limited network of namespaces has no proxy here: loopback alone.
         listeners: None,
         is_foreground: true,
     };

@@ -16,7 +16,7 @@ use crate::process::JobEnd;
 use crate::process::view::ViewMode;
 use crate::progress::Step;
 use crate::workspace::Side;
-use crate::workspace::view::{PrivateFiles, ViewPurpose, session_directory};
+use crate::workspace::view::{ViewPurpose, session_directory};
 
 impl Attempt<'_> {
     pub(crate) async fn agent(&mut self, prompt: String) -> Result<AgentReply, AttemptError> {
@@ -36,6 +36,7 @@ impl Attempt<'_> {
         let mut task = self.task(name, prompt).await?;
         let opened = self.open_agents_view(name, settings, &mut task)?;
         let reply = agent::run(settings, task, self.stop, &show).await;
+        self.agents_view.clone_from(&opened.child);
         let ViewReport { notes, refused_hosts } = opened.close().await;
         for note in notes.iter().chain(&refused_hosts) {
             self.note(note);
@@ -98,14 +99,10 @@ impl Attempt<'_> {
         let (run, phase) = (self.claim.run_id.file_name(), self.claim.phase_id.file_name());
         let sessions = session_directory(&self.context.repo, &run, &phase, name)?;
         let words = agent::program_words(settings, &task.workspace, &task.worktree);
+        let (place, directory) = ((&self.slot, Side::Agent), self.directory.path());
         let program = ViewedProgram {
-            purpose: ViewPurpose::Agent,
-            slot: &self.slot,
-            side: Side::Agent,
-            argv: &words,
-            directory: self.directory.path(),
-            private_files: PrivateFiles::StartAttempt,
             agent: Some((settings, &sessions)),
+            ..ViewedProgram::new(ViewPurpose::Agent, place, &words, directory)
         };
         // The agent's own variables win over all others, and may name paths.
         let own = settings.env().into_iter().flatten();

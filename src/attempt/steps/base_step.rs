@@ -24,7 +24,7 @@ impl Attempt<'_> {
         run: &CiRun,
     ) -> Result<String, AttemptError> {
         let views = &self.context.views;
-        let (mode, may_be_refused) = (views.name(), views.mode != ViewMode::Off);
+        let (mode, may_be_refused) = (views.mode.as_str(), views.mode != ViewMode::Off);
         // A second time limit is too long to wait for a guess.
         let ended = !matches!(run.outcome(), CiOutcome::Stopped | CiOutcome::TimedOut { .. });
         if !may_be_refused || !ended {

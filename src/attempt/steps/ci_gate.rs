@@ -20,7 +20,7 @@ use crate::process::child_env::OWNER;
 use crate::process::view::ViewMode;
 use crate::progress::Step;
 use crate::workspace::Side;
-use crate::workspace::view::{PrivateFiles, ViewPurpose};
+use crate::workspace::view::ViewPurpose;
 
 /// Files changed by CI, named in a message.
 const NAMED: usize = 5;
@@ -261,15 +261,8 @@ impl Attempt<'_> {
         let mut env = runner.environment(Purpose::Ci, &self.slot, Side::Ci);
         env.insert(OWNER.into(), self.claim.owner.as_str().into());
         let words = plan.words();
-        let program = ViewedProgram {
-            purpose: ViewPurpose::Ci,
-            slot: &self.slot,
-            side: Side::Ci,
-            argv: &words,
-            directory: self.directory.path(),
-            private_files: PrivateFiles::StartAttempt,
-            agent: None,
-        };
+        let (place, directory) = ((&self.slot, Side::Ci), self.directory.path());
+        let program = ViewedProgram::new(ViewPurpose::Ci, place, &words, directory);
         let opened = runner.open_view(&program, &mut env)?;
         let request = ci::CiRequest {
             dir: self.slot.path_of(Side::Ci),

@@ -2,6 +2,7 @@
 
 use crate::attempt::Attempt;
 use crate::phase::Verdict;
+use crate::process::view::ChildView;
 use crate::workspace::{LostWork, MeasuredChange};
 
 /// Patches of work outside the change.
@@ -32,7 +33,8 @@ impl Attempt<'_> {
     /// already.
     pub(crate) async fn keep_lost_work(&self, measured: &MeasuredChange) -> KeptPatches {
         let mut kept = KeptPatches::default();
-        let lost = self.slot.find_lost_work(measured).await.unwrap_or_else(|error| {
+        let view = self.agents_view.as_ref().map(ChildView::spec);
+        let lost = self.slot.find_lost_work(measured, view).await.unwrap_or_else(|error| {
             tracing::warn!("cannot search for commits of the agent outside the change: {error}");
             Vec::new()
         });

@@ -16,7 +16,7 @@ use crate::config::AgentSettings;
 use crate::process::child_env::Env;
 use crate::process::{Redactor, StopReceiver};
 use crate::workspace::Side;
-use crate::workspace::view::{PrivateFiles, ViewPurpose};
+use crate::workspace::view::ViewPurpose;
 
 /// Characters of CI's output shown to the agent, from the end.
 const SHOWN_CHARS: usize = 8_000;
@@ -48,15 +48,8 @@ impl Attempt<'_> {
         let plan = self.ci_plan(Side::Agent).await;
         let mut env = self.environment(Purpose::Ci, Side::Agent);
         let words = plan.words();
-        let program = ViewedProgram {
-            purpose: ViewPurpose::Ci,
-            slot: &self.slot,
-            side: Side::Agent,
-            argv: &words,
-            directory: self.directory.path(),
-            private_files: PrivateFiles::StartAttempt,
-            agent: None,
-        };
+        let (place, directory) = ((&self.slot, Side::Agent), self.directory.path());
+        let program = ViewedProgram::new(ViewPurpose::Ci, place, &words, directory);
         let view = self.context.runner().open_view(&program, &mut env)?;
         Ok(Some(Arc::new(RequestedChecks {
             plan,

@@ -38,7 +38,7 @@ pub(super) use landlock::restrict;
 pub(super) use namespaces::ViewInit;
 #[cfg(target_os = "linux")]
 pub(super) use network::receive_listeners;
-pub use probe::{probe, probe_overlay};
+pub use probe::{probe, probe_nesting, probe_overlay};
 pub use spec::{Access, LandlockRules, Mount, NetworkView, ViewMode, ViewSpec};
 
 /// How the program of a view ended.

@@ -35,7 +35,7 @@ pub async fn probe(mode: ViewMode) -> Result<(), String> {
     }
     let mut spec = ViewSpec::new(mode);
     spec.landlock.readable.push("/".into());
-    known.get_or_init(|| run_true(spec)).await.clone()
+    known.get_or_init(|| run_in(spec, &["true"])).await.clone()
 }
 
 /// Tries whether overlays can be mounted with their changes in `directory`, which must exist.
@@ -58,16 +58,25 @@ pub async fn probe_overlay(directory: &Path) -> Result<(), String> {
         target: (&lower).into(),
     };
     let spec = ViewSpec { mounts: vec![overlay], ..ViewSpec::new(ViewMode::Namespaces) };
-    let tried = run_true(spec).await;
+    let tried = run_in(spec, &["true"]).await;
     // The kernel makes a directory without permissions, which could not be removed.
     let _ = fs::set_permissions(work.join("work"), Permissions::from_mode(0o700));
     tried
 }
 
-async fn run_true(spec: ViewSpec) -> Result<(), String> {
+/// Tries whether a program in a view of namespaces can create a user namespace, as the sandboxes of agents do.
+///
+/// # Errors
+///
+/// Why it cannot.
+pub async fn probe_nesting() -> Result<(), String> {
+    run_in(ViewSpec::new(ViewMode::Namespaces), &["unshare", "-Ur", "true"]).await
+}
+
+async fn run_in(spec: ViewSpec, argv: &[&str]) -> Result<(), String> {
     let path = Env::of_process().key("PATH").unwrap_or_else(|| "/usr/bin:/bin".to_owned());
     let env = [("PATH".into(), path.into())].into();
-    let job = Job { view: Some(Arc::new(spec)), ..Job::new(["true"], "/", env, TIMEOUT) };
+    let job = Job { view: Some(Arc::new(spec)), ..Job::new(argv, "/", env, TIMEOUT) };
     match run(job, &StopReceiver::never()).await {
         Ok(ended) if ended.end == JobEnd::Exited(0) => Ok(()),
         Ok(ended) => Err(format!("a program without any task ended with {:?}", ended.end)),

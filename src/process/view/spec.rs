@@ -10,7 +10,9 @@ use crate::process::wire_string::WirePath;
 pub const OWN_DIRECTORY: &str = "/run/autopack";
 
 /// How a view is built.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum ViewMode {
     /// User, mount, PID and IPC namespaces; a network namespace where the network is limited.
@@ -18,7 +20,19 @@ pub enum ViewMode {
     /// Landlock rules on the real file system.
     Landlock,
     /// No restriction.
+    #[default]
     Off,
+}
+
+impl ViewMode {
+    /// Returns the mode as written in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Namespaces => "namespaces",
+            Self::Landlock => "landlock",
+            Self::Off => "off",
+        }
+    }
 }
 
 /// What a program sees of the machine.
@@ -149,6 +163,26 @@ impl ViewSpec {
     }
 }
 
+impl ViewSpec {
+    /// Returns where a file that the program made at a path is on the machine.
+    pub fn outside(&self, path: &Path) -> PathBuf {
+        let covering = self.mounts.iter().rev().find(|mount| path.starts_with(mount.target()));
+        let made = covering.and_then(|mount| match mount {
+            Mount::Bind { source, .. } => Some((mount, source)),
+            Mount::Overlay { upper, .. } => Some((mount, upper)),
+            Mount::Mirror { backing, .. } => Some((mount, backing.as_ref()?)),
+            Mount::Hide { .. } => None,
+        });
+        let below =
+            made.and_then(|(mount, at)| Some((at, path.strip_prefix(mount.target()).ok()?)));
+        match below {
+            Some((at, below)) if !below.as_os_str().is_empty() => at.as_path().join(below),
+            Some((at, _)) => at.as_path().to_owned(),
+            None => path.to_owned(),
+        }
+    }
+}
+
 impl Mount {
     /// Returns source and target of a bind that shows files of autopack elsewhere: the slot, and what is below
     /// `/run/autopack`.
@@ -173,6 +207,46 @@ impl Mount {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_mount_decides_where_a_made_file_is() {
+        let spec = ViewSpec {
+            mounts: vec![
+                Mount::Mirror {
+                    target: "/home/u".into(),
+                    backing: Some("/slots/home".into()),
+                    skip: Vec::new(),
+                },
+                Mount::Bind {
+                    source: "/slots/tmp".into(),
+                    target: "/tmp".into(),
+                    access: Access::ReadWrite,
+                },
+                Mount::Overlay {
+                    lower: "/home/u/.cache".into(),
+                    upper: "/slots/upper".into(),
+                    work: "/slots/work".into(),
+                    target: "/home/u/.cache".into(),
+                },
+                Mount::Bind {
+                    source: "/tmp/shared".into(),
+                    target: "/tmp/shared".into(),
+                    access: Access::ReadWrite,
+                },
+            ],
+            ..ViewSpec::new(ViewMode::Namespaces)
+        };
+        for (path, expected) in [
+            ("/tmp/x", "/slots/tmp/x"),
+            ("/tmp", "/slots/tmp"),
+            ("/tmp/shared/x", "/tmp/shared/x"),
+            ("/home/u/new", "/slots/home/new"),
+            ("/home/u/.cache/x", "/slots/upper/x"),
+            ("/etc/x", "/etc/x"),
+        ] {
+            assert_eq!(spec.outside(Path::new(path)), Path::new(expected), "{path}");
+        }
+    }
 
     #[test]
     fn the_longest_source_decides_where_a_path_is_seen() {

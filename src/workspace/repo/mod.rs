@@ -110,11 +110,6 @@ impl Repo {
         self
     }
 
-    /// Returns the user's home directory, as autopack was told.
-    pub(crate) fn home(&self) -> Option<&Path> {
-        self.location_settings.home.as_deref()
-    }
-
     /// Overrides the default place with `workspace.slots_dir`.
     #[must_use]
     pub fn with_slots_dir(mut self, slots_dir: Option<&str>) -> Self {

@@ -7,13 +7,14 @@
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use nix::sys::statfs::statfs;
 use nix::unistd::{AccessFlags, access, geteuid};
 use sha2::{Digest, Sha256};
 
 use super::is_git_dir;
+use crate::config::without_dots;
 use crate::git::error::{Context, Result, WorkspaceError};
 use crate::phase::words::hex;
 
@@ -227,16 +228,8 @@ fn expanded(wanted: &str, settings: &LocationSettings, root: &Path) -> PathBuf {
         (Some(rest), Some(home)) => home.join(rest),
         _ => root.join(wanted),
     };
-    // Computed from the name alone, because the path may not exist yet.
-    let mut plain = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::ParentDir => drop(plain.pop()),
-            Component::CurDir => {}
-            part => plain.push(part),
-        }
-    }
-    plain
+    // The path may not exist yet.
+    without_dots(&path)
 }
 
 /// Returns the nearest existing directory of a path, without links.

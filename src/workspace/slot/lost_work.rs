@@ -18,7 +18,7 @@ use crate::git::diff::{DIFF, Diff, RawChange};
 use crate::git::error::{Context, Result};
 use crate::git::path_bytes::to_text;
 use crate::git::removal::remove_any;
-use crate::workspace::repo::slot_place::private_directory_of;
+use crate::process::view::ViewSpec;
 
 const MOST_PATCHES: usize = 8;
 const REMOTES: &str = "refs/remotes/";
@@ -48,11 +48,15 @@ enum CommitSource {
 type Parents = HashMap<String, Vec<String>>;
 
 impl Slot {
-    /// Returns work committed or stashed by the agent and missing in `measured`.
+    /// Returns work committed or stashed by the agent and missing in `measured`. `view` is the agent's.
     ///
     /// # Errors
     /// If git fails.
-    pub async fn find_lost_work(&self, measured: &MeasuredChange) -> Result<Vec<LostWork>> {
+    pub async fn find_lost_work(
+        &self,
+        measured: &MeasuredChange,
+        view: Option<&ViewSpec>,
+    ) -> Result<Vec<LostWork>> {
         let own = self.top.dir.join(".git");
         if !is_directory(&own) {
             return Ok(Vec::new());
@@ -70,34 +74,18 @@ impl Slot {
         let reading = Checkout::new(&self.repo, dir, git_dir.clone(), &self.repo.common_dir, &hold)
             .borrowing([own.join("objects"), self.top.git_dir.join("objects")]);
         let base = contents.placed.commit.clone();
-        let search =
-            LostWorkSearch { slot: self, own: &own, reading: &reading, base: &base, measured };
+        let search = LostWorkSearch {
+            slot: self,
+            own: &own,
+            reading: &reading,
+            base: &base,
+            measured,
+            view,
+        };
         let found = search.all(ids, &packs, &worktrees).await;
         remove_any(&git_dir).doing("remove", &git_dir)?;
         found
     }
-}
-
-/// Returns where a path in the agent's view is outside of it; `None` if there is no view, or the path is the same.
-fn path_outside_view(slot: &Slot, path: &Path) -> Option<PathBuf> {
-    let repo = &slot.repo;
-    if !repo.is_seen_in_place {
-        return None;
-    }
-    let private = private_directory_of(repo.place().ok()?, slot.number()).join("agent");
-    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let mut places = vec![
-        (repo.root.clone(), slot.path().to_owned()),
-        (real(Path::new("/tmp")), private.join("tmp")),
-        (real(Path::new("/var/tmp")), private.join("var-tmp")),
-    ];
-    places.extend(repo.home().map(|home| (real(home), private.join("home"))));
-    // `sandbox.write` may show a directory of the machine below them.
-    let moved = |(seen, outside): &(PathBuf, PathBuf)| {
-        let moved = outside.join(path.strip_prefix(seen).ok()?);
-        moved.parent().is_some_and(Path::is_dir).then_some(moved)
-    };
-    places.iter().find_map(moved)
 }
 
 struct LostWorkSearch<'a> {
@@ -106,6 +94,7 @@ struct LostWorkSearch<'a> {
     reading: &'a Checkout,
     base: &'a str,
     measured: &'a MeasuredChange,
+    view: Option<&'a ViewSpec>,
 }
 
 impl LostWorkSearch<'_> {
@@ -251,7 +240,7 @@ impl LostWorkSearch<'_> {
 
     /// Returns where a path in the agent's git is outside of the agent's view.
     fn outside(&self, path: &Path) -> PathBuf {
-        path_outside_view(self.slot, path).unwrap_or_else(|| path.to_owned())
+        self.view.map_or_else(|| path.to_owned(), |view| view.outside(path))
     }
 
     /// Returns the files of a second worktree, and its current commit.

@@ -146,6 +146,8 @@ impl FakeMachine {
             database: None,
             state: None,
             show: &[],
+            hide: &[],
+            write: &[],
             has_overlays: self.has_overlays,
             limited_ports: None,
             scratch: None,

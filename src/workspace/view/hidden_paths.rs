@@ -187,6 +187,7 @@ impl HiddenPaths {
             let path = expand(text, home, &place.checkout);
             path.iter().for_each(|path| hidden.add_secret(path, machine, |_| true));
         }
+        request.hide.iter().for_each(|path| hidden.add_secret(path, machine, |_| true));
         hidden.secrets.retain(|path| path.parent().is_some() && *path != place.checkout);
         for text in request.settings.show.iter().chain(request.settings.sockets) {
             let path = expand(text, home, &place.checkout);

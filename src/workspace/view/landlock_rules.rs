@@ -84,6 +84,7 @@ pub(super) fn landlock_rules(
             None => {}
         }
     }
+    writable.extend(request.write.iter().map(|path| resolve(path)));
     let mut environment = temporary_variables(&tmp);
     if place.path_variable("XDG_RUNTIME_DIR").is_some() {
         let runtime = private.directory("runtime", 0o700)?;

@@ -144,6 +144,10 @@ pub struct ViewRequest<'a> {
     pub state: Option<&'a StateMounts>,
     /// Paths hidden by default that this program needs, such as a cloud's credentials.
     pub show: &'a [PathBuf],
+    /// Paths to hide from this program, such as logins of agents; `sandbox.show` shows them.
+    pub hide: &'a [PathBuf],
+    /// autopack's own directories that the program writes to in landlock mode.
+    pub write: &'a [&'a Path],
     /// Whether overlays can be mounted on the slot's disk.
     pub has_overlays: bool,
     /// Ports of a limited network.

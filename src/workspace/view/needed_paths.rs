@@ -13,9 +13,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::hidden_paths::HiddenPaths;
-use super::path_expansion::{is_strictly_below, resolve_parent, without_dots};
+use super::path_expansion::{is_strictly_below, resolve_parent};
 use super::view_place::{Machine, ViewPlace};
 use super::{ViewPurpose, ViewRequest};
+use crate::config::without_dots;
 use crate::process::which::{self, ProgramLookup};
 
 /// Maximum number of shown paths.

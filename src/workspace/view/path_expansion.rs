@@ -1,6 +1,8 @@
 //! Paths of the configuration and of variables, as absolute paths without symbolic links.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
+
+use crate::config::without_dots;
 
 /// Placeholder for the top of the user's checkout.
 const WORKSPACE: &str = "{workspace}";
@@ -24,19 +26,6 @@ pub(super) fn expand(text: &str, home: Option<&Path>, workspace: &Path) -> Optio
         workspace.join(text)
     };
     Some(without_dots(&path))
-}
-
-/// Removes `.` and `..` from the text of an absolute path, without reading links.
-pub(super) fn without_dots(path: &Path) -> PathBuf {
-    let mut plain = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::ParentDir => drop(plain.pop()),
-            Component::CurDir => {}
-            part => plain.push(part),
-        }
-    }
-    plain
 }
 
 /// Resolves the links of the longest existing part of an absolute path.

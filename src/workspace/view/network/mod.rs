@@ -25,6 +25,7 @@ mod http_relay;
 mod http_request;
 #[cfg(any(test, fuzzing))]
 pub mod invariants;
+mod own_services;
 mod port_forward;
 mod proxy;
 mod proxy_environment;
@@ -44,9 +45,10 @@ use tokio::task::JoinSet;
 
 use self::host_connection::Dialer;
 pub use self::host_list::HostList;
+pub use self::own_services::parse_hosts;
 use self::proxy::Proxy;
 use self::refusals::Refusals;
-pub use self::refusals::{RefusalReason, RefusedHost};
+pub use self::refusals::{RefusalReason, RefusedHost, describe_refused};
 pub use self::upstream_proxy::UpstreamProxies;
 use crate::process::child_env::Env;
 

@@ -10,6 +10,8 @@ use super::host_name::Host;
 
 /// Most hosts that are counted by name.
 const MAX_HOSTS: usize = 100;
+/// Most refused hosts in a line.
+const SHOWN_HOSTS: usize = 5;
 /// Longest label that is shown in full. Keys and encoded data are longer, names that people choose are not.
 const LONGEST_LABEL: usize = 32;
 /// Shown part of a longer label.
@@ -70,10 +72,30 @@ pub struct RefusedHost {
 /// The note of an attempt: `network: refused example.com 3 times`.
 impl Display for RefusedHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let times = if self.count == 1 { "time" } else { "times" };
-        write!(f, "network: refused {} {} {times}", self.host, self.count)?;
-        self.reason.explanation().map_or(Ok(()), |explanation| write!(f, " ({explanation})"))
+        write!(f, "network: refused {}", self.describe())
     }
+}
+
+impl RefusedHost {
+    /// Describes host, count and reason: `example.com 3 times`.
+    pub fn describe(&self) -> String {
+        let times = if self.count == 1 { "time" } else { "times" };
+        let explanation = self.reason.explanation().map(|why| format!(" ({why})"));
+        format!("{} {} {times}{}", self.host, self.count, explanation.unwrap_or_default())
+    }
+}
+
+/// Describes refused hosts in one line: `network: refused example.com 3 times, a.example 1 time`.
+pub fn describe_refused(refused: &[RefusedHost]) -> Option<String> {
+    if refused.is_empty() {
+        return None;
+    }
+    let shown: Vec<String> = refused.iter().take(SHOWN_HOSTS).map(RefusedHost::describe).collect();
+    let mut text = format!("network: refused {}", shown.join(", "));
+    if refused.len() > SHOWN_HOSTS {
+        text += &format!(" and {} more hosts", refused.len() - SHOWN_HOSTS);
+    }
+    Some(text)
 }
 
 /// Counts of refused connections by host and reason.
