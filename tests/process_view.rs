@@ -1,6 +1,8 @@
 //! Programs in views of their own: what they see, what they can write, and how they end.
 
 use std::fs;
+use std::io::Read;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -157,6 +159,7 @@ async fn a_mirror_keeps_writes_to_itself() {
         target: (&home).into(),
         backing: Some((&backing).into()),
         skip: vec!["left-out".into()],
+        is_separate: false,
     });
     place.hide(&backing);
     let script = format!(
@@ -175,6 +178,80 @@ async fn a_mirror_keeps_writes_to_itself() {
     assert!(
         place.lines(&script.replace("mv .own.json", "mv .moved")).await.contains("rc\nsettings\n")
     );
+}
+
+#[tokio::test]
+async fn a_separate_mirror_has_pipes_and_sockets_of_its_own() {
+    let Some(mut place) = Place::new().await else { return };
+    if autopack::process::view::probe_overlay(place.at.path()).await.is_err() {
+        return skip("overlays", "the kernel refuses them");
+    }
+    let home = place.dir("home:1");
+    place.file("home:1/app/settings", "settings\n");
+    let pipe = home.join("app/pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let reader = fs::File::options().read(true).write(true).open(&pipe).unwrap();
+    let server = std::os::unix::net::UnixListener::bind(home.join("app/socket")).unwrap();
+    for listener in [reader.as_fd(), server.as_fd()] {
+        let flags = nix::fcntl::OFlag::O_NONBLOCK;
+        nix::fcntl::fcntl(listener, nix::fcntl::FcntlArg::F_SETFL(flags)).unwrap();
+    }
+    place.mounts.push(Mount::Mirror {
+        target: (&home).into(),
+        backing: Some((&place.dir("private")).into()),
+        skip: Vec::new(),
+        is_separate: true,
+    });
+    let script = format!(
+        "cd {}; cat app/settings; ls app; echo x > app/settings; echo x > app/new; echo own > .own; cat .own;
+         timeout 5 sh -c 'exec 3<>app/pipe; echo x >&3; read line <&3; echo \"read $line\"';
+         python3 -c 'import socket; socket.socket(socket.AF_UNIX).connect(\"app/socket\")' || echo no server",
+        home.display()
+    );
+    // Without Landlock, the mounts alone separate them.
+    let spec = ViewSpec { allows_mounts: true, ..place.spec() };
+    let ended =
+        run(Job { view: Some(Arc::new(spec)), ..sh(&script, Path::new("/")) }).await.unwrap();
+    let seen = format!("{}{}", ended.stdout.text(), ended.stderr.text());
+    for part in ["settings\npipe\nsettings\nsocket\n", "own\n", "read x\n", "no server\n"] {
+        assert!(seen.contains(part), "{part:?} in {seen}");
+    }
+    assert_eq!(seen.matches("Read-only file system").count(), 2, "{seen}");
+    assert!((&reader).read(&mut [0; 8]).is_err(), "the pipe was written to");
+    assert!(server.accept().is_err(), "the socket was reached");
+}
+
+#[tokio::test]
+async fn a_named_pipe_of_the_machine_is_closed() {
+    let Some(mut place) = Place::new().await else { return };
+    let directory = place.dir("other");
+    let pipe = directory.join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let own = place.dir("own");
+    place.bind(&own, &own, Access::ReadWrite);
+    let script = format!(
+        "cd {}; timeout 5 sh -c 'exec 3<>{}' && echo open; mkfifo p; exec 3<>p; echo x >&3; read line <&3; echo \"read $line\";
+         mkdir a b; echo y > a/y; mv a/y b/z; cat b/z; echo z > /dev/null; echo done > /dev/stderr; unshare -Urm mount -t tmpfs none a && echo mounted",
+        own.display(),
+        pipe.display()
+    );
+    let mut seen = Vec::new();
+    for allows_mounts in [false, true] {
+        let spec = ViewSpec { allows_mounts, ..place.spec() };
+        let job = Job { view: Some(Arc::new(spec)), ..sh(&script, Path::new("/")) };
+        let ended = run(job).await.unwrap();
+        seen.push(format!("{}{}", ended.stdout.text(), ended.stderr.text()));
+        fs::remove_dir_all(&own).unwrap();
+        fs::create_dir(&own).unwrap();
+    }
+    for text in &seen {
+        assert!(text.contains("read x\ny\n") && text.contains("done\n"), "{text}");
+    }
+    let is = |word: &str| [seen[0].contains(word), seen[1].contains(word)];
+    if !nix::unistd::geteuid().is_root() {
+        assert_eq!(is("mounted\n"), [false, true], "{seen:?}");
+    }
+    assert_eq!(is("open\n"), [false, true], "{seen:?}");
 }
 
 #[tokio::test]

@@ -35,8 +35,8 @@ use adapters::Runner;
 
 pub use adapters::program_kinds;
 pub use needs::{
-    AgentNeeds, AgentPlace, CloudNeeds, CredentialFile, HomeVariable, add_view_env, needs,
-    needs_of_all, own_sandbox,
+    AgentNeeds, AgentPlace, CloudNeeds, CredentialFile, HomeVariable, add_view_env,
+    keeps_own_sandbox, needs, needs_of_all, own_sandbox,
 };
 pub use program_words::{has_program, program_words};
 pub use runner::agent_version::{Version, version};

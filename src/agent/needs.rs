@@ -86,6 +86,16 @@ pub fn own_sandbox(settings: &AgentSettings, env: &Env, place: AgentPlace) -> Ow
     }
 }
 
+/// Whether an agent runs commands in a sandbox of its own in this place.
+pub fn keeps_own_sandbox(settings: &AgentSettings, env: &Env, place: AgentPlace) -> bool {
+    match Runner::of(settings) {
+        Ok(Runner::Program(adapter, settings)) => {
+            place.allows_namespaces(&adapter.needs()) && adapter.uses_own_sandbox(settings, env)
+        }
+        _ => false,
+    }
+}
+
 fn own_sandbox_of(
     adapter: &dyn Adapter,
     settings: &ProgramAgentSettings,

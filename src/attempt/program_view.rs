@@ -118,6 +118,10 @@ impl ViewOpener<'_> {
             ViewMode::Landlock => own.into_iter().chain(sessions).collect(),
             ViewMode::Namespaces | ViewMode::Off => Vec::new(),
         };
+        let needs_mounts = program.agent.is_some_and(|(settings, _)| {
+            agent::keeps_own_sandbox(settings, env, views.agent_place())
+        });
+        let allows_mounts = sandbox.allow_mounts || needs_mounts;
         let guard_directory = self.repo.autopack_dir().join("python");
         let request = ViewRequest {
             mode: views.mode,
@@ -141,6 +145,7 @@ impl ViewOpener<'_> {
             hide: &logins,
             write: &own,
             has_overlays: views.has_overlays,
+            allows_mounts,
             limited_ports: ports,
             scratch: Some(&paths.scratch),
         };

@@ -59,6 +59,6 @@ pub use printed_losses::search_words;
 pub use pythons::Pythons;
 pub use results::{CiOutcome, CiRun, TestCase, TestResults, TestStatus, UnstableTests};
 pub use run::{CiError, CiRequest, run};
-pub use sandbox_causes::name_read_only_paths;
+pub use sandbox_causes::name_sandbox_keys;
 pub use test_source::Sources;
 pub use unnamed_losses::MissingTestCount;

@@ -1,4 +1,4 @@
-//! Paths that the sandbox kept a program from writing, found in its output.
+//! What the sandbox refused a program, found in its output.
 
 use std::path::Path;
 use std::sync::LazyLock;
@@ -11,6 +11,14 @@ const SHOWN: usize = 3;
 /// Lines with the error of a read-only file system, as written by the C library, Python, Node.js, Go and Java.
 static READ_ONLY: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?i)read-only file ?system|\bEROFS\b").expect("the pattern is constant")
+});
+/// Mounts, in the words of mount(8), bubblewrap, unshare(1) and runc.
+static MOUNT: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?i)\bmount|make / slave|pivot_root").expect("the pattern is constant")
+});
+static NOT_PERMITTED: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?i)operation not permitted|permission denied|\bEPERM\b")
+        .expect("the pattern is constant")
 });
 /// An absolute path, in quotes or up to a delimiter.
 static PATH: LazyLock<Regex> = LazyLock::new(|| {
@@ -38,13 +46,23 @@ pub fn find_read_only_paths(output: &str, checkout: &Path, home: Option<&Path>) 
     found
 }
 
-/// Adds the keys that make paths writable, if the output says that they are not.
-pub fn name_read_only_paths(
+/// Whether a program was refused to mount, as bubblewrap and rootless containers do.
+fn is_mount_refused(output: &str) -> bool {
+    let mut lines = output.lines();
+    lines.any(|line| MOUNT.is_match(line) && NOT_PERMITTED.is_match(line))
+}
+
+/// Adds the keys that allow what the sandbox refused, according to the output.
+pub fn name_sandbox_keys(
     why: String,
     output: &str,
     checkout: &Path,
     home: Option<&Path>,
 ) -> String {
+    let why = match is_mount_refused(output) {
+        true => format!("{why}; the sandbox refuses mounts: set sandbox.allow_mounts: true"),
+        false => why,
+    };
     let paths = find_read_only_paths(output, checkout, home);
     if paths.is_empty() {
         return why;
@@ -76,6 +94,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn refused_mounts_name_their_key() {
+        let named =
+            |output: &str| name_sandbox_keys("CI fails".into(), output, Path::new("/w"), None);
+        for output in [
+            "bwrap: Failed to make / slave: Operation not permitted",
+            "mount: /tmp/x: permission denied.",
+            "unshare: cannot change root filesystem propagation: mount: Operation not permitted",
+        ] {
+            assert!(named(output).ends_with("set sandbox.allow_mounts: true"), "{output}");
+        }
+        assert_eq!(named("mounted\nOperation not permitted"), "CI fails");
+    }
+
+    #[test]
     fn errors_of_many_programs_name_their_paths() {
         let find = |output: &str| {
             find_read_only_paths(output, Path::new("/home/me/app"), Some(Path::new("/home/me")))
@@ -97,7 +129,7 @@ mod tests {
             assert_eq!(find(output), [expected], "{output}");
         }
         assert!(find("cannot touch '/home/me/app/x': Read-only file system\nall fine").is_empty());
-        let why = name_read_only_paths(
+        let why = name_sandbox_keys(
             "CI fails".into(),
             "mkdir: cannot create directory ‘/home/me/.m2’: Read-only file system",
             Path::new("/w"),

@@ -26,6 +26,8 @@ pub struct SandboxSettings {
     pub hide: Vec<String>,
     /// Paths that stay visible although they are hidden by default; written like `write`.
     pub show: Vec<String>,
+    /// Whether programs in namespaces can mount file systems, as bubblewrap and rootless containers do.
+    pub allow_mounts: bool,
     /// Unix sockets that stay reachable, such as `/var/run/docker.sock`; written like `write`.
     pub sockets: Vec<String>,
 }

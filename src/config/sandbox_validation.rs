@@ -13,8 +13,17 @@ pub(super) type SandboxProblem = (&'static str, String);
 
 /// Returns the first problem that can be seen without the workspace.
 pub(super) fn settings(sandbox: &SandboxSettings) -> Result<(), SandboxProblem> {
-    let SandboxSettings { mode: _, network, ci_network, ports, write, hide, show, sockets } =
-        sandbox;
+    let SandboxSettings {
+        mode: _,
+        network,
+        ci_network,
+        ports,
+        write,
+        hide,
+        show,
+        allow_mounts: _,
+        sockets,
+    } = sandbox;
     hosts(network).map_err(|why| ("network", why))?;
     hosts(ci_network).map_err(|why| ("ci_network", why))?;
     if let NetworkSetting::Hosts { agent: true, .. } = ci_network {

@@ -252,17 +252,19 @@ def victims(facts, plan):
 
 
 def fifo(facts, plan):
-    path = os.path.join(plan["dir"], "elsewhere", "pipe")
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    os.mkfifo(path)
-    opened = os.open(path, os.O_RDWR)
-    facts["pipe"] = path
+    """Named pipes of programs that would do what they are told."""
+    for name, place in [("pipe", "elsewhere"), ("home_pipe", "home/service/control")]:
+        path = os.path.join(plan["dir"], place, "pipe")
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        os.mkfifo(path)
+        opened = os.open(path, os.O_RDWR)
+        facts[name] = path
 
-    def read():
-        while data := os.read(opened, 4096):
-            remember("pipe", data)
+        def read(opened=opened):
+            while data := os.read(opened, 4096):
+                remember("pipe", data)
 
-    threading.Thread(target=read, daemon=True).start()
+        threading.Thread(target=read, daemon=True).start()
 
 
 def sockets(facts, plan):

@@ -99,8 +99,7 @@ impl Adapter for Claude {
         settings: &ProgramAgentSettings,
         env: &Env,
     ) -> Option<Vec<String>> {
-        let is_own = |arg: &String| arg == "--settings" || arg.starts_with("--settings=");
-        if settings.extra_args.iter().any(is_own) {
+        if has_own_settings(settings) {
             return None;
         }
         let home = Path::new(env.get(OsStr::new("HOME"))?);
@@ -109,6 +108,10 @@ impl Adapter for Claude {
         let is_on = object(&text)?.pointer("/sandbox/enabled")?.as_bool()?;
         let off = r#"{"sandbox":{"enabled":false}}"#;
         is_on.then(|| ["--settings", off].map(str::to_owned).to_vec())
+    }
+
+    fn uses_own_sandbox(&self, settings: &ProgramAgentSettings, env: &Env) -> bool {
+        has_own_settings(settings) || self.without_own_sandbox(settings, env).is_some()
     }
 
     fn command(&self, input: &ArgumentInput<'_>) -> AgentCommand {
@@ -147,6 +150,12 @@ impl Adapter for Claude {
 }
 
 /// A limit set by `extra_args` is intended by the user.
+/// Whether the configuration names a file of settings, which may turn on Claude's sandbox.
+fn has_own_settings(settings: &ProgramAgentSettings) -> bool {
+    let is_settings = |arg: &String| arg == "--settings" || arg.starts_with("--settings=");
+    settings.extra_args.iter().any(is_settings)
+}
+
 fn has_own_mode(settings: &ProgramAgentSettings) -> bool {
     settings.extra_args.iter().any(|arg| arg.starts_with("--permission-mode"))
 }

@@ -86,6 +86,14 @@ impl Adapter for Codex {
         (!has_own_sandbox_mode(settings)).then_some(args)
     }
 
+    fn uses_own_sandbox(&self, settings: &ProgramAgentSettings, _env: &Env) -> bool {
+        let is_off = |arg: &String| {
+            arg.contains("danger-full-access")
+                || arg == "--dangerously-bypass-approvals-and-sandbox"
+        };
+        !settings.extra_args.iter().any(is_off)
+    }
+
     fn command(&self, input: &ArgumentInput<'_>) -> AgentCommand {
         let mut args = ["exec", "--json", "--skip-git-repo-check"].map(str::to_owned).to_vec();
         if !input.own_sandbox.is_kept {

@@ -83,6 +83,11 @@ pub(crate) trait Adapter: Sync {
         None
     }
 
+    /// Whether the agent runs commands in a sandbox of its own, as far as the configuration tells.
+    fn uses_own_sandbox(&self, settings: &ProgramAgentSettings, env: &Env) -> bool {
+        self.without_own_sandbox(settings, env).is_some()
+    }
+
     /// Returns the command line and environment of an attempt.
     fn command(&self, input: &ArgumentInput<'_>) -> AgentCommand;
 

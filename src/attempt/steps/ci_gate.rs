@@ -295,6 +295,6 @@ impl Attempt<'_> {
             None => message,
         };
         let home = self.context.environments.ci.env.get(OsStr::new("HOME")).map(Path::new);
-        ci::name_read_only_paths(message, &run.log_tail, self.context.repo.root(), home)
+        ci::name_sandbox_keys(message, &run.log_tail, self.context.repo.root(), home)
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn run(
         wait_until_mapped(&mut mapped).and_then(|()| prepare(view, spec.listeners, &mapped));
     let started = match built {
         Err(error) => Err(SupervisorMessage::NoView { why: error.to_string() }),
-        Ok(()) => start(spec),
+        Ok(()) => start(spec, view),
     };
     let program = match started {
         Ok(program) => program,
@@ -84,11 +84,15 @@ fn prepare(
     Ok(())
 }
 
-fn start(spec: &ProgramSpec) -> Result<Pid, SupervisorMessage> {
-    program_start::start(spec, || {
+fn start(spec: &ProgramSpec, view: &ViewSpec) -> Result<Pid, SupervisorMessage> {
+    let view = view.clone();
+    program_start::start(spec, move || {
         privileges::leave_session_keyring();
         privileges::drop_dangerous_capabilities()?;
         landlock::restrict_abstract_sockets();
+        if !view.allows_mounts {
+            landlock::restrict_named_pipes(&view);
+        }
         nix::sys::prctl::set_no_new_privs()?;
         Ok(())
     })

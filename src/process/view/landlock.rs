@@ -1,6 +1,7 @@
 //! Landlock: the rules of a view without namespaces, and the scope of abstract sockets.
 
 use std::io;
+use std::path::Path;
 
 use landlock::{
     ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible as _, NetPort,
@@ -8,12 +9,15 @@ use landlock::{
 };
 
 use super::privileges;
-use super::spec::{LandlockRules, NetworkView, ViewSpec};
+use super::spec::{LandlockRules, Mount, NetworkView, ViewSpec};
 
 /// The newest version whose rights are used here; older kernels enforce what they know.
 const NEWEST: ABI = ABI::V6;
 /// Needed at least: refusing to truncate, and to move files between directories.
 const NEEDED: ABI = ABI::V3;
+
+/// Directories of a view in namespaces whose files the kernel protects.
+const ALWAYS_WRITABLE: [&str; 2] = ["/dev", "/proc"];
 
 /// Restricts this process and all its children to the rules of a view.
 ///
@@ -66,7 +70,7 @@ fn rules(view: &ViewSpec) -> Result<(), Box<dyn std::error::Error + Send + Sync>
 /// Allows access to a path; a path that is missing, or not readable anyway, is left out.
 fn allow(
     created: RulesetCreated,
-    path: &std::path::Path,
+    path: &Path,
     access: BitFlags<AccessFs>,
 ) -> Result<RulesetCreated, landlock::RulesetError> {
     let Ok(file) = PathFd::new(path) else { return Ok(created) };
@@ -78,6 +82,28 @@ fn allow(
         return Ok(created);
     }
     created.add_rule(PathBeneath::new(file, access))
+}
+
+/// Refuses to open files for writing outside of the places where a view in namespaces is writable: a read-only mount
+/// protects ordinary files, but not named pipes. Needs Landlock; without it, named pipes stay open.
+///
+/// Landlock refuses every mount to the program.
+pub(super) fn restrict_named_pipes(view: &ViewSpec) {
+    let _ = pipe_rules(view);
+}
+
+fn pipe_rules(view: &ViewSpec) -> Result<(), landlock::RulesetError> {
+    // Without the right to move files between directories, Landlock refuses all such moves.
+    let moves = AccessFs::Refer;
+    let ruleset = Ruleset::default()
+        .set_compatibility(CompatLevel::HardRequirement)
+        .handle_access(AccessFs::WriteFile | moves)?;
+    let mut created = allow(ruleset.create()?, Path::new("/"), moves.into())?;
+    let own = view.mounts.iter().filter(|mount| mount.is_writable()).map(Mount::target);
+    for path in own.chain(ALWAYS_WRITABLE.map(Path::new)) {
+        created = allow(created, path, AccessFs::WriteFile | moves)?;
+    }
+    created.restrict_self().map(drop)
 }
 
 /// Separates the abstract sockets of this process and its children from all others, if the kernel can do so: they are

@@ -29,6 +29,8 @@ mod network;
 #[cfg(target_os = "linux")]
 mod privileges;
 #[cfg(target_os = "linux")]
+mod separate_directory;
+#[cfg(target_os = "linux")]
 mod step_error;
 
 pub use child_view::{ChildView, enter};

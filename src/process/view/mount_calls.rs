@@ -110,6 +110,14 @@ pub(super) fn attach(tree: BorrowedFd<'_>, target: BorrowedFd<'_>) -> nix::Resul
     Errno::result(result).map(drop)
 }
 
+/// Removes the mount on top of a path; copies of it stay.
+pub(super) fn detach(path: &Path) -> nix::Result<()> {
+    let path = text(path)?;
+    // SAFETY: the path lives until the call returns.
+    let result = unsafe { libc::umount2(path.as_ptr(), libc::MNT_DETACH | libc::UMOUNT_NOFOLLOW) };
+    Errno::result(result).map(drop)
+}
+
 /// Creates a file system, detached. Options without a value are flags.
 pub(super) fn new_file_system(
     kind: &CStr,
@@ -142,6 +150,14 @@ pub(super) fn new_file_system(
 pub(super) fn temporary(mode: &CStr) -> nix::Result<OwnedFd> {
     let restrictions = Restrictions { no_devices: true, no_programs: false };
     new_file_system(c"tmpfs", &[(c"mode", Some(mode))], restrictions)
+}
+
+/// Creates an overlay of these directories, detached.
+pub(super) fn new_overlay(directories: &[(&CStr, Option<&CStr>)]) -> nix::Result<OwnedFd> {
+    // Ordinary users may not write `trusted.` attributes.
+    let options = [&[(c"userxattr", None)], directories].concat();
+    let restrictions = Restrictions { no_devices: true, no_programs: false };
+    new_file_system(c"overlay", &options, restrictions)
 }
 
 fn configure(

@@ -12,8 +12,9 @@ use nix::errno::Errno;
 use super::devices::Devices;
 use super::mount_calls::{
     Restrictions, attach, copy_tree, make_private, make_read_only, make_tree_read_only,
-    new_file_system, open_exact, temporary, text,
+    new_file_system, new_overlay, open_exact, temporary, text,
 };
+use super::separate_directory::SeparateDirectory;
 use super::spec::{Access, Mount, ViewSpec};
 use super::step_error::{Step, StepError};
 
@@ -96,11 +97,17 @@ fn open(mount: &Mount) -> Result<Option<ReadyMount<'_>>> {
             };
             ReadyMount::Tree { tree, target, is_directory: true }
         }
-        Mount::Mirror { backing, skip, .. } => {
-            let entries =
-                entries_of(target, backing.as_ref().map(|path| path.as_path()), |name| {
-                    skip.iter().any(|skipped| skipped.as_os_str() == name)
-                })?;
+        Mount::Mirror { backing, skip, is_separate, .. } => {
+            let separate = match is_separate {
+                true => SeparateDirectory::of(target).ok(),
+                false => None,
+            };
+            let directory = separate.as_ref().map_or(target, |separate| &separate.path);
+            let backing_path = backing.as_ref().map(|path| path.as_path());
+            let entries = entries_of(directory, backing_path, |name| {
+                skip.iter().any(|skipped| skipped.as_os_str() == name)
+            })?;
+            drop(separate);
             let tree = match backing {
                 Some(backing) => copy_tree(backing.as_path()).step_at("open", backing.as_path())?,
                 None => temporary(c"755").step_at("create a file system for", target)?,
@@ -236,15 +243,11 @@ fn protect(path: &Path) -> Result<()> {
 fn overlay(lower: &Path, upper: &Path, work: &Path) -> nix::Result<OwnedFd> {
     let lower = escaped(lower)?;
     let (upper, work) = (text(upper)?, text(work)?);
-    let options = [
-        // Ordinary users may not write `trusted.` attributes.
-        (c"userxattr", None),
+    new_overlay(&[
         (c"lowerdir", Some(lower.as_c_str())),
         (c"upperdir", Some(upper.as_c_str())),
         (c"workdir", Some(work.as_c_str())),
-    ];
-    let restrictions = Restrictions { no_devices: true, no_programs: false };
-    new_file_system(c"overlay", &options, restrictions)
+    ])
 }
 
 /// In `lowerdir`, a colon separates directories.

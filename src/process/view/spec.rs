@@ -49,6 +49,9 @@ pub struct ViewSpec {
     pub landlock: LandlockRules,
     /// The network.
     pub network: NetworkView,
+    /// Whether the program can mount file systems in namespaces of its own. Otherwise, named pipes of other programs are
+    /// closed to it, too, where the kernel has Landlock.
+    pub allows_mounts: bool,
 }
 
 /// A mount of a view. Every `source`, `lower`, `upper`, `work` and `backing` is a path outside of the view; every
@@ -67,7 +70,7 @@ pub enum Mount {
         access: Access,
     },
     /// A writable directory with the entries of the original `target`: read-only binds of files and directories, copies
-    /// of symbolic links; sockets, named pipes and devices are left out.
+    /// of symbolic links; sockets, named pipes and devices directly in `target` are left out.
     Mirror {
         /// Directory to replace.
         target: WirePath,
@@ -76,6 +79,9 @@ pub enum Mount {
         backing: Option<WirePath>,
         /// Names of entries to leave out.
         skip: Vec<WirePath>,
+        /// Whether to bind the entries of an overlay over `target`, if that is possible: named pipes and sockets below are
+        /// not those of the machine, and file systems mounted below are missing.
+        is_separate: bool,
     },
     /// An empty, read-only directory, or an empty file.
     Hide {
@@ -139,6 +145,7 @@ impl ViewSpec {
             mounts: Vec::new(),
             landlock: LandlockRules::default(),
             network: NetworkView::Host,
+            allows_mounts: false,
         }
     }
 
@@ -193,6 +200,15 @@ impl Mount {
         (source != target && is_ours).then_some((source, target))
     }
 
+    /// Whether the program can write to files of the mount.
+    pub fn is_writable(&self) -> bool {
+        match self {
+            Self::Bind { access, .. } => *access == Access::ReadWrite,
+            Self::Mirror { .. } | Self::Overlay { .. } => true,
+            Self::Hide { .. } => false,
+        }
+    }
+
     /// Where the program sees the mount.
     pub fn target(&self) -> &Path {
         match self {
@@ -216,6 +232,7 @@ mod tests {
                     target: "/home/u".into(),
                     backing: Some("/slots/home".into()),
                     skip: Vec::new(),
+                    is_separate: true,
                 },
                 Mount::Bind {
                     source: "/slots/tmp".into(),

@@ -252,6 +252,7 @@ impl Preparation<'_> {
                 target: target.into(),
                 backing: Some(backing.into()),
                 skip: Vec::new(),
+                is_separate: self.request.method == StateMethod::Overlays,
             });
         }
         let mut ordered: Vec<&StateDirectory> = directories.iter().collect();

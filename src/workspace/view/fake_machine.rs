@@ -149,6 +149,7 @@ impl FakeMachine {
             hide: &[],
             write: &[],
             has_overlays: self.has_overlays,
+            allows_mounts: false,
             limited_ports: None,
             scratch: None,
         }
@@ -178,11 +179,12 @@ impl FakeMachine {
                 };
                 format!("{access} {}{from}", short(target))
             }
-            Mount::Mirror { target, backing, skip } => {
+            Mount::Mirror { target, backing, skip, is_separate } => {
                 let skip: Vec<_> =
                     skip.iter().map(|name| name.as_path().display().to_string()).collect();
                 let backing = backing.as_ref().map_or("memory".to_owned(), short);
-                format!("mirror {} in {backing} without [{}]", short(target), skip.join(" "))
+                let kind = if *is_separate { "separate mirror" } else { "mirror" };
+                format!("{kind} {} in {backing} without [{}]", short(target), skip.join(" "))
             }
             Mount::Hide { target } => format!("hide {}", short(target)),
             Mount::Overlay { lower, upper, target, .. } => {

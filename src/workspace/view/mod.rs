@@ -150,6 +150,8 @@ pub struct ViewRequest<'a> {
     pub write: &'a [&'a Path],
     /// Whether overlays can be mounted on the slot's disk.
     pub has_overlays: bool,
+    /// Whether the program can mount file systems.
+    pub allows_mounts: bool,
     /// Ports of a limited network.
     pub limited_ports: Option<Vec<u16>>,
     /// Directory for files that the program leaves for autopack.
@@ -201,6 +203,7 @@ fn prepare_at(
         (view.spec.landlock, view.environment) = (landlock.rules, landlock.environment);
         return Ok(view);
     }
+    view.spec.allows_mounts = request.allows_mounts;
     let built = namespace_mounts(place, machine, request, &hidden, &private)?;
     (view.spec.mounts, view.placeholders, view.notes) =
         (built.mounts, built.placeholders, built.notes);

@@ -178,7 +178,7 @@ mod tests {
     }
 
     fn mirror(target: &str) -> Mount {
-        Mount::Mirror { target: target.into(), backing: None, skip: Vec::new() }
+        Mount::Mirror { target: target.into(), backing: None, skip: Vec::new(), is_separate: false }
     }
 
     fn private(at: &Path) -> PrivateDirectory {

@@ -6,7 +6,9 @@ use super::git_objects::show_objects;
 use super::hidden_paths::HiddenPaths;
 use super::mount_list::{MountList, MountedPath, bind};
 use super::needed_paths::{NeededPath, needed_paths};
-use super::package_caches::{is_served_by_program, private_directories, supports_overlay};
+use super::package_caches::{
+    is_overlay_lower, is_served_by_program, private_directories, supports_overlay,
+};
 use super::path_expansion::{depth, expand, is_strictly_below, resolve, resolve_parent};
 use super::placeholders::{EntryKind, Placeholders, kind_below};
 use super::private_directory::PrivateDirectory;
@@ -112,7 +114,12 @@ impl MountPlan<'_> {
     fn add_run(&mut self) -> Result<()> {
         let run = self.machine.run.clone();
         let skip = omitted_in_run(self.machine).into_iter().map(Into::into).collect();
-        self.list.add(Mount::Mirror { target: run.into(), backing: None, skip });
+        self.list.add(Mount::Mirror {
+            target: run.into(),
+            backing: None,
+            skip,
+            is_separate: false,
+        });
         if self.request.limited_ports.is_none() {
             for path in resolver_files(self.machine) {
                 self.list.add_same(&path, Access::ReadOnly);
@@ -150,9 +157,24 @@ impl MountPlan<'_> {
         }
         let skip = self.request.state.iter().flat_map(|state| &state.skip);
         let skip = skip.map(|name| PathBuf::from(name).into()).collect();
+        let is_separate = self.request.has_overlays && is_overlay_lower(home, self.machine);
         let (target, backing) = (home.into(), Some(backing.into()));
-        self.list.add(Mount::Mirror { target, backing, skip });
+        self.list.add(Mount::Mirror { target, backing, skip, is_separate });
+        if is_separate {
+            let home = home.clone();
+            self.add_mounts_below(&home);
+        }
         Ok(())
+    }
+
+    /// Adds the file systems mounted below a directory: an overlay does not show them.
+    fn add_mounts_below(&mut self, directory: &Path) {
+        for (point, kind) in self.machine.mounts.below(directory) {
+            let is_ours = self.hidden.contains(point) || self.place.is_above(point);
+            if !is_served_by_program(kind) && !is_ours && point.exists() {
+                self.list.add_same(point, Access::ReadOnly);
+            }
+        }
     }
 
     fn add_caches(&mut self) -> Result<()> {
@@ -170,16 +192,16 @@ impl MountPlan<'_> {
             } else {
                 let backing = Some(self.private.backing(&directory)?.into());
                 let target = directory.into();
-                self.list.add(Mount::Mirror { target, backing, skip: Vec::new() });
+                self.list.add(Mount::Mirror {
+                    target,
+                    backing,
+                    skip: Vec::new(),
+                    is_separate: false,
+                });
             }
         }
-        // An overlay does not show what is mounted below its lower directory.
         for overlay in &overlays {
-            for (point, kind) in self.machine.mounts.below(overlay) {
-                if !is_served_by_program(kind) && !self.hidden.contains(point) && point.exists() {
-                    self.list.add_same(point, Access::ReadOnly);
-                }
-            }
+            self.add_mounts_below(overlay);
         }
         Ok(())
     }

@@ -126,10 +126,15 @@ fn is_usable(path: &Path, place: &ViewPlace, machine: &Machine, hidden: &HiddenP
 /// Whether an overlay can have this directory below: the kernel refuses a directory that holds the changes, and some
 /// file systems.
 pub(super) fn supports_overlay(lower: &Path, private: &Path, machine: &Machine) -> bool {
+    !private.starts_with(lower) && is_overlay_lower(lower, machine)
+}
+
+/// Whether the file system of a directory can be the lower one of an overlay.
+pub(super) fn is_overlay_lower(lower: &Path, machine: &Machine) -> bool {
     let kind = machine.mounts.kind_at(lower).unwrap_or_default();
     let is_unsuitable = is_served_by_program(kind)
         || ["9p", "cifs", "ecryptfs", "exfat", "nfs", "nfs4", "smb3", "vfat"].contains(&kind);
-    !private.starts_with(lower) && !is_unsuitable
+    !is_unsuitable
 }
 
 /// Whether a program serves the file system, and may not answer.

@@ -60,7 +60,7 @@ fn a_desktop() {
     insta::assert_snapshot!(fake.lines(&view), @r"
     mirror /run in memory without [user]
     rw /tmp from /home/u/.local/state/autopack/app/app-0.view/ci/tmp
-    mirror /home/u in /home/u/.local/state/autopack/app/app-0.view/ci/home without [.npmrc .ssh]
+    separate mirror /home/u in /home/u/.local/state/autopack/app/app-0.view/ci/home without [.npmrc .ssh]
     rw /var/tmp from /home/u/.local/state/autopack/app/app-0.view/ci/var-tmp
     overlay /home/u/.cache in /home/u/.local/state/autopack/app/app-0.view/ci/over/HASH/upper
     overlay /home/u/.cargo in /home/u/.local/state/autopack/app/app-0.view/ci/over/HASH/upper
@@ -133,7 +133,7 @@ fn a_checkout_and_a_home_below_the_temporary_directory() {
     rw /var/tmp from /slots/app/app-0.view/ci/var-tmp
     rw /tmp/t/app from /slots/app/app-0
     ro /tmp/t/bin
-    mirror /tmp/t/home in /slots/app/app-0.view/ci/home without [.ssh]
+    separate mirror /tmp/t/home in /slots/app/app-0.view/ci/home without [.ssh]
     ");
     assert!(fake.at("slots/app/app-0.view/ci/tmp/t/own").is_dir());
 }
@@ -180,7 +180,7 @@ fn links_are_hidden_with_their_targets_and_settings_show_parts() {
     hide /slots
     rw /tmp from /slots/app/app-0.view/ci/tmp
     hide /data/ssh
-    mirror /home/u in /slots/app/app-0.view/ci/home without [.netrc .ssh secret]
+    separate mirror /home/u in /slots/app/app-0.view/ci/home without [.netrc .ssh secret]
     rw /var/tmp from /slots/app/app-0.view/ci/var-tmp
     rw /home/u/.docker
     ro /home/u/secret/part
