@@ -231,7 +231,7 @@ async fn a_named_pipe_of_the_machine_is_closed() {
     place.bind(&own, &own, Access::ReadWrite);
     let script = format!(
         "cd {}; timeout 5 sh -c 'exec 3<>{}' && echo open; mkfifo p; exec 3<>p; echo x >&3; read line <&3; echo \"read $line\";
-         mkdir a b; echo y > a/y; mv a/y b/z; cat b/z; echo z > /dev/null; echo done > /dev/stderr; unshare -Urm mount -t tmpfs none a && echo mounted",
+         mkdir a b; echo y > a/y; ln a/y b/y; mv a/y b/z; cat b/z; test b/y -ef b/z && echo same; echo z > /dev/null; echo done > /dev/stderr; unshare -Urm mount -t tmpfs none a && echo mounted",
         own.display(),
         pipe.display()
     );
@@ -245,7 +245,7 @@ async fn a_named_pipe_of_the_machine_is_closed() {
         fs::create_dir(&own).unwrap();
     }
     for text in &seen {
-        assert!(text.contains("read x\ny\n") && text.contains("done\n"), "{text}");
+        assert!(text.contains("read x\ny\nsame\n") && text.contains("done\n"), "{text}");
     }
     let is = |word: &str| [seen[0].contains(word), seen[1].contains(word)];
     if !nix::unistd::geteuid().is_root() {

@@ -37,7 +37,18 @@ impl CheckoutRunner<'_> {
             true => MissingPathRule::KeepExceptBuildVariables,
             false => absent,
         };
-        let mut env = self.users_checkout.relocate(&inherited.env, dir, absent).env;
+        let relocated = self.users_checkout.relocate(&inherited.env, dir, absent);
+        let mut env = relocated.env;
+        // Overlays show these directories at their own paths.
+        let links = slot.overlay_links(side);
+        let links = links.iter().map(|link| link.path.as_str());
+        for name in relocated.dropped.iter().map(OsStr::new) {
+            if let Some(value) = inherited.env.get(name)
+                && self.users_checkout.names_only(value, dir, links.clone())
+            {
+                env.insert(name.into(), value.clone());
+            }
+        }
         env.extend(slot.environment());
         env.insert("AUTOPACK_WORKSPACE".into(), self.repo.root().into());
         env.insert(WORKTREE.into(), dir.into());

@@ -127,10 +127,14 @@ impl DrainContext {
     }
 
     /// Sets the mode of the sandbox.
-    pub fn with_views(mut self, views: Views) -> Self {
-        self.repo = self.repo.seen_in_place(views.moves_checkouts());
+    ///
+    /// # Errors
+    ///
+    /// As for [`Views::prepare_repo`].
+    pub fn with_views(mut self, views: Views) -> anyhow::Result<Self> {
+        self.repo = views.prepare_repo(self.repo)?;
         self.views = views;
-        self
+        Ok(self)
     }
 
     /// Sets the memory.

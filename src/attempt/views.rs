@@ -11,6 +11,7 @@ use crate::process::view::{ViewMode, probe, probe_nesting, probe_overlay};
 use crate::workspace::Repo;
 use crate::workspace::view::agent_state::StateMethod;
 use crate::workspace::view::network::{UpstreamProxies, parse_hosts};
+use crate::workspace::view::overlay_rule;
 
 /// What is possible for the programs of a drain.
 #[derive(Clone, Default)]
@@ -123,6 +124,19 @@ impl Views {
     /// Whether checkouts are seen at the path of the user's checkout.
     pub fn moves_checkouts(&self) -> bool {
         self.mode == ViewMode::Namespaces
+    }
+
+    /// Tells the repository how programs see copies and links.
+    ///
+    /// # Errors
+    ///
+    /// If the slots have no place.
+    pub fn prepare_repo(&self, repo: Repo) -> anyhow::Result<Repo> {
+        let rule = match self.has_overlays {
+            true => Some(overlay_rule(&repo)?),
+            false => None,
+        };
+        Ok(repo.seen_in_place(self.moves_checkouts()).with_overlay_rule(rule))
     }
 
     /// Describes mode, network and writable places in one line.

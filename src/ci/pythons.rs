@@ -119,9 +119,11 @@ fn list_candidates(place: &CiPlace<'_>, top: &Path) -> Vec<String> {
         }
     }
     let get = |name: &str| place.env.get(OsStr::new(name)).map(PathBuf::from);
-    let environments =
-        [Some(place.workspace.join(".venv")), get("VIRTUAL_ENV"), get("CONDA_PREFIX")];
-    for python in environments.into_iter().flatten().map(|dir| dir.join("bin/python")) {
+    let below = place.dir.strip_prefix(top).unwrap_or(Path::new(""));
+    let users = [place.workspace.join(below), place.workspace.to_owned()];
+    let users = users.iter().flat_map(|dir| [".venv", "venv"].map(|name| dir.join(name)));
+    let named = ["VIRTUAL_ENV", "CONDA_PREFIX"].into_iter().filter_map(get);
+    for python in users.chain(named).map(|dir| dir.join("bin/python")) {
         match python.to_str() {
             Some(python) if Path::new(python).exists() => candidates.push(python.to_owned()),
             _ => {}

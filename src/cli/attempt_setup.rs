@@ -64,5 +64,5 @@ pub(super) fn build_drain_context(
         Pythons::default(),
         Progress::new(mode, stdout().is_terminal() && console::colors_enabled()),
     );
-    Ok(drain_context.with_settings_file(settings_file).with_views(views))
+    Ok(drain_context.with_settings_file(settings_file).with_views(views)?)
 }

@@ -52,7 +52,7 @@ async fn in_clean_clone(
         .context("cannot make a directory for logs")?;
     let env = Env::of_process();
     let views = Views::choose(&settings.sandbox, &repo, None, &env).await?;
-    let repo = repo.seen_in_place(views.moves_checkouts());
+    let repo = views.prepare_repo(repo)?;
     let runner = CheckoutRunner {
         repo: &repo,
         settings,

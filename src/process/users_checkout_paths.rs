@@ -231,6 +231,21 @@ impl UsersCheckout {
         }
     }
 
+    /// Whether every path of a value into the checkout exists in the copy, or is in one of these directories.
+    pub fn names_only<'a>(
+        &self,
+        value: &OsStr,
+        copy: &Path,
+        directories: impl Iterator<Item = &'a str> + Clone,
+    ) -> bool {
+        value.as_bytes().split(|byte| *byte == b':').all(|element| {
+            let path = Path::new(OsStr::from_bytes(element));
+            let ReferencedPath::Inside(below) = self.locate(path) else { return true };
+            copy.join(&below).symlink_metadata().is_ok()
+                || directories.clone().any(|directory| below.starts_with(directory))
+        })
+    }
+
     fn is_inside(&self, element: &[u8]) -> bool {
         // `//` begins the rest of a URL. A value with options after the path is text, not a path.
         let is_path = element.starts_with(b"/") && !element.starts_with(b"//");

@@ -23,6 +23,7 @@ pub use crate::git::trees::Tree;
 pub use repo::Repo;
 pub use repo::claim_ref::{ClaimRef, FenceOutcome};
 pub use repo::leftovers::SlotInfo;
+pub use repo::linked_directories::{LinkedDirectory, OverlayRule};
 pub use repo::obstacles::{Obstacle, find_obstacles};
 pub use repo::run_branch::{BranchUpdate, RunBranch, Tip};
 pub use repo::slot_room::SlotShortage;

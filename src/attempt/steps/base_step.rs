@@ -31,6 +31,7 @@ impl Attempt<'_> {
             return Ok(why);
         }
         let plan = plan.at_base(self.context.settings.ci.max_timeout_seconds);
+        self.slot.copy_overlay_links(Side::Ci).await?;
         let outside = self.run_ci_in(&plan, &Views::default()).await?;
         if !matches!(outside.outcome(), CiOutcome::Passed | CiOutcome::NoTests) {
             return Ok(why);

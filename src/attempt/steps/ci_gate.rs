@@ -26,6 +26,8 @@ use crate::workspace::view::ViewPurpose;
 const NAMED: usize = 5;
 /// Files read in search of lost and moved tests; in larger changes, missing tests count as lost.
 const MOST_SOURCES: usize = 400;
+/// Most runs of CI in which a linked directory may change.
+const CHANGED_LINK_RUNS: u32 = 2;
 /// Names of lost tests searched for; of more, none is found in any file.
 const MOST_WORDS: usize = 500;
 
@@ -243,8 +245,22 @@ impl Attempt<'_> {
         Ok(sources)
     }
 
+    /// Runs CI, and again if a linked directory of the user's checkout changed meanwhile.
     pub(crate) async fn run_ci(&mut self, plan: &CiPlan) -> Result<CiRun, AttemptError> {
         let views = self.context.views.clone();
+        let mut stamps = self.slot.stamp_overlay_links(Side::Ci);
+        for _ in 0..CHANGED_LINK_RUNS {
+            let run = self.run_ci_in(plan, &views).await?;
+            let now = self.slot.stamp_overlay_links(Side::Ci);
+            let Some((path, _)) = now.iter().find(|stamp| !stamps.contains(stamp)) else {
+                return Ok(run);
+            };
+            if matches!(run.outcome(), ci::CiOutcome::Stopped) {
+                return Ok(run);
+            }
+            self.note(&format!("{path} of your checkout changed during CI: running CI again"));
+            stamps = now;
+        }
         self.run_ci_in(plan, &views).await
     }
 

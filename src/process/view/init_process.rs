@@ -89,10 +89,7 @@ fn start(spec: &ProgramSpec, view: &ViewSpec) -> Result<Pid, SupervisorMessage> 
     program_start::start(spec, move || {
         privileges::leave_session_keyring();
         privileges::drop_dangerous_capabilities()?;
-        landlock::restrict_abstract_sockets();
-        if !view.allows_mounts {
-            landlock::restrict_named_pipes(&view);
-        }
+        landlock::restrict_in_namespaces(&view);
         nix::sys::prctl::set_no_new_privs()?;
         Ok(())
     })

@@ -84,34 +84,36 @@ fn allow(
     created.add_rule(PathBeneath::new(file, access))
 }
 
-/// Refuses to open files for writing outside of the places where a view in namespaces is writable: a read-only mount
-/// protects ordinary files, but not named pipes. Needs Landlock; without it, named pipes stay open.
+/// Separates the abstract sockets of this process and its children from all others, if the kernel can do so: they are
+/// not part of the file system, and a shared network namespace shares them.
 ///
-/// Landlock refuses every mount to the program.
-pub(super) fn restrict_named_pipes(view: &ViewSpec) {
-    let _ = pipe_rules(view);
+/// Unless the view allows mounts, also refuses to open files for writing outside of the places where a view in
+/// namespaces is writable: a read-only mount protects ordinary files, but not named pipes. Landlock refuses every mount to
+/// such a program.
+pub(super) fn restrict_in_namespaces(view: &ViewSpec) {
+    let restricted = match view.allows_mounts {
+        true => separate_sockets(Ruleset::default()).and_then(|ruleset| ruleset.create()),
+        false => pipe_rules(view),
+    };
+    if let Ok(created) = restricted {
+        let _ = created.restrict_self();
+    }
 }
 
-fn pipe_rules(view: &ViewSpec) -> Result<(), landlock::RulesetError> {
-    // Without the right to move files between directories, Landlock refuses all such moves.
+fn separate_sockets(ruleset: Ruleset) -> Result<Ruleset, landlock::RulesetError> {
+    ruleset.set_compatibility(CompatLevel::BestEffort).scope(Scope::AbstractUnixSocket)
+}
+
+/// One set of rules: a second set, without rules for files, would refuse all moves between directories.
+fn pipe_rules(view: &ViewSpec) -> Result<RulesetCreated, landlock::RulesetError> {
     let moves = AccessFs::Refer;
     let ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::HardRequirement)
         .handle_access(AccessFs::WriteFile | moves)?;
-    let mut created = allow(ruleset.create()?, Path::new("/"), moves.into())?;
+    let mut created = allow(separate_sockets(ruleset)?.create()?, Path::new("/"), moves.into())?;
     let own = view.mounts.iter().filter(|mount| mount.is_writable()).map(Mount::target);
     for path in own.chain(ALWAYS_WRITABLE.map(Path::new)) {
         created = allow(created, path, AccessFs::WriteFile | moves)?;
     }
-    created.restrict_self().map(drop)
-}
-
-/// Separates the abstract sockets of this process and its children from all others, if the kernel can do so: they are
-/// not part of the file system, and a shared network namespace shares them.
-pub(super) fn restrict_abstract_sockets() {
-    let scoped = Ruleset::default().scope(Scope::AbstractUnixSocket);
-    let created = scoped.and_then(|ruleset| ruleset.create());
-    if let Ok(created) = created {
-        let _ = created.restrict_self();
-    }
+    Ok(created)
 }

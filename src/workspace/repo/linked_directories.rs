@@ -8,6 +8,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::file_stamp::FileStamp;
 use crate::workspace::dependencies::InstallCommand;
 
+/// A directory of `workspace.link`, or a dependency directory linked automatically.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkedDirectory {
+    /// Path from the top of the checkout.
+    pub path: String,
+    /// Directory with the files, without symbolic links.
+    pub source: PathBuf,
+}
+
+/// Whether an overlay can show a directory.
+#[derive(Clone)]
+pub struct OverlayRule(pub Arc<dyn Fn(&Path) -> bool + Send + Sync>);
+
 /// State of the dependency directories of each checkout, as far as known to this process.
 #[derive(Clone, Default)]
 pub(crate) struct LinkedDirectories(Arc<Mutex<BTreeMap<PathBuf, DependencyState>>>);

@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use self::dependency_baseline::DependencyBaseline;
-use self::linked_directories::LinkedDirectories;
+use self::linked_directories::{LinkedDirectories, OverlayRule};
 use self::slot_place::{LocationSettings, SlotLocation};
 use self::users_gc::AbandonedGcWait;
 use crate::config::Env;
@@ -61,6 +61,8 @@ pub struct Repo {
     pub(super) dependency_baseline: DependencyBaseline,
     /// Whether programs see a checkout of a slot at the path of the user's checkout.
     pub(super) is_seen_in_place: bool,
+    /// Decides about overlays in place of copies of linked directories.
+    pub(super) overlay_rule: Option<OverlayRule>,
     location_settings: LocationSettings,
     place: Arc<OnceLock<SlotLocation>>,
 }
@@ -97,6 +99,7 @@ impl Repo {
             brought: LinkedDirectories::default(),
             dependency_baseline: DependencyBaseline::default(),
             is_seen_in_place: false,
+            overlay_rule: None,
             location_settings: location_settings(env),
             place: Arc::default(),
         })

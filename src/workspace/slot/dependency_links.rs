@@ -12,6 +12,7 @@ use super::checkout::Checkout;
 use super::ci_seal::{end_of_use, first_change};
 use super::linked_paths::Mirror;
 use super::outside_diff::DiffExclusions;
+use super::overlay_links::OverlayLinks;
 use super::{Side, Slot};
 use crate::config::WorkspaceSettings;
 use crate::file_stamp::FileStamp;
@@ -196,14 +197,18 @@ impl Slot {
         Ok((self.checkout(side), &contents.wanted, &contents.placed.tree))
     }
 
-    /// Copies the directories that are missing or changed since the last copy.
-    pub(crate) async fn copy_dependencies(
+    /// Copies the directories that are missing or changed since the last copy, except those with an overlay.
+    pub(super) async fn bring_dependencies(
         &self,
         checkout: &Checkout,
         paths: &[String],
+        overlays: &mut OverlayLinks,
     ) -> Result<()> {
         for path in paths {
-            self.copy_changed(checkout, path).await?;
+            match self.overlay_link(checkout, path)? {
+                Some(overlay) => overlays.push(overlay),
+                None => drop(self.copy_changed(checkout, path).await?),
+            }
         }
         Ok(())
     }
@@ -276,7 +281,7 @@ impl Slot {
     }
 
     /// Copies a path of the user's checkout again; false if missing there.
-    async fn copy(&self, checkout: &Checkout, path: &str) -> Result<bool> {
+    pub(super) async fn copy(&self, checkout: &Checkout, path: &str) -> Result<bool> {
         self.copy_from(&self.repo.root, checkout, path).await
     }
 

@@ -23,6 +23,7 @@ pub mod made_objects;
 pub mod measure;
 pub mod old_slots;
 pub mod outside_diff;
+pub mod overlay_links;
 pub mod own_directories;
 pub mod rewritten_files;
 pub mod setup_remains;
@@ -44,6 +45,7 @@ use self::dependency_links::WantedDependencies;
 use self::git_directory::GitDir;
 use self::made_objects::LastMeasuredTree;
 use self::outside_diff::DiffExclusions;
+use self::overlay_links::OverlayLinks;
 use self::submodule::{ParentCheckout, Submodule, fill};
 use super::repo::Repo;
 use super::repo::copied_refs::CopiedRefs;
@@ -92,6 +94,7 @@ pub(super) struct SlotContents {
     /// The copy's own git directory as written.
     pub own_git: ExactDirectory,
     pub is_measured: AtomicBool,
+    pub overlay_links: OverlayLinks,
 }
 
 /// Findings of a reset.
@@ -269,8 +272,8 @@ impl Slot {
         reset.touched = remove_touched(checkout, &mut placed.kept, sealed).await?;
         let tree = &placed.tree;
         let wanted = self.settle_installed(checkout, tree, links, &mut outside, settings).await?;
-        self.copy_links(checkout, &outside, &placed, &mut reset).await?;
-        self.copy_dependencies(checkout, &outside.dependencies).await?;
+        let mut overlay_links = self.bring_links(checkout, &outside, &placed, &mut reset).await?;
+        self.bring_dependencies(checkout, &outside.dependencies, &mut overlay_links).await?;
         let parent = ParentCheckout {
             path: b"",
             hold: &self.lock_fd()?,
@@ -291,8 +294,16 @@ impl Slot {
         let refs = self.repo.copied_refs().await?;
         let own_git = ExactDirectory::default();
         let is_measured = AtomicBool::new(false);
-        let mut contents =
-            SlotContents { placed, outside, wanted, modules, refs, own_git, is_measured };
+        let mut contents = SlotContents {
+            placed,
+            outside,
+            wanted,
+            modules,
+            refs,
+            own_git,
+            is_measured,
+            overlay_links,
+        };
         contents.own_git = self.write_own_git(checkout, commit, &contents)?;
         Ok((contents, reset))
     }
@@ -380,23 +391,27 @@ impl Slot {
         self.contents.as_ref().ok_or(WorkspaceError::NotReset(self.number))
     }
 
-    async fn copy_links(
+    /// Copies the paths of `workspace.link`; returns the directories that need no copy.
+    async fn bring_links(
         &self,
         checkout: &Checkout,
         outside: &DiffExclusions,
         placed: &PreparedCheckout,
         reset: &mut ResetFindings,
-    ) -> Result<()> {
+    ) -> Result<OverlayLinks> {
+        let mut overlays = OverlayLinks::default();
         for link in &outside.links {
             if placed.tree.has_file(link) || placed.tree.has_directory(link) {
                 reset.tracked_links.push(link.clone());
                 continue;
             }
-            if !self.copy_link(checkout, link).await? {
+            if let Some(overlay) = self.overlay_link(checkout, link)? {
+                overlays.push(overlay);
+            } else if !self.copy_link(checkout, link).await? {
                 reset.missing_links.push(link.clone());
             }
         }
-        Ok(())
+        Ok(overlays)
     }
 }
 

@@ -139,6 +139,7 @@ impl FakeMachine {
                 sockets: &[],
             },
             links: &[],
+            has_new_links: false,
             env: &self.env,
             argv: &[],
             attempt_dir: None,

@@ -20,6 +20,7 @@ pub mod agent_state;
 mod git_objects;
 mod hidden_paths;
 mod landlock_rules;
+mod link_overlays;
 mod linked_home;
 mod mount_aliases;
 mod mount_list;
@@ -42,6 +43,7 @@ use std::path::{Path, PathBuf};
 
 use self::hidden_paths::HiddenPaths;
 use self::landlock_rules::landlock_rules;
+pub use self::link_overlays::overlay_rule;
 use self::namespace_mounts::namespace_mounts;
 pub use self::placeholders::Placeholders;
 use self::private_directory::PrivateDirectory;
@@ -50,7 +52,7 @@ use self::view_place::{Machine, ViewPlace};
 use crate::git::error::Result;
 use crate::process::child_env::Env;
 use crate::process::view::spec::{Mount, NetworkView, ViewMode, ViewSpec};
-use crate::workspace::{Repo, Side, Slot};
+use crate::workspace::{LinkedDirectory, Repo, Side, Slot};
 
 /// Directory of the attempt, in a view.
 pub const ATTEMPT: &str = "/run/autopack/attempt";
@@ -77,8 +79,8 @@ pub enum ViewPurpose {
 pub enum PrivateFiles {
     /// All stay: a further program of an attempt.
     Keep,
-    /// Temporary files and changes to linked directories are removed: the first program of an attempt, and each run of
-    /// CI. Caches and the private home directory stay, with the results of setup.
+    /// Temporary files are removed: the first program of an attempt, and each run of CI. Caches and the private home
+    /// directory stay, with the results of setup.
     StartAttempt,
     /// All are removed: before a setup, and in a clean clone.
     RemoveAll,
@@ -95,15 +97,6 @@ pub struct SandboxPaths<'a> {
     pub show: &'a [String],
     /// `sandbox.sockets`.
     pub sockets: &'a [String],
-}
-
-/// A directory of `workspace.link`, or a dependency directory linked automatically.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LinkedDirectory {
-    /// Path from the top of the checkout.
-    pub path: String,
-    /// Directory with the files.
-    pub source: PathBuf,
 }
 
 /// Mounts for an agent's own state.
@@ -128,8 +121,10 @@ pub struct ViewRequest<'a> {
     pub private_files: PrivateFiles,
     /// Paths of the configuration.
     pub settings: SandboxPaths<'a>,
-    /// Directories to show in the slot by overlays. Without overlays, they are copied into the slot instead.
+    /// Directories to show in the slot through overlays.
     pub links: &'a [LinkedDirectory],
+    /// Whether to remove changes to them by earlier programs.
+    pub has_new_links: bool,
     /// Environment of the program.
     pub env: &'a Env,
     /// Program and arguments.
@@ -193,6 +188,9 @@ fn prepare_at(
     request: &ViewRequest<'_>,
 ) -> Result<PreparedView> {
     let private = PrivateDirectory::open(&place.private, place.side, request.private_files)?;
+    if request.has_new_links {
+        private.remove_link_changes()?;
+    }
     let hidden = HiddenPaths::collect(place, machine, request);
     let mut view = PreparedView::new(ViewSpec::new(request.mode));
     if let Some(ports) = &request.limited_ports {

@@ -216,13 +216,9 @@ impl MountPlan<'_> {
     /// Adds the linked directories of the user's checkout.
     fn add_links(&mut self) -> Result<()> {
         for link in self.request.links {
-            let Ok(lower) = link.source.canonicalize() else { continue };
-            let is_possible = self.request.has_overlays
-                && lower.is_dir()
-                && supports_overlay(&lower, self.place.private.as_path(), self.machine);
             let there = kind_below(&self.place.copy, Path::new(&link.path));
-            if is_possible && matches!(there, None | Some(EntryKind::Directory)) {
-                self.add_overlay("link", &lower, &self.place.checkout.join(&link.path))?;
+            if matches!(there, None | Some(EntryKind::Directory)) {
+                self.add_overlay("link", &link.source, &self.place.checkout.join(&link.path))?;
             }
         }
         Ok(())

@@ -7,7 +7,7 @@
 //! | `home` | new entries of the home directory |
 //! | `mirror/<hash>` | new entries of directories such as `~/.local` |
 //! | `over/<hash>` | changes to package caches |
-//! | `link/<hash>` | changes to `workspace.link` directories |
+//! | `link/<hash>` | changes to `workspace.link` directories, until a reset |
 //! | `files` | files of autopack, shown read-only |
 //!
 //! A program may leave anything in a directory that it can write: directories without permissions, work directories
@@ -27,7 +27,9 @@ use crate::git::removal::{entries, remove_any};
 use crate::phase::words::hex;
 
 /// Directories emptied at the start of each attempt and of each run of CI.
-const SHORT_LIVED: [&str; 6] = ["tmp", "tmp-work", "var-tmp", "runtime", "other-tmp", "link"];
+const SHORT_LIVED: [&str; 5] = ["tmp", "tmp-work", "var-tmp", "runtime", "other-tmp"];
+/// Changes to linked directories.
+const LINKS: &str = "link";
 const FILES: &str = "files";
 
 /// A private directory of one checkout.
@@ -57,6 +59,12 @@ impl PrivateDirectory {
         };
         emptied.iter().try_for_each(|path| empty(path).doing("empty the directory", path))?;
         Ok(private)
+    }
+
+    /// Removes changes to linked directories.
+    pub fn remove_link_changes(&self) -> Result<()> {
+        let links = self.top.join(LINKS);
+        remove_any(&links).doing("remove", &links)
     }
 
     /// Returns a directory, created if missing. `name` may have several parts.
