@@ -84,12 +84,12 @@ impl DrainTargets {
                     .exit(Exit::Usage));
             }
         };
-        if let Some(store) = store {
-            store.close().await;
-        }
         let mut files = Vec::new();
         for path in paths {
-            files.push(PlanFile::read(path, into.as_ref()).await?);
+            files.push(PlanFile::read(path, into.as_ref(), store.as_ref()).await?);
+        }
+        if let Some(store) = store {
+            store.close().await;
         }
         Ok(NamedTargets::Some { runs, files })
     }

@@ -12,8 +12,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::import::{ImportedRun, known_phases};
 use crate::failure::Failure;
-use crate::import::{self, PlanDraft, STDIN};
+use crate::import::{self, Existing, STDIN};
 use crate::phase::RunId;
+use crate::phase::plan::{Plan, PlanRun};
 use crate::phase::words::hex;
 use crate::store::Store;
 use crate::workspace::Repo;
@@ -24,25 +25,36 @@ const BLOCK: usize = 64 * 1024;
 /// A plan file that was read, and not imported yet.
 pub(super) struct PlanFile {
     name: String,
-    draft: PlanDraft,
+    plan: Plan,
+    warnings: Vec<String>,
     /// `None` for standard input.
     digest: Option<String>,
 }
 
 impl PlanFile {
-    /// Reads a plan. Writes nothing.
+    /// Reads a plan; new phases may depend on phases of the store. Writes nothing.
     ///
     /// # Errors
     /// The file cannot be read or understood.
-    pub async fn read(file: &Path, run: Option<&RunId>) -> Result<Self, Failure> {
-        let draft = import::read(file, run).await?;
+    pub async fn read(
+        file: &Path,
+        run: Option<&RunId>,
+        store: Option<&Store>,
+    ) -> Result<Self, Failure> {
+        let mut draft = import::read(file, run).await?;
+        let warnings = std::mem::take(&mut draft.warnings);
+        let existing = match store {
+            Some(store) => known_phases(store, &draft).await?,
+            None => Existing::default(),
+        };
+        let plan = draft.resolve(&existing)?;
         let digest = (file.as_os_str() != STDIN).then(|| digest_of(file)).transpose()?;
-        Ok(Self { name: file.display().to_string(), draft, digest })
+        Ok(Self { name: file.display().to_string(), plan, warnings, digest })
     }
 
     /// Returns the runs of the plan.
     pub fn runs(&self) -> Vec<RunId> {
-        self.draft.run_ids().cloned().collect()
+        self.plan.runs.iter().map(|run| run.run_id.clone()).collect()
     }
 
     /// Returns whether the store has the runs of the plan, imported from a file with the same content.
@@ -51,11 +63,11 @@ impl PlanFile {
     /// The database cannot be read.
     pub async fn is_imported(&self, store: &Store, repo: &Repo) -> Result<bool, Failure> {
         let known = store.run_ids_by_use().await?;
-        let is_same = |run: &RunId| {
-            let digest = std::fs::read_to_string(record(repo, run)).ok();
-            known.contains(run) && digest.is_some() && digest == self.digest
+        let is_same = |run: &PlanRun| {
+            let digest = std::fs::read_to_string(record(repo, &run.run_id)).ok();
+            known.contains(&run.run_id) && digest.is_some() && digest == self.digest
         };
-        Ok(self.draft.run_ids().all(is_same))
+        Ok(self.plan.runs.iter().all(is_same))
     }
 
     /// Returns the file as named by the user.
@@ -86,13 +98,12 @@ impl PlanFile {
     /// # Errors
     /// The plan contradicts the store, or the database cannot be written.
     pub async fn import(self, store: &Store) -> Result<Vec<String>, Failure> {
-        for warning in &self.draft.warnings {
+        for warning in &self.warnings {
             tracing::warn!("{warning}");
         }
+        let plan = &self.plan;
         let known = store.run_ids_by_use().await?;
-        let existing = known_phases(store, &self.draft).await?;
-        let plan = self.draft.resolve(&existing)?;
-        let reports = store.import_by_run(&plan, true, crate::clock::now()).await?;
+        let reports = store.import_by_run(plan, true, crate::clock::now()).await?;
         let mut lines = Vec::new();
         for (run, report) in plan.runs.iter().zip(&reports) {
             let is_known = known.contains(&run.run_id);
