@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use super::output::table::counted;
-use super::plan_import::{self, ImportedRun, known_phases};
+use super::plan_import::{self, ImportedRun, known_phases, read_plan};
 use super::{Context, open_database};
 use crate::failure::{Exit, Failure};
-use crate::import::{self, Existing};
+use crate::import::Existing;
 use crate::phase::RunId;
 use crate::phase::plan::Plan;
-use crate::progress::{shown_id, shown_message};
+use crate::progress::shown_message;
 use crate::store::{Store, StoreError};
 use crate::workspace::Repo;
 
@@ -35,7 +35,7 @@ pub struct Args {
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let url = open_database::url(context)?;
     let run_id = args.run_id.map(RunId::new);
-    let draft = import::read(&args.file, run_id.as_ref()).await?;
+    let draft = read_plan(&args.file, run_id.as_ref()).await?;
     for warning in &draft.warnings {
         tracing::warn!("{warning}");
     }

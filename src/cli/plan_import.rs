@@ -12,8 +12,9 @@ use anyhow::Context as _;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::failure::Failure;
-use crate::import::{self, Existing, PlanDraft, STDIN};
+use crate::config::suggestion::nearest;
+use crate::failure::{Failure, WithHint};
+use crate::import::{self, Existing, ImportError, PlanDraft, STDIN};
 use crate::phase::RunId;
 use crate::phase::plan::{Plan, PlanRun};
 use crate::phase::words::hex;
@@ -43,7 +44,7 @@ impl PlanFile {
         run: Option<&RunId>,
         store: Option<&Store>,
     ) -> Result<Self, Failure> {
-        let mut draft = import::read(file, run).await?;
+        let mut draft = read_plan(file, run).await?;
         let warnings = std::mem::take(&mut draft.warnings);
         let existing = match store {
             Some(store) => known_phases(store, &draft).await?,
@@ -123,6 +124,40 @@ impl PlanFile {
     }
 }
 
+/// Reads a plan.
+///
+/// # Errors
+/// The file cannot be read or understood.
+pub(super) async fn read_plan(file: &Path, run: Option<&RunId>) -> Result<PlanDraft, Failure> {
+    let read = import::read(file, run).await;
+    let is_text = file.extension().is_some_and(|ending| ending == "md" || ending == "txt");
+    match read {
+        Err(error @ ImportError::Malformed { .. }) if is_text => Err(error).or_hint(
+            "a plan is YAML, JSON or JSONL; in Markdown, put it into a ```yaml block (docs/plan-format.md)",
+        ),
+        Err(error @ ImportError::Unreadable { .. }) => match similar_file(file) {
+            Some(near) => Err(error).or_hint(format!("did you mean {near:?}?")),
+            None => Err(error.into()),
+        },
+        read => Ok(read?),
+    }
+}
+
+/// Returns the file with the most similar name in the same directory, as the user would write it.
+pub(super) fn similar_file(path: &Path) -> Option<String> {
+    let directory = path.parent().unwrap_or(Path::new(""));
+    let place = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+    let entries = std::fs::read_dir(place).into_iter().flatten().flatten();
+    let files: Vec<String> = entries
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()))
+        .map(|entry| directory.join(entry.file_name()).to_string_lossy().into_owned())
+        .collect();
+    let files: Vec<&str> = files.iter().map(String::as_str).collect();
+    nearest(&path.to_string_lossy(), &files)
+        .filter(|near| Path::new(near) != path)
+        .map(str::to_owned)
+}
+
 /// Returns the stored phases of the draft's runs, because new phases may depend on them.
 pub(super) async fn known_phases(store: &Store, draft: &PlanDraft) -> Result<Existing, Failure> {
     let mut existing = Existing::default();
@@ -152,7 +187,8 @@ pub(super) struct ImportedRun<'a> {
     done: u64,
     #[serde(skip_serializing_if = "is_none")]
     skipped: u64,
-    notes: Vec<String>,
+    /// Decisions of the import, for people.
+    pub notes: Vec<String>,
 }
 
 impl<'a> ImportedRun<'a> {

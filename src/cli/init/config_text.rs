@@ -5,8 +5,10 @@ use super::project_facts::{FoundAgent, FoundCommand, ProjectFacts};
 /// Formats the configuration file, at most 25 lines.
 pub fn format_config(facts: &ProjectFacts) -> String {
     let mut lines = vec![
-        "# autopack's settings for this repository. Every key is optional. All keys: docs/configuration.md".to_owned(),
-        "# in autopack's repository; `autopack config show` prints them with their values in effect.".to_owned(),
+        "# Settings of autopack for this repository; every key is optional. All keys are in"
+            .to_owned(),
+        "# docs/configuration.md of autopack; `autopack config show` prints their values."
+            .to_owned(),
     ];
     lines.extend(agents(&facts.agents));
     match &facts.ci {
