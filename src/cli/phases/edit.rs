@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::RunArg;
 use crate::cli::Context;
 use crate::cli::autofix_limits::fixer;
+use crate::cli::run_choice::{PhaseArg, RunUse};
 use crate::failure::{Failure, WithHint};
 use crate::import::{self, Existing};
 use crate::phase::plan::PlanPhase;
@@ -21,18 +21,14 @@ use crate::store::{PhaseDetail, Store};
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    run: RunArg,
-    /// Phase id, as in `phases list`
-    #[arg(value_name = "PHASE")]
-    phase: String,
+    phase: PhaseArg,
     /// Read the spec (JSON or YAML) from this file; `-` is standard input
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
-    let (store, run) = args.run.open(context).await?;
-    let id = PhaseId::new(&args.phase);
+    let (store, run, id) = args.phase.open(context, RunUse::Act).await?;
     let detail = store.phase(&run, &id).await?;
     refuse_by_state(&detail)?;
     match &args.file {
@@ -106,14 +102,15 @@ async fn edit(
 
 /// Reads a phase with the same parser as plans.
 async fn read(file: &Path, run: &RunId, id: &PhaseId, store: &Store) -> Result<PlanPhase, Failure> {
-    let draft = import::read(file, Some(run)).await?;
+    let named = format!("the spec needs `phase_id: {}`", shown_id(id.as_str()));
+    let draft = import::read(file, Some(run)).await.or_hint(named.clone())?;
     let mut existing = Existing::default();
     let phases = store.phases(run, None).await?;
     existing.runs.insert(
         run.clone(),
         phases.into_iter().map(|row| (row.phase_id, row.depends_on)).collect(),
     );
-    let plan = draft.resolve(&existing)?;
+    let plan = draft.resolve(&existing).or_hint(named)?;
     let mut phases: Vec<PlanPhase> = plan.runs.into_iter().flat_map(|run| run.phases).collect();
     let (Some(phase), true) = (phases.pop(), phases.is_empty()) else {
         return Err(Failure::new(format!(
