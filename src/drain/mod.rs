@@ -4,6 +4,7 @@
 //! `idle_wait` waits, `attempt` executes one attempt, `recover` reclaims the work of dead drains.
 
 mod admission;
+mod drain_overview;
 mod drain_summary;
 mod dry_run;
 mod final_test;
