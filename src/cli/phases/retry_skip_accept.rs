@@ -1,26 +1,27 @@
 //! `phases retry`, `skip` and `accept`: operator actions on the state of phases.
 
-use super::{RunArg, ids};
-use crate::cli::Context;
-use crate::failure::Failure;
+use crate::cli::run_choice::{PhasesArg, RunUse, choose_phases, choose_run, find_run};
+use crate::cli::{Context, open_database};
+use crate::failure::{Exit, Failure};
 use crate::phase::{PhaseId, RunId};
 use crate::progress::shown_id;
-use crate::store::{ChangedPhase, PhaseSelector};
+use crate::store::{ChangedPhase, PhaseSelector, Store};
 
 /// Phases of a run.
 #[derive(Debug, clap::Args)]
 struct Selection {
     #[command(flatten)]
-    run: RunArg,
-    #[command(flatten)]
     named: PhaseSelection,
+    /// Run of the phases [default: the only run]
+    #[arg(long, value_name = "RUN")]
+    run_id: Option<String>,
 }
 
-/// Phases by id, or all failed phases. Exactly one option is required.
+/// Phases by id, or all failed phases of a run. At least one option is required.
 #[derive(Debug, clap::Args)]
-#[group(required = true, multiple = false)]
+#[group(required = true, multiple = true)]
 struct PhaseSelection {
-    /// Phase ids, as in `phases list`
+    /// Phase ids, as in `phases list`, or RUN/PHASE; with --failed, the run
     #[arg(value_name = "PHASE")]
     phases: Vec<String>,
     /// All failed phases
@@ -49,31 +50,26 @@ pub(super) struct SkipArgs {
 #[derive(Debug, clap::Args)]
 pub(super) struct AcceptArgs {
     #[command(flatten)]
-    run: RunArg,
-    /// Phase ids, as in `phases list`
-    #[arg(value_name = "PHASE", required = true)]
-    phases: Vec<String>,
+    phases: PhasesArg,
 }
 
 pub(super) async fn retry(args: RetryArgs, context: &Context) -> Result<(), Failure> {
-    let (store, run) = args.selection.run.open(context).await?;
-    let ids = args.selection.ids();
+    let (store, run, ids) = args.selection.open(context).await?;
     let moved = store.operator().retry(&run, args.selection.which(&ids), args.redo).await?;
     store.close().await;
     print_transitions(&run, &moved, context)
 }
 
 pub(super) async fn skip(args: SkipArgs, context: &Context) -> Result<(), Failure> {
-    let (store, run) = args.selection.run.open(context).await?;
-    let ids = args.selection.ids();
+    let (store, run, ids) = args.selection.open(context).await?;
     let moved = store.operator().skip(&run, args.selection.which(&ids)).await?;
     store.close().await;
     print_transitions(&run, &moved, context)
 }
 
 pub(super) async fn accept(args: AcceptArgs, context: &Context) -> Result<(), Failure> {
-    let (store, run) = args.run.open(context).await?;
-    let accepted = store.operator().accept(&run, &ids(&args.phases)).await?;
+    let (store, run, ids) = args.phases.open(context, RunUse::Act).await?;
+    let accepted = store.operator().accept(&run, &ids).await?;
     store.close().await;
     for ChangedPhase { phase_id, to, .. } in accepted {
         context.out.line(format_args!("{}: {to}, accepted", shown_id(phase_id.as_str())))?;
@@ -82,8 +78,24 @@ pub(super) async fn accept(args: AcceptArgs, context: &Context) -> Result<(), Fa
 }
 
 impl Selection {
-    fn ids(&self) -> Vec<PhaseId> {
-        ids(&self.named.phases)
+    async fn open(&self, context: &Context) -> Result<(Store, RunId, Vec<PhaseId>), Failure> {
+        let store = open_database::open_existing(context).await?;
+        let run = self.run_id.as_deref();
+        if !self.named.failed {
+            let (run, ids) =
+                choose_phases(&store, context, run, &self.named.phases, RunUse::Act).await?;
+            return Ok((store, run, ids));
+        }
+        let run = match self.named.phases.as_slice() {
+            [] => choose_run(&store, context, run, RunUse::Act).await?,
+            [name] if run.is_none_or(|run| run == name) => find_run(&store, name).await?,
+            _ => {
+                return Err(Failure::new("--failed takes at most one name, the run")
+                    .hint("name either phases, or a run with --failed")
+                    .exit(Exit::Usage));
+            }
+        };
+        Ok((store, run, Vec::new()))
     }
 
     fn which<'a>(&self, ids: &'a [PhaseId]) -> PhaseSelector<'a> {

@@ -6,6 +6,7 @@ mod status_snapshot;
 mod status_text;
 mod watch;
 
+use super::run_choice::RunFilter;
 use super::{Context, open_database};
 use crate::failure::{Exit, Failure};
 use crate::overview::TextOptions;
@@ -21,9 +22,8 @@ use status_snapshot::StatusSnapshot;
 /// reader ends.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Only this run
-    #[arg(long = "run-id", value_name = "RUN")]
-    run_id: Option<String>,
+    #[command(flatten)]
+    run: RunFilter,
 
     /// Keep showing the status and finished phases until Ctrl-C
     #[arg(long, conflicts_with = "json")]
@@ -36,7 +36,7 @@ pub struct Args {
 
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let store = open_database::open_existing(context).await?;
-    let wanted = args.run_id.map(RunId::new);
+    let wanted = args.run.named(&store).await?;
     if args.watch {
         return watch::watch(&store, wanted.as_ref(), context).await;
     }
