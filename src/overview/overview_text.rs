@@ -2,26 +2,22 @@
 
 use std::time::Duration;
 
-use console::Style;
-
 use super::next_steps::run_argument;
 use super::verdict_line::{join_facts, verdict_lines};
 use super::{FailureGroup, RunOverview, WaitReason, WaitingGroup};
 use crate::phase::words::{counted, first_few, short_commit};
 use crate::phase::{PhaseId, PhaseState, RunId, UnixMs};
-use crate::progress::{duration, fit, printable, shown_id, shown_message, wrap};
+use crate::progress::{LabeledPage, duration, printable, shown_id, shown_message};
 use crate::store::CleanOutcome;
 
 /// Width of the labels.
 const LABEL: usize = 9;
-/// Minimum width of a text beside a label.
-const LEAST: usize = 20;
 /// Width without a terminal.
 const DEFAULT_COLUMNS: usize = 80;
+/// Minimum width; smaller reported widths are ignored.
+const LEAST_COLUMNS: usize = 30;
 /// Groups of failures in an overview; the rest are counted.
 const FAILURE_GROUPS: usize = 4;
-/// Lines of a message on a terminal.
-const MESSAGE_LINES: usize = 2;
 /// Phases named in a group of failures.
 const NAMED_FAILED: usize = 4;
 /// Landed phases named.
@@ -44,7 +40,7 @@ pub struct TextOptions {
 
 impl TextOptions {
     pub(super) fn width(&self) -> usize {
-        self.columns.unwrap_or(DEFAULT_COLUMNS).max(LABEL + LEAST)
+        self.columns.unwrap_or(DEFAULT_COLUMNS).max(LEAST_COLUMNS)
     }
 }
 
@@ -60,27 +56,33 @@ pub fn format_facts(facts: &[String], options: &TextOptions) -> String {
 
 /// Formats what follows the verdict of a run: failures, waiting phases, landings, final test, review and merge.
 pub fn format_details(run: &RunOverview, options: &TextOptions) -> String {
-    let mut page = Page { text: String::new(), options };
+    let page = LabeledPage::new(LABEL, options.columns, options.color);
+    let mut details = DetailsPage { page, options };
     let id = &run.summary.run_id;
     for group in run.failures.iter().take(FAILURE_GROUPS) {
-        page.message("failed", &describe_failure(group, options.several));
-        page.command("", &group.next_step());
+        details.page.message("failed", &describe_failure(group, options.several));
+        details.page.command("", &group.next_step());
     }
     let more: usize = run.failures.iter().skip(FAILURE_GROUPS).map(|g| g.phases.len()).sum();
     if more > 0 {
         let list = format!("autopack phases list {} --failed", run_argument(id));
-        page.command("", &format!("… and {more} more: {list}"));
+        details.page.command("", &format!("… and {more} more: {list}"));
     }
+    let of = match options.several {
+        true => format!("{}: ", shown_id(id.as_str())),
+        false => String::new(),
+    };
     let (blocked, waiting): (Vec<&WaitingGroup>, Vec<&WaitingGroup>) =
         run.waiting.iter().partition(|group| group.is_blocked());
-    page.waiting("blocked", &blocked);
-    page.waiting("waiting", &waiting);
-    page.landings(run);
+    details.waiting("blocked", &of, &blocked);
+    details.waiting("waiting", &of, &waiting);
+    details.landings(run);
     for (n, line) in run.final_test.iter().enumerate() {
-        page.message(if n == 0 { "tested" } else { "" }, &printable(line));
+        let (label, of) = if n == 0 { ("tested", of.as_str()) } else { ("", "") };
+        details.page.message(label, &format!("{of}{}", printable(line)));
     }
-    page.merge(run);
-    page.text
+    details.merge(run);
+    details.page.into_text()
 }
 
 /// Describes each group of failures in a line: `p17, p23: ci_failed: tests/a.py::x`.
@@ -108,58 +110,14 @@ fn name_phases(run: &RunId, phases: &[PhaseId], few: usize, several: bool) -> St
     first_few(&names, few)
 }
 
-/// Lines with a label on the left.
-struct Page<'a> {
-    text: String,
+/// Details of a run.
+struct DetailsPage<'a> {
+    page: LabeledPage,
     options: &'a TextOptions,
 }
 
-impl Page<'_> {
-    fn line(&mut self, label: &str, text: &str) {
-        let style = match label {
-            "failed" => Style::new().red(),
-            "landed" => Style::new().green(),
-            "blocked" | "waiting" => Style::new().yellow(),
-            _ => Style::new(),
-        };
-        let padding = " ".repeat(LABEL.saturating_sub(label.len()));
-        let label = match label {
-            "" => String::new(),
-            label => style.force_styling(self.options.color).apply_to(label).to_string(),
-        };
-        self.text += &format!("{label}{padding}{text}\n");
-    }
-
-    /// Adds a foreign message: a few wrapped lines on a terminal, else a single line.
-    fn message(&mut self, label: &str, text: &str) {
-        let Some(columns) = self.options.columns else { return self.line(label, text) };
-        let room = columns.saturating_sub(LABEL).max(LEAST);
-        let mut parts = wrap(text, room);
-        if parts.len() > MESSAGE_LINES {
-            let rest = parts.split_off(MESSAGE_LINES - 1).join(" ");
-            parts.push(fit(&rest, room));
-        }
-        for (n, part) in parts.iter().enumerate() {
-            self.line(if n == 0 { label } else { "" }, part);
-        }
-    }
-
-    /// Adds a command. Commands stay on a line, to be copied, unless a word of prose can begin a new line.
-    fn command(&mut self, label: &str, text: &str) {
-        let room = self.options.width().saturating_sub(LABEL).max(LEAST);
-        for (n, part) in split_command(text, room).into_iter().enumerate() {
-            self.line(if n == 0 { label } else { "" }, part);
-        }
-    }
-
-    fn prose(&mut self, label: &str, text: &str) {
-        let room = self.options.width().saturating_sub(LABEL).max(LEAST);
-        for (n, part) in wrap(text, room).iter().enumerate() {
-            self.line(if n == 0 { label } else { "" }, part);
-        }
-    }
-
-    fn waiting(&mut self, label: &str, groups: &[&WaitingGroup]) {
+impl DetailsPage<'_> {
+    fn waiting(&mut self, label: &str, of: &str, groups: &[&WaitingGroup]) {
         if groups.is_empty() {
             return;
         }
@@ -172,7 +130,7 @@ impl Page<'_> {
         if more > 0 {
             parts.push(format!("{more} for other reasons"));
         }
-        self.prose(label, &parts.join("; "));
+        self.page.prose(label, &format!("{of}{}", parts.join("; ")));
     }
 
     fn landings(&mut self, run: &RunOverview) {
@@ -189,38 +147,27 @@ impl Page<'_> {
             _ => String::new(),
         };
         if new.is_empty() {
-            return self.prose("landed", &format!("nothing new{since}"));
+            return self.page.prose("landed", &format!("nothing new{since}"));
         }
         let phases: Vec<PhaseId> =
             new.iter().rev().map(|landing| landing.phase_id.clone()).collect();
         let id = &run.summary.run_id;
         let names = name_phases(id, &phases, NAMED_LANDED, self.options.several);
-        self.prose("landed", &format!("{}{since}: {names}", counted(new.len() as u64, "phase")));
+        self.page
+            .prose("landed", &format!("{}{since}: {names}", counted(new.len() as u64, "phase")));
     }
 
     fn merge(&mut self, run: &RunOverview) {
         let (Some(tip), Some(facts)) = (&run.tip, &run.summary.facts) else { return };
         let base = short_commit(&facts.base_commit);
         let tip = if tip.len() == 40 { short_commit(tip) } else { tip };
-        self.line("review", &format!("git log --oneline {base}..{}", shown_id(tip)));
+        self.page.line("review", &format!("git log --oneline {base}..{}", shown_id(tip)));
         let is_red = run.summary.clean_test.as_ref().is_some_and(|test| {
             test.outcome == CleanOutcome::RedInCleanClone && !run.summary.is_untested
         });
         let green = if is_red { " --to-green" } else { "" };
-        self.line("merge", &format!("autopack merge {}{green}", run_argument(&run.summary.run_id)));
-    }
-}
-
-/// Splits `CHANGE: COMMAND; then retry` before the command if a line has no room for both.
-fn split_command(text: &str, room: usize) -> Vec<&str> {
-    if crate::progress::width(text) <= room {
-        return vec![text];
-    }
-    let before = [": autopack", ", then autopack", "; then autopack"];
-    let cut = before.iter().find_map(|mark| Some(text.find(mark)? + mark.len() - "autopack".len()));
-    match cut {
-        Some(cut) => vec![text[..cut].trim_end(), &text[cut..]],
-        None => vec![text],
+        self.page
+            .line("merge", &format!("autopack merge {}{green}", run_argument(&run.summary.run_id)));
     }
 }
 

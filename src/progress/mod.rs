@@ -5,6 +5,7 @@
 
 mod board;
 mod drain_log;
+mod labeled_page;
 mod lines;
 mod reason;
 pub mod screen;
@@ -12,6 +13,7 @@ mod terminal_text;
 pub mod view;
 
 pub use drain_log::{ENDS, NOTES};
+pub use labeled_page::LabeledPage;
 pub use lines::{LineOptions, finished_line};
 pub use reason::Reason;
 pub use terminal_text::{

@@ -36,7 +36,7 @@ pub use owner_id::OwnerId;
 pub use queries::attempt_history::HistoryCursor;
 pub use queries::in_flight::{InFlight, OwnerRow};
 pub use queries::landings::Landing;
-pub use queries::phase_usage::{EndedAttempts, PhaseUsage};
+pub use queries::phase_usage::{EndedAttempts, PhaseUsage, SettledPhase};
 pub use queries::run_facts::RunFacts;
 pub use queries::snapshots::{Backlog, PhaseDetail, RunSummary};
 pub use queries::wait_reasons::Waiting;

@@ -27,6 +27,18 @@ pub struct PhaseUsage {
     pub ended_at: Option<UnixMs>,
 }
 
+/// Usage of a COMPLETE or FAILED phase, for forecasts.
+#[derive(Clone, Debug, PartialEq, FromRow)]
+pub struct SettledPhase {
+    /// Agent of an attempt.
+    pub agent: Option<String>,
+    /// Sum of the known costs in US dollars.
+    pub cost_usd: Option<f64>,
+    /// Duration of all attempts in milliseconds.
+    #[sqlx(try_from = "i64")]
+    pub duration_ms: u64,
+}
+
 /// Ended attempts of a run that reached an agent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EndedAttempts {
@@ -84,6 +96,26 @@ impl Store {
 }
 
 impl Store {
+    /// Returns the latest settled phases of all runs that reached an agent, at most `limit`.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn settled_phases(&self, limit: u32) -> Result<Vec<SettledPhase>, StoreError> {
+        self.named(async {
+            Ok(sqlx::query_as(
+                "SELECT MAX(a.agent) AS agent, SUM(a.cost_usd) AS cost_usd,
+                        SUM(MAX(a.ended_at - a.started_at, 0)) AS duration_ms
+                   FROM attempts a JOIN phases p ON p.id = a.phase
+                  WHERE a.agent IS NOT NULL AND a.ended_at IS NOT NULL AND p.state IN ('COMPLETE', 'FAILED')
+                  GROUP BY p.id ORDER BY MAX(a.id) DESC LIMIT ?",
+            )
+            .bind(limit)
+            .fetch_all(&self.reader)
+            .await?)
+        })
+        .await
+    }
+
     /// Returns the number of ended attempts of a run, their duration in milliseconds, and the number of phases that
     /// they settled.
     ///
