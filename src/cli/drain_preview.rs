@@ -29,22 +29,24 @@ pub(super) struct Preview<'a> {
 }
 
 impl Preview<'_> {
-    /// Prints the plan.
+    /// Prints the plan of these runs; an empty plan without a database.
     pub async fn print(
         &self,
         context: &Context,
-        store: &Store,
-        runs: &[RunSummary],
+        opened: Option<(&Store, &[RunSummary])>,
     ) -> Result<(), Failure> {
         let settings = &context.config()?.settings;
         let workspace = context.workspace()?;
-        let fix = autofix_limits::fixer(settings, &workspace);
-        let estimator =
-            Estimator::new(calibration_in_force::active(store).await?, workspace.clone());
-        let mut planned = Vec::new();
-        for run in runs {
-            let rows = store.phases(&run.run_id, None).await?;
-            planned.extend(plan(&rows, &fix, settings, self.agent, &estimator));
+        let (mut planned, mut history) = (Vec::new(), Vec::new());
+        if let Some((store, runs)) = opened {
+            let fix = autofix_limits::fixer(settings, &workspace);
+            let estimator =
+                Estimator::new(calibration_in_force::active(store).await?, workspace.clone());
+            for run in runs {
+                let rows = store.phases(&run.run_id, None).await?;
+                planned.extend(plan(&rows, &fix, settings, self.agent, &estimator));
+            }
+            history = store.settled_phases(HISTORY).await?;
         }
         if self.json {
             return context.out.json(&planned);
@@ -55,10 +57,10 @@ impl Preview<'_> {
             text = planned.iter().map(|phase| phase_text(phase, columns)).collect();
         }
         let facts = PreviewFacts {
-            forecast: forecast(&planned, &store.settled_phases(HISTORY).await?),
+            forecast: forecast(&planned, &history),
             waves: plan_waves(&planned, self.jobs),
             jobs: self.jobs,
-            several: runs.len() > 1,
+            several: opened.is_some_and(|(_, runs)| runs.len() > 1),
             now: now(),
         };
         text += &preview_text(&planned, &facts, columns, console::colors_enabled());

@@ -5,6 +5,7 @@
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand};
 
+mod agent_choice;
 mod attempt_setup;
 mod autofix_limits;
 mod calibration_in_force;
@@ -13,6 +14,8 @@ mod config;
 mod context;
 mod drain;
 mod drain_preview;
+mod drain_runs;
+mod dry_run_store;
 mod error_report;
 mod fix_phases;
 mod gc;
@@ -24,6 +27,7 @@ mod memory;
 mod open_database;
 mod output;
 mod phases;
+mod plan_import;
 mod preview_text;
 mod price_check;
 mod report;

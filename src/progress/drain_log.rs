@@ -89,6 +89,9 @@ impl DrainFinished {
                     _ => format!("raise {}, then start the drain again", budget.key()),
                 });
             }
+            Reason::Trial => {
+                "set a budget (executor.budgets in autopack.yaml), or run the others with --yes"
+            }
             Reason::Systemic => "fix the cause, then start the drain again",
             Reason::Failed if !self.names_cure => "run `autopack health` to find the cause",
             _ => return None,

@@ -21,18 +21,21 @@ pub enum Reason {
     Failed,
     /// `--max-batches` was reached.
     MaxBatches,
+    /// The one phase ended that runs without a sandbox and without a budget.
+    Trial,
     /// The operator stopped the drain.
     Interrupted,
 }
 
 impl Reason {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Drained,
         Self::StoppedOnFailure,
         Self::Systemic,
         Self::Budget,
         Self::Failed,
         Self::MaxBatches,
+        Self::Trial,
         Self::Interrupted,
     ];
 
@@ -51,6 +54,7 @@ impl Reason {
             Self::Budget => "stopped: a budget is spent",
             Self::Failed => "stopped: autopack could not continue",
             Self::MaxBatches => "stopped after the requested batches",
+            Self::Trial => "stopped after one phase: there is neither a sandbox nor a budget",
             Self::Interrupted => "interrupted; running phases are queued again",
         };
         format!("{what} ({took})")
@@ -65,6 +69,7 @@ impl Reason {
             Self::Budget => "budget",
             Self::Failed => "failed",
             Self::MaxBatches => "max_batches",
+            Self::Trial => "trial",
             Self::Interrupted => "interrupted",
         }
     }

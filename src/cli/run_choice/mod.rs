@@ -142,11 +142,19 @@ pub async fn choose_run(
 /// # Errors
 /// The run is unknown, or the database cannot be read.
 pub async fn find_run(store: &Store, name: &str) -> Result<RunId, Failure> {
-    let runs = store.run_ids_by_use().await?;
-    match find_id(&runs, RunId::as_str, name) {
-        Some(run) => Ok(run.clone()),
+    match known_run(store, name).await? {
+        Some(run) => Ok(run),
         None => Err(store.unknown_run(&RunId::new(name)).await?.into()),
     }
+}
+
+/// Returns the run as [`find_run`]; `None` if there is no such run.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn known_run(store: &Store, name: &str) -> Result<Option<RunId>, Failure> {
+    let runs = store.run_ids_by_use().await?;
+    Ok(find_id(&runs, RunId::as_str, name).cloned())
 }
 
 /// Returns the run of commands without a name; `None` if there are several to choose from.
@@ -217,8 +225,9 @@ mod tests {
         let find = |name| find_id(&ids, RunId::as_str, name).map(RunId::as_str);
         assert_eq!(find("a b"), Some("a b"), "exactly, though both are printed like that");
         assert_eq!(find("a\nb"), Some("a\nb"));
-        assert_eq!(find(&ids[1].file_name()), Some("a\nb"));
-        assert_eq!(find(&ids[2].file_name()), Some("week/1"));
+        let names = [ids[1].file_name(), ids[2].file_name()];
+        assert_eq!(find(&names[0]), Some("a\nb"));
+        assert_eq!(find(&names[1]), Some("week/1"));
         assert_eq!(find("week"), None);
         let doubled = ["x\ny", "x\ty"].map(RunId::new);
         assert!(find_id(&doubled, RunId::as_str, "x y").is_none(), "two are printed like that");
