@@ -52,6 +52,7 @@ mod memory_qdrant;
 mod memory_qdrant_keys;
 mod memory_recall;
 mod older_workspace;
+mod overview;
 mod owners;
 mod plan_format_docs;
 mod prices;

@@ -34,6 +34,7 @@ mod report;
 mod run_choice;
 mod runs;
 mod shell;
+mod start_time;
 mod status;
 mod stop;
 mod telemetry;

@@ -8,6 +8,8 @@ use crate::phase::{PhaseId, RunId, Tokens, UnixMs};
 use crate::store::columns::number;
 use crate::store::error::StoreError;
 use crate::store::open::Store;
+use crate::store::queries::snapshots::PhaseDetail;
+use crate::store::rows::AttemptRow;
 use crate::store::token_columns::TokenColumns;
 
 /// Usage of a phase over all its attempts.
@@ -48,6 +50,33 @@ pub struct EndedAttempts {
     pub busy_ms: u64,
     /// Number of phases with such attempts that are COMPLETE or FAILED.
     pub settled: u64,
+}
+
+impl PhaseDetail {
+    /// Returns the usage of the phase; `None` without an attempt.
+    pub fn usage(&self) -> Option<PhaseUsage> {
+        let log = &self.attempt_log;
+        let sum = |of: fn(&Tokens) -> Option<u64>| {
+            log.iter().filter_map(|row| of(&row.usage.tokens)).reduce(u64::saturating_add)
+        };
+        let took = |row: &AttemptRow| {
+            let ended = row.ended_at?.0.saturating_sub(row.started_at.0);
+            u64::try_from(ended).ok()
+        };
+        Some(PhaseUsage {
+            started_at: log.last()?.started_at,
+            agent: log.iter().rev().find_map(|row| row.agent.clone()),
+            tokens: Tokens {
+                input: sum(|tokens| tokens.input),
+                output: sum(|tokens| tokens.output),
+                cache_read: sum(|tokens| tokens.cache_read),
+                cache_write: sum(|tokens| tokens.cache_write),
+            },
+            cost_usd: log.iter().filter_map(|row| row.usage.cost_usd).reduce(|all, one| all + one),
+            duration_ms: log.iter().filter_map(took).sum(),
+            ended_at: log.iter().filter_map(|row| row.ended_at).max(),
+        })
+    }
 }
 
 #[derive(FromRow)]
