@@ -18,8 +18,8 @@ fn a_backlog_lands_on_the_runs_branch_in_order() {
     let project = Project::new().agent(WRITES_ALL).plan(phases(["one", "two", "three"]));
     let ran = project.drain().succeeded();
     assert_eq!(project.landed(), ["one", "two", "three"]);
-    assert!(ran.stdout.contains("git merge autopack/run"), "{ran:#?}");
-    assert!(ran.stdout.contains("3 complete"), "{ran:#?}");
+    assert!(ran.stdout.contains("\nmerge    autopack merge run\n"), "{ran:#?}");
+    assert!(ran.stdout.contains("\nrun: 3 landed · drained after "), "{ran:#?}");
     assert_eq!(project.git(["show", "autopack/run:src/two.txt"]), "made by the agent\n");
 }
 

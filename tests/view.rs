@@ -254,7 +254,7 @@ fn log_lines_and_the_view_do_not_tear_each_other() {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     terminal.presses("C-c");
-    terminal.until("run: 1 complete");
+    terminal.until("run: 1 landed");
     let all = terminal.all();
     assert!(!all.contains('░') && all.contains("DEBUG git "), "{all}");
     let torn: Vec<&str> = all
@@ -280,7 +280,7 @@ fn a_dumb_terminal_gets_plain_lines_and_no_color_means_none() {
             assert!(!escapes.contains('░'), "{escapes}");
         }
         terminal.presses("C-c");
-        terminal.until("run: 1 complete");
+        terminal.until("run: 1 landed");
     }
 }
 

@@ -6,8 +6,8 @@ use super::Drain;
 use crate::attempt::run_end;
 use crate::clock::now;
 use crate::overview::{
-    RunOverview, TextOptions, describe_money, format_details, format_facts, format_verdict,
-    read_run,
+    RunOverview, TextOptions, describe_money, format_details, format_facts, format_next_drain,
+    format_verdict, read_run,
 };
 use crate::phase::budget::Level;
 use crate::progress::{DrainFinished, LineOptions, Reason, RunCounts};
@@ -73,6 +73,9 @@ impl Drain<'_> {
         overviews.iter().for_each(|run| text += &format_verdict(run, &options));
         text += &end.explanation(columns);
         overviews.iter().for_each(|run| text += &format_details(run, &options));
+        if is_continued(end.reason) {
+            text += &format_next_drain(&overviews, &options);
+        }
         text
     }
 
@@ -104,4 +107,9 @@ impl Drain<'_> {
         facts.extend(describe_money(cost, tokens));
         facts
     }
+}
+
+/// Whether the same command goes on with the rest of the backlog. Other ends have a hint.
+fn is_continued(reason: Reason) -> bool {
+    matches!(reason, Reason::MaxBatches | Reason::StoppedOnFailure | Reason::Interrupted)
 }

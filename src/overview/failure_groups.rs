@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use super::next_steps::next_step;
 use crate::phase::words::first_few;
 use crate::phase::{Failure, FailureKind, PhaseId, RunId};
 use crate::store::{PhaseRow, PhaseUsage};
@@ -23,13 +22,6 @@ pub struct FailureGroup {
     pub phases: Vec<PhaseId>,
     /// Agent of the first phase.
     pub agent: Option<String>,
-}
-
-impl FailureGroup {
-    /// Returns the next step for these phases, with a command.
-    pub fn next_step(&self) -> String {
-        next_step(self)
-    }
 }
 
 /// Groups FAILED phases, the largest group first.

@@ -1,6 +1,6 @@
 //! Next step after a failure: what to change, and the command.
 
-use super::FailureGroup;
+use super::failure_groups::FailureGroup;
 use crate::phase::words::quoted;
 use crate::phase::{FailureKind, PhaseId, RunId};
 use crate::progress::{shown_id, width};
@@ -8,21 +8,23 @@ use crate::progress::{shown_id, width};
 /// Widest list of phases in a command. With more phases, the command names the run.
 const WIDEST_COMMAND: usize = 70;
 
-/// Returns the next step: a change, then a command; or the command alone.
-pub(super) fn next_step(group: &FailureGroup) -> String {
-    let retry = retry_command(&group.run_id, &group.phases);
-    let agent = group.agent.as_deref().unwrap_or("NAME");
-    match group.kind.map(remedy) {
-        Some(Remedy::Edit(change)) => {
-            let first = group.phases.first().map(|phase| address(&group.run_id, phase));
-            let edit = format!("autopack phases edit {}", first.unwrap_or_default());
-            format!("{change}: {edit}; then retry")
+impl FailureGroup {
+    /// Returns the next step for these phases: a change, then a command; or the command alone.
+    pub fn next_step(&self) -> String {
+        let retry = retry_command(&self.run_id, &self.phases);
+        let agent = self.agent.as_deref().unwrap_or("NAME");
+        match self.kind.map(remedy) {
+            Some(Remedy::Edit(change)) => {
+                let first = self.phases.first().map(|phase| address(&self.run_id, phase));
+                let edit = format!("autopack phases edit {}", first.unwrap_or_default());
+                format!("{change}: {edit}; then retry")
+            }
+            Some(Remedy::RaiseKey(key)) => {
+                format!("raise {}, then {retry}", key.replace("NAME", agent))
+            }
+            Some(Remedy::Check(command)) => format!("{command}; then {retry}"),
+            Some(Remedy::Retry) | None => retry,
         }
-        Some(Remedy::RaiseKey(key)) => {
-            format!("raise {}, then {retry}", key.replace("NAME", agent))
-        }
-        Some(Remedy::Check(command)) => format!("{command}; then {retry}"),
-        Some(Remedy::Retry) | None => retry,
     }
 }
 
@@ -45,7 +47,7 @@ fn remedy(kind: FailureKind) -> Remedy {
         K::ProtectedPath => Remedy::Edit("set allow_protected"),
         K::SecretInDiff => Remedy::Edit("keep the secret out"),
         K::MissingDeliverable => Remedy::Edit("check the deliverables"),
-        K::NoChange => Remedy::Edit("say more, or set allow_no_change"),
+        K::NoChange => Remedy::Edit("say more, or allow_no_change"),
         K::AgentLooped => Remedy::Edit("split or explain the phase"),
         K::Unfixable => Remedy::Edit("repair the spec"),
         K::CiTimeout => Remedy::RaiseKey("ci.max_timeout_seconds"),

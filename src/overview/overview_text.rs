@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use super::failure_groups::FailureGroup;
 use super::next_steps::run_argument;
+use super::run_overview::RunOverview;
+use super::text_options::TextOptions;
 use super::verdict_line::{join_facts, verdict_lines};
-use super::{FailureGroup, RunOverview, WaitReason, WaitingGroup};
+use super::waiting_groups::{WaitReason, WaitingGroup};
 use crate::phase::words::{counted, first_few, short_commit};
 use crate::phase::{PhaseId, PhaseState, RunId, UnixMs};
 use crate::progress::{LabeledPage, duration, printable, shown_id, shown_message};
@@ -12,10 +15,6 @@ use crate::store::CleanOutcome;
 
 /// Width of the labels.
 const LABEL: usize = 9;
-/// Width without a terminal.
-const DEFAULT_COLUMNS: usize = 80;
-/// Minimum width; smaller reported widths are ignored.
-const LEAST_COLUMNS: usize = 30;
 /// Groups of failures in an overview; the rest are counted.
 const FAILURE_GROUPS: usize = 4;
 /// Phases named in a group of failures.
@@ -24,25 +23,6 @@ const NAMED_FAILED: usize = 4;
 const NAMED_LANDED: usize = 6;
 /// Groups of waiting phases named; the rest are counted.
 const WAITING_GROUPS: usize = 3;
-
-/// Options for formatting an overview.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct TextOptions {
-    /// Width of the terminal; `None` for a file or a pipe.
-    pub columns: Option<usize>,
-    /// Whether to use color.
-    pub color: bool,
-    /// Present time; `None` leaves out all ages.
-    pub now: Option<UnixMs>,
-    /// Whether names of phases include their run.
-    pub several: bool,
-}
-
-impl TextOptions {
-    pub(super) fn width(&self) -> usize {
-        self.columns.unwrap_or(DEFAULT_COLUMNS).max(LEAST_COLUMNS)
-    }
-}
 
 /// Formats the verdict of a run, in one line if it fits.
 pub fn format_verdict(run: &RunOverview, options: &TextOptions) -> String {
@@ -83,6 +63,20 @@ pub fn format_details(run: &RunOverview, options: &TextOptions) -> String {
     }
     details.merge(run);
     details.page.into_text()
+}
+
+/// Formats the command that drains what is left of these runs; empty if nothing can run.
+pub fn format_next_drain(runs: &[RunOverview], options: &TextOptions) -> String {
+    let open: Vec<String> = runs
+        .iter()
+        .filter(|run| run.summary.has_work() && run.budget_to_raise().is_none())
+        .map(|run| run_argument(&run.summary.run_id))
+        .collect();
+    let mut page = LabeledPage::new(LABEL, options.columns, options.color);
+    if !open.is_empty() {
+        page.line("next", &format!("autopack drain {}", open.join(" ")));
+    }
+    page.into_text()
 }
 
 /// Describes each group of failures in a line: `p17, p23: ci_failed: tests/a.py::x`.

@@ -1,11 +1,15 @@
 //! Overviews of constructed runs.
 
 use super::*;
-use crate::phase::budget::Budget;
+use crate::phase::PhaseState;
+use crate::phase::budget::{Budget, BudgetUsage, Budgets};
 use crate::phase::verdict::FailingTest;
 use crate::phase::{Failure, FailureKind, PhaseId, RunId, Tokens, UnixMs};
 use crate::progress::width;
-use crate::store::{BudgetStop, PhaseRow, PhaseUsage, RunFacts, StateCounts};
+use crate::store::{
+    BudgetStop, Landing, LastDrain, PhaseRow, PhaseUsage, RunFacts, RunSummary, StateCounts,
+    Waiting,
+};
 use std::collections::HashMap;
 
 fn summary(counts: StateCounts, blocked: u64) -> RunSummary {

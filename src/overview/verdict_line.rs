@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::budget_left::{describe_left, describe_money};
-use super::{RunOverview, TextOptions};
+use super::run_overview::RunOverview;
+use super::text_options::TextOptions;
 use crate::phase::UnixMs;
 use crate::progress::{Reason, duration, shown_id, width};
 use crate::store::LastDrain;

@@ -11,6 +11,7 @@ use crate::cli::output::table::table;
 use crate::cli::run_choice::{PhaseArg, RunUse};
 use crate::failure::Failure;
 use crate::overview::describe_money;
+use crate::phase::repair::is_shown_repair;
 use crate::phase::shell;
 use crate::phase::words::quoted;
 use crate::phase::{Failure as PhaseFailure, PhaseCi, PhaseState, UnixMs};
@@ -127,7 +128,7 @@ fn text(
     }
     page.field("unfixable", row.unfixable.as_deref().unwrap_or_default());
     page.field("note", detail.note.as_deref().unwrap_or_default());
-    page.list("repaired", detail.fixes.iter().cloned());
+    page.list("repaired", detail.fixes.iter().filter(|fix| is_shown_repair(fix)).cloned());
     // A failure of a complete phase is listed with its attempt below.
     if row.state != PhaseState::Complete {
         page.failure(row.last_failure.as_ref());
@@ -217,12 +218,15 @@ impl Page {
         self.field("cost", cost.as_deref().unwrap_or_default());
         // Without milliseconds.
         let time = |at: UnixMs| time(UnixMs(at.0 / 1_000 * 1_000));
-        let mut times = vec![format!("started {}", time(usage.started_at))];
-        if let Some(ended) = usage.ended_at {
-            times.push(format!("ended {}", time(ended)));
-            times.insert(0, duration(Duration::from_millis(usage.duration_ms)));
-        }
-        self.field("time", &times.join(", "));
+        let took = duration(Duration::from_millis(usage.duration_ms));
+        let started = time(usage.started_at);
+        let times = match usage.ended_at {
+            Some(ended) if ended >= usage.started_at => {
+                vec![took, format!("last attempt from {started} to {}", time(ended))]
+            }
+            _ => vec![took, format!("last attempt since {started}")],
+        };
+        self.list("time", times.into_iter());
     }
 
     fn list(&mut self, name: &str, values: impl Iterator<Item = String>) {
