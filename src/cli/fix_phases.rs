@@ -11,7 +11,7 @@ use super::output::table::counted;
 use super::run_choice::RunFilter;
 use super::{Context, open_database};
 use crate::failure::{Exit, Failure};
-use crate::phase::repair::{is_ignored_setting, is_shown_repair, repair_kind};
+use crate::phase::repair::{is_ignored_setting, repair_kind};
 use crate::phase::words::{first_few, quoted};
 use crate::progress::{LabeledPage, printable_lines, screen, shown_id, shown_message};
 use crate::store::{RepairCounts, RepairedPhase};
@@ -65,12 +65,14 @@ struct FixedPhase {
     run_id: String,
     phase_id: String,
     fixes: Vec<String>,
+    defaults: Vec<String>,
     unfixable: Option<String>,
 }
 
 impl FixOutput {
     fn take(&mut self, repaired: RepairedPhase, context: &Context) {
-        if !self.json && self.each && self.failure.is_none() {
+        let is_shown = !repaired.fixes.is_empty() || repaired.unfixable.is_some();
+        if !self.json && self.each && is_shown && self.failure.is_none() {
             self.failure = context.out.text(&text(&repaired, self.dry_run)).err();
         }
         self.summary.add(&repaired);
@@ -79,6 +81,7 @@ impl FixOutput {
                 run_id: repaired.run_id.to_string(),
                 phase_id: repaired.phase_id.to_string(),
                 fixes: repaired.fixes,
+                defaults: repaired.defaults,
                 unfixable: repaired.unfixable,
             });
         }
@@ -96,7 +99,6 @@ impl FixOutput {
             }));
         }
         let would = if self.dry_run { "would change" } else { "changed" };
-        let changed = self.summary.phases;
         let verdict = format!(
             "examined {}, {would} {changed}, {unfixable} cannot be repaired",
             counted(examined, "queued phase")
@@ -114,8 +116,7 @@ const LISTED: usize = 8;
 /// Repairs by kind, and the phases without a repair.
 #[derive(Default)]
 struct RepairSummary {
-    /// Phases with a repair; defaults that are filled in are none.
-    phases: u64,
+    /// Repairs by repaired field.
     kinds: BTreeMap<String, u64>,
     /// Phases with settings that have no effect, with the reason.
     ignored: Vec<String>,
@@ -125,9 +126,7 @@ struct RepairSummary {
 
 impl RepairSummary {
     fn add(&mut self, repaired: &RepairedPhase) {
-        let mut shown = repaired.fixes.iter().filter(|fix| is_shown_repair(fix)).peekable();
-        self.phases += u64::from(shown.peek().is_some());
-        for fix in shown {
+        for fix in &repaired.fixes {
             if is_ignored_setting(fix) {
                 self.ignored.push(format!("{}: {fix}", name(repaired)));
             }
@@ -172,7 +171,7 @@ fn name(repaired: &RepairedPhase) -> String {
 fn text(repaired: &RepairedPhase, dry_run: bool) -> String {
     let name = name(repaired);
     let mut text = format!("{name}\n");
-    for fix in repaired.fixes.iter().filter(|fix| is_shown_repair(fix)) {
+    for fix in &repaired.fixes {
         text += &format!("  {}\n", shown_message(fix));
     }
     if let Some(why) = &repaired.unfixable {

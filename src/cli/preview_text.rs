@@ -180,7 +180,7 @@ fn usage(page: &mut LabeledPage, will_run: &[&PlannedPhase], facts: &PreviewFact
 fn repairs(page: &mut LabeledPage, will_run: &[&PlannedPhase], facts: &PreviewFacts) {
     let ignored = will_run.iter().flat_map(|phase| {
         let id = name(&phase.run_id, &phase.phase_id, facts.several);
-        let fixes = phase.repairs().filter(|fix| is_ignored_setting(fix));
+        let fixes = phase.fixes.iter().filter(|fix| is_ignored_setting(fix));
         fixes.map(move |fix| format!("{id}: {fix}"))
     });
     for (n, text) in ignored.take(NAMED_WITH).enumerate() {
@@ -189,8 +189,8 @@ fn repairs(page: &mut LabeledPage, will_run: &[&PlannedPhase], facts: &PreviewFa
     let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
     let mut phases = 0;
     for phase in will_run {
-        phases += usize::from(phase.repairs().next().is_some());
-        phase.repairs().for_each(|fix| *kinds.entry(repair_kind(fix)).or_default() += 1);
+        phases += usize::from(!phase.fixes.is_empty());
+        phase.fixes.iter().for_each(|fix| *kinds.entry(repair_kind(fix)).or_default() += 1);
     }
     if phases > 0 {
         let mut kinds: Vec<(&str, usize)> = kinds.into_iter().collect();
@@ -235,7 +235,7 @@ mod tests {
             estimated_output_tokens: (n <= 36).then_some(2_500),
             fixes: match n % 3 {
                 0 => vec!["deliverables: rewrote \"./a.py (new)\"".to_owned()],
-                _ => vec!["scope.ci.pytest.timeout_seconds: 900".to_owned()],
+                _ => Vec::new(),
             },
             unfixable: (n == 37).then(|| {
                 "deliverables: \"../elsewhere/a.py\" leaves the repository through `..`".to_owned()

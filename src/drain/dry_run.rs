@@ -8,7 +8,6 @@ use crate::attempt::Estimator;
 use crate::config::Settings;
 use crate::phase::footprint::Footprint;
 use crate::phase::protected::ProtectedPaths;
-use crate::phase::repair::is_shown_repair;
 use crate::phase::{FixedSpec, PhaseId, PhaseState, RunId, UnixMs};
 use crate::store::{Fixer, PhaseRow, QueuePlace};
 
@@ -63,13 +62,6 @@ impl PlannedPhase {
             depends_on: Vec::new(),
             footprint: Footprint::everything(),
         }
-    }
-}
-
-impl PlannedPhase {
-    /// Returns the fixes that are shown as repairs.
-    pub fn repairs(&self) -> impl Iterator<Item = &str> {
-        self.fixes.iter().map(String::as_str).filter(|fix| is_shown_repair(fix))
     }
 }
 

@@ -11,8 +11,11 @@ use super::spec::FixedSpec;
 pub struct Repair {
     /// Spec as JSON, repaired as far as possible even if unfixable. Shared with the result.
     pub spec: Arc<Value>,
-    /// A readable line for each change; empty if none.
+    /// A readable line for each repair of what the author wrote; empty if none.
     pub fixes: Vec<String>,
+    /// A readable line for each value that the author left to its default, such as the timeouts of CI. No repair: a
+    /// perfect spec has such values, too.
+    pub defaults: Vec<String>,
     /// The executable spec, or why there is none.
     pub result: Result<FixedSpec, Unfixable>,
 }
@@ -21,17 +24,6 @@ pub struct Repair {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Unfixable(pub String);
-
-/// Checks whether a fix is shown as a repair: defaults that are filled in are not.
-pub fn is_shown_repair(fix: &str) -> bool {
-    const DEFAULTS: [&str; 3] = [
-        "scope: marked as repaired",
-        "scope.ci.pytest.timeout_seconds: ",
-        "scope.ci.pytest.per_test_timeout: ",
-    ];
-    let is_derived = fix.starts_with("scope.paths: ") && fix.ends_with(" from the deliverables");
-    !is_derived && !DEFAULTS.iter().any(|default| fix.starts_with(default))
-}
 
 /// Checks whether a fix reports a setting without effect, probably a misspelled key.
 pub fn is_ignored_setting(fix: &str) -> bool {
@@ -48,16 +40,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn defaults_are_no_repairs() {
-        for fix in [
-            "scope.ci.pytest.timeout_seconds: 900",
-            "scope: marked as repaired",
-            "scope.paths: src from the deliverables",
-        ] {
-            assert!(!is_shown_repair(fix), "{fix}");
-        }
-        let fix = "deliverables: rewrote \"./a.py (new)\"";
-        assert!(is_shown_repair(fix));
-        assert_eq!(repair_kind(fix), "deliverables");
+    fn the_kind_of_a_fix_is_its_field() {
+        assert_eq!(repair_kind("deliverables: rewrote \"./a.py (new)\""), "deliverables");
+        assert_eq!(repair_kind("dropped"), "dropped");
     }
 }

@@ -11,7 +11,6 @@ use crate::cli::output::table::table;
 use crate::cli::run_choice::{PhaseArg, RunUse};
 use crate::failure::Failure;
 use crate::overview::describe_money;
-use crate::phase::repair::is_shown_repair;
 use crate::phase::shell;
 use crate::phase::words::quoted;
 use crate::phase::{Failure as PhaseFailure, PhaseCi, PhaseState, UnixMs};
@@ -128,7 +127,7 @@ fn text(
     }
     page.field("unfixable", row.unfixable.as_deref().unwrap_or_default());
     page.field("note", detail.note.as_deref().unwrap_or_default());
-    page.list("repaired", detail.fixes.iter().filter(|fix| is_shown_repair(fix)).cloned());
+    page.list("repaired", detail.fixes.iter().cloned());
     // A failure of a complete phase is listed with its attempt below.
     if row.state != PhaseState::Complete {
         page.failure(row.last_failure.as_ref());
