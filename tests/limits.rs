@@ -105,8 +105,8 @@ fn a_larger_budget_that_an_attempt_meets_is_named_and_what_to_do_about_it() {
     let body = "say(type='assistant', message=dict(id='m', content=[], usage=dict(input_tokens=50000, output_tokens=5000)))\n\
                 write()\ntime.sleep(30)\nresult()";
     for (level, cure) in [
-        ("drain", "start another drain with a fresh budget, or raise"),
-        ("run", "raise the budget under executor.budgets"),
+        ("drain", "start another drain with a fresh budget, or raise executor.budgets.drain.tokens"),
+        ("run", "raise executor.budgets.run.tokens, then start the drain again"),
     ] {
         let more = format!("executor: {{budgets: {{{level}: {{tokens: 40000}}}}}}\n");
         let ran = claude(body, &more).plan(plan(1)).drain().exited(5);
@@ -381,7 +381,7 @@ fn a_sample_over_runs_that_name_their_phases_alike_is_no_larger() {
     let file = project.outside("plan.json");
     project.autopack(["import", file.to_str().unwrap(), "--run-id", "other"]).succeeded();
     let ran = project.autopack(["drain", "--all", "--sample", "1"]).exited(5);
-    let failed = ran.stdout.lines().filter(|line| line.starts_with("failed")).count();
+    let failed = ran.stdout.lines().filter(|line| line.ends_with("attempt 1/1")).count();
     assert_eq!(failed, 1, "{ran:#?}");
 }
 

@@ -128,9 +128,8 @@ fn a_spent_budget_is_not_drained_again_but_raised() {
     assert_eq!(run["budget_to_raise"], "executor.budgets.run.tokens");
     assert_eq!(run["last_drain"]["reason"], "budget");
     // With a larger budget, the command is offered again, and works.
-    let config = std::fs::read_to_string(project.path("config/autopack.yaml")).unwrap();
-    std::fs::write(project.path("config/autopack.yaml"), config.replace("20000", "2000000"))
-        .unwrap();
+    let file = ".autopack/config/autopack.yaml";
+    project.write(file, &project.read(file).replace("20000", "2000000"));
     let status = project.autopack(["status"]).succeeded().stdout;
     assert!(status.contains("start: autopack drain "), "{status}");
     project.drain().succeeded();
