@@ -105,7 +105,10 @@ fn a_larger_budget_that_an_attempt_meets_is_named_and_what_to_do_about_it() {
     let body = "say(type='assistant', message=dict(id='m', content=[], usage=dict(input_tokens=50000, output_tokens=5000)))\n\
                 write()\ntime.sleep(30)\nresult()";
     for (level, cure) in [
-        ("drain", "start another drain with a fresh budget, or raise executor.budgets.drain.tokens"),
+        (
+            "drain",
+            "start another drain with a fresh budget, or raise executor.budgets.drain.tokens",
+        ),
         ("run", "raise executor.budgets.run.tokens, then start the drain again"),
     ] {
         let more = format!("executor: {{budgets: {{{level}: {{tokens: 40000}}}}}}\n");

@@ -51,7 +51,8 @@ fn make(mistakes: Vec<Mistake>) -> String {
     for Mistake { name, project, args, exits, says, help } in mistakes {
         let ran = project.autopack(&args).exited(exits);
         let shown = golden(&ran);
-        assert!(ran.stderr.contains(says), "{name}: the message lacks {says:?}: {ran:#?}");
+        let said = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(said.contains(says), "{name}: the message lacks {says:?}: {ran:#?}");
         text += &format!("# {name}\n$ autopack {}\n{shown}\n", args.join(" "));
         match help {
             Help::Command(line, code) => {
@@ -97,11 +98,12 @@ fn with_runs(runs: &[&str]) -> Project {
 }
 
 macro_rules! snapshot {
-    ($name:literal, $text:expr) => {
+    ($name:literal, $text:expr) => {{
+        let text = $text;
         insta::with_settings!({snapshot_path => "snapshots/golden", prepend_module_to_snapshot => false}, {
-            insta::assert_snapshot!($name, $text)
-        })
-    };
+            insta::assert_snapshot!($name, text);
+        });
+    }};
 }
 
 #[test]
@@ -145,7 +147,7 @@ fn runs_and_phases() {
                 Help::Command("phases edit one --file spec.yaml", 0)
             ),
             Mistake::new("a log before the first attempt", one(), "phases log one", 1)
-                .help("no attempts", Help::Command("drain week1", 0)),
+                .help("`autopack drain`", Help::Command("drain week1", 0)),
             Mistake::new("an attempt that is not there", done(), "phases log one --attempt 7", 1)
                 .help("the last attempt is 1", Help::Command("phases log one --attempt 1", 0)),
             Mistake::new("a retry of a queued phase", one(), "phases retry one", 1)
@@ -284,7 +286,7 @@ fn places_and_settings() {
             )
             .help("autopack.yaml", Help::Key("agents")),
             Mistake::new("an agent with a typo", project(), "drain plan.yaml --agent fakee", 2)
-                .help("configured agents: fake", Help::Command("drain plan.yaml --agent fake", 0)),
+                .help("did you mean \"fake\"?", Help::Command("drain plan.yaml --agent fake", 0)),
             Mistake::new("a key with a typo", config("executr: {}\n"), "config show", 1)
                 .help("did you mean \"executor\"?", Help::Key("executor")),
             Mistake::new(
@@ -294,7 +296,8 @@ fn places_and_settings() {
                 1
             )
             .help("executor.max_attempts", Help::Key("executor.max_attempts")),
-            Mistake::new("red CI", red, "drain plan.yaml", 5).help("", Help::Key("ci.red_base")),
+            Mistake::new("red CI", red, "drain plan.yaml", 5)
+                .help("Set ci.red_base: allow", Help::Key("ci.red_base")),
             Mistake::new("no workers", project(), "drain plan.yaml --jobs 0", 2)
                 .help("1..", Help::Command("drain plan.yaml --jobs 1", 0)),
             Mistake::new("questions without a terminal", Project::new(), "init -i", 2)

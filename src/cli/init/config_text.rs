@@ -5,9 +5,9 @@ use super::project_facts::{FoundAgent, FoundCommand, ProjectFacts};
 /// Formats the configuration file, at most 25 lines.
 pub fn format_config(facts: &ProjectFacts) -> String {
     let mut lines = vec![
-        "# Settings of autopack for this repository; every key is optional. All keys are in"
+        "# Settings of autopack for this repository; every key is optional. All keys are"
             .to_owned(),
-        "# docs/configuration.md of autopack; `autopack config show` prints their values."
+        "# in docs/configuration.md of autopack; `autopack config show` prints the values."
             .to_owned(),
     ];
     lines.extend(agents(&facts.agents));
