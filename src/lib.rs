@@ -18,6 +18,7 @@
 //!   workspace    landing, fenced
 //! progress     output during a drain
 //! telemetry    samples and estimates from past attempts
+//! overview     runs for people: verdict, failures, next commands
 //! report       a page about a finished run
 //! ```
 //!
@@ -46,6 +47,7 @@ pub mod http;
 pub mod import;
 pub mod memory;
 pub mod merge_queue;
+pub mod overview;
 pub mod phase;
 pub mod process;
 pub mod progress;

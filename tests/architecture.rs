@@ -14,7 +14,7 @@ const FLOORS: [&[&str]; 10] = [
     &["cli", "fuzz"],
     &["drain", "health", "import", "report"],
     &["attempt"],
-    &["merge_queue"],
+    &["merge_queue", "overview"],
     &["agent", "ci", "memory", "progress", "prompt", "store", "telemetry", "workspace"],
     &["git"],
     &["failure", "http", "process", "schema_version"],

@@ -118,9 +118,9 @@ fn a_tag_with_the_branchs_name_is_not_offered_for_merging() {
     let project = Project::new().agent("write_deliverables()").plan(phases(["one"]));
     project.git(["tag", "autopack/run"]);
     let shown = project.drain().succeeded().stdout;
-    let merge = shown.lines().find_map(|line| line.strip_prefix("merge: git ")).unwrap();
-    project.git(merge.split(' '));
-    assert!(project.path("src/one.txt").exists(), "{shown}");
+    let review = shown.lines().find_map(|line| line.strip_prefix("review   git ")).unwrap();
+    assert!(review.ends_with("..refs/heads/autopack/run"), "{shown}");
+    assert!(project.git(review.split(' ')).contains("one"), "{shown}");
 }
 
 #[test]

@@ -49,6 +49,8 @@ fn a_dry_run_shows_the_difference_and_changes_nothing() {
     let before = project.autopack(["phases", "list", "--json"]).stdout;
     let ran = project.autopack(["fix-phases", "--dry-run"]);
     insta::assert_snapshot!(ran.shown());
+    let each = project.autopack(["fix-phases", "--dry-run", "-v"]).succeeded().stdout;
+    assert!(each.contains("+++ b/good after\n") && each.contains("-    \"code\": [\n"), "{each}");
     assert_eq!(project.autopack(["phases", "list", "--json"]).stdout, before);
     let ran = project.autopack(["fix-phases"]);
     insta::assert_snapshot!(ran.shown());

@@ -271,8 +271,8 @@ fn runs_are_listed_and_removed() {
     insta::assert_snapshot!(several.shown(), @r"
     exit 0
     --- stdout
-    PHASE  STATE   ATTEMPTS  REMARK
-    x      queued       0/3  x
+    PHASE  STATE   ATTEMPTS  COST  TIME  REMARK
+    x      queued       0/3     -     -  x
     --- stderr
     run other, used last
     ");

@@ -253,8 +253,11 @@ fn status_says_with_what_a_waiting_phase_overlaps() {
     let mut drain = Running::start(&project, 2);
     drain.wait_for("phase_started", 1);
     let status = project.autopack(["status"]).succeeded();
+    let json = project.json(["status", "--json"]);
     std::fs::write(project.outside("meeting/seen"), "").unwrap();
-    let line = "waiting  second of run: overlaps with the scope of first, which is running\n";
+    let why = "overlaps with the scope of first, which is running";
+    assert_eq!(json["runs"][0]["waiting"][0]["why"], why);
+    let line = "waiting  1 touches the same paths as phases ahead\n";
     assert!(status.stdout.contains(line), "{status:#?}");
     assert_eq!(drain.ended().0, Some(0));
 }

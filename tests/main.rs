@@ -54,6 +54,7 @@ mod memory_recall;
 mod mistakes;
 mod older_workspace;
 mod overlay_links;
+mod overview;
 mod owners;
 mod plan_format_docs;
 mod prices;

@@ -41,14 +41,14 @@ fn clean_clone(project: &Project) -> Value {
 fn a_green_tip_is_reported_and_stored_as_the_green_ref() {
     let project = project("true", &["a"]);
     let drained = project.drain().succeeded();
-    assert!(drained.stdout.contains("run: CI is green in a clean clone at"), "{drained:#?}");
+    assert!(drained.stdout.contains("tested   CI is green in a clean clone at"), "{drained:#?}");
     assert_eq!(green_ref(&project), tip(&project));
     assert_eq!(clean_clone(&project), "green");
     let text = project.autopack(["status"]).succeeded().stdout;
-    assert!(text.contains("tested   run: CI is green in a clean clone at "), "{text}");
+    assert!(text.contains("tested   CI is green in a clean clone at "), "{text}");
     // The same tip is not tested again.
     let again = project.drain().succeeded();
-    assert!(!again.stdout.contains("clean clone"), "{again:#?}");
+    assert!(again.stdout.contains("tested   CI is green in a clean clone at"), "{again:#?}");
 }
 
 #[test]
@@ -64,13 +64,13 @@ fn a_landing_green_only_through_a_cache_is_detected_and_not_offered_for_merging(
         drained.stdout.contains(&format!("broken by {} add marker", &landed[1][..10])),
         "{drained:#?}"
     );
-    let merge = format!("merge: git merge {}", landed[0]);
-    assert!(drained.stdout.contains(&merge), "{drained:#?}");
+    let review = format!("..{}\nmerge    autopack merge run --to-green\n", &landed[0][..10]);
+    assert!(drained.stdout.contains(&review), "{drained:#?}");
     assert_eq!(clean_clone(&project), "red_in_clean_clone");
     assert!(project.states().values().all(|state| state == "COMPLETE"));
     let text = project.autopack(["status", "--run-id", "run"]).succeeded().stdout;
     let shown = format!(
-        "tested   run: CI is red in a clean clone at {}\n         broken by marker ({})\n         last green commit: {} (refs/autopack/green/run)\n",
+        "tested   CI is red in a clean clone at {}\n         broken by marker ({})\n         last green commit: {} (refs/autopack/green/run)\n",
         &landed[4][..10],
         &landed[1][..10],
         &landed[0][..10]
@@ -151,7 +151,7 @@ fn the_final_test_is_skipped_without_landings_or_if_disabled() {
         .agent_with("write_deliverables()", "ci: {command: 'true', final: off}\n")
         .plan(phases(&["a"]));
     let drained = off.drain().succeeded();
-    assert!(!drained.stdout.contains("clean clone"), "{drained:#?}");
+    assert!(drained.stdout.contains("ci.final is off"), "{drained:#?}");
     assert_eq!(clean_clone(&off), Value::Null);
     let nothing = Project::new().agent_with("write_deliverables()", "").plan(phases(&["a"]));
     let verified = nothing.autopack(["verify", "run"]).succeeded();
@@ -185,7 +185,7 @@ fn an_untested_tip_is_shown_with_the_reason() {
     assert!(!before.contains("clean clone"), "{before}");
     project.drain().succeeded();
     let text = project.autopack(["status"]).succeeded().stdout;
-    let off = "tested   run: the tip was not tested in a clean clone\n         ci.final is off; test it: autopack verify run\n";
+    let off = "tested   the tip was not tested in a clean clone\n         ci.final is off; test it: autopack verify run\n";
     assert!(text.contains(off), "{text}");
     let project = project.unset("AUTOPACK_CI_FINAL");
     let text = project.autopack(["status"]).succeeded().stdout;

@@ -177,8 +177,8 @@ fn a_drain_on_a_terminal_at_three_sizes_and_while_it_is_resized() {
     allow(&project, "evil");
     terminal.until("two  1/3");
     terminal.presses("C-c");
-    let lines = terminal.until("run: 2 complete");
-    assert!(lines.iter().any(|line| line.starts_with("interrupted;")), "{lines:#?}");
+    let lines = terminal.until("run: 2 landed, 1 queued · interrupted; running phases are queued");
+    fits(&lines, 80);
     terminal.until_all(|lines| lines.last().is_some_and(|line| line == "$"));
     let all = terminal.all();
     assert!(!all.contains('░') && !all.contains("1/3  0:"), "the view is gone: {all}");
@@ -254,7 +254,7 @@ fn log_lines_and_the_view_do_not_tear_each_other() {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     terminal.presses("C-c");
-    terminal.until("run: 1 complete");
+    terminal.until("run: 1 landed");
     let all = terminal.all();
     assert!(!all.contains('░') && all.contains("DEBUG git "), "{all}");
     let torn: Vec<&str> = all
@@ -280,6 +280,61 @@ fn a_dumb_terminal_gets_plain_lines_and_no_color_means_none() {
             assert!(!escapes.contains('░'), "{escapes}");
         }
         terminal.presses("C-c");
-        terminal.until("run: 1 complete");
+        terminal.until("run: 1 landed");
     }
+}
+
+#[test]
+fn a_watch_of_36_waiting_phases_fits_80_columns_and_24_rows() {
+    let agent = format!("if phase_id == 'bad': sys.exit(0)\n{WAITING}");
+    let mut phases = vec![
+        json!({"phase_id": "bad", "deliverables": ["src/bad.txt"], "max_attempts": 1}),
+        json!({"phase_id": "setup-db", "deliverables": ["db/setup.txt"]}),
+    ];
+    for n in 1..=36 {
+        let needs = if n < 3 { "bad" } else { "setup-db" };
+        let file = format!("src/{n}/a.txt");
+        phases.push(
+            json!({"phase_id": format!("p{n}"), "deliverables": [file], "depends_on": [needs]}),
+        );
+    }
+    let green = "ci: {command: [\"true\"]}\n";
+    let project = Project::new().agent_with(&agent, green).plan(json!({ "phases": phases }));
+    let Some(terminal) = Terminal::open(&project, 80, 24, &[]) else { return };
+    let drain = project.spawn(["drain", "--run-id", "run"]);
+    terminal.types("clear; autopack status --watch");
+    let lines = terminal.until_all(|lines| {
+        lines
+            .iter()
+            .any(|line| line.contains("setup-db  1/3") && line.contains("editing src/setup"))
+    });
+    fits(&lines, 80);
+    let has = |text: &str| lines.iter().any(|line| line.contains(text));
+    assert!(has(" 1/38 · 1 failed · 2 blocked"), "{lines:#?}");
+    assert!(has("  fake  "), "the agent is named: {lines:#?}");
+    assert!(has("  failed   bad: no_change: the agent changed nothing"), "{lines:#?}");
+    assert!(has("  waiting  34 wait for setup-db (running)"), "{lines:#?}");
+    assert!(has("  waiting  2 behind bad (failed)"), "{lines:#?}");
+    assert!(lines.len() < 12, "{lines:#?}");
+    println!("{}", lines.join("\n"));
+    terminal.presses("C-c");
+    project.autopack(["stop", "--now"]);
+    project.wait(drain);
+}
+
+#[test]
+fn a_watch_shows_the_attempt_number_of_each_ended_attempt() {
+    let agent = "if attempt == 1: sys.exit(0)\nwrite_deliverables()";
+    let green = "ci: {command: [\"true\"]}\n";
+    let phases = json!({"phases": [{"phase_id": "one", "deliverables": ["src/one.txt"]}]});
+    let project = Project::new().agent_with(agent, green).plan(phases);
+    let Some(terminal) = Terminal::open(&project, 80, 24, &[]) else { return };
+    terminal.types("clear; autopack status --watch");
+    terminal.until("no drain is running");
+    project.drain().succeeded();
+    let lines = terminal.until("landed   one");
+    let line = |start: &str| lines.iter().find(|line| line.starts_with(start)).unwrap();
+    assert!(line("retry    one").contains("attempt 1/3"), "{lines:#?}");
+    assert!(line("landed   one").contains("attempt 2/3"), "{lines:#?}");
+    terminal.presses("C-c");
 }

@@ -1,12 +1,12 @@
 //! `drain`: starts a drain from the command line and maps its stop reason to an exit code.
 
 use std::io::{IsTerminal, stderr};
-use std::time::Duration;
 
 use serde_json::json;
 use tracing::Instrument as _;
 
 use super::attempt_setup::{build_drain_context, check_sandbox, choose_views, open_repository};
+use super::drain_preview::Preview;
 use super::drain_runs::{DrainTargets, NamedTargets, describe_empty_backlog, named_runs};
 use super::dry_run_store::DryRunStore;
 use super::open_database::{self, MoveMode};
@@ -14,18 +14,15 @@ use super::output::table::counted;
 use super::plan_import::PlanFile;
 use super::{Context, agent_choice, autofix_limits, branch_check, calibration_in_force};
 use crate::attempt::{Estimator, Views};
-use crate::clock::now;
 use crate::config::{MAX_JOBS, SandboxMode, Settings};
-use crate::drain::{self, Drain, PlannedPhase, RegisteredDrain, Request, Signals};
+use crate::drain::{Drain, RegisteredDrain, Request, Signals};
 use crate::failure::{Exit, Failure};
 use crate::memory::{AutostartPermission, OpenMemory};
 use crate::phase::RunId;
 use crate::phase::budget::Budgets;
 use crate::process::StopReceiver;
 use crate::process::view::ViewMode;
-use crate::progress::{
-    Mode, NOTES, duration, fit, screen, shown_id, shown_message, thousands, width, wrap,
-};
+use crate::progress::{Mode, NOTES, shown_message};
 use crate::store::{RunSummary, Store};
 use crate::workspace::{Repo, SlotShortage};
 
@@ -67,11 +64,11 @@ pub struct Args {
     #[arg(long)]
     yes: bool,
 
-    /// Show the plan without running: order, agents, estimates, repairs
+    /// Show the plan without running: obstacles, cost, time, waves of --jobs N; with -v each phase
     #[arg(
         long,
         conflicts_with_all =
-            ["jobs", "batch_size", "sample", "max_batches", "stop_on_first_failure", "base"]
+            ["batch_size", "sample", "max_batches", "stop_on_first_failure", "base"]
     )]
     dry_run: bool,
 
@@ -218,22 +215,12 @@ async fn dry_run(
     context: &Context,
     opened: Option<&DryRunStore>,
 ) -> Result<Exit, Failure> {
-    let settings = &context.config()?.settings;
-    let workspace = context.workspace()?;
-    let mut planned = Vec::new();
-    if let Some(DryRunStore { store, runs, .. }) = opened {
-        let fix = autofix_limits::fixer(settings, &workspace);
-        let estimator =
-            Estimator::new(calibration_in_force::active(store).await?, workspace.clone());
-        for run in runs {
-            let rows = store.phases(&run.run_id, None).await?;
-            planned.extend(drain::plan(&rows, &fix, settings, args.agent.as_deref(), &estimator));
-        }
-    }
-    match args.json {
-        true => context.out.json(&planned)?,
-        false => context.out.text(&plan_text(&planned, screen::output_columns()))?,
-    }
+    let preview = Preview {
+        agent: args.agent.as_deref(),
+        jobs: args.jobs.unwrap_or(context.config()?.settings.executor.jobs),
+        json: args.json,
+    };
+    preview.print(context, opened.map(|opened| (&opened.store, opened.runs.as_slice()))).await?;
     // Problems that prevent a start are no part of the plan.
     if let Some(line) = agent_choice::describe_found_agent(args.agent.as_deref(), context)? {
         tracing::info!(target: NOTES, "{line}");
@@ -245,56 +232,6 @@ async fn dry_run(
     Ok(Exit::Done)
 }
 
-/// Indentation of the remarks of a phase, in columns.
-const REMARK_INDENT: usize = 7;
-/// Minimum width of an id or a line on a terminal.
-const MIN_WIDTH: usize = 12;
-
-/// Formats the plan. Remarks wrap at `columns`; in a pipe, each remark stays on a single line.
-fn plan_text(planned: &[PlannedPhase], columns: Option<usize>) -> String {
-    let mut text = String::new();
-    for phase in planned {
-        let order = phase.order.map_or_else(|| "-".to_owned(), |order| order.to_string());
-        let mut facts = vec![phase.agent.clone().unwrap_or_else(|| "no agent".to_owned())];
-        if let Some(tokens) = phase.estimated_output_tokens {
-            facts.push(format!("about {} tokens out", thousands(tokens)));
-        }
-        let (mut id, facts) = (shown_id(phase.phase_id.as_str()), facts.join(" · "));
-        if let Some(columns) = columns {
-            id = fit(&id, columns.saturating_sub(REMARK_INDENT + 2 + width(&facts)).max(MIN_WIDTH));
-        }
-        text += &format!("{order:>5}  {id}  {facts}\n");
-        let waits: Vec<&str> = phase.waits_for.iter().map(|id| id.as_str()).collect();
-        let lines = phase.fixes.iter().map(|fix| format!("repair: {fix}"));
-        let lines = lines.chain(phase.unfixable.iter().map(|why| format!("unfixable: {why}")));
-        let waits = (!waits.is_empty()).then(|| format!("blocked: waits for {}", waits.join(", ")));
-        for line in lines.chain(waits).chain(describe_deferral(phase)) {
-            let line = shown_message(&line);
-            let parts = match columns {
-                Some(columns) => wrap(&line, columns.saturating_sub(REMARK_INDENT).max(MIN_WIDTH)),
-                None => vec![line],
-            };
-            parts.iter().for_each(|part| text += &format!("{:REMARK_INDENT$}{part}\n", ""));
-        }
-    }
-    let run = planned.iter().filter(|phase| phase.order.is_some()).count();
-    text +=
-        &format!("{} would run, {} would not", counted(run as u64, "phase"), planned.len() - run);
-    let estimates = planned.iter().filter_map(|phase| phase.estimated_output_tokens);
-    // Phases that would not run have no estimate.
-    if let Some(tokens) = estimates.reduce(|all, one| all + one) {
-        text += &format!(" · about {} tokens out", thousands(tokens));
-    }
-    text + "\n"
-}
-
-/// Returns the remaining rate limit of a deferred phase as text.
-fn describe_deferral(phase: &PlannedPhase) -> Option<String> {
-    let left = phase.not_before?.0.saturating_sub(now().0);
-    let left = Duration::from_millis(u64::try_from(left).ok().filter(|left| *left > 0)?);
-    Some(format!("rate limited for another {}", duration(left)))
-}
-
 /// Selects the output: JSON events, live view or lines.
 fn mode(args: &Args, context: &Context) -> Mode {
     // The reader of a pipe often writes to the same terminal at any time, so no live view then.
@@ -304,34 +241,5 @@ fn mode(args: &Args, context: &Context) -> Mode {
         (true, _) => Mode::Json,
         (false, true) => Mode::Live,
         (false, false) => Mode::Lines,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::phase::PhaseId;
-
-    #[test]
-    fn plan_fits_the_terminal_and_prints_one_remark_per_line_in_a_pipe() {
-        let refused = "deliverables: \"../elsewhere/a.py\" leaves the repository through `..`, and nothing else is named";
-        let phase = PlannedPhase {
-            run_id: RunId::new("r"),
-            phase_id: PhaseId::new("an-id-that-goes-on-for-a-good-while".repeat(3)),
-            name: String::new(),
-            order: None,
-            agent: Some("fake".to_owned()),
-            estimated_output_tokens: Some(1200),
-            fixes: vec!["deliverables: dropped 1 listed twice".to_owned()],
-            unfixable: Some(refused.to_owned()),
-            waits_for: Vec::new(),
-            not_before: None,
-        };
-        for columns in [60, 80] {
-            let text = plan_text(std::slice::from_ref(&phase), Some(columns));
-            assert!(text.lines().all(|line| width(line) <= columns), "{columns}: {text}");
-            assert!(text.contains(" fake · about 1200 tokens out\n"), "{text}");
-        }
-        assert!(plan_text(&[phase], None).contains(&format!("       unfixable: {refused}\n")));
     }
 }

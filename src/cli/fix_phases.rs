@@ -1,5 +1,7 @@
 //! `fix-phases`: repairs the specs of queued phases and lists the repairs.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::Value;
 use similar::TextDiff;
@@ -9,7 +11,9 @@ use super::output::table::counted;
 use super::run_choice::RunFilter;
 use super::{Context, open_database};
 use crate::failure::{Exit, Failure};
-use crate::progress::{printable_lines, shown_id, shown_message};
+use crate::phase::repair::{is_ignored_setting, repair_kind};
+use crate::phase::words::{first_few, quoted};
+use crate::progress::{LabeledPage, printable_lines, screen, shown_id, shown_message};
 use crate::store::{RepairCounts, RepairedPhase};
 
 /// Repair the specs of queued phases
@@ -17,7 +21,7 @@ use crate::store::{RepairCounts, RepairedPhase};
 pub struct Args {
     #[command(flatten)]
     run: RunFilter,
-    /// Change nothing; show a diff of each spec
+    /// Change nothing; with -v, show a diff of each spec
     #[arg(long)]
     dry_run: bool,
     /// Print {examined, changed, unfixable, phases}
@@ -30,7 +34,12 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let fix = fixer(settings, &context.workspace()?);
     let store = open_database::open_existing(context).await?;
     let run = args.run.named(&store).await?;
-    let mut shown = FixOutput { json: args.json, dry_run: args.dry_run, ..FixOutput::default() };
+    let mut shown = FixOutput {
+        json: args.json,
+        dry_run: args.dry_run,
+        each: context.global.verbose > 0,
+        ..FixOutput::default()
+    };
     let mut on = |repaired| shown.take(repaired, context);
     let counts = store.repair_queued(run.as_ref(), &fix, args.dry_run, &mut on).await?;
     store.close().await;
@@ -38,12 +47,15 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Output of the command: text per phase at once, JSON at the end.
+/// Output of the command: with `-v` text per phase at once; counts or JSON at the end.
 #[derive(Default)]
 struct FixOutput {
     json: bool,
     dry_run: bool,
+    /// Whether each phase is shown.
+    each: bool,
     phases: Vec<FixedPhase>,
+    summary: RepairSummary,
     /// First output error; repairs continue.
     failure: Option<Failure>,
 }
@@ -59,11 +71,11 @@ struct FixedPhase {
 
 impl FixOutput {
     fn take(&mut self, repaired: RepairedPhase, context: &Context) {
-        if !self.json && self.failure.is_none() {
-            let is_shown = !repaired.fixes.is_empty() || repaired.unfixable.is_some();
-            let text = if is_shown { text(&repaired, self.dry_run) } else { String::new() };
-            self.failure = context.out.text(&text).err();
+        let is_shown = !repaired.fixes.is_empty() || repaired.unfixable.is_some();
+        if !self.json && self.each && is_shown && self.failure.is_none() {
+            self.failure = context.out.text(&text(&repaired, self.dry_run)).err();
         }
+        self.summary.add(&repaired);
         if self.json {
             self.phases.push(FixedPhase {
                 run_id: repaired.run_id.to_string(),
@@ -87,16 +99,77 @@ impl FixOutput {
             }));
         }
         let would = if self.dry_run { "would change" } else { "changed" };
-        context.out.line(format_args!(
+        let verdict = format!(
             "examined {}, {would} {changed}, {unfixable} cannot be repaired",
             counted(examined, "queued phase")
-        ))
+        );
+        let summary = self.summary.text(screen::output_columns(), console::colors_enabled());
+        context.out.text(&format!("{verdict}\n{summary}"))
     }
 }
 
-fn text(repaired: &RepairedPhase, dry_run: bool) -> String {
+/// Width of the labels of a summary.
+const LABEL: usize = 12;
+/// Unfixable phases listed; the rest are counted.
+const LISTED: usize = 8;
+
+/// Repairs by kind, and the phases without a repair.
+#[derive(Default)]
+struct RepairSummary {
+    /// Repairs by repaired field.
+    kinds: BTreeMap<String, u64>,
+    /// Phases with settings that have no effect, with the reason.
+    ignored: Vec<String>,
+    /// `RUN/PHASE` and the reason.
+    unfixable: Vec<(String, String)>,
+}
+
+impl RepairSummary {
+    fn add(&mut self, repaired: &RepairedPhase) {
+        for fix in &repaired.fixes {
+            if is_ignored_setting(fix) {
+                self.ignored.push(format!("{}: {fix}", name(repaired)));
+            }
+            *self.kinds.entry(repair_kind(fix).to_owned()).or_default() += 1;
+        }
+        if let Some(why) = &repaired.unfixable {
+            self.unfixable.push((name(repaired), why.clone()));
+        }
+    }
+
+    fn text(&self, columns: Option<usize>, color: bool) -> String {
+        let mut page = LabeledPage::new(LABEL, columns, color);
+        for (n, (name, why)) in self.unfixable.iter().take(LISTED).enumerate() {
+            let label = if n == 0 { "cannot run" } else { "" };
+            page.message(label, &format!("{name}: cannot be repaired: {}", shown_message(why)));
+        }
+        if self.unfixable.len() > LISTED {
+            page.prose("", &format!("… and {} more; -v lists each", self.unfixable.len() - LISTED));
+        }
+        if let Some((name, _)) = self.unfixable.first() {
+            page.command("", &format!("repair a spec: autopack phases edit {}", quoted(name)));
+        }
+        for (n, text) in self.ignored.iter().take(LISTED).enumerate() {
+            page.message(if n == 0 { "ignored" } else { "" }, &shown_message(text));
+        }
+        let mut kinds: Vec<(&String, &u64)> = self.kinds.iter().collect();
+        kinds.sort_by_key(|(_, n)| std::cmp::Reverse(**n));
+        let kinds: Vec<String> =
+            kinds.iter().map(|(kind, n)| format!("{} {n}", shown_id(kind))).collect();
+        if !kinds.is_empty() {
+            page.prose("repairs", &format!("{}; -v shows each", first_few(&kinds, LISTED)));
+        }
+        page.into_text()
+    }
+}
+
+fn name(repaired: &RepairedPhase) -> String {
     let (run, phase) = (repaired.run_id.as_str(), repaired.phase_id.as_str());
-    let name = format!("{}/{}", shown_id(run), shown_id(phase));
+    format!("{}/{}", shown_id(run), shown_id(phase))
+}
+
+fn text(repaired: &RepairedPhase, dry_run: bool) -> String {
+    let name = name(repaired);
     let mut text = format!("{name}\n");
     for fix in &repaired.fixes {
         text += &format!("  {}\n", shown_message(fix));

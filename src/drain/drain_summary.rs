@@ -1,4 +1,4 @@
-//! Summaries of a drain at start, between batches and at the end, and the exit code derived from them.
+//! Events of a drain at start, between batches and at the end, and the exit code derived from the last.
 
 use std::time::Instant;
 
@@ -132,16 +132,20 @@ impl Drain<'_> {
             exit => exit,
         };
         let exit = self.unless_unwritten(exit);
-        self.context.progress.emit(&Event::DrainFinished(DrainFinished {
+        let mut end = DrainFinished {
             counts: self.counts(&runs).await,
             reason: reason.reason(),
             exit_code: exit.code(),
             message: reason.why().or(Some(unproven).filter(|text| !text.is_empty())),
             names_cure: reason.names_cure(),
             budget: reason.budget(),
-            unborn: self.context.repo.is_unborn().await.unwrap_or_default(),
+            overview: String::new(),
             duration_ms: millis(self.context.progress.elapsed()),
-        }));
+        };
+        let record = self.end_record(&end);
+        end.overview = self.overview(&end, runs, &record).await;
+        self.context.progress.emit(&Event::DrainFinished(end));
+        self.record_end(&record).await;
         self.retire().await?;
         if let Some(why) = self.context.progress.unwritten() {
             tracing::error!(

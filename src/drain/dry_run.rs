@@ -6,7 +6,9 @@ use serde::Serialize;
 
 use crate::attempt::Estimator;
 use crate::config::Settings;
-use crate::phase::{PhaseId, PhaseState, RunId, UnixMs};
+use crate::phase::footprint::Footprint;
+use crate::phase::protected::ProtectedPaths;
+use crate::phase::{FixedSpec, PhaseId, PhaseState, RunId, UnixMs};
 use crate::store::{Fixer, PhaseRow, QueuePlace};
 
 /// Queued phase in a dry run.
@@ -32,6 +34,35 @@ pub struct PlannedPhase {
     pub waits_for: Vec<PhaseId>,
     /// Time until which the phase is deferred.
     pub not_before: Option<UnixMs>,
+    /// Protected paths that the phase may change, because it sets `allow_protected`.
+    pub protected_paths: Vec<String>,
+    /// Dependencies, met or not.
+    pub depends_on: Vec<PhaseId>,
+    /// Areas that the phase may write; all of the repository for a spec that cannot be repaired.
+    #[serde(skip)]
+    pub footprint: Footprint,
+}
+
+#[cfg(test)]
+impl PlannedPhase {
+    /// A phase that would not run, for tests.
+    pub(crate) fn sample(id: &str) -> Self {
+        Self {
+            run_id: RunId::new("r"),
+            phase_id: PhaseId::new(id),
+            name: String::new(),
+            order: None,
+            agent: None,
+            estimated_output_tokens: None,
+            fixes: Vec::new(),
+            unfixable: None,
+            waits_for: Vec::new(),
+            not_before: None,
+            protected_paths: Vec::new(),
+            depends_on: Vec::new(),
+            footprint: Footprint::everything(),
+        }
+    }
 }
 
 /// Plans the drain of one run: phases able to run in drain order, then the blocked phases. `rows`: all phases of the
@@ -111,11 +142,19 @@ fn one(
         order: None,
         agent: named,
         estimated_output_tokens: expected,
-        fixes: repair.fixes,
-        unfixable: repair.result.err().map(|why| why.0).or(nobody),
+        fixes: repair.fixes.clone(),
+        unfixable: repair.result.as_ref().err().map(|why| why.0.clone()).or(nobody),
         waits_for: Vec::new(),
         not_before: row.not_before,
+        protected_paths: spec.map(|spec| opened_paths(spec, settings)).unwrap_or_default(),
+        depends_on: row.depends_on.clone(),
+        footprint: spec.map_or_else(Footprint::everything, Footprint::of),
     }
+}
+
+fn opened_paths(spec: &FixedSpec, settings: &Settings) -> Vec<String> {
+    let protected = ProtectedPaths::new(&settings.workspace.protected_paths);
+    protected.opened(spec).into_iter().map(|path| path.as_str().to_owned()).collect()
 }
 
 #[cfg(test)]

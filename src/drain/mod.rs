@@ -4,14 +4,17 @@
 //! `idle_wait` waits, `attempt` executes one attempt, `recover` reclaims the work of dead drains.
 
 mod admission;
+mod drain_overview;
 mod drain_summary;
 mod dry_run;
 mod final_test;
+mod forecast;
 mod idle_wait;
 mod liveness;
 mod memory_upkeep;
 mod old_slot_removal;
 mod owner;
+mod plan_waves;
 mod recover;
 mod run_upkeep;
 mod sampling;
@@ -41,8 +44,10 @@ use workers::WorkerPool;
 pub use drain_summary::Tallies;
 pub use dry_run::{PlannedPhase, plan};
 pub use final_test::describe_tip_test;
+pub use forecast::{Forecast, Range, forecast};
 pub use liveness::appears_dead;
 pub use owner::{RegisteredDrain, Signals};
+pub use plan_waves::{Waves, plan_waves};
 
 /// Scope and limits of a drain, as given on the command line.
 #[derive(Clone, Debug)]

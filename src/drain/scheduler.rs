@@ -1,6 +1,7 @@
 //! Scheduler step: assigns phases to idle workers, then processes the first attempt to finish.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use super::idle_wait::WakeConditions;
 use super::{Drain, RegisteredDrain, StopReason};
@@ -152,7 +153,11 @@ impl Drain<'_> {
             Ok(NextStep::Continue) => self.context.disk.note_success(),
             // Counts neither for the phase nor for the drain.
             Ok(NextStep::FreedSpace) => self.give_claim_back(),
-            Ok(NextStep::DeferAgent { agent, until }) => self.limits.defer_agent(agent, until),
+            Ok(NextStep::DeferAgent { agent, until }) => {
+                let left = u64::try_from(until.0.saturating_sub(now().0)).unwrap_or_default();
+                self.context.progress.defer_agent(&agent, Duration::from_millis(left));
+                self.limits.defer_agent(agent, until);
+            }
             Ok(NextStep::OverBudget(budget)) => return Ok(spent(budget)),
             Err(AttemptError::LeaseLost) => {
                 self.context
@@ -213,7 +218,9 @@ impl Drain<'_> {
             };
             // The rest of the budget limits the running attempts.
             let unless = match reason.budget() {
-                Some(level) => format!(", unless {meets} the {level}'s budget too"),
+                Some(budget) => {
+                    format!(", unless {meets} the {}'s budget too", budget.level)
+                }
                 None => String::new(),
             };
             let first = format!("waiting for {under_way}{unless}");

@@ -2,7 +2,7 @@
 
 use crate::attempt::AttemptError;
 use crate::failure::one_line;
-use crate::phase::budget::{ExhaustedBudget, Level};
+use crate::phase::budget::ExhaustedBudget;
 use crate::progress::Reason;
 use crate::workspace::WorkspaceError;
 
@@ -48,10 +48,10 @@ impl StopReason {
         }
     }
 
-    /// Returns the level of the exhausted budget.
-    pub fn budget(&self) -> Option<Level> {
+    /// Returns the exhausted budget.
+    pub fn budget(&self) -> Option<ExhaustedBudget> {
         match self {
-            Self::Budget(exhausted) => Some(exhausted.level),
+            Self::Budget(exhausted) => Some(exhausted.clone()),
             _ => None,
         }
     }

@@ -7,6 +7,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+/// Names of the limits.
+const TOKENS: &str = "tokens";
+const COST: &str = "cost_usd";
+const WALL: &str = "wall_seconds";
+
 /// Limits of a budget. `None` means no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -84,8 +89,17 @@ impl fmt::Display for Level {
 pub struct ExhaustedBudget {
     /// Level of the budget.
     pub level: Level,
+    /// Name of the reached limit, a field of [`Budget`].
+    pub limit: &'static str,
     /// Reason, for people.
     pub why: String,
+}
+
+impl ExhaustedBudget {
+    /// Returns the key of the reached limit in the configuration.
+    pub fn key(&self) -> String {
+        format!("executor.budgets.{}.{}", self.level, self.limit)
+    }
 }
 
 impl Budgets {
@@ -148,48 +162,59 @@ impl Budget {
         spent: &BudgetUsage,
         next: &BudgetUsage,
     ) -> Option<ExhaustedBudget> {
-        self.why_not(level, spent, next).map(|why| ExhaustedBudget { level, why })
+        self.why_not(level, spent, next).map(|(limit, why)| ExhaustedBudget { level, limit, why })
     }
 
-    fn why_not(&self, level: Level, spent: &BudgetUsage, next: &BudgetUsage) -> Option<String> {
+    fn why_not(
+        &self,
+        level: Level,
+        spent: &BudgetUsage,
+        next: &BudgetUsage,
+    ) -> Option<(&'static str, String)> {
         if let Some(limit) = self.tokens
             && (spent.tokens >= limit || spent.tokens.saturating_add(next.tokens) > limit)
         {
             let (used, next) = (spent.tokens, next.tokens);
             if limit == 0 {
-                return Some(format!("the {level}'s budget is 0 tokens: no attempt may start"));
+                let why = format!("the {level}'s budget is 0 tokens: no attempt may start");
+                return Some((TOKENS, why));
             }
-            return Some(match used >= limit {
+            let why = match used >= limit {
                 true => format!("the {level}'s budget of {limit} tokens is spent: {used} used"),
                 false => format!(
                     "the {level}'s budget of {limit} tokens is too small for another attempt: {used} used, \
                      and the next is expected to take {next}"
                 ),
-            });
+            };
+            return Some((TOKENS, why));
         }
         if let Some(limit) = self.cost_usd
             && (spent.cost_usd >= limit || spent.cost_usd + next.cost_usd > limit)
         {
             if limit == 0.0 {
-                return Some(format!("the {level}'s budget is $0.00: no attempt may start"));
+                let why = format!("the {level}'s budget is $0.00: no attempt may start");
+                return Some((COST, why));
             }
             if spent.cost_usd >= limit {
                 let [limit, used] = format_dollars([limit, spent.cost_usd]);
-                return Some(format!("the {level}'s budget of {limit} is spent: {used} used"));
+                let why = format!("the {level}'s budget of {limit} is spent: {used} used");
+                return Some((COST, why));
             }
             let [limit, used, next] = format_dollars([limit, spent.cost_usd, next.cost_usd]);
-            return Some(format!(
+            let why = format!(
                 "the {level}'s budget of {limit} is too small for another attempt: {used} used, \
                  and the next is expected to cost {next}"
-            ));
+            );
+            return Some((COST, why));
         }
         let limit = self.wall_seconds.map(Duration::from_secs)?;
         (spent.wall >= limit).then(|| {
-            format!(
+            let why = format!(
                 "the {level}'s budget of {} s is spent: {} s used",
                 limit.as_secs(),
                 spent.wall.as_secs()
-            )
+            );
+            (WALL, why)
         })
     }
 
@@ -214,9 +239,17 @@ impl Budget {
 
     /// Checks whether the usage reaches any limit.
     pub fn is_reached(&self, used: &BudgetUsage) -> bool {
-        self.tokens.is_some_and(|limit| used.tokens >= limit)
-            || self.cost_usd.is_some_and(|limit| used.cost_usd >= limit)
-            || self.wall_seconds.is_some_and(|limit| used.wall.as_secs() >= limit)
+        self.reached_limit(used).is_some()
+    }
+
+    /// Returns the name of the first limit that the usage reaches.
+    pub fn reached_limit(&self, used: &BudgetUsage) -> Option<&'static str> {
+        let reached = [
+            (TOKENS, self.tokens.is_some_and(|limit| used.tokens >= limit)),
+            (COST, self.cost_usd.is_some_and(|limit| used.cost_usd >= limit)),
+            (WALL, self.wall_seconds.is_some_and(|limit| used.wall.as_secs() >= limit)),
+        ];
+        reached.into_iter().find(|(_, reached)| *reached).map(|(name, _)| name)
     }
 
     /// Returns the smaller of each limit.
@@ -284,7 +317,8 @@ mod tests {
             |spent: BudgetUsage| budget.refuses(Level::Run, &spent, &spent.next_attempt(2_000));
         assert_eq!(refuses(spent(0, 0)), None);
         assert_eq!(refuses(spent(2, 60_000)), None);
-        let of_run = |why: &str| ExhaustedBudget { level: Level::Run, why: why.to_owned() };
+        let of_run =
+            |why: &str| ExhaustedBudget { level: Level::Run, limit: TOKENS, why: why.to_owned() };
         let why = refuses(spent(3, 90_000)).unwrap();
         assert_eq!(
             why,
@@ -293,6 +327,7 @@ mod tests {
              and the next is expected to take 30000"
             )
         );
+        assert_eq!(why.key(), "executor.budgets.run.tokens");
         let why = refuses(spent(1, 100_000)).unwrap();
         assert_eq!(why, of_run("the run's budget of 100000 tokens is spent: 100000 used"));
     }

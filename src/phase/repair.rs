@@ -24,3 +24,24 @@ pub struct Repair {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Unfixable(pub String);
+
+/// Checks whether a fix reports a setting without effect, probably a misspelled key.
+pub fn is_ignored_setting(fix: &str) -> bool {
+    fix.contains("has no effect")
+}
+
+/// Returns the kind of a fix: the repaired field.
+pub fn repair_kind(fix: &str) -> &str {
+    fix.split_once(':').map_or(fix, |(field, _)| field).trim()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kind_of_a_fix_is_its_field() {
+        assert_eq!(repair_kind("deliverables: rewrote \"./a.py (new)\""), "deliverables");
+        assert_eq!(repair_kind("dropped"), "dropped");
+    }
+}

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::screen::Size;
 use super::terminal_text::{fit, shown_id, stopwatch};
-use super::view::{self, Fraction, RunningPhase};
-use super::{Event, Step, duration};
+use super::view::{self, Fraction, Pace, RunningPhase};
+use super::{Event, Step};
 use crate::phase::{PhaseId, PhaseState, RunId};
 
 /// Maximum width kept of an agent's activity.
@@ -26,8 +26,11 @@ pub(super) struct Board {
     phases: u64,
     settled: u64,
     blocked: u64,
-    /// Phases completed by this drain.
-    ended_here: u64,
+    jobs: u64,
+    /// Attempts that ended in this drain.
+    pace: Pace,
+    /// Agents deferred by a rate limit, with its end.
+    deferred: Vec<(String, Instant)>,
     running: Vec<PhaseProgress>,
     drawn: Option<(Size, Vec<String>)>,
 }
@@ -39,6 +42,7 @@ struct PhaseProgress {
     phase: PhaseId,
     try_number: u32,
     max_attempts: u32,
+    agent: String,
     since: Instant,
     activity: String,
     activity_since: Instant,
@@ -56,6 +60,7 @@ impl Board {
                 self.runs = start.runs.len();
                 self.phases = start.phases;
                 self.settled = start.settled;
+                self.jobs = start.jobs.into();
             }
             Event::PhaseStarted(phase) => {
                 self.forget(&phase.run_id, &phase.phase_id);
@@ -64,6 +69,7 @@ impl Board {
                     phase: phase.phase_id.clone(),
                     try_number: phase.try_number,
                     max_attempts: phase.max_attempts,
+                    agent: phase.agent.clone(),
                     since: now,
                     activity: Step::Preparing.as_str().to_owned(),
                     activity_since: now,
@@ -71,9 +77,13 @@ impl Board {
             }
             Event::PhaseFinished(phase) => {
                 self.forget(&phase.run_id, &phase.phase_id);
-                if phase.state != PhaseState::Queued {
-                    self.settled += 1;
-                    self.ended_here += 1;
+                let is_settled = phase.state != PhaseState::Queued;
+                self.settled += u64::from(is_settled);
+                // A refused spec takes no time.
+                if phase.attempt.is_some() {
+                    self.pace.attempts += 1;
+                    self.pace.settled += u64::from(is_settled);
+                    self.pace.busy += Duration::from_millis(phase.duration_ms);
                 }
             }
             Event::BatchFinished(batch) => {
@@ -95,6 +105,12 @@ impl Board {
             work.activity = activity;
             work.activity_since = now;
         }
+    }
+
+    /// Records that a rate limit defers an agent until the given time.
+    pub(super) fn defer(&mut self, agent: &str, until: Instant) {
+        self.deferred.retain(|(name, _)| name != agent);
+        self.deferred.push((agent.to_owned(), until));
     }
 
     fn forget(&mut self, run: &RunId, phase: &PhaseId) {
@@ -119,17 +135,31 @@ impl Board {
         let mut lines = vec![view::bar(fraction, &self.facts(taken), columns, color)];
         let running: Vec<RunningPhase> =
             self.running.iter().map(|work| self.running_phase(work, now)).collect();
+        let limits = self.limits(columns, now);
         // Leaves a row for the shell prompt from before the drain.
         let rows = options.size.rows.saturating_sub(2);
-        lines.extend(view::running(&running, rows, columns, color));
+        let of_limits = limits.len().min(rows / 4);
+        lines.extend(view::running(&running, rows - of_limits, columns, color));
+        lines.extend(view::clip(limits, of_limits, "rate limited", columns));
         lines
+    }
+
+    /// Renders the countdown of each rate limit.
+    fn limits(&self, columns: usize, now: Instant) -> Vec<String> {
+        let left = |(agent, until): &(String, Instant)| {
+            let left = until.checked_duration_since(now).filter(|left| !left.is_zero())?;
+            let text =
+                format!("  {} is rate limited for another {}", shown_id(agent), stopwatch(left));
+            Some(fit(&text, columns))
+        };
+        self.deferred.iter().filter_map(left).collect()
     }
 
     fn facts(&self, taken: Duration) -> Vec<String> {
         let mut facts = vec![stopwatch(taken)];
         let left = self.phases.saturating_sub(self.settled + self.blocked);
-        if let Some(time) = view::time_left(self.ended_here, taken, left) {
-            facts.push(format!("about {} left", roughly(time)));
+        if let Some(time) = self.pace.time_left(left, self.jobs) {
+            facts.push(format!("about {} left", view::roughly(time)));
         }
         if self.blocked > 0 {
             facts.push(format!("{} blocked", self.blocked));
@@ -147,20 +177,12 @@ impl Board {
             try_number: work.try_number,
             of_tries: Some(work.max_attempts),
             elapsed: now.saturating_duration_since(work.since),
+            agent: work.agent.clone(),
             activity: Some((
                 work.activity.clone(),
                 now.saturating_duration_since(work.activity_since),
             )),
         }
-    }
-}
-
-/// Formats a duration without seconds, since an estimate is not that precise.
-fn roughly(time: Duration) -> String {
-    match time.as_secs() {
-        0..60 => "a minute".to_owned(),
-        60..3600 => format!("{} min", time.as_secs().div_ceil(60)),
-        _ => duration(time),
     }
 }
 
@@ -206,7 +228,7 @@ mod tests {
                 attempt: 1,
                 try_number: 1,
                 max_attempts: 3,
-                agent: String::new(),
+                agent: "claude".to_owned(),
             }),
             now,
         );
@@ -233,14 +255,28 @@ mod tests {
             board.picture(WIDE, later).unwrap(),
             [
                 "███░░░░░░░░░░░░░░░░ 2/10 · 1:05",
-                "  one/same  1/3  1:05  preparing the slot · 1:05",
-                "  two/same  1/3  1:05  editing [2J src/a.rs · 1:05"
+                "  one/same  1/3  1:05  claude  preparing the slot · 1:05",
+                "  two/same  1/3  1:05  claude  editing [2J src/a.rs · 1:05"
             ]
         );
         assert_eq!(board.picture(WIDE, later), None, "it stands there already");
         assert!(board.picture(NARROW, later).is_some(), "but not in this size");
         end(&mut board, "one", "same", now);
         assert_eq!(board.picture(WIDE, later).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_rate_limit_counts_down_and_goes() {
+        let now = Instant::now();
+        let mut board = started(&["one"], now);
+        board.defer("claude", now + Duration::from_secs(90));
+        let at = |board: &mut Board, seconds| {
+            board.picture(WIDE, now + Duration::from_secs(seconds)).unwrap()
+        };
+        assert_eq!(at(&mut board, 5)[1], "  claude is rate limited for another 1:25");
+        board.defer("claude", now + Duration::from_secs(20));
+        assert_eq!(at(&mut board, 5)[1], "  claude is rate limited for another 0:15");
+        assert_eq!(at(&mut board, 30).len(), 1);
     }
 
     #[test]

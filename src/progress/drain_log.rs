@@ -1,7 +1,5 @@
 //! Events of a drain as log lines on stderr.
 
-use serde::{Serialize, Serializer};
-
 use super::{DrainFinished, Event, PhaseFinished, Reason};
 use crate::phase::budget::Level;
 
@@ -76,46 +74,28 @@ fn drain_finished(end: &DrainFinished) {
     tracing::info!(reason, exit_code, duration_ms, "drain finished");
 }
 
-impl Reason {
-    /// Returns the name used in JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Drained => "drained",
-            Self::StoppedOnFailure => "stopped_on_failure",
-            Self::Systemic => "systemic",
-            Self::Budget => "budget",
-            Self::Failed => "failed",
-            Self::MaxBatches => "max_batches",
-            Self::Trial => "trial",
-            Self::Interrupted => "interrupted",
-        }
-    }
-}
-
-impl Serialize for Reason {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
-    }
-}
-
 impl DrainFinished {
     /// Returns the action to take after an early end.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self.reason {
-            // The budget of a run is permanent; a drain's budget is not.
-            Reason::Budget if self.budget == Some(Level::Drain) => Some(
-                "start another drain with a fresh budget, or raise executor.budgets.drain in autopack.yaml first",
-            ),
-            Reason::Budget => Some(
-                "raise the budget under executor.budgets in autopack.yaml, then start the drain again",
-            ),
-            Reason::Trial => Some(
-                "set a budget (executor.budgets in autopack.yaml), or run the others with --yes",
-            ),
-            Reason::Systemic => Some("fix the cause, then start the drain again"),
-            Reason::Failed if self.names_cure => None,
-            Reason::Failed => Some("run `autopack health` to find the cause"),
-            _ => None,
-        }
+    pub fn hint(&self) -> Option<String> {
+        let text = match self.reason {
+            Reason::Budget => {
+                let budget = self.budget.as_ref()?;
+                // The budget of a run is permanent; a drain's budget is not.
+                return Some(match budget.level {
+                    Level::Drain => format!(
+                        "start another drain with a fresh budget, or raise {} first",
+                        budget.key()
+                    ),
+                    _ => format!("raise {}, then start the drain again", budget.key()),
+                });
+            }
+            Reason::Trial => {
+                "set a budget (executor.budgets in autopack.yaml), or run the others with --yes"
+            }
+            Reason::Systemic => "fix the cause, then start the drain again",
+            Reason::Failed if !self.names_cure => "run `autopack health` to find the cause",
+            _ => return None,
+        };
+        Some(text.to_owned())
     }
 }

@@ -7,7 +7,7 @@ use console::Style;
 use super::terminal_text::{
     duration, fit, printable, shown_id, shown_message, thousands, width, wrap,
 };
-use super::{BatchFinished, DrainFinished, DrainStarted, Event, PhaseFinished, Reason, RunCounts};
+use super::{BatchFinished, DrainStarted, Event, PhaseFinished};
 use crate::phase::words::short_commit;
 use crate::phase::{PhaseState, RunId};
 
@@ -30,10 +30,14 @@ const LEAST_NAME: usize = 8;
 /// Renders the lines of an event; `None` for events of interest only to scripts.
 pub(super) fn render(event: &Event, options: LineOptions) -> Option<String> {
     match event {
-        Event::DrainStarted(start) => Some(started(start)),
+        Event::DrainStarted(start) => {
+            let lines = started(start);
+            let lines = lines.lines().flat_map(|line| in_lines(line.to_owned(), 0, options));
+            Some(lines.collect::<Vec<_>>().join("\n"))
+        }
         Event::PhaseFinished(phase) => Some(finished_line(phase, options)),
         Event::BatchFinished(batch) => (!was_empty(batch)).then(|| batch_line(batch)),
-        Event::DrainFinished(end) => Some(finished(end, options)),
+        Event::DrainFinished(end) => Some(end.overview.trim_end().to_owned()),
         Event::BatchStarted { .. } | Event::PhaseStarted(_) => None,
     }
 }
@@ -107,7 +111,7 @@ pub fn finished_line(phase: &PhaseFinished, options: LineOptions) -> String {
 }
 
 /// Wraps the text at word boundaries, since a terminal breaks words.
-fn in_lines(text: String, indent: usize, options: LineOptions) -> Vec<String> {
+pub(super) fn in_lines(text: String, indent: usize, options: LineOptions) -> Vec<String> {
     match options.columns {
         Some(columns) => wrap(&text, columns.saturating_sub(indent).max(LEAST_NAME)),
         None => vec![text],
@@ -165,62 +169,6 @@ fn batch_line(batch: &BatchFinished) -> String {
     )
 }
 
-fn finished(end: &DrainFinished, options: LineOptions) -> String {
-    let what = match end.reason {
-        Reason::Drained => "drained",
-        Reason::StoppedOnFailure => "stopped at the first failure",
-        Reason::Systemic => "stopped: the next phase would fail in the same way",
-        Reason::Budget => "stopped: a budget is spent",
-        Reason::Failed => "stopped: autopack could not continue",
-        Reason::MaxBatches => "stopped after the requested batches",
-        Reason::Trial => "stopped after one phase: there is neither a sandbox nor a budget",
-        Reason::Interrupted => "interrupted; running phases are queued again",
-    };
-    let took = duration(Duration::from_millis(end.duration_ms));
-    let mut text = match end.reason {
-        Reason::Drained => format!("{what} after {took}"),
-        _ => format!("{what} ({took})"),
-    };
-    if let Some(message) = &end.message {
-        let message = in_lines(format!("error: {}", printable(message)), 0, options);
-        text.push_str(&format!("\n{}", message.join("\n")));
-    }
-    if let Some(hint) = end.hint() {
-        let hint = in_lines(format!("hint: {hint}"), 0, options);
-        text.push_str(&format!("\n{}", hint.join("\n")));
-    }
-    for run in &end.counts {
-        text.push_str(&format!("\n{}", run_line(run)));
-    }
-    let merges: Vec<&str> = end
-        .counts
-        .iter()
-        .filter(|run| run.complete > 0)
-        .filter_map(|run| run.tip.as_deref())
-        .collect();
-    for branch in merges {
-        let since = if end.unborn { "" } else { "HEAD.." };
-        text.push_str(&format!("\nlook:  git log --oneline {since}{branch}"));
-        text.push_str(&format!("\nmerge: git merge {branch}"));
-    }
-    text
-}
-
-fn run_line(run: &RunCounts) -> String {
-    let mut parts = vec![format!("{} complete", run.complete)];
-    for (n, word) in [
-        (run.failed, "failed"),
-        (run.blocked, "blocked"),
-        (run.queued - run.blocked, "queued"),
-        (run.skipped, "skipped"),
-    ] {
-        if n > 0 {
-            parts.push(format!("{n} {word}"));
-        }
-    }
-    format!("{}: {}", shown_id(run.run_id.as_str()), parts.join(", "))
-}
-
 fn count(n: u64, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
 }
@@ -274,30 +222,6 @@ mod tests {
             assert!(rest.iter().any(|line| line.ends_with("phase:")), "between words: {line}");
         }
         assert_eq!(line(None).lines().count(), 2, "lines in a file or a pipe are not wrapped");
-    }
-
-    #[test]
-    fn only_a_completed_drain_is_reported_with_after_and_its_time() {
-        let line = |reason| {
-            let end = DrainFinished {
-                counts: Vec::new(),
-                reason,
-                exit_code: 0,
-                message: None,
-                names_cure: false,
-                budget: None,
-                unborn: false,
-                duration_ms: 900,
-            };
-            finished(&end, LineOptions::default()).lines().next().unwrap_or_default().to_owned()
-        };
-        assert_eq!(line(Reason::Drained), "drained after 0.9 s");
-        assert_eq!(line(Reason::Budget), "stopped: a budget is spent (0.9 s)");
-        assert_eq!(line(Reason::MaxBatches), "stopped after the requested batches (0.9 s)");
-        assert_eq!(
-            line(Reason::Interrupted),
-            "interrupted; running phases are queued again (0.9 s)"
-        );
     }
 
     #[test]

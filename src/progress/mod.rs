@@ -5,19 +5,23 @@
 
 mod board;
 mod drain_log;
+mod labeled_page;
 mod lines;
+mod reason;
 pub mod screen;
 mod terminal_text;
 pub mod view;
 
 pub use drain_log::{ENDS, NOTES};
+pub use labeled_page::LabeledPage;
 pub use lines::{LineOptions, finished_line};
+pub use reason::Reason;
 pub use terminal_text::{
-    duration, fill, fit, printable, printable_lines, shown_id, shown_message, stopwatch, thousands,
-    width, wrap,
+    duration, fill, fit, fit_words, printable, printable_lines, shown_id, shown_message, stopwatch,
+    thousands, width, wrap,
 };
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -25,8 +29,9 @@ use serde::Serialize;
 use tokio::task::JoinHandle;
 
 use board::Board;
+use lines::in_lines;
 
-use crate::phase::budget::Level;
+use crate::phase::budget::ExhaustedBudget;
 use crate::phase::{Failure, FailureKind, PhaseId, PhaseState, RunId, Tokens};
 
 /// An event of a drain. Scripts read the serialized form.
@@ -184,14 +189,27 @@ pub struct DrainFinished {
     /// Whether the message includes the action to take.
     #[serde(skip)]
     pub names_cure: bool,
-    /// Level of the exhausted budget, if any.
+    /// The exhausted budget, if any.
     #[serde(skip)]
-    pub budget: Option<Level>,
-    /// Whether the user's HEAD has no commit yet.
+    pub budget: Option<ExhaustedBudget>,
+    /// Overview of the runs, as text.
     #[serde(skip)]
-    pub unborn: bool,
+    pub overview: String,
     /// Duration of the drain in milliseconds.
     pub duration_ms: u64,
+}
+
+impl DrainFinished {
+    /// Returns the message and the hint of an early end as lines.
+    pub fn explanation(&self, columns: Option<usize>) -> String {
+        let error = self.message.as_ref().map(|text| format!("error: {}", printable(text)));
+        let hint = self.hint().map(|text| format!("hint: {text}"));
+        let lines = error.into_iter().chain(hint).flat_map(|line| match columns {
+            Some(columns) => wrap(&line, columns),
+            None => vec![line],
+        });
+        lines.map(|line| format!("{line}\n")).collect()
+    }
 }
 
 /// Counters of a run.
@@ -215,27 +233,6 @@ pub struct RunCounts {
     pub skipped: u64,
     /// Result of CI for the tip in a clean clone: green, red_in_clean_clone or not_reproducible.
     pub clean_clone: Option<&'static str>,
-}
-
-/// Why a drain ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// No phase is left to run.
-    Drained,
-    /// A phase failed under `--stop-on-first-failure`.
-    StoppedOnFailure,
-    /// The next phase would fail in the same way.
-    Systemic,
-    /// A budget is exhausted.
-    Budget,
-    /// Autopack could not continue.
-    Failed,
-    /// `--max-batches` was reached.
-    MaxBatches,
-    /// The one phase ended that runs without a sandbox and without a budget.
-    Trial,
-    /// The operator stopped the drain.
-    Interrupted,
 }
 
 /// Current step of a running phase.
@@ -323,16 +320,11 @@ impl Progress {
             });
             return self.print(&line);
         }
-        let several = self.board(|board| {
-            board.take(event, Instant::now());
-            board.several_runs()
-        });
+        self.board(|board| board.take(event, Instant::now()));
         if let Event::DrainFinished(_) = event {
             screen::close();
         }
-        let columns = if self.mode == Mode::Live { screen::output_columns() } else { None };
-        let options = LineOptions { color: self.color, several, columns };
-        if let Some(text) = lines::render(event, options) {
+        if let Some(text) = lines::render(event, self.line_options()) {
             self.print(&text);
         }
         self.draw();
@@ -345,14 +337,35 @@ impl Progress {
         }
     }
 
+    /// Shows that a rate limit defers an agent for this long; live view only.
+    pub fn defer_agent(&self, agent: &str, time: Duration) {
+        if self.mode == Mode::Live {
+            self.board(|board| board.defer(agent, Instant::now() + time));
+        }
+    }
+
     /// Shows a note to the operator that is not an event: not on stdout with `--json`.
     pub fn note(&self, text: &str) {
         // The text may contain names of phases and runs as written.
         let text = printable(text);
         match self.mode {
             Mode::Json => tracing::info!(target: NOTES, "{text}"),
-            _ => self.print(&text),
+            // A terminal would break words.
+            Mode::Live => self.print(&in_lines(text, 0, self.line_options()).join("\n")),
+            Mode::Lines => self.print(&text),
         }
+    }
+
+    /// Returns the options for text between the lines of this drain.
+    pub fn line_options(&self) -> LineOptions {
+        let several = self.board(|board| board.several_runs());
+        let columns = if self.mode == Mode::Live { screen::output_columns() } else { None };
+        LineOptions { color: self.color, several, columns }
+    }
+
+    /// Checks whether a person sees the lines: stdout is a terminal.
+    pub fn is_seen(&self) -> bool {
+        self.mode != Mode::Json && io::stdout().is_terminal()
     }
 
     fn print(&self, text: &str) {

@@ -66,6 +66,16 @@ pub fn fit(text: &str, columns: usize) -> String {
     cut
 }
 
+/// Cuts a text like [`fit`], between words if one ends in the second half.
+pub fn fit_words(text: &str, columns: usize) -> String {
+    let cut = fit(text, columns);
+    let Some(kept) = cut.strip_suffix('…') else { return cut };
+    match kept.rfind(' ').filter(|space| width(&kept[..*space]) * 2 >= columns) {
+        Some(space) => format!("{}…", kept[..space].trim_end()),
+        None => cut,
+    }
+}
+
 /// Returns the width of a printable text in columns.
 pub fn width(text: &str) -> usize {
     text.width()
@@ -175,6 +185,13 @@ mod tests {
         assert_eq!(fit("漢字漢字", 4), "漢…");
         assert_eq!(fit("x", 0), "");
         assert_eq!(fill("漢字", 6), "漢字  ");
+    }
+
+    #[test]
+    fn text_is_cut_between_words_where_possible() {
+        assert_eq!(fit_words("running cargo test --all", 21), "running cargo test…");
+        assert_eq!(fit_words("running cargo test", 18), "running cargo test");
+        assert_eq!(fit_words("a /very/long/path/without/a/space", 12), "a /very/lon…");
     }
 
     proptest! {

@@ -7,12 +7,16 @@ use std::time::Duration;
 use console::Style;
 
 use super::screen::Size;
-use super::terminal_text::{fill, fit, printable, stopwatch, width};
+use super::terminal_text::{duration, fill, fit, fit_words, printable, stopwatch, width};
 
 /// Minimum width; smaller reported widths are ignored.
 const NARROWEST: usize = 10;
 /// Minimum width of a name, cut to a third of the line.
 const LEAST_NAME: usize = 8;
+/// Maximum width of an agent's name.
+const LONGEST_AGENT: usize = 12;
+/// Minimum width of a line with names of agents.
+const AGENT_COLUMNS: usize = 60;
 
 /// Progress of a backlog.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,6 +38,8 @@ pub struct RunningPhase {
     pub of_tries: Option<u32>,
     /// Time since the claim.
     pub elapsed: Duration,
+    /// Name of the agent, once known.
+    pub agent: String,
     /// Current activity and its duration.
     pub activity: Option<(String, Duration)>,
 }
@@ -76,9 +82,16 @@ pub fn running(phases: &[RunningPhase], rows: usize, columns: usize, color: bool
     let longest = LEAST_NAME.max(columns / 3).min(columns.saturating_sub(2));
     let name = widest(|phase| fit(&phase.name, LEAST_NAME * 8)).min(longest);
     let (tries, time) = (widest(RunningPhase::tries), widest(|phase| stopwatch(phase.elapsed)));
+    let agent = match columns >= AGENT_COLUMNS {
+        true => widest(|phase| fit(&phase.agent, LONGEST_AGENT)),
+        false => 0,
+    };
     let line = |phase: &RunningPhase| {
-        let facts =
+        let mut facts =
             format!("  {}  {:>time$}  ", fill(&phase.tries(), tries), stopwatch(phase.elapsed));
+        if agent > 0 {
+            facts += &format!("{}  ", fill(&phase.agent, agent));
+        }
         let left = columns.saturating_sub(2 + name + width(&facts));
         let rest = format!("{facts}{}", activity(phase.activity.as_ref(), left));
         let bold = Style::new().bold().force_styling(color);
@@ -92,7 +105,8 @@ pub fn running(phases: &[RunningPhase], rows: usize, columns: usize, color: bool
 fn activity(activity: Option<&(String, Duration)>, columns: usize) -> String {
     let Some((what, since)) = activity else { return String::new() };
     let since = format!(" · {}", stopwatch(*since));
-    format!("{}{since}", fit(printable(what).trim(), columns.saturating_sub(width(&since))))
+    let room = columns.saturating_sub(width(&since));
+    format!("{}{since}", fit_words(printable(what).trim(), room))
 }
 
 /// Limits the lines to `rows`; the last line then counts the rest.
@@ -107,10 +121,35 @@ pub fn clip(mut lines: Vec<String>, rows: usize, what: &str, columns: usize) -> 
     lines
 }
 
-/// Estimates the remaining time at the same rate, once several phases have finished.
-pub fn time_left(finished: u64, taken: Duration, left: u64) -> Option<Duration> {
-    const ENOUGH: u64 = 3;
-    (finished >= ENOUGH && left > 0).then(|| taken.mul_f64(left as f64 / finished as f64))
+/// Pace of a backlog, from the attempts that ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pace {
+    /// Number of ended attempts.
+    pub attempts: u64,
+    /// Number of phases that these attempts settled.
+    pub settled: u64,
+    /// Sum of the attempts' durations.
+    pub busy: Duration,
+}
+
+impl Pace {
+    /// Estimates the remaining time of `left` phases on this many workers, once several attempts have ended. Time
+    /// without a running attempt, such as a rate limit, does not count.
+    pub fn time_left(&self, left: u64, workers: u64) -> Option<Duration> {
+        const ENOUGH: u64 = 3;
+        let is_known = self.attempts >= ENOUGH && self.settled > 0 && left > 0;
+        let workers = workers.clamp(1, left.max(1));
+        is_known.then(|| self.busy.mul_f64(left as f64 / self.settled as f64 / workers as f64))
+    }
+}
+
+/// Formats an estimated time without seconds, since an estimate is not that precise.
+pub fn roughly(time: Duration) -> String {
+    match time.as_secs() {
+        0..60 => "a minute".to_owned(),
+        60..3600 => format!("{} min", time.as_secs().div_ceil(60)),
+        _ => duration(time),
+    }
 }
 
 #[cfg(test)]
@@ -124,6 +163,7 @@ mod tests {
             try_number: 2,
             of_tries: Some(3),
             elapsed: Duration::from_secs(245),
+            agent: "claude".to_owned(),
             activity: Some((activity.to_owned(), Duration::from_secs(12))),
         }
     }
@@ -157,11 +197,26 @@ mod tests {
     }
 
     #[test]
-    fn time_left_is_not_estimated_from_one_phase() {
-        let minute = Duration::from_secs(60);
-        assert_eq!(time_left(2, minute, 10), None);
-        assert_eq!(time_left(3, minute, 0), None);
-        assert_eq!(time_left(6, minute, 12), Some(2 * minute));
+    fn time_left_comes_from_ended_attempts() {
+        let pace = |attempts, settled| Pace {
+            attempts,
+            settled,
+            busy: Duration::from_secs(60 * attempts),
+        };
+        assert_eq!(pace(2, 2).time_left(10, 1), None);
+        assert_eq!(pace(3, 0).time_left(10, 1), None);
+        assert_eq!(pace(3, 3).time_left(0, 1), None);
+        assert_eq!(pace(3, 3).time_left(10, 1), Some(Duration::from_secs(600)));
+        assert_eq!(
+            pace(6, 3).time_left(10, 4),
+            Some(Duration::from_secs(300)),
+            "two attempts each"
+        );
+        assert_eq!(
+            pace(3, 3).time_left(2, 8),
+            Some(Duration::from_secs(60)),
+            "two workers suffice"
+        );
     }
 
     proptest! {

@@ -37,6 +37,7 @@ static FILTERS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         // Padded to the same width, so that columns stay aligned.
         (r"\b\d+ h \d\d min|\b\d+ min \d\d s|\b\d+(\.\d)? s\b", "[T]"),
         (r" · \d+ phases/h", ""),
+        (r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "[TIME]"),
         (r"\b[0-9a-f]{10}\b", "[COMMIT]"),
         (r"\b[0-9a-f]{40}\b", "[COMMIT]"),
         // The place of a checkout's slots depends on the place of the checkout.

@@ -255,12 +255,15 @@ impl Attempt<'_> {
             wall: Duration::from_millis(self.record.agent_ms.unwrap_or_default()),
             ..self.record.used()
         };
-        let reached = self.budgets().into_iter().find(|(_, left)| left.is_reached(&used));
-        let level = reached.map_or(Level::Attempt, |(level, _)| level);
+        let reached = self
+            .budgets()
+            .into_iter()
+            .find_map(|(level, left)| Some((level, left.reached_limit(&used)?)));
+        let (level, limit) = reached.unwrap_or((Level::Attempt, "tokens"));
         let message = format!("the {level}'s budget is spent: {what}");
         if level.ends_the_drain() {
             self.record.next =
-                NextStep::OverBudget(ExhaustedBudget { level, why: message.clone() });
+                NextStep::OverBudget(ExhaustedBudget { level, limit, why: message.clone() });
             return Verdict::Requeued(RequeueReason::Systemic { message });
         }
         failed(FailureKind::OverBudget, message, reply)

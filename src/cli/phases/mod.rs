@@ -1,5 +1,6 @@
 //! `phases`: shows phases and runs operator actions.
 
+mod changed_files;
 mod edit;
 mod list;
 mod log;

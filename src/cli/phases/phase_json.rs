@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 use crate::cli::open_database::time;
 use crate::phase::autofix::aliases::written;
 use crate::phase::{Failure, PhaseId, PhaseState, RunId};
-use crate::store::{AttemptRow, PhaseDetail, PhaseRow};
+use crate::store::{AttemptRow, PhaseDetail, PhaseRow, PhaseUsage};
+use crate::workspace::ChangedFile;
 
 /// JSON object of a phase.
 #[derive(Serialize)]
@@ -28,10 +29,25 @@ pub(super) struct PhaseView {
     pub commit: Option<String>,
     /// Reason why the spec will be refused.
     pub unfixable: Option<String>,
+    /// Agent of the latest attempt.
+    pub agent: Option<String>,
+    /// Known cost of all attempts.
+    pub cost_usd: Option<f64>,
+    /// Duration of all ended attempts.
+    pub duration_ms: u64,
+    /// Start of the latest attempt.
+    pub started_at: Option<String>,
+    /// End of the latest ended attempt.
+    pub ended_at: Option<String>,
 }
 
 impl PhaseView {
-    pub(super) fn new(row: &PhaseRow, default_max_attempts: u32) -> Self {
+    /// `usage`: usage of the phase; `None` without an attempt.
+    pub(super) fn new(
+        row: &PhaseRow,
+        usage: Option<&PhaseUsage>,
+        default_max_attempts: u32,
+    ) -> Self {
         let empty = Map::new();
         let spec = row.spec.0.as_object().unwrap_or(&empty);
         Self {
@@ -50,6 +66,11 @@ impl PhaseView {
             last_failure: row.last_failure.as_ref().map(Failure::as_json),
             commit: row.commit.clone(),
             unfixable: row.unfixable.clone(),
+            agent: usage.and_then(|usage| usage.agent.clone()),
+            cost_usd: usage.and_then(|usage| usage.cost_usd),
+            duration_ms: usage.map_or(0, |usage| usage.duration_ms),
+            started_at: usage.map(|usage| time(usage.started_at)),
+            ended_at: usage.and_then(|usage| usage.ended_at).map(time),
         }
     }
 }
@@ -99,9 +120,17 @@ fn scope(spec: &Map<String, Value>) -> Map<String, Value> {
 }
 
 /// Returns the JSON of a phase with its history.
-pub(super) fn detail(detail: &PhaseDetail, default_max_attempts: u32) -> Value {
-    let mut view = json!(PhaseView::new(&detail.row, default_max_attempts));
+pub(super) fn detail(
+    detail: &PhaseDetail,
+    files: &[ChangedFile],
+    default_max_attempts: u32,
+) -> Value {
+    let usage = detail.usage();
+    let mut view = json!(PhaseView::new(&detail.row, usage.as_ref(), default_max_attempts));
     let more = json!({
+        "files_changed": files.iter().map(|file| json!({
+            "path": file.path, "added": file.added, "removed": file.removed,
+        })).collect::<Vec<_>>(),
         "attempt_log": detail.attempt_log.iter().map(attempt).collect::<Vec<_>>(),
         "fixes": detail.fixes,
         "note": detail.note,
@@ -142,7 +171,7 @@ mod tests {
     use super::*;
 
     fn view(spec: Value) -> PhaseView {
-        PhaseView::new(&PhaseRow::sample("p", spec), 3)
+        PhaseView::new(&PhaseRow::sample("p", spec), None, 3)
     }
 
     #[test]

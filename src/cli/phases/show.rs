@@ -1,19 +1,27 @@
 //! `phases show`: shows a phase with spec, state and attempts.
 
+use std::time::Duration;
+
+use super::changed_files::{format_file, read_changed_files};
 use super::phase_json;
 use crate::cli::Context;
 use crate::cli::autofix_limits::fixer;
+use crate::cli::open_database::time;
 use crate::cli::output::table::table;
 use crate::cli::run_choice::{PhaseArg, RunUse};
 use crate::failure::Failure;
+use crate::overview::describe_money;
 use crate::phase::shell;
 use crate::phase::words::quoted;
-use crate::phase::{Failure as PhaseFailure, PhaseCi, PhaseState};
-use crate::progress::{printable, screen, shown_id, shown_message, width, wrap};
-use crate::store::{AttemptRow, PhaseDetail};
+use crate::phase::{Failure as PhaseFailure, PhaseCi, PhaseState, UnixMs};
+use crate::progress::{duration, printable, screen, shown_id, shown_message, width, wrap};
+use crate::store::{AttemptRow, PhaseDetail, PhaseUsage};
+use crate::workspace::ChangedFile;
 
 /// Number of log lines shown.
 const TAIL: usize = 15;
+/// Number of changed files shown.
+const MAX_FILES: usize = 20;
 
 /// Show a phase and its attempts
 #[derive(Debug, clap::Args)]
@@ -37,15 +45,16 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     if args.prompt {
         return super::show_prompt::run(&detail, context).await;
     }
+    let files = read_changed_files(&detail, context).await;
     match args.json {
-        true => context.out.json(&phase_json::detail(&detail, max_attempts)),
+        true => context.out.json(&phase_json::detail(&detail, &files, max_attempts)),
         false => {
             let row = &detail.row;
             let repair =
                 fixer(settings, &context.workspace()?)(&row.spec, row.last_failure.as_ref());
             let ci = repair.result.map_or_else(|_| written_ci(&row.spec.0), |spec| ci(spec.ci()));
             let columns = screen::output_columns();
-            context.out.text(&text(&detail, max_attempts, ci, columns))
+            context.out.text(&text(&detail, &files, max_attempts, ci, columns))
         }
     }
 }
@@ -85,12 +94,14 @@ fn written_ci(spec: &serde_json::Value) -> Vec<LabeledValue> {
 
 fn text(
     detail: &PhaseDetail,
+    files: &[ChangedFile],
     max_attempts: u32,
     ci: Vec<LabeledValue>,
     columns: Option<usize>,
 ) -> String {
     let row = &detail.row;
-    let view = phase_json::PhaseView::new(row, max_attempts);
+    let usage = detail.usage();
+    let view = phase_json::PhaseView::new(row, usage.as_ref(), max_attempts);
     let (run, phase) = (shown_id(row.run_id.as_str()), shown_id(row.phase_id.as_str()));
     let heading = format!("{run}/{phase}  {}", shown_message(&row.name));
     let mut page = Page { text: String::new(), columns };
@@ -100,6 +111,12 @@ fn text(
         &format!("{} after {} of {} counted attempts", row.state, view.attempts, view.max_attempts),
     );
     page.field("commit", view.commit.as_deref().unwrap_or_default());
+    page.list("files changed", format_files(files));
+    if let Some(usage) = &usage {
+        page.usage(usage);
+    }
+    let directory = detail.attempt_log.iter().rev().find_map(|attempt| attempt.log_dir.as_deref());
+    page.field("directory", directory.unwrap_or_default());
     page.field("category", &view.category);
     page.field("complexity", &view.complexity);
     page.list("depends on", view.depends_on.iter().map(ToString::to_string));
@@ -126,6 +143,13 @@ fn text(
     page.text
 }
 
+/// Lists the changed files, the first few by name.
+fn format_files(files: &[ChangedFile]) -> impl Iterator<Item = String> {
+    let more = files.len().saturating_sub(MAX_FILES);
+    let more = (more > 0).then(|| format!("… and {more} more"));
+    files.iter().take(MAX_FILES).map(format_file).chain(more)
+}
+
 fn paths(value: Option<&serde_json::Value>) -> impl Iterator<Item = String> {
     let list = value.and_then(|paths| paths.as_array()).cloned().unwrap_or_default();
     list.into_iter().map(|path| path.as_str().map_or_else(|| path.to_string(), str::to_owned))
@@ -143,12 +167,13 @@ fn attempts(log: &[AttemptRow]) -> String {
             took.unwrap_or_else(|| "-".to_owned()),
             number(row.usage.tokens.input),
             number(row.usage.tokens.output),
+            row.usage.cost_usd.map_or_else(|| "-".to_owned(), |cost| format!("${cost:.2}")),
             row.outcome.map_or("running", |outcome| outcome.as_str()).to_owned(),
             reason.unwrap_or_default(),
         ]
     };
-    let headers = ["ATTEMPT", "AGENT", "TOOK", "TOKENS IN", "OUT", "OUTCOME", "WHY"];
-    table(&headers, &[0, 2, 3, 4], log.iter().map(cells).collect())
+    let headers = ["ATTEMPT", "AGENT", "TOOK", "TOKENS IN", "OUT", "COST", "OUTCOME", "WHY"];
+    table(&headers, &[0, 2, 3, 4, 5], log.iter().map(cells).collect())
 }
 
 /// Page with labels on the left and values on the right.
@@ -184,6 +209,23 @@ impl Page {
             self.text += "\n";
             before = " ".repeat(width(&before));
         }
+    }
+
+    /// Adds cost and times of all attempts.
+    fn usage(&mut self, usage: &PhaseUsage) {
+        let cost = describe_money(usage.cost_usd, usage.tokens.billed());
+        self.field("cost", cost.as_deref().unwrap_or_default());
+        // Without milliseconds.
+        let time = |at: UnixMs| time(UnixMs(at.0 / 1_000 * 1_000));
+        let took = duration(Duration::from_millis(usage.duration_ms));
+        let started = time(usage.started_at);
+        let times = match usage.ended_at {
+            Some(ended) if ended >= usage.started_at => {
+                vec![took, format!("last attempt from {started} to {}", time(ended))]
+            }
+            _ => vec![took, format!("last attempt since {started}")],
+        };
+        self.list("time", times.into_iter());
     }
 
     fn list(&mut self, name: &str, values: impl Iterator<Item = String>) {

@@ -2,43 +2,58 @@
 
 use std::time::Duration;
 
-use super::status_snapshot::{StatusSnapshot, format_reasons};
+use super::status_snapshot::{RunStatus, StatusSnapshot};
+use crate::overview::{describe_failures, describe_money, describe_waiting};
 use crate::progress::screen::Size;
 use crate::progress::view::{self, Fraction, RunningPhase};
-use crate::progress::{fill, fit, shown_id, thousands, width};
-use crate::store::{InFlight, RunSummary};
+use crate::progress::{fill, fit, fit_words, shown_id, width};
+use crate::store::InFlight;
 
 /// Minimum width of a run name; the maximum is a third of the line.
 const LEAST_NAME: usize = 8;
 
-/// Formats runs, running phases, waiting phases and advice, each cut to the screen with the number of further items.
+/// Formats runs, running phases, failures, waiting phases and advice, each cut to the screen with the number of
+/// further items.
 pub(super) fn lines(snapshot: &StatusSnapshot, size: Size, color: bool) -> Vec<String> {
     let columns = view::room(size);
     let advice: Vec<String> = match snapshot.runs.is_empty() {
         true => vec![fit(&format!("{} has no runs", snapshot.database), columns)],
         false => snapshot.advice().map(|text| fit(&text, columns)).into_iter().collect(),
     };
+    let several = snapshot.runs.len() > 1;
+    let failures =
+        labeled("failed", columns, |run| describe_failures(&run.overview, several), snapshot);
+    let waiting =
+        labeled("waiting", columns, |run| describe_waiting(&run.overview, snapshot.at), snapshot);
     // A row stays free for the shell prompt.
     let rows = size.rows.saturating_sub(1 + advice.len()).max(1);
-    let [runs, running, waiting] =
-        shares(rows, [snapshot.runs.len(), snapshot.running.len(), snapshot.waiting()]);
+    let wanted = [snapshot.runs.len(), snapshot.running.len(), failures.len(), waiting.len()];
+    let [runs, running, failed, waits] = shares(rows, wanted);
     let mut lines = view::clip(bars(snapshot, columns, color), runs, "runs", columns);
     let at_work: Vec<RunningPhase> =
         snapshot.running.iter().map(|work| running_phase(snapshot, work)).collect();
     lines.extend(view::running(&at_work, running, columns, color));
-    lines.extend(view::clip(
-        format_waiting(snapshot, waiting + 1, columns),
-        waiting,
-        "waiting",
-        columns,
-    ));
+    lines.extend(view::clip(failures, failed, "reasons of failures", columns));
+    lines.extend(view::clip(waiting, waits, "reasons to wait", columns));
     lines.extend(advice);
     lines
 }
 
-/// Distributes rows among runs, running and waiting phases. Unused rows go to the others.
-fn shares(rows: usize, wanted: [usize; 3]) -> [usize; 3] {
-    let mut given = [0; 3];
+/// Formats one line for each text of each run.
+fn labeled(
+    label: &str,
+    columns: usize,
+    texts: impl Fn(&RunStatus) -> Vec<String>,
+    snapshot: &StatusSnapshot,
+) -> Vec<String> {
+    const LABEL: usize = 7;
+    let texts = snapshot.runs.iter().flat_map(texts);
+    texts.map(|text| fit_words(&format!("  {label:LABEL$}  {text}"), columns)).collect()
+}
+
+/// Distributes rows among runs, running phases, failures and waiting phases. Unused rows go to the others.
+fn shares(rows: usize, wanted: [usize; 4]) -> [usize; 4] {
+    let mut given = [0; 4];
     let mut left = rows;
     while left > 0 && given != wanted {
         for (given, wanted) in given.iter_mut().zip(wanted) {
@@ -53,27 +68,38 @@ fn shares(rows: usize, wanted: [usize; 3]) -> [usize; 3] {
 
 /// Formats progress bars; runs with open phases come first.
 fn bars(snapshot: &StatusSnapshot, columns: usize, color: bool) -> Vec<String> {
-    let mut runs: Vec<&RunSummary> = snapshot.runs.iter().map(|(run, _)| run).collect();
-    runs.sort_by_key(|run| (run.counts.executing == 0, run.counts.queued == 0));
-    let widest = runs.iter().map(|run| width(&shown_id(run.run_id.as_str()))).max().unwrap_or(0);
+    let mut runs: Vec<&RunStatus> = snapshot.runs.iter().collect();
+    runs.sort_by_key(|run| {
+        let counts = &run.overview.summary.counts;
+        (counts.executing == 0, counts.queued == 0)
+    });
+    let id = |run: &RunStatus| run.overview.summary.run_id.to_string();
+    let widest = runs.iter().map(|run| width(&shown_id(&id(run)))).max().unwrap_or(0);
     let name = widest.min(LEAST_NAME.max(columns / 3));
-    let line = |run: &RunSummary| {
-        let fraction = Fraction { done: run.counts.settled(), of: run.counts.total() };
+    let line = |run: &RunStatus| {
+        let counts = &run.overview.summary.counts;
+        let fraction = Fraction { done: counts.settled(), of: counts.total() };
         let bar = view::bar(fraction, &facts(run), columns.saturating_sub(name + 1), color);
-        format!("{} {bar}", fill(run.run_id.as_str(), name))
+        format!("{} {bar}", fill(&id(run), name))
     };
     runs.into_iter().map(line).collect()
 }
 
-fn facts(run: &RunSummary) -> Vec<String> {
+fn facts(status: &RunStatus) -> Vec<String> {
+    let run = &status.overview.summary;
     let counted = |n: u64, what: &str| (n > 0).then(|| format!("{n} {what}"));
-    let tokens = run.tokens.billed().map(|n| format!("{} tokens", thousands(n)));
+    let left = run.counts.total().saturating_sub(run.counts.settled() + run.blocked);
+    // A drain has at least the workers that run now.
+    let time = match status.overview.is_draining {
+        true => status.pace.time_left(left, run.counts.executing),
+        false => None,
+    };
     let facts = [
         counted(run.counts.failed, "failed"),
         counted(run.blocked, "blocked"),
         counted(run.counts.skipped, "skipped"),
-        tokens,
-        run.cost_usd.map(|cost| format!("${cost:.2}")),
+        time.map(|time| format!("about {} left", view::roughly(time))),
+        describe_money(run.cost_usd, run.tokens.billed()),
     ];
     facts.into_iter().flatten().collect()
 }
@@ -88,6 +114,7 @@ fn running_phase(snapshot: &StatusSnapshot, work: &InFlight) -> RunningPhase {
         try_number: work.counted_attempts + 1,
         of_tries: Some(work.max_attempts.unwrap_or(snapshot.max_attempts)),
         elapsed: snapshot.since(work.started_at),
+        agent: work.agent.as_deref().map(shown_id).unwrap_or_default(),
         activity: activity(snapshot, work),
     }
 }
@@ -104,39 +131,15 @@ fn activity(snapshot: &StatusSnapshot, work: &InFlight) -> Option<(String, Durat
     }
 }
 
-/// Formats up to `most` waiting phases, and pads the list to the total count.
-fn format_waiting(snapshot: &StatusSnapshot, most: usize, columns: usize) -> Vec<String> {
-    let waiting = snapshot
-        .runs
-        .iter()
-        .flat_map(|(run, waiting)| waiting.iter().map(move |phase| (run, phase)));
-    let mut lines: Vec<String> = waiting
-        .take(most)
-        .map(|(run, phase)| {
-            let name = match snapshot.runs.len() {
-                1 => phase.phase_id.to_string(),
-                _ => format!("{}/{}", run.run_id, phase.phase_id),
-            };
-            let name = fit(&name, LEAST_NAME.max(columns / 3));
-            fit(
-                &format!("  {name}  waiting: {}", format_reasons(phase, snapshot.at, true)),
-                columns,
-            )
-        })
-        .collect();
-    lines.resize(snapshot.waiting(), String::new());
-    lines
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn rows_are_shared_between_sections() {
-        assert_eq!(shares(10, [1, 2, 100]), [1, 2, 7]);
-        assert_eq!(shares(9, [70, 1, 40]), [4, 1, 4]);
-        assert_eq!(shares(2, [1, 1, 1]), [1, 1, 0]);
-        assert_eq!(shares(5, [0, 0, 0]), [0, 0, 0]);
+        assert_eq!(shares(10, [1, 2, 0, 100]), [1, 2, 0, 7]);
+        assert_eq!(shares(9, [70, 1, 0, 40]), [4, 1, 0, 4]);
+        assert_eq!(shares(3, [1, 1, 1, 1]), [1, 1, 1, 0]);
+        assert_eq!(shares(5, [0, 0, 0, 0]), [0, 0, 0, 0]);
     }
 }

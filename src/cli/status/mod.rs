@@ -9,6 +9,11 @@ mod watch;
 use super::run_choice::RunFilter;
 use super::{Context, open_database};
 use crate::failure::{Exit, Failure};
+use crate::overview::TextOptions;
+use crate::phase::RunId;
+use crate::progress::screen;
+use crate::store::Store;
+use status_snapshot::StatusSnapshot;
 
 /// Show counts, running phases, tokens, and why queued phases wait
 ///
@@ -38,8 +43,26 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let snapshot = status_snapshot::read_snapshot(&store, wanted.as_ref(), context).await?;
     match args.json {
         true => context.out.json(&status_json::json(&snapshot))?,
-        false => context.out.text(&status_text::format_status(&snapshot))?,
+        false => {
+            let options = TextOptions {
+                columns: screen::output_columns(),
+                color: console::colors_enabled(),
+                now: Some(snapshot.at),
+                several: false,
+            };
+            context.out.text(&status_text::format_status(&snapshot, &options))?;
+            record_look(&store, &snapshot).await;
+        }
     }
     store.close().await;
     Ok(Exit::Done)
+}
+
+/// Records the look: the next status lists only later landings as new. A look that cannot be recorded does no harm.
+async fn record_look(store: &Store, snapshot: &StatusSnapshot) {
+    let runs: Vec<RunId> =
+        snapshot.runs.iter().map(|run| run.overview.summary.run_id.clone()).collect();
+    if let Err(error) = store.record_look(&runs, snapshot.at).await {
+        tracing::debug!("cannot record the look: {error}");
+    }
 }

@@ -2,16 +2,19 @@
 
 use serde_json::{Value, json};
 
-use super::status_snapshot::{StatusSnapshot, format_reasons};
-use crate::store::{InFlight, RunSummary, Waiting};
+use super::status_snapshot::{RunStatus, StatusSnapshot, format_reasons};
+use crate::cli::open_database::time;
+use crate::phase::FailureKind;
+use crate::store::{InFlight, LastDrain};
 
 pub(super) fn json(snapshot: &StatusSnapshot) -> Value {
-    let runs: Vec<Value> =
-        snapshot.runs.iter().map(|(summary, waiting)| run(snapshot, summary, waiting)).collect();
+    let runs: Vec<Value> = snapshot.runs.iter().map(|status| run(snapshot, status)).collect();
     json!({ "runs": runs })
 }
 
-fn run(snapshot: &StatusSnapshot, run: &RunSummary, waiting: &[Waiting]) -> Value {
+fn run(snapshot: &StatusSnapshot, status: &RunStatus) -> Value {
+    let RunStatus { overview, waiting, pace } = status;
+    let run = &overview.summary;
     let running = snapshot.running.iter().filter(|work| work.run_id == run.run_id);
     json!({
         "run_id": run.run_id,
@@ -26,8 +29,35 @@ fn run(snapshot: &StatusSnapshot, run: &RunSummary, waiting: &[Waiting]) -> Valu
         "waiting": waiting.iter().map(|phase| json!({
             "phase_id": phase.phase_id,
             "blocked": phase.blocked,
-            "why": format_reasons(phase, snapshot.at, true),
+            "why": format_reasons(phase, snapshot.at),
         })).collect::<Vec<_>>(),
+        "failures": overview.failures.iter().map(|group| json!({
+            "kind": group.kind.map(FailureKind::as_str),
+            "reason": group.reason,
+            "phases": group.phases,
+            "next": group.next_step(),
+        })).collect::<Vec<_>>(),
+        "last_drain": overview.end.as_ref().map(last_drain),
+        "budget_to_raise": overview.budget_to_raise().map(|(key, _)| key),
+        "ended_attempts": pace.attempts,
+        "looked_at": run.looked_at.map(time),
+        "landed_since_look": overview.new_landings().iter().map(|landing| json!({
+            "phase_id": landing.phase_id,
+            "commit": landing.commit,
+            "ended_at": time(landing.ended_at),
+        })).collect::<Vec<_>>(),
+    })
+}
+
+fn last_drain(end: &LastDrain) -> Value {
+    json!({
+        "reason": end.reason,
+        "message": end.message,
+        "exit_code": end.exit_code,
+        "ended_at": time(end.ended_at),
+        "duration_ms": end.duration_ms,
+        "tokens": end.tokens,
+        "cost_usd": end.cost_usd,
     })
 }
 

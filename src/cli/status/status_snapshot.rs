@@ -3,28 +3,35 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::attempt::run_end;
 use crate::cli::{Context, open_database};
 use crate::clock::now;
-use crate::config::FinalTest;
 use crate::drain::appears_dead;
 use crate::failure::Failure;
+use crate::overview::{RunOverview, read_run};
 use crate::phase::words::quoted;
 use crate::phase::{PhaseId, PhaseState, RunId, UnixMs};
+use crate::progress::view::Pace;
 use crate::progress::{duration, printable, shown_id, shown_message};
 use crate::store::{InFlight, OwnerId, OwnerRow, RunSummary, Store, Waiting};
 use crate::workspace::Repo;
 
+/// A run with everything shown of it.
+pub(super) struct RunStatus {
+    pub overview: RunOverview,
+    pub waiting: Vec<Waiting>,
+    pub pace: Pace,
+}
+
 /// Snapshot of runs, phases and drains.
 pub(super) struct StatusSnapshot {
     pub database: String,
-    pub runs: Vec<(RunSummary, Vec<Waiting>)>,
+    pub runs: Vec<RunStatus>,
     /// Runs of other repositories, with their repository.
     pub elsewhere: BTreeMap<RunId, String>,
     /// Claimed phases, including phases of dead drains ([`StatusSnapshot::is_abandoned`]).
     pub running: Vec<InFlight>,
     pub drains: Drains,
-    /// Whether drains test the tip of a run in a clean clone.
-    pub final_test: FinalTest,
     /// Default maximum of counted attempts.
     pub max_attempts: u32,
     pub at: UnixMs,
@@ -54,18 +61,33 @@ pub(super) async fn read_snapshot(
         Ok(repo) => open_database::elsewhere(store, &repo, &summaries).await?,
         Err(_) => BTreeMap::new(),
     };
-    let mut runs = Vec::new();
-    for run in summaries {
-        let waiting = store.waiting_phases(&run.run_id, at).await?;
-        runs.push((run, waiting));
-    }
     let owners = store.owners().await?;
     let drains = count_drains(&owners, wanted);
+    let mut runs = Vec::new();
+    for summary in summaries {
+        let waiting = match summary.counts.queued {
+            0 => Vec::new(),
+            _ => store.waiting_phases(&summary.run_id, at).await?,
+        };
+        let is_draining = owners.iter().any(|row| {
+            row.owner.runs.contains(&summary.run_id) && !drains.dead.contains(&row.owner.id)
+        });
+        let ended = store.ended_attempts(&summary.run_id).await?;
+        let busy = Duration::from_millis(ended.busy_ms);
+        let pace = Pace { attempts: ended.count, settled: ended.settled, busy };
+        let final_test = run_end(&summary, settings.ci.final_test);
+        let read = read_run(store, summary, &waiting, settings.executor.budgets).await?;
+        runs.push(RunStatus {
+            overview: RunOverview { is_draining, final_test, ..read },
+            waiting,
+            pace,
+        });
+    }
     let executing = owners.into_iter().flat_map(|owner| owner.executing);
     let running = executing.filter(|work| wanted.is_none_or(|run| work.run_id == *run)).collect();
     let database = store.path().display().to_string();
-    let (final_test, max_attempts) = (settings.ci.final_test, settings.executor.max_attempts);
-    Ok(StatusSnapshot { database, runs, elsewhere, running, drains, final_test, max_attempts, at })
+    let max_attempts = settings.executor.max_attempts;
+    Ok(StatusSnapshot { database, runs, elsewhere, running, drains, max_attempts, at })
 }
 
 /// Counts alive and dead drains. Drains of unknown liveness, such as drains in a container, count as alive.
@@ -89,7 +111,7 @@ impl StatusSnapshot {
         if self.drains.alive > 0 || self.runs.is_empty() {
             return None;
         }
-        let runs = self.runs.iter().map(|(run, _)| run);
+        let runs = self.runs.iter().map(|run| &run.overview.summary);
         let (others, open): (Vec<&RunSummary>, Vec<&RunSummary>) = runs
             .filter(|run| run.has_work())
             .partition(|run| self.elsewhere.contains_key(&run.run_id));
@@ -104,12 +126,21 @@ impl StatusSnapshot {
                 format!("{died}; drain the runs of other repositories there: {names}")
             }
             [] => "no drain is running, and no phase can run".to_owned(),
-            [run] => format!(
-                "{died}; start: autopack drain --run-id {}",
-                quoted(&shown_id(run.run_id.as_str()))
-            ),
+            [run] => match self.budget_to_raise(&run.run_id) {
+                Some((key, why)) => format!("{died}; {why}: raise {key} before the next drain"),
+                None => format!(
+                    "{died}; start: autopack drain --run-id {}",
+                    quoted(&shown_id(run.run_id.as_str()))
+                ),
+            },
             _ => format!("{died}; start: autopack drain --all"),
         })
+    }
+
+    /// Returns the key and the reason of a spent budget that would end the next drain of the run at once.
+    fn budget_to_raise(&self, run: &RunId) -> Option<(String, String)> {
+        let of_run = self.runs.iter().find(|status| status.overview.summary.run_id == *run)?;
+        of_run.overview.budget_to_raise()
     }
 
     /// Checks whether the drain of a claimed phase died; the next drain will reclaim the phase.
@@ -120,14 +151,10 @@ impl StatusSnapshot {
     pub fn since(&self, then: UnixMs) -> Duration {
         Duration::from_millis(u64::try_from(self.at.0 - then.0).unwrap_or(0))
     }
-
-    pub fn waiting(&self) -> usize {
-        self.runs.iter().map(|(_, waiting)| waiting.len()).sum()
-    }
 }
 
-/// Lists all reasons why a phase waits; `show_times` adds remaining times.
-pub(super) fn format_reasons(phase: &Waiting, at: UnixMs, show_times: bool) -> String {
+/// Lists all reasons why a phase waits.
+pub(super) fn format_reasons(phase: &Waiting, at: UnixMs) -> String {
     let mut reasons = describe_dependencies(&phase.needs);
     if let Some((id, state)) = &phase.overlaps {
         let what = match state {
@@ -139,10 +166,7 @@ pub(super) fn format_reasons(phase: &Waiting, at: UnixMs, show_times: bool) -> S
     }
     if let Some(until) = phase.not_before {
         let left = Duration::from_millis(u64::try_from(until.0 - at.0).unwrap_or(0));
-        reasons.push(match show_times {
-            true => format!("rate limited for another {}", duration(left)),
-            false => "rate limited".to_owned(),
-        });
+        reasons.push(format!("rate limited for another {}", duration(left)));
     }
     if let Some(reason) = &phase.unfixable {
         reasons.push(format!("its spec will be refused: {}", shown_message(reason)));

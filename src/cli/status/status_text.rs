@@ -1,40 +1,25 @@
-//! `status` as text: a table of runs, and lines for running and waiting phases.
+//! `status` as text: the overview of the runs, with running phases below their verdicts.
 
-use super::status_snapshot::{StatusSnapshot, format_reasons};
-use crate::attempt::run_end;
-use crate::cli::output::table::table;
-use crate::progress::{duration, printable, shown_id, thousands};
-use crate::store::{InFlight, RunSummary, Waiting};
+use super::status_snapshot::StatusSnapshot;
+use crate::overview::{TextOptions, format_details, format_verdict};
+use crate::progress::{duration, printable, shown_id};
+use crate::store::InFlight;
 
-/// Maximum number of waiting phases listed per run.
-const MAX_LISTED: usize = 10;
-
-pub(super) fn format_status(snapshot: &StatusSnapshot) -> String {
-    format_page(snapshot, true)
-}
-
-/// Formats the status without times and agent activity, for change detection.
-pub(super) fn format_stable(snapshot: &StatusSnapshot) -> String {
-    format_page(snapshot, false)
-}
-
-fn format_page(snapshot: &StatusSnapshot, show_times: bool) -> String {
+/// Formats the status. `options.now` is `None` for a text without times and agent activity, to detect changes.
+pub(super) fn format_status(snapshot: &StatusSnapshot, options: &TextOptions) -> String {
     if snapshot.runs.is_empty() {
         return format!("{} has no runs\n", snapshot.database);
     }
-    let number_columns = [1, 2, 3, 4, 5, 6, 7];
-    let headers =
-        ["RUN", "QUEUED", "RUNNING", "COMPLETE", "FAILED", "SKIPPED", "BLOCKED", "TOKENS"];
-    let rows = snapshot.runs.iter().map(|(run, _)| format_row(run)).collect();
-    let mut text = table(&headers, &number_columns, rows);
+    let options = TextOptions { several: snapshot.runs.len() > 1, ..*options };
+    let mut text = String::new();
+    for run in &snapshot.runs {
+        text += &format_verdict(&run.overview, &options);
+    }
     for work in &snapshot.running {
-        text += &format_running(snapshot, work, show_times);
+        text += &format_running(snapshot, work, &options);
     }
-    for (run, waiting) in &snapshot.runs {
-        text += &format_waiting(snapshot, run, waiting, show_times);
-    }
-    for (run, _) in &snapshot.runs {
-        text += &format_final_test(snapshot, run);
+    for run in &snapshot.runs {
+        text += &format_details(&run.overview, &options);
     }
     if let Some(advice) = snapshot.advice().filter(|_| snapshot.has_work()) {
         text += &format!("{advice}\n");
@@ -45,11 +30,11 @@ fn format_page(snapshot: &StatusSnapshot, show_times: bool) -> String {
 impl StatusSnapshot {
     /// Checks whether any run has work for a drain.
     fn has_work(&self) -> bool {
-        self.runs.iter().any(|(run, _)| run.has_work())
+        self.runs.iter().any(|run| run.overview.summary.has_work())
     }
 }
 
-fn format_running(snapshot: &StatusSnapshot, work: &InFlight, show_times: bool) -> String {
+fn format_running(snapshot: &StatusSnapshot, work: &InFlight, options: &TextOptions) -> String {
     let what = format!(
         "{} of {}, attempt {}",
         shown_id(work.phase_id.as_str()),
@@ -59,8 +44,10 @@ fn format_running(snapshot: &StatusSnapshot, work: &InFlight, show_times: bool) 
     if snapshot.is_abandoned(work) {
         return format!("left     {what}: its drain died, the next drain reclaims it\n");
     }
-    let mut text = format!("running  {what}");
-    if show_times {
+    let agent =
+        work.agent.as_ref().map_or_else(String::new, |agent| format!(", {}", shown_id(agent)));
+    let mut text = format!("running  {what}{agent}");
+    if options.now.is_some() {
         text += &format!(", for {}\n", duration(snapshot.since(work.started_at)));
         if let Some((activity, since)) = &work.activity {
             text += &format!(
@@ -72,48 +59,4 @@ fn format_running(snapshot: &StatusSnapshot, work: &InFlight, show_times: bool) 
         return text;
     }
     text + "\n"
-}
-
-/// Lists waiting phases with reasons, the first few by name.
-fn format_waiting(
-    snapshot: &StatusSnapshot,
-    run: &RunSummary,
-    waiting: &[Waiting],
-    show_times: bool,
-) -> String {
-    let mut text = String::new();
-    let name = shown_id(run.run_id.as_str());
-    for phase in waiting.iter().take(MAX_LISTED) {
-        let reasons = format_reasons(phase, snapshot.at, show_times);
-        text += &format!("waiting  {} of {name}: {reasons}\n", shown_id(phase.phase_id.as_str()));
-    }
-    if waiting.len() > MAX_LISTED {
-        text += &format!("waiting  {} more of {name}\n", waiting.len() - MAX_LISTED);
-    }
-    text
-}
-
-/// Formats the result of the final test: CI on the run's tip, in a clean clone.
-fn format_final_test(snapshot: &StatusSnapshot, run: &RunSummary) -> String {
-    let mut lines = run_end(run, snapshot.final_test).into_iter();
-    let Some(first) = lines.next() else { return String::new() };
-    let name = shown_id(run.run_id.as_str());
-    let rest = lines.map(|line| format!("         {}\n", printable(&line)));
-    std::iter::once(format!("tested   {name}: {}\n", printable(&first))).chain(rest).collect()
-}
-
-fn format_row(run: &RunSummary) -> Vec<String> {
-    let counts = &run.counts;
-    let mut row = vec![run.run_id.to_string()];
-    let counts = [
-        counts.queued,
-        counts.executing,
-        counts.complete,
-        counts.failed,
-        counts.skipped,
-        run.blocked,
-    ];
-    row.extend(counts.map(|n| n.to_string()));
-    row.push(run.tokens.billed().map_or_else(|| "-".to_owned(), thousands));
-    row
 }

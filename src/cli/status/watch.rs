@@ -11,6 +11,7 @@ use super::status_snapshot::{StatusSnapshot, read_snapshot};
 use super::{live_view, status_text};
 use crate::cli::Context;
 use crate::failure::{Exit, Failure};
+use crate::overview::TextOptions;
 use crate::phase::RunId;
 use crate::progress::screen::{self, Size};
 use crate::progress::{LineOptions, PhaseFinished, finished_line};
@@ -114,10 +115,13 @@ impl WatchOutput {
                 ));
             }
             Self::Blocks(last) => {
-                let now = status_text::format_stable(snapshot);
+                let without_times = TextOptions::default();
+                let now = status_text::format_status(snapshot, &without_times);
                 if now != *last {
                     let gap = if last.is_empty() { "" } else { "\n" };
-                    context.out.text(&format!("{gap}{}", status_text::format_status(snapshot)))?;
+                    let options = TextOptions { now: Some(snapshot.at), ..without_times };
+                    let text = status_text::format_status(snapshot, &options);
+                    context.out.text(&format!("{gap}{text}"))?;
                     *last = now;
                 }
             }

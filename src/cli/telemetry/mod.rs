@@ -4,7 +4,6 @@ mod calibrate;
 mod calibration_text;
 mod export;
 mod sample_choice;
-mod start_time;
 mod summary;
 mod summary_text;
 

@@ -1,7 +1,7 @@
 //! Sample filter of `telemetry` commands.
 
-use super::start_time::StartTime;
 use crate::cli::run_choice::RunsArg;
+use crate::cli::start_time::StartTime;
 use crate::clock::now;
 use crate::phase::{RunId, UnixMs};
 

@@ -3,7 +3,9 @@
 pub mod attempt_history;
 pub mod id_lookup;
 pub mod in_flight;
+pub mod landings;
 pub mod overlaps;
+pub mod phase_usage;
 pub mod run_facts;
 pub mod snapshots;
 pub mod wait_reasons;

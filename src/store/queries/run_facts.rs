@@ -38,6 +38,12 @@ pub(crate) struct RunRecord {
     pub branch: Option<String>,
     pub base_commit: Option<String>,
     pub memory_backend: Option<String>,
+    pub looked_at: Option<i64>,
+    pub last_drain: Option<String>,
+    pub spent_attempts: i64,
+    pub spent_tokens: i64,
+    pub spent_usd: f64,
+    pub spent_ms: i64,
 }
 
 impl Store {

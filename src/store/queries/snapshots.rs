@@ -1,9 +1,11 @@
 //! Queries: runs with their counts, phases, and a phase with its history. Nothing here writes.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use sqlx::{FromRow, SqliteConnection};
 
+use crate::phase::budget::BudgetUsage;
 use crate::phase::{PhaseId, PhaseState, RawSpec, RunId, Tokens, UnixMs};
 
 use super::run_facts::{RunFacts, RunRecord};
@@ -12,6 +14,7 @@ use crate::store::error::StoreError;
 use crate::store::open::Store;
 use crate::store::queue::clean_tests::{self, CleanTest};
 use crate::store::queue::dependencies::edges;
+use crate::store::queue::last_drain::LastDrain;
 use crate::store::rows::{AttemptRecord, AttemptRow, PhaseRecord, PhaseRow, select_phases};
 use crate::store::state_counts::StateCounts;
 use crate::store::token_columns::TokenColumns;
@@ -41,6 +44,12 @@ pub struct RunSummary {
     pub clean_test: Option<CleanTest>,
     /// Whether anything has landed since the clean test.
     pub is_untested: bool,
+    /// Usage of the ended attempts, as budgets count it: unknown tokens as estimated.
+    pub spent: BudgetUsage,
+    /// Time of the last look at the run, see [`Store::record_look`].
+    pub looked_at: Option<UnixMs>,
+    /// End of the last drain.
+    pub last_drain: Option<LastDrain>,
 }
 
 impl RunSummary {
@@ -308,6 +317,15 @@ impl RunRecord {
             memory_backend: self.memory_backend,
             clean_test: None,
             is_untested: false,
+            spent: BudgetUsage {
+                attempts: number(self.spent_attempts, name)?,
+                tokens: number(self.spent_tokens, name)?,
+                cost_usd: self.spent_usd,
+                wall: Duration::from_millis(number(self.spent_ms, name)?),
+                running: 0,
+            },
+            looked_at: self.looked_at.map(UnixMs),
+            last_drain: self.last_drain.as_deref().map(|text| json(text, name)).transpose()?,
             created_at: UnixMs(self.created_at),
             run_id: RunId::new(self.run_id),
             source: self.source,

@@ -40,7 +40,7 @@ pub struct EndedAttempt {
     pub outcome: AttemptOutcome,
     /// State of the phase after this attempt.
     pub state: PhaseState,
-    /// Counted attempts of the phase so far.
+    /// Counted attempts of the phase up to this one, since the last retry by the operator.
     pub counted_attempts: u32,
     /// Limit of counted attempts set by the phase.
     pub max_attempts: Option<u32>,
@@ -130,8 +130,10 @@ impl Store {
         self.named(async {
             let rows: Vec<EndedAttemptRecord> = sqlx::query_as(
                 "SELECT a.id, r.run_id, p.phase_id, a.attempt, a.outcome, p.state, p.executions,
-                        p.attempts AS tries, p.max_attempts, a.started_at, a.ended_at, a.landing_commit, a.failure,
-                        a.input_tokens, a.output_tokens, a.cache_read_tokens, a.cache_write_tokens
+                        MAX(p.attempts - (SELECT COUNT(*) FROM attempts l
+                              WHERE l.phase = p.id AND l.attempt > a.attempt
+                                AND l.outcome IN ('landed', 'no_change_needed', 'failed')), 0) AS tries,
+                        p.max_attempts, a.started_at, a.ended_at, a.landing_commit, a.failure, a.input_tokens, a.output_tokens, a.cache_read_tokens, a.cache_write_tokens
                    FROM attempts a JOIN phases p ON p.id = a.phase JOIN runs r ON r.id = p.run
                   WHERE a.id > ? AND a.ended_at IS NOT NULL
                   ORDER BY a.ended_at, a.id",

@@ -1,4 +1,4 @@
-//! The value of `--since` in the telemetry commands: a date, a time, or an age. Selects attempts that ended since then.
+//! The value of `--since`: a date, a time, or an age. Selects attempts that ended since then.
 
 use std::str::FromStr;
 use std::time::Duration;

@@ -1,0 +1,61 @@
+//! FAILED phases grouped by reason: the same kind with the same failing tests, else with the same message.
+
+use std::collections::HashMap;
+
+use crate::phase::words::first_few;
+use crate::phase::{Failure, FailureKind, PhaseId, RunId};
+use crate::store::{PhaseRow, PhaseUsage};
+
+/// Failing tests named in a reason.
+const NAMED_TESTS: usize = 2;
+
+/// FAILED phases with the same reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailureGroup {
+    /// Run of the phases.
+    pub run_id: RunId,
+    /// Kind of the failure; `None` if not recorded.
+    pub kind: Option<FailureKind>,
+    /// Reason: the failing tests, else the message.
+    pub reason: String,
+    /// Phases in the order of the run.
+    pub phases: Vec<PhaseId>,
+    /// Agent of the first phase.
+    pub agent: Option<String>,
+}
+
+/// Groups FAILED phases, the largest group first.
+pub(super) fn group_failures(
+    failed: &[PhaseRow],
+    usages: &HashMap<PhaseId, PhaseUsage>,
+) -> Vec<FailureGroup> {
+    let mut groups: Vec<FailureGroup> = Vec::new();
+    let mut places: HashMap<(Option<FailureKind>, String), usize> = HashMap::new();
+    for row in failed {
+        let kind = row.last_failure.as_ref().map(|failure| failure.kind);
+        let reason = row.last_failure.as_ref().map_or_else(|| row.name.clone(), describe);
+        let place = *places.entry((kind, reason.clone())).or_insert_with(|| {
+            groups.push(FailureGroup {
+                run_id: row.run_id.clone(),
+                agent: usages.get(&row.phase_id).and_then(|usage| usage.agent.clone()),
+                phases: Vec::new(),
+                kind,
+                reason,
+            });
+            groups.len() - 1
+        });
+        groups[place].phases.push(row.phase_id.clone());
+    }
+    groups.sort_by_key(|group| std::cmp::Reverse(group.phases.len()));
+    groups
+}
+
+/// Names the failing tests, else repeats the message.
+fn describe(failure: &Failure) -> String {
+    let tests = &failure.detail.failing_tests;
+    if tests.is_empty() {
+        return failure.message.trim().to_owned();
+    }
+    let names: Vec<&str> = tests.iter().map(|test| test.name.as_str()).collect();
+    first_few(&names, NAMED_TESTS)
+}

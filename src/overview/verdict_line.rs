@@ -1,0 +1,73 @@
+//! The verdict line of a run: counts, why the last drain ended and how long it took, cost, and the rest of the budget.
+
+use std::time::Duration;
+
+use super::budget_left::{describe_left, describe_money};
+use super::run_overview::RunOverview;
+use super::text_options::TextOptions;
+use crate::phase::UnixMs;
+use crate::progress::{Reason, duration, shown_id, width};
+use crate::store::LastDrain;
+
+/// Indentation of further lines of a verdict.
+const INDENT: usize = 2;
+
+/// Formats the verdict of a run; a narrow terminal breaks the line between facts.
+pub(super) fn verdict_lines(run: &RunOverview, options: &TextOptions) -> Vec<String> {
+    let id = shown_id(run.summary.run_id.as_str());
+    let mut facts = vec![format!("{id}: {}", counts(run))];
+    let ended = || run.end.as_ref().and_then(|end| describe_end(end, options.now));
+    facts.extend(ended().filter(|_| !run.is_draining));
+    facts.extend(describe_money(run.summary.cost_usd, run.summary.tokens.billed()));
+    facts.extend(describe_left(&run.budgets.run, &run.summary.spent));
+    join_facts(&facts, options.width())
+}
+
+/// Joins facts with ` · ` and breaks lines only between them.
+pub(super) fn join_facts(facts: &[String], columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for fact in facts {
+        match lines.last_mut() {
+            Some(line) if width(line) + width(fact) + " · ".len() <= columns => {
+                *line += &format!(" · {fact}");
+            }
+            Some(_) => lines.push(format!("{:INDENT$}{fact}", "")),
+            None => lines.push(fact.clone()),
+        }
+    }
+    lines
+}
+
+fn counts(run: &RunOverview) -> String {
+    let counts = &run.summary.counts;
+    let landed = run.landings.len() as u64;
+    let rest = counts.complete.saturating_sub(landed);
+    let mut parts = Vec::new();
+    for (n, word) in [
+        (landed, "landed"),
+        (rest, if landed == 0 { "complete" } else { "complete without a change" }),
+        (counts.failed, "failed"),
+        (run.summary.blocked, "blocked"),
+        (counts.executing, "running"),
+        (counts.queued.saturating_sub(run.summary.blocked), "queued"),
+        (counts.skipped, "skipped"),
+    ] {
+        if n > 0 {
+            parts.push(format!("{n} {word}"));
+        }
+    }
+    if parts.is_empty() { "no phases".to_owned() } else { parts.join(", ") }
+}
+
+/// Describes the end of the last drain; with `now`, also its age.
+fn describe_end(end: &LastDrain, now: Option<UnixMs>) -> Option<String> {
+    let reason = Reason::of_name(&end.reason)?;
+    let text = reason.describe(Duration::from_millis(end.duration_ms));
+    let Some(now) = now else { return Some(text) };
+    let age = u64::try_from(now.0.saturating_sub(end.ended_at.0)).unwrap_or(0);
+    match age {
+        // The end of this drain.
+        0..1000 => Some(text),
+        _ => Some(format!("{text}, {} ago", duration(Duration::from_millis(age)))),
+    }
+}
