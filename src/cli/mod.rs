@@ -19,6 +19,7 @@ mod global_options;
 mod health;
 mod import;
 mod init;
+mod log;
 mod memory;
 mod open_database;
 mod output;
@@ -103,6 +104,7 @@ verbs! {
     Verify => verify,
     Status => status,
     Phases => phases,
+    Log => log,
     Runs => runs,
     Shell => shell,
     View => view,

@@ -14,7 +14,7 @@ pub use drain_log::{ENDS, NOTES};
 pub use lines::{LineOptions, finished_line};
 pub use terminal_text::{
     duration, fill, fit, printable, printable_lines, shown_id, shown_message, stopwatch, thousands,
-    width, wrap,
+    width, without_escapes, wrap,
 };
 
 use std::io::{self, Write};

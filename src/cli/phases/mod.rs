@@ -2,7 +2,6 @@
 
 mod edit;
 mod list;
-mod log;
 mod phase_json;
 mod retry_skip_accept;
 mod show;
@@ -10,7 +9,7 @@ mod show_prompt;
 
 use clap::Subcommand;
 
-use super::{Context, open_database};
+use super::{Context, log, open_database};
 use crate::failure::{Exit, Failure};
 use crate::phase::{PhaseId, RunId};
 use crate::store::Store;
@@ -35,14 +34,14 @@ enum Action {
 
 /// Run of an action.
 #[derive(Debug, clap::Args)]
-struct RunArg {
+pub(super) struct RunArg {
     /// The run [default: the only run]
     #[arg(long, value_name = "RUN")]
     run_id: Option<String>,
 }
 
 impl RunArg {
-    async fn open(&self, context: &Context) -> Result<(Store, RunId), Failure> {
+    pub(super) async fn open(&self, context: &Context) -> Result<(Store, RunId), Failure> {
         let store = open_database::open_existing(context).await?;
         let run = open_database::select_run(&store, self.run_id.as_deref()).await?;
         Ok((store, run))
@@ -53,7 +52,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     match args.action {
         Action::List(args) => list::run(args, context).await?,
         Action::Show(args) => show::run(args, context).await?,
-        Action::Log(args) => log::run(args, context).await?,
+        Action::Log(args) => return log::run(args, context).await,
         Action::Retry(args) => retry_skip_accept::retry(args, context).await?,
         Action::Skip(args) => retry_skip_accept::skip(args, context).await?,
         Action::Accept(args) => retry_skip_accept::accept(args, context).await?,
