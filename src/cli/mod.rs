@@ -5,12 +5,14 @@
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand};
 
+mod attempt_choice;
 mod attempt_setup;
 mod autofix_limits;
 mod calibration_in_force;
 mod completions;
 mod config;
 mod context;
+mod diff;
 mod drain;
 mod error_report;
 mod fix_phases;
@@ -21,11 +23,14 @@ mod import;
 mod init;
 mod log;
 mod memory;
+mod open;
 mod open_database;
 mod output;
+mod paged_output;
 mod phases;
 mod price_check;
 mod report;
+mod run_choice;
 mod runs;
 mod shell;
 mod status;
@@ -105,6 +110,8 @@ verbs! {
     Status => status,
     Phases => phases,
     Log => log,
+    Diff => diff,
+    Open => open,
     Runs => runs,
     Shell => shell,
     View => view,

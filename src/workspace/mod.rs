@@ -21,6 +21,7 @@ pub use crate::git::command::git_version;
 pub use crate::git::error::WorkspaceError;
 pub use crate::git::trees::Tree;
 pub use repo::Repo;
+pub use repo::change_listing::{ChangeForm, ChangedFile};
 pub use repo::claim_ref::{ClaimRef, FenceOutcome};
 pub use repo::leftovers::SlotInfo;
 pub use repo::obstacles::{Obstacle, find_obstacles};

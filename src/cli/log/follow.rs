@@ -8,33 +8,15 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::log_reader::LogReader;
 use super::write_lines;
 use crate::cli::Output;
+use crate::cli::attempt_choice::AttemptChoice;
 use crate::failure::{Exit, Failure};
-use crate::phase::{PhaseId, RunId};
-use crate::store::{AttemptRow, Store};
 
 /// Interval between two readings.
 const EVERY: Duration = Duration::from_millis(200);
 
-/// The followed attempt.
-pub(super) struct Followed<'a> {
-    pub store: &'a Store,
-    pub run: &'a RunId,
-    pub phase: &'a PhaseId,
-    pub attempt: &'a AttemptRow,
-}
-
-impl Followed<'_> {
-    async fn has_ended(&self) -> Result<bool, Failure> {
-        let detail = self.store.phase(self.run, self.phase).await?;
-        let mut rows = detail.attempt_log.iter();
-        let row = rows.find(|row| row.attempt == self.attempt.attempt);
-        Ok(row.is_none_or(|row| row.ended_at.is_some()))
-    }
-}
-
 /// Prints the last `lines` of the logs, and then all that is added.
 pub(super) async fn follow(
-    followed: &Followed<'_>,
+    choice: &AttemptChoice,
     reader: &mut LogReader,
     mut lines: Option<usize>,
     out: &Output,
@@ -44,7 +26,7 @@ pub(super) async fn follow(
     let mut terminate = listen(SignalKind::terminate())?;
     loop {
         // Asked first: the end comes after everything was written.
-        let has_ended = followed.has_ended().await?;
+        let has_ended = choice.has_ended().await?;
         // The directory appears with the first file.
         let text = reader
             .read_new()

@@ -10,9 +10,9 @@ use serde_json::json;
 use super::log_files::{LogFile, LogStream, Selection, list};
 use super::transcript_text::TranscriptText;
 use crate::agent::{Transcript, TranscriptEntry};
+use crate::cli::attempt_choice::AttemptChoice;
 use crate::failure::Failure;
-use crate::phase::PhaseId;
-use crate::progress::{screen, shown_id, without_escapes};
+use crate::progress::{screen, without_escapes};
 
 /// Form of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,12 +73,11 @@ impl LogReader {
     }
 
     /// Explains that no selected file exists.
-    pub fn explain_missing(&self, phase: &PhaseId, attempt: u32) -> Failure {
-        let (phase, name) = (shown_id(phase.as_str()), self.selection.name());
-        let failure = Failure::new(format!("attempt {attempt} of phase {phase} has no {name}"));
+    pub fn explain_missing(&self, choice: &AttemptChoice) -> Failure {
+        let failure = Failure::new(format!("{} has no {}", choice.name(), self.selection.name()));
         match self.selection.is_default() {
-            true => failure.hint("`autopack phases show` tells how the attempt ended"),
-            false => failure.hint("without this option, `autopack log` shows all logs"),
+            true => failure.hint(format!("`autopack phases show {}` tells why", choice.phase())),
+            false => failure.hint(format!("`autopack log {}` shows all its logs", choice.phase())),
         }
     }
 

@@ -4,6 +4,7 @@
 //! Nothing here changes the user's files, except for adding a line to `.git/info/exclude` to keep
 //! `.autopack` out of `git status`.
 
+pub mod change_listing;
 pub mod claim_ref;
 pub mod copied_refs;
 pub mod dependency_baseline;
