@@ -61,6 +61,8 @@ pub struct Transcript {
     /// Message whose fragments are still arriving.
     message: String,
     model: Option<String>,
+    /// Message of the last error, which the end may repeat.
+    error: Option<String>,
 }
 
 impl Transcript {
@@ -75,6 +77,7 @@ impl Transcript {
             has_fragments: adapter.is_some_and(|adapter| adapter.streams_fragments()),
             message: String::new(),
             model: None,
+            error: None,
         }
     }
 
@@ -118,13 +121,22 @@ impl Transcript {
             }
             Signal::Held(fault) | Signal::Failed(fault) => {
                 let status = fault.status.map(|status| format!("{status} ")).unwrap_or_default();
-                Some(TranscriptEntry::Error(format!("{status}{}", fault.message)))
+                // Prose is shown line by line, with what follows.
+                let is_prose = !line.trim_start().starts_with('{');
+                let is_new = is_prose || self.error.as_ref() != Some(&fault.message);
+                self.error = Some(fault.message.clone());
+                is_new.then(|| TranscriptEntry::Error(format!("{status}{}", fault.message)))
             }
             Signal::Note(note) => Some(TranscriptEntry::Note(note)),
-            Signal::Model(model) => (self.model.as_ref() != Some(&model)).then(|| {
-                self.model = Some(model.clone());
-                TranscriptEntry::Note(format!("model {model}"))
-            }),
+            // Streams name variants of a model: "model", "model[1m]".
+            Signal::Model(model) => {
+                let is_known = self.model.as_ref().is_some_and(|known| known.starts_with(&model));
+                (!is_known).then(|| {
+                    self.model = Some(model.clone());
+                    TranscriptEntry::Note(format!("model {model}"))
+                })
+            }
+            Signal::Total(usage) if usage.tokens.output == Some(0) => None,
             Signal::Total(usage) => {
                 let count = |count: Option<u64>| count.map_or("?".to_owned(), |n| n.to_string());
                 let tokens = usage.tokens;

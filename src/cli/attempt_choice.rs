@@ -1,11 +1,12 @@
 //! The attempt of a command: `PHASE [--attempt N]`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Context;
 use super::run_choice::{PhaseArg, RunUse};
 use crate::attempt::AttemptDirectory;
 use crate::failure::Failure;
+use crate::phase::PhaseState;
 use crate::phase::words::quoted;
 use crate::progress::shown_id;
 use crate::store::{AttemptRow, PhaseRow, Store};
@@ -95,6 +96,13 @@ impl AttemptChoice {
         Ok(slots.into_iter().find(|slot| Some(slot.number) == number))
     }
 
+    /// Explains that the attempt's directory is gone.
+    pub fn explain_no_files(&self, directory: &Path) -> Failure {
+        let (name, directory) = (self.name(), directory.display());
+        Failure::new(format!("{name} has no files any more: {directory} does not exist"))
+            .hint("`autopack gc` removes the files of phases that landed")
+    }
+
     /// Checks whether the attempt has ended.
     pub async fn has_ended(&self) -> Result<bool, Failure> {
         let detail = self.store.phase(&self.row.run_id, &self.row.phase_id).await?;
@@ -111,8 +119,14 @@ fn argument(row: &PhaseRow) -> String {
 fn explain_none(row: &PhaseRow) -> Failure {
     let phase = shown_id(row.phase_id.as_str());
     let run = quoted(&shown_id(row.run_id.as_str())).into_owned();
-    Failure::new(format!("phase {phase} has no attempts; it is {}", row.state))
-        .hint(format!("`autopack status {run}` shows why; `autopack drain {run}` runs it"))
+    let hint = match row.state {
+        PhaseState::Queued => {
+            format!("`autopack status {run}` shows why; `autopack drain {run}` runs it")
+        }
+        PhaseState::Complete => format!("`autopack phases show {}` tells why", argument(row)),
+        _ => format!("`autopack phases retry {}` queues it", argument(row)),
+    };
+    Failure::new(format!("phase {phase} has no attempts; it is {}", row.state)).hint(hint)
 }
 
 fn explain_unknown(row: &PhaseRow, number: u32, last: u32) -> Failure {

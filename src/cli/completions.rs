@@ -1,9 +1,8 @@
 //! `completions`: prints a shell completion script.
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
-use super::{Cli, Context};
+use super::{Context, command};
 use crate::failure::{Exit, Failure};
 
 /// Print a shell completion script
@@ -16,7 +15,7 @@ pub struct Args {
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     // clap_complete panics if stdout is closed, so the script is buffered first.
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "autopack", &mut script);
+    clap_complete::generate(args.shell, &mut command(), "autopack", &mut script);
     context.out.bytes(&script)?;
     Ok(Exit::Done)
 }

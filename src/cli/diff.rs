@@ -46,7 +46,12 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let choice = args.attempt.open(context).await?;
     choice.close().await;
     let repo = open_repository(context).await?;
-    let change = find(&choice, &repo)?;
+    let change = find(&choice, &repo).ok_or_else(|| match choice.directory(context) {
+        Ok(directory) if !directory.is_dir() && choice.attempt.ended_at.is_some() => {
+            choice.explain_no_files(&directory)
+        }
+        _ => explain_none(&choice),
+    })?;
     if args.json {
         context.out.json(&describe(&choice, &change, &repo).await?)?;
         return Ok(Exit::Done);
@@ -66,18 +71,18 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 }
 
 /// Finds the change: the commit of a landing, else the kept patch.
-fn find(choice: &AttemptChoice, repo: &Repo) -> Result<Change, Failure> {
+fn find(choice: &AttemptChoice, repo: &Repo) -> Option<Change> {
     let (row, attempt) = (&choice.row, &choice.attempt);
     if let (Some(commit), false) = (&row.commit, choice.is_named) {
-        return Ok(Change::Commit(commit.clone()));
+        return Some(Change::Commit(commit.clone()));
     }
     if let (Some(commit), Some(AttemptOutcome::Landed)) = (&attempt.landing_commit, attempt.outcome)
     {
-        return Ok(Change::Commit(commit.clone()));
+        return Some(Change::Commit(commit.clone()));
     }
     let directory = repo.autopack_dir();
     let patch = AttemptDirectory::patch_of(&directory, &row.run_id, &row.phase_id, attempt.attempt);
-    patch.map(Change::Patch).ok_or_else(|| explain_none(choice))
+    patch.map(Change::Patch)
 }
 
 fn explain_none(choice: &AttemptChoice) -> Failure {

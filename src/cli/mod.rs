@@ -3,7 +3,7 @@
 //! A command parses its arguments, calls the module that does the work, and prints the result.
 
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Parser, Subcommand};
+use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 mod attempt_choice;
 mod attempt_setup;
@@ -19,6 +19,7 @@ mod fix_phases;
 mod gc;
 mod global_options;
 mod health;
+mod help_layout;
 mod import;
 mod init;
 mod log;
@@ -124,6 +125,22 @@ verbs! {
     Completions => completions,
 }
 
+/// Returns the definition of the command line, with the layout of its help.
+pub fn command() -> Command {
+    help_layout::lay_out(Cli::command())
+}
+
+/// Parses the arguments of the process.
+///
+/// # Errors
+///
+/// Returns a usage error, or the text of `--help` or `--version`.
+pub fn parse() -> Result<Cli, clap::Error> {
+    let mut command = command();
+    let mut matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+}
+
 /// Runs a command and returns its exit code.
 ///
 /// # Errors
@@ -141,10 +158,9 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn command_line_definition_is_valid() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 }

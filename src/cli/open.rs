@@ -49,14 +49,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         (true, None) => return Err(explain_reused(&choice)),
         (true, Some(slot)) => slot,
         (false, _) if directory.is_dir() => directory,
-        (false, _) => {
-            return Err(Failure::new(format!(
-                "{} has no files: {} does not exist",
-                choice.name(),
-                directory.display()
-            ))
-            .hint("`autopack gc` removes the files of phases that landed"));
-        }
+        (false, _) => return Err(choice.explain_no_files(&directory)),
     };
     match args.editor {
         true => editor::open(&context.env.editor(), &path).await?,

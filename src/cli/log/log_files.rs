@@ -74,7 +74,7 @@ impl Selection {
     }
 }
 
-/// Lists the selected files of an attempt's directory, in the order of their steps.
+/// Lists the selected files of an attempt's directory, in the order of their creation.
 pub(super) fn list(directory: &Path, selection: Selection) -> anyhow::Result<Vec<LogFile>> {
     let cannot = || format!("cannot read the logs in {}", directory.display());
     let mut files = Vec::new();
@@ -83,15 +83,16 @@ pub(super) fn list(directory: &Path, selection: Selection) -> anyhow::Result<Vec
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let (stream, step) = classify(&name);
         if path.is_file() && selection.includes(stream) {
-            // `ci.log` comes before `ci-2.log` and `ci-10.log`.
-            files.push(((step, name.len(), name), LogFile { path, stream }));
+            // CI of the base precedes the agent. `ci.log` comes before `ci-2.log` and `ci-10.log`.
+            let created = path.metadata().and_then(|about| about.created()).ok();
+            files.push(((created, step, name.len(), name), LogFile { path, stream }));
         }
     }
     files.sort_by(|(one, _), (other, _)| one.cmp(other));
     Ok(files.into_iter().map(|(_, file)| file).collect())
 }
 
-/// Returns the content of a file, and the place of its step in an attempt.
+/// Returns the content of a file, and the usual place of its step in an attempt.
 fn classify(name: &str) -> (LogStream, u8) {
     let Some(stem) = name.strip_suffix(".log") else {
         return if name == "prompt.md" { (LogStream::Prompt, 2) } else { (LogStream::Other, 8) };
@@ -113,11 +114,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_in_the_order_of_their_steps() {
+    fn files_are_in_order_and_selected() {
         let directory = tempfile::tempdir().unwrap();
         let names =
             ["setup.log", "prompt.md", "agent.log", "ci-by-agent-1.log", "ci.log", "ci-2.log"];
-        for name in names.iter().rev() {
+        for name in names {
             fs::write(directory.path().join(name), "").unwrap();
         }
         let none = Selection { ci: false, agent: false, setup: false, prompt: false, all: false };

@@ -11,7 +11,7 @@ use super::attempt_choice::{AttemptArg, AttemptChoice};
 use super::attempt_setup::open_repository;
 use super::{Context, Output, paged_output};
 use crate::config::AgentSettings;
-use crate::failure::{Exit, Failure, WithHint};
+use crate::failure::{Exit, Failure};
 use log_files::Selection;
 use log_reader::{AgentStream, LogForm, LogReader};
 
@@ -50,14 +50,18 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         _ => LogForm::Transcript,
     };
     let stream = agent_stream(&choice, context).await?;
-    let mut reader = LogReader::new(choice.directory(context)?, args.selection, form, stream);
+    let directory = choice.directory(context)?;
+    let mut reader = LogReader::new(directory.clone(), args.selection, form, stream);
     if args.follow && choice.attempt.ended_at.is_none() {
         let exit = follow::follow(&choice, &mut reader, args.lines, &context.out).await;
         choice.close().await;
         return exit;
     }
     choice.close().await;
-    let mut text = reader.read_new().or_hint("`autopack gc` may have removed them")?;
+    if !directory.is_dir() {
+        return Err(choice.explain_no_files(&directory));
+    }
+    let mut text = reader.read_new()?;
     text.extend(reader.finish());
     if reader.is_empty() {
         return Err(reader.explain_missing(&choice));
