@@ -5,6 +5,7 @@
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+mod agent_choice;
 mod attempt_choice;
 mod attempt_setup;
 mod autofix_limits;
@@ -14,6 +15,8 @@ mod config;
 mod context;
 mod diff;
 mod drain;
+mod drain_runs;
+mod dry_run_store;
 mod error_report;
 mod fix_phases;
 mod gc;
@@ -29,6 +32,7 @@ mod open_database;
 mod output;
 mod paged_output;
 mod phases;
+mod plan_import;
 mod price_check;
 mod report;
 mod run_choice;
