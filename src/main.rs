@@ -16,6 +16,9 @@ fn main() -> ExitCode {
         Some(first) if first == process::ATTACH => return process::attach_main(arguments),
         _ => {}
     }
+    if cli::complete() {
+        return ExitCode::SUCCESS;
+    }
     let cli = match cli::parse() {
         Ok(cli) => cli,
         Err(error) if cli::print_usage_as_json(&error) => {

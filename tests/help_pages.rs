@@ -14,9 +14,9 @@ fn verbs(project: &Project, of: &[String]) -> Vec<Vec<String>> {
     // Continued lines are indented further.
     let names = names.filter(|line| !line.starts_with("   "));
     let names = names.filter_map(|line| line.split_whitespace().next());
-    let below = names.filter(|name| *name != "help").flat_map(|name| {
-        verbs(project, &[of, &[name.to_owned()]].concat())
-    });
+    let below = names
+        .filter(|name| *name != "help")
+        .flat_map(|name| verbs(project, &[of, &[name.to_owned()]].concat()));
     std::iter::once(of.to_vec()).chain(below).collect()
 }
 

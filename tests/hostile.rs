@@ -99,6 +99,7 @@ fn a_log_is_cleaned_unless_raw() {
     command
         .envs(env.into_iter().filter_map(|(k, v)| v.map(|v| (k, v))))
         .env("EVIL", EVIL)
+        .env("PAGER", "")
         .env("TERM", "xterm");
     let shown = command.stdin(std::process::Stdio::null()).output().unwrap();
     let shown = String::from_utf8_lossy(&shown.stdout).replace("\r\n", "\n");

@@ -73,6 +73,7 @@ mod report_page;
 mod run_choice;
 mod runbook;
 mod secret_variables;
+mod shell_completion;
 mod shipped;
 mod slot_place;
 mod support;

@@ -38,6 +38,7 @@ mod report;
 mod run_choice;
 mod runs;
 mod shell;
+mod shell_completion;
 mod status;
 mod stop;
 mod telemetry;
@@ -48,6 +49,7 @@ pub use context::{Context, DatabaseChoice};
 pub use error_report::{print_failure, print_usage_as_json};
 pub use global_options::{Color, Global, LogFormat};
 pub use output::{Output, set_up_terminal};
+pub use shell_completion::complete;
 
 use crate::failure::{Exit, Failure};
 
@@ -131,7 +133,7 @@ verbs! {
 
 /// Returns the definition of the command line, with the layout of its help.
 pub fn command() -> Command {
-    help_layout::lay_out(Cli::command())
+    shell_completion::add_completion(help_layout::lay_out(Cli::command()))
 }
 
 /// Parses the arguments of the process.

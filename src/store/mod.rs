@@ -35,6 +35,7 @@ pub use open::Store;
 pub use owner_id::OwnerId;
 pub use queries::attempt_history::HistoryCursor;
 pub use queries::in_flight::{InFlight, OwnerRow};
+pub use queries::name_listing::NameListing;
 pub use queries::run_facts::RunFacts;
 pub use queries::snapshots::{Backlog, PhaseDetail, RunSummary};
 pub use queries::wait_reasons::Waiting;

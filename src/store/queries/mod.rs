@@ -3,6 +3,7 @@
 pub mod attempt_history;
 pub mod id_lookup;
 pub mod in_flight;
+pub mod name_listing;
 pub mod overlaps;
 pub mod run_facts;
 pub mod snapshots;
