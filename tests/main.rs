@@ -72,6 +72,7 @@ mod report;
 mod report_page;
 mod run_choice;
 mod runbook;
+mod schemas;
 mod secret_variables;
 mod shell_completion;
 mod shipped;

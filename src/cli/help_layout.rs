@@ -14,21 +14,28 @@ const GLOBAL_OPTIONS: &str = "Global options: see `autopack --help`";
 
 /// Gives a command and its subcommands the layout. Without long texts, `-h`, `--help` and `help VERB` are the same.
 pub fn lay_out(command: Command) -> Command {
-    let command = describe(command);
-    let globals: Vec<Arg> =
-        command.get_arguments().filter(|arg| arg.is_global_set()).cloned().collect();
-    command.mut_subcommands(|verb| lay_out_verb(verb, &globals))
+    hide_global_options(describe_all(command))
 }
 
-fn lay_out_verb(verb: Command, globals: &[Arg]) -> Command {
-    let mut verb = describe(verb).mut_subcommands(|verb| lay_out_verb(verb, globals));
+/// Hides global options in the help of subcommands, which names the place of these options instead.
+pub fn hide_global_options(command: Command) -> Command {
+    let globals: Vec<Arg> =
+        command.get_arguments().filter(|arg| arg.is_global_set()).cloned().collect();
+    command.mut_subcommands(|verb| hide_in_verb(verb, &globals))
+}
+
+fn hide_in_verb(verb: Command, globals: &[Arg]) -> Command {
+    let verb = verb.mut_subcommands(|verb| hide_in_verb(verb, globals));
     let after = match verb.get_after_help() {
         Some(own) => format!("{own}\n\n{GLOBAL_OPTIONS}"),
         None => GLOBAL_OPTIONS.to_owned(),
     };
-    verb = verb.after_help(after);
     // A verb's own argument of the same id takes the place of a global one.
-    verb.args(globals.iter().map(|arg| arg.clone().hide(true)))
+    verb.after_help(after).args(globals.iter().map(|arg| arg.clone().hide(true)))
+}
+
+fn describe_all(command: Command) -> Command {
+    describe(command).mut_subcommands(describe_all)
 }
 
 /// Puts the description below the first line, and leaves the first paragraph of each argument's text.

@@ -26,17 +26,20 @@ mod help_layout;
 mod import;
 mod init;
 mod log;
+mod man;
 mod memory;
 mod open;
 mod open_database;
 mod output;
 mod paged_output;
 mod phases;
+mod plan;
 mod plan_import;
 mod price_check;
 mod report;
 mod run_choice;
 mod runs;
+mod schema;
 mod shell;
 mod shell_completion;
 mod status;
@@ -109,6 +112,7 @@ macro_rules! verbs {
 
 verbs! {
     Init => init,
+    Plan => plan,
     Import => import,
     FixPhases => fix_phases,
     Drain => drain,
@@ -128,7 +132,9 @@ verbs! {
     Memory => memory,
     Telemetry => telemetry,
     Report => report,
+    Schema => schema,
     Completions => completions,
+    Man => man,
 }
 
 /// Returns the definition of the command line, with the layout of its help.

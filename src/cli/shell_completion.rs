@@ -70,7 +70,7 @@ impl<'a> Words<'a> {
         Self { current, words: std::env::args_os().skip_while(|word| word != "--").collect() }
     }
 
-    /// Returns the value of an option. Bash separates `--option=value` into three words.
+    /// Returns the value of an option.
     fn option(&self, name: &str) -> Option<String> {
         let at = self.words.iter().position(|word| {
             word.to_str().is_some_and(|word| word == name || word.starts_with(&format!("{name}=")))
@@ -79,8 +79,7 @@ impl<'a> Words<'a> {
         if let Some((_, value)) = text.split_once('=') {
             return Some(value.to_owned());
         }
-        let value = self.words[at + 1..].iter().find(|word| *word != "=")?;
-        Some(value.to_str()?.to_owned())
+        Some(self.words.get(at + 1)?.to_str()?.to_owned())
     }
 
     fn context(&self) -> Option<Context> {

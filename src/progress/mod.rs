@@ -5,6 +5,7 @@
 
 mod board;
 mod drain_log;
+pub mod event_schema;
 mod lines;
 pub mod screen;
 mod terminal_text;
