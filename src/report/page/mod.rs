@@ -33,7 +33,7 @@ const SECTIONS: [(&str, &str); 7] = [
     ("figures", "Money and time"),
     ("time", "Timeline"),
     ("phases", "Phases"),
-    ("groups", "Groups"),
+    ("groups", "Rates"),
     ("estimates", "Estimates"),
 ];
 
@@ -64,7 +64,11 @@ pub fn render(report: &RunReport) -> Result<String, Failure> {
                         (filter(report))
                         div #list { (phases::list(report)) }
                     }
-                    section #groups { h2 { "By category, agent and model" } (figure_table::groups(report)) }
+                    section #groups {
+                        h2 { "Rates, by category, agent and model" }
+                        (figure_table::rates(report))
+                        (figure_table::groups(report))
+                    }
                     section #estimates { h2 { "Estimate against actual" } (scatter::section(report)) }
                 }
                 footer {
