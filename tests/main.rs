@@ -47,6 +47,7 @@ mod import_plans;
 mod import_python_db;
 mod jobs;
 mod limits;
+mod log_terminal;
 mod logs;
 mod memory;
 mod memory_docker;

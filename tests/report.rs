@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::support::{Project, big_run};
+use crate::support::{Project, big_run, has_pytest};
 use crate::telemetry_summary::drained;
 
 /// The figures embedded in a page.
@@ -176,21 +176,24 @@ fn a_pull_requests_text_of_a_drained_run() {
 
 #[test]
 fn failing_tests_are_blocks() {
+    if !has_pytest() {
+        return;
+    }
     let test = "import unittest\\nclass T(unittest.TestCase):\\n    def test_sum(self):\\n        \
                 self.assertEqual(1 + 1, 3, 'two lines\\\\nof words')\\n";
     let project = Project::new()
         .agent_with(
             &format!("write('test_a.py', \"{test}\")"),
-            "ci: {command: [python3, -m, unittest, -v]}\n",
+            "ci: {command: [python3, -m, pytest]}\n",
         )
         .plan(json!({"phases": [{"phase_id": "a", "deliverables": ["test_a.py"], "max_attempts": 1}]}));
     project.drain().exited(3);
     let page = project.autopack(["report"]).succeeded().stdout;
     let block = page.split("<pre class=\"test\">").nth(1).unwrap_or_else(|| panic!("{page}"));
     let block = block.split("</pre>").next().unwrap();
-    assert!(block.starts_with("test_a.T.test_sum\n    "), "{block}");
+    assert!(block.contains("test_a") && block.contains("test_sum\n    "), "{block}");
     let text = project.autopack(["report", "--format", "md"]).succeeded().stdout;
-    assert!(text.contains("\n  ```\n  test_a.T.test_sum\n"), "{text}");
+    assert!(text.contains("\n  ```\n  ") && text.contains("test_sum\n      "), "{text}");
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn complete_values(arg: Arg) -> Arg {
     }
     let names = arg.get_value_names().unwrap_or_default().iter();
     let names: Vec<&str> = names.flat_map(|name| name.split([' ', '|', '/'])).collect();
-    let source: fn(&mut Words) -> Vec<String> = match arg.get_id().as_str() {
+    let source: fn(&mut CommandLine) -> Vec<String> = match arg.get_id().as_str() {
         "agent" => |words| words.agents(),
         _ if names.contains(&"STATE") => {
             |_| PhaseState::ALL.map(|state| state.to_string()).to_vec()
@@ -53,19 +53,19 @@ fn complete_values(arg: Arg) -> Arg {
     };
     arg.add(ArgValueCompleter::new(move |current: &OsStr| {
         let Some(current) = current.to_str() else { return Vec::new() };
-        let mut candidates = source(&mut Words::new(current));
+        let mut candidates = source(&mut CommandLine::new(current));
         candidates.retain(|candidate| candidate.starts_with(current));
         candidates.into_iter().map(CompletionCandidate::new).collect()
     }))
 }
 
 /// The command line so far.
-struct Words<'a> {
+struct CommandLine<'a> {
     current: &'a str,
     words: Vec<OsString>,
 }
 
-impl<'a> Words<'a> {
+impl<'a> CommandLine<'a> {
     fn new(current: &'a str) -> Self {
         Self { current, words: std::env::args_os().skip_while(|word| word != "--").collect() }
     }

@@ -21,6 +21,7 @@ pub mod qdrant;
 pub mod ran;
 pub mod skip;
 pub mod stubborn;
+pub mod terminal;
 
 pub use project::Project;
 pub use ran::Ran;
