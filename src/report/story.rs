@@ -292,8 +292,7 @@ impl FailureStory {
             .breaches
             .iter()
             .chain(&detail.missing)
-            .cloned()
-            .map(|text| excerpt::line(&text, redactor))
+            .map(|text| excerpt::line(text, redactor))
             .collect();
         let mut particulars = all;
         let more = particulars.len().saturating_sub(LISTED);
