@@ -3,6 +3,7 @@
 use super::Context;
 use crate::agent::{self, detectable};
 use crate::attempt::Views;
+use crate::config::suggestion::nearest;
 use crate::failure::{Exit, Failure};
 
 /// Checks that the agents of a drain can be started. `named` is the value of `--agent`.
@@ -10,7 +11,7 @@ pub(super) async fn check_agents(named: Option<&str>, context: &Context) -> Resu
     let config = context.config()?;
     let settings = &config.settings;
     let file = config.settings_file(Some(&context.workspace()?));
-    let known = settings.agents.named.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let known = settings.agents.named.keys().map(String::as_str).collect::<Vec<_>>();
     if known.is_empty() {
         return Err(no_agent(&file));
     }
@@ -61,10 +62,14 @@ fn no_agent(file: &str) -> Failure {
 }
 
 /// Builds the error for an unknown agent name or a missing default.
-fn missing_agent(wanted: Option<&str>, known: &str, file: &str) -> Failure {
+fn missing_agent(wanted: Option<&str>, known_names: &[&str], file: &str) -> Failure {
+    let known = known_names.join(", ");
     match wanted {
         Some(name) => Failure::new(format!("unknown agent {name:?}; configured agents: {known}"))
-            .hint(format!("add it under `agents` in {file}, or name another"))
+            .hint(match nearest(name, known_names) {
+                Some(near) => format!("did you mean {near:?}?"),
+                None => format!("add it under `agents` in {file}, or name another"),
+            })
             .exit(Exit::Usage),
         None => Failure::new(format!("no default agent is set; configured agents: {known}"))
             .hint(format!("set `agents.default` in {file}, or use --agent")),

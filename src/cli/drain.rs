@@ -12,7 +12,7 @@ use super::dry_run_store::DryRunStore;
 use super::open_database::{self, MoveMode};
 use super::output::table::counted;
 use super::plan_import::PlanFile;
-use super::{Context, agent_choice, autofix_limits, calibration_in_force};
+use super::{Context, agent_choice, autofix_limits, branch_check, calibration_in_force};
 use crate::attempt::{Estimator, Views};
 use crate::clock::now;
 use crate::config::{MAX_JOBS, SandboxMode, Settings};
@@ -99,6 +99,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         NamedTargets::Some { runs, files } => {
             // Before a plan is imported.
             agent_choice::check_agents(args.agent.as_deref(), context).await?;
+            let new: Vec<RunId> = files.iter().flat_map(PlanFile::runs).collect();
+            branch_check::check_new_runs(&new, args.base.as_deref(), context, &repo).await?;
             import_files(runs, files, context, &repo).await?
         }
     };
@@ -110,6 +112,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         let hint = "drain it there, or import its plan here with another --run-id";
         open_database::check_repository(&run.run_id, run.facts.as_ref(), &repo, hint)?;
     }
+    let without_branch = runs.iter().filter(|run| run.facts.is_none());
+    let without_branch: Vec<RunId> = without_branch.map(|run| run.run_id.clone()).collect();
+    branch_check::check_branches(&without_branch, args.base.as_deref(), context, &repo).await?;
     repo.prepare_directory()?;
     // Checked before the first claim.
     repo.slots_directory()?;
@@ -317,7 +322,7 @@ mod tests {
             order: None,
             agent: Some("fake".to_owned()),
             estimated_output_tokens: Some(1200),
-            fixes: vec!["scope: marked as repaired".to_owned()],
+            fixes: vec!["deliverables: dropped 1 listed twice".to_owned()],
             unfixable: Some(refused.to_owned()),
             waits_for: Vec::new(),
             not_before: None,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::Context;
 use super::open_database;
-use super::plan_import::PlanFile;
+use super::plan_import::{PlanFile, similar_file};
 use super::run_choice::{find_run, known_run};
 use crate::config::suggestion::nearest;
 use crate::failure::{Exit, Failure};
@@ -84,12 +84,12 @@ impl DrainTargets {
                     .exit(Exit::Usage));
             }
         };
-        if let Some(store) = store {
-            store.close().await;
-        }
         let mut files = Vec::new();
         for path in paths {
-            files.push(PlanFile::read(path, into.as_ref()).await?);
+            files.push(PlanFile::read(path, into.as_ref(), store.as_ref()).await?);
+        }
+        if let Some(store) = store {
+            store.close().await;
         }
         Ok(NamedTargets::Some { runs, files })
     }
@@ -194,32 +194,20 @@ async fn unknown_target(
         None => Vec::new(),
     };
     let database = open_database::url(context)?.path().display().to_string();
-    if runs.is_empty() {
-        return Ok(Failure::new(format!("{target:?} {kind}; {database} has no runs"))
-            .hint("name a plan file, as in `autopack drain plan.yaml`"));
-    }
     let ids: Vec<&str> = runs.iter().map(RunId::as_str).collect();
     let shown: Vec<String> = ids.iter().map(|id| shown_id(id)).collect();
-    let files = sibling_files(path);
-    let files: Vec<&str> = files.iter().map(String::as_str).collect();
-    let similar = nearest(target, &ids).or(nearest(target, &files));
+    let known = match (store, shown.is_empty()) {
+        (None, _) => format!("there is no database at {database} yet"),
+        (Some(_), true) => format!("{database} has no runs"),
+        (Some(_), false) => format!("runs in {database}: {}", first_few(&shown, NAMED)),
+    };
+    let similar = nearest(target, &ids).map(str::to_owned).or_else(|| similar_file(path));
     let hint = match similar {
         Some(near) => format!("did you mean {near:?}?"),
+        None if runs.is_empty() => "name a plan file, as in `autopack drain plan.yaml`".to_owned(),
         None => {
             "`autopack runs list` lists the runs; a plan file is imported and drained".to_owned()
         }
     };
-    let known = first_few(&shown, NAMED);
-    Ok(Failure::new(format!("{target:?} {kind}; runs in {database}: {known}")).hint(hint))
-}
-
-/// Returns the files in the directory of `path`, as the user would write them.
-fn sibling_files(path: &Path) -> Vec<String> {
-    let directory = path.parent().unwrap_or(Path::new(""));
-    let place = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
-    let entries = std::fs::read_dir(place).into_iter().flatten().flatten();
-    entries
-        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()))
-        .map(|entry| directory.join(entry.file_name()).to_string_lossy().into_owned())
-        .collect()
+    Ok(Failure::new(format!("{target:?} {kind}; {known}")).hint(hint))
 }

@@ -9,6 +9,7 @@ mod agent_choice;
 mod attempt_choice;
 mod attempt_setup;
 mod autofix_limits;
+mod branch_check;
 mod calibration_in_force;
 mod completions;
 mod config;
@@ -49,7 +50,7 @@ mod verify;
 mod view;
 
 pub use context::{Context, DatabaseChoice};
-pub use error_report::{print_failure, print_usage_as_json};
+pub use error_report::{print_failure, print_usage_as_json, usage_hint};
 pub use global_options::{Color, Global, LogFormat};
 pub use output::{Output, set_up_terminal};
 pub use shell_completion::complete;

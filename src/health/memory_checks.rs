@@ -60,7 +60,7 @@ impl MemoryCheckInput<'_> {
             return Finding::skip("autopack does not start Qdrant here");
         }
         if self.is_docker_missing() {
-            return Finding::skip("Docker is not installed, so autopack starts no Qdrant");
+            return Finding::skip("no Docker engine here, so autopack starts no Qdrant");
         }
         match part_checks::engine(self.location.docker_host.as_deref()).await {
             Ok(()) => Finding::ok("the engine responds"),
@@ -83,9 +83,6 @@ impl MemoryCheckInput<'_> {
                 let qdrant = &self.settings.qdrant;
                 Finding::ok(format_reachable(&address(&qdrant.host, qdrant.grpc_port), serving.how))
             }
-            Ok(serving) if serving.backend == Backend::Faiss && self.is_docker_missing() => {
-                Finding::skip("none here; the memory uses FAISS in this process")
-            }
             Ok(serving) if serving.image_is_absent => {
                 let image = &self.settings.qdrant.image;
                 let pull_command = format!("pull {image}");
@@ -95,6 +92,9 @@ impl MemoryCheckInput<'_> {
                     pull_line.map_or(String::new(), |line| format!("; or now: {line}"));
                 let hint = format!("the next drain pulls it{alternative}");
                 Finding::warn(without_prefix(&serving.line), hint)
+            }
+            Ok(serving) if serving.backend == Backend::Faiss && self.is_docker_missing() => {
+                Finding::skip("none here; the memory uses FAISS in this process")
             }
             Ok(serving) => {
                 let hint = self.qdrant_hint(serving.refused).await;

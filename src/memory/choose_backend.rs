@@ -17,6 +17,9 @@ use crate::config::{MemorySettings, QdrantSettings};
 /// Limit of the wait for an image with `require: true`.
 const REQUIRED_PULL: std::time::Duration = std::time::Duration::from_secs(300);
 
+/// End of the line about a Qdrant that autopack did not start.
+const NOT_STARTED: &str = ", not started by autopack";
+
 /// An open memory, with the line reported to the user.
 #[derive(Debug)]
 pub struct OpenMemory {
@@ -26,6 +29,13 @@ pub struct OpenMemory {
     pub line: Option<String>,
     /// Repair made while opening; included in the line.
     pub repair: Option<String>,
+}
+
+impl OpenMemory {
+    /// Checks whether a Qdrant serves that autopack did not start.
+    pub fn uses_foreign_qdrant(&self) -> bool {
+        self.line.as_deref().is_some_and(|line| line.contains(NOT_STARTED))
+    }
 }
 
 /// State of Qdrant at the start.
@@ -135,7 +145,7 @@ pub(super) async fn choose(
             let started = match &how {
                 Some(how) => format!(", {how}"),
                 None if autostart(settings, location).is_serving().await => String::new(),
-                None => ", not started by autopack".to_owned(),
+                None => NOT_STARTED.to_owned(),
             };
             let line = Some(format!("memory: Qdrant at {at}{started}"));
             Ok(BackendChoice { backend: Backend::Qdrant, line, how, absence: None })

@@ -102,14 +102,15 @@ async fn edit(
 
 /// Reads a phase with the same parser as plans.
 async fn read(file: &Path, run: &RunId, id: &PhaseId, store: &Store) -> Result<PlanPhase, Failure> {
-    let draft = import::read(file, Some(run)).await?;
+    let named = format!("the spec needs `phase_id: {}`", shown_id(id.as_str()));
+    let draft = import::read(file, Some(run)).await.or_hint(named.clone())?;
     let mut existing = Existing::default();
     let phases = store.phases(run, None).await?;
     existing.runs.insert(
         run.clone(),
         phases.into_iter().map(|row| (row.phase_id, row.depends_on)).collect(),
     );
-    let plan = draft.resolve(&existing)?;
+    let plan = draft.resolve(&existing).or_hint(named)?;
     let mut phases: Vec<PlanPhase> = plan.runs.into_iter().flat_map(|run| run.phases).collect();
     let (Some(phase), true) = (phases.pop(), phases.is_empty()) else {
         return Err(Failure::new(format!(

@@ -7,21 +7,15 @@ use tokio::time::timeout;
 
 use super::Autostart;
 use super::docker::{Docker, SOCKET};
-use crate::process::which::{ProgramLookup, find};
 
 /// Limit of the look at the engine, for a message.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Checks whether nothing on this machine could start Qdrant: no engine is named by `DOCKER_HOST`, and neither Docker's
-/// socket nor a command for containers exists.
+/// Checks whether Docker is missing on this machine: `DOCKER_HOST` names no engine, and there is no socket. A command
+/// without an engine starts nothing.
 pub fn is_docker_missing(docker_host: Option<&str>) -> bool {
-    let path = std::env::var_os("PATH");
-    let is_there = |program: &&str| {
-        let found = find(program.as_ref(), Path::new("/"), path.as_deref());
-        matches!(found, ProgramLookup::Program(_))
-    };
     let is_named = docker_host.is_some_and(|host| !host.is_empty());
-    !is_named && !Path::new(SOCKET).exists() && !["docker", "podman"].iter().any(|p| is_there(&p))
+    !is_named && !Path::new(SOCKET).exists()
 }
 
 impl Autostart {

@@ -13,6 +13,7 @@ pub mod landed_files;
 pub mod leftovers;
 pub mod linked_directories;
 pub mod obstacles;
+mod other_checkouts;
 pub mod run_branch;
 pub mod run_refs;
 pub mod slot_place;
