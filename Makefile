@@ -1,6 +1,6 @@
 # make build, make test, make check; nothing else is needed to work on autopack.
 
-.PHONY: build release demo test test-sandbox test-agents fuzz deny bench torture nightly lint check setup clean
+.PHONY: build release demo man test test-sandbox test-agents fuzz deny bench torture nightly lint check setup clean
 
 build: setup
 	cargo build --locked
@@ -11,6 +11,10 @@ release: setup
 # A dozen phases of a small real project, drained in a temporary folder: no network, no key.
 demo: build
 	@./docs/demo/run.sh "$${CARGO_TARGET_DIR:-target}/debug/autopack"
+
+# Manual pages, below target/man/man1.
+man: build
+	@"$${CARGO_TARGET_DIR:-target}/debug/autopack" man "$${CARGO_TARGET_DIR:-target}/man/man1"
 
 # nextest runs each test as a process of its own and ends what hangs; cargo test does where it is missing. Both build
 # the examples, of which the stand-in Qdrant is one.

@@ -2,10 +2,9 @@
 
 use std::process::ExitCode;
 
-use autopack::cli::{self, Cli};
+use autopack::cli;
 use autopack::failure::Exit;
 use autopack::process::{self, supervise};
-use clap::Parser;
 
 fn main() -> ExitCode {
     // No commands of users: both start programs, and have a single thread until their fork.
@@ -17,7 +16,10 @@ fn main() -> ExitCode {
         Some(first) if first == process::ATTACH => return process::attach_main(arguments),
         _ => {}
     }
-    let cli = match Cli::try_parse() {
+    if cli::complete() {
+        return ExitCode::SUCCESS;
+    }
+    let cli = match cli::parse() {
         Ok(cli) => cli,
         Err(error) if cli::print_usage_as_json(&error) => {
             return ExitCode::from(Exit::Usage.code());

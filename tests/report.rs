@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::support::{Project, big_run};
+use crate::support::{Project, big_run, has_pytest};
 use crate::telemetry_summary::drained;
 
 /// The figures embedded in a page.
@@ -112,6 +112,88 @@ fn a_pull_requests_text() {
     let project = Project::without_commits();
     big_run::make(&project, 40);
     insta::assert_snapshot!(project.autopack(["report", "--format", "md"]).stdout);
+}
+
+/// A phase that lands, one whose tests fail, and one outside its scope; with pytest's format of results.
+fn mixed() -> Project {
+    let body = "write_deliverables('one\\ntwo\\n')\nif phase_id == 'stray': write('setup.cfg')\n\
+                report(tokens=dict(input=1200, output=345), cost_usd=0.5)";
+    let ci = "ci: {command: \"test ! -e src/red.txt\"}\n";
+    let phase = |id: &str| {
+        json!({"phase_id": id, "name": format!("Make {id} | <it>"), "max_attempts": 1,
+               "deliverables": [format!("src/{id}.txt")]})
+    };
+    let phases = ["landed", "red", "stray"].map(phase);
+    let project = Project::new().agent_with(body, ci).plan(json!({"phases": phases}));
+    project.drain().exited(3);
+    project
+}
+
+#[test]
+fn the_page_begins_with_the_verdict_and_failures_and_shows_what_landed() {
+    let project = mixed();
+    let page = project.autopack(["report"]).succeeded().stdout;
+    let place = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text}"));
+    let order = [
+        "1 of 3 phases landed · 2 failed",
+        "id=\"failures\"",
+        "id=\"landed\"",
+        "id=\"figures\"",
+        "id=\"time\"",
+        "id=\"phases\"",
+        "id=\"groups\"",
+        "id=\"estimates\"",
+    ]
+    .map(place);
+    assert!(order.is_sorted(), "{order:?}");
+    let landed = &page[order[2]..order[3]];
+    for text in ["1 file, +2 -0", "<code>src/landed.txt</code>", "+two", "autopack/run"] {
+        assert!(landed.contains(text), "{text}: {landed}");
+    }
+    assert!(page.contains("CI: <code>test ! -e src/red.txt</code>"), "the command of CI");
+}
+
+/// The text as GitHub gets it: no entities, tables whole, the changed files folded.
+#[test]
+fn a_pull_requests_text_of_a_drained_run() {
+    let project = mixed();
+    let text = project.autopack(["report", "--format", "md"]).succeeded().stdout;
+    assert!(!text.contains("&#") && !text.contains("&lt;") && !text.contains("&amp;"), "{text}");
+    for text_of_it in [
+        "**1 of 3 phases landed**, 2 failed",
+        "| CI | `test ! -e src/red.txt` |",
+        "| Changed | 1 file changed, 2 insertions(+) |",
+        "\n src/landed.txt | 2 ++\n",
+    ] {
+        assert!(text.contains(text_of_it), "{text_of_it}: {text}");
+    }
+    let columns = |line: &str| line.replace("\\|", "").matches('|').count();
+    let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| ")).collect();
+    assert!(rows.iter().all(|row| [3, 7].contains(&columns(row))), "{rows:#?}");
+    let places = ["### Failed", "### Landed", "### Figures", "<details>"].map(|h| text.find(h));
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{text}");
+}
+
+#[test]
+fn failing_tests_are_blocks() {
+    if !has_pytest() {
+        return;
+    }
+    let test = "import unittest\\nclass T(unittest.TestCase):\\n    def test_sum(self):\\n        \
+                self.assertEqual(1 + 1, 3, 'two lines\\\\nof words')\\n";
+    let project = Project::new()
+        .agent_with(
+            &format!("write('test_a.py', \"{test}\")"),
+            "ci: {command: [python3, -m, pytest]}\n",
+        )
+        .plan(json!({"phases": [{"phase_id": "a", "deliverables": ["test_a.py"], "max_attempts": 1}]}));
+    project.drain().exited(3);
+    let page = project.autopack(["report"]).succeeded().stdout;
+    let block = page.split("<pre class=\"test\">").nth(1).unwrap_or_else(|| panic!("{page}"));
+    let block = block.split("</pre>").next().unwrap();
+    assert!(block.contains("test_a") && block.contains("test_sum\n    "), "{block}");
+    let text = project.autopack(["report", "--format", "md"]).succeeded().stdout;
+    assert!(text.contains("\n  ```\n  ") && text.contains("test_sum\n      "), "{text}");
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod program_words;
 mod providers;
 mod runner;
 mod secret_variables;
+mod transcript;
 
 #[cfg(test)]
 mod properties;
@@ -46,6 +47,7 @@ pub use runner::event::{AgentEvent, AttemptBudget, Outcome, RateLimitReset};
 pub use runner::own_sandbox::OwnSandbox;
 pub use runner::start_check::AgentCheck;
 pub use secret_variables::secret_variables;
+pub use transcript::{Transcript, TranscriptEntry};
 
 /// An attempt, as input of an agent. The prompt and the phase file exist before the start.
 pub struct Task {

@@ -1,12 +1,17 @@
-//! `completions`: prints a shell completion script.
+//! `completions`: prints the script that registers completion in a shell.
 
-use clap::CommandFactory;
 use clap_complete::Shell;
+use clap_complete::env::Shells;
 
-use super::{Cli, Context};
+use super::shell_completion::VARIABLE;
+use super::{Context, command};
 use crate::failure::{Exit, Failure};
 
 /// Print a shell completion script
+///
+/// The script calls autopack for each completion, which knows runs, phases, agents and states. For bash, add
+/// `source <(autopack completions bash)` to ~/.bashrc; for zsh, the same with zsh to ~/.zshrc; for fish, run
+/// `autopack completions fish > ~/.config/fish/completions/autopack.fish`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The shell to complete in
@@ -14,9 +19,26 @@ pub struct Args {
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    // clap_complete panics if stdout is closed, so the script is buffered first.
+    let name = command().get_name().to_owned();
+    let shell = args.shell.to_string();
+    let shells = Shells::builtins();
+    let Some(shell) = shells.completer(&shell) else {
+        return Err(Failure::new(format!("there is no completion for {shell}")).exit(Exit::Usage));
+    };
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "autopack", &mut script);
+    shell.write_registration(VARIABLE, &name, &name, &program(&name), &mut script)?;
     context.out.bytes(&script)?;
     Ok(Exit::Done)
+}
+
+/// Returns the program that the shell starts: the one that printed the script, if it was named by its path.
+fn program(name: &str) -> String {
+    let own = std::env::args_os().next().map(std::path::PathBuf::from);
+    match own
+        .filter(|own| own.components().count() > 1)
+        .and_then(|own| std::path::absolute(own).ok())
+    {
+        Some(own) => own.to_string_lossy().into_owned(),
+        None => name.to_owned(),
+    }
 }

@@ -3,9 +3,10 @@
 //! A command parses its arguments, calls the module that does the work, and prints the result.
 
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Parser, Subcommand};
+use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 mod agent_choice;
+mod attempt_choice;
 mod attempt_setup;
 mod autofix_limits;
 mod branch_check;
@@ -13,6 +14,7 @@ mod calibration_in_force;
 mod completions;
 mod config;
 mod context;
+mod diff;
 mod drain;
 mod drain_preview;
 mod drain_runs;
@@ -22,20 +24,28 @@ mod fix_phases;
 mod gc;
 mod global_options;
 mod health;
+mod help_layout;
 mod import;
 mod init;
+mod log;
+mod man;
 mod memory;
+mod open;
 mod open_database;
 mod output;
+mod paged_output;
 mod phases;
+mod plan;
 mod plan_import;
 mod preview_text;
 mod price_check;
 mod report;
 mod run_choice;
 mod runs;
+mod schema;
 mod shell;
 mod start_time;
+mod shell_completion;
 mod status;
 mod stop;
 mod telemetry;
@@ -46,6 +56,7 @@ pub use context::{Context, DatabaseChoice};
 pub use error_report::{print_failure, print_usage_as_json, usage_hint};
 pub use global_options::{Color, Global, LogFormat};
 pub use output::{Output, set_up_terminal};
+pub use shell_completion::complete;
 
 use crate::failure::{Exit, Failure};
 
@@ -105,6 +116,7 @@ macro_rules! verbs {
 
 verbs! {
     Init => init,
+    Plan => plan,
     Import => import,
     FixPhases => fix_phases,
     Drain => drain,
@@ -112,6 +124,9 @@ verbs! {
     Verify => verify,
     Status => status,
     Phases => phases,
+    Log => log,
+    Diff => diff,
+    Open => open,
     Runs => runs,
     Shell => shell,
     View => view,
@@ -121,7 +136,25 @@ verbs! {
     Memory => memory,
     Telemetry => telemetry,
     Report => report,
+    Schema => schema,
     Completions => completions,
+    Man => man,
+}
+
+/// Returns the definition of the command line, with the layout of its help.
+pub fn command() -> Command {
+    shell_completion::add_completion(help_layout::lay_out(Cli::command()))
+}
+
+/// Parses the arguments of the process.
+///
+/// # Errors
+///
+/// Returns a usage error, or the text of `--help` or `--version`.
+pub fn parse() -> Result<Cli, clap::Error> {
+    let mut command = command();
+    let mut matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }
 
 /// Runs a command and returns its exit code.
@@ -141,10 +174,9 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn command_line_definition_is_valid() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 }

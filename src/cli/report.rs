@@ -8,9 +8,13 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 
 use super::Context;
+use super::attempt_setup::open_repository;
 use super::run_choice::{RunArg, RunUse};
+use crate::ci::{self, CiPlace, Pythons};
 use crate::failure::{Exit, Failure};
-use crate::report;
+use crate::phase::PhaseCi;
+use crate::report::{self, ReportInput};
+use crate::workspace::Repo;
 
 /// Write a report of a run: a self-contained HTML page, or Markdown for a pull request
 #[derive(Debug, clap::Args)]
@@ -52,12 +56,14 @@ pub async fn run(mut args: Args, context: &Context) -> Result<Exit, Failure> {
         refuse_other_than_file(path)?;
     }
     let redactor = context.redactor()?;
-    let root = context.workspace()?;
+    let repo = open_repository(context).await?;
     let final_test = context.config()?.settings.ci.final_test;
+    let ci_command = ci_command(&repo, context).await?;
+    let input = ReportInput { repo: &repo, final_test, ci_command, redactor: &redactor };
     let (store, run) = args.run.open(context, RunUse::Read).await?;
     let text = match args.format.unwrap_or(Format::of(args.output.as_deref())) {
-        Format::Html => report::html(&store, &run, &root, final_test, &redactor).await?,
-        Format::Md => report::markdown(&store, &run, final_test, &redactor).await?,
+        Format::Html => report::html(&store, &run, &input).await?,
+        Format::Md => report::markdown(&store, &run, &input).await?,
     };
     store.close().await;
     match args.output {
@@ -69,6 +75,17 @@ pub async fn run(mut args: Args, context: &Context) -> Result<Exit, Failure> {
         }
     }
     Ok(Exit::Done)
+}
+
+/// Returns the command of CI in your checkout, without those of single phases.
+async fn ci_command(repo: &Repo, context: &Context) -> Result<Option<String>, Failure> {
+    let config = context.config()?;
+    let environments = context.inherited_environments(config);
+    let root = repo.root();
+    let place = CiPlace { dir: root, workspace: root, env: &environments.ci.env };
+    let (settings, phase) = (&config.settings.ci, PhaseCi::default());
+    let plan = ci::choose_plan(&place, settings, &phase, &Pythons::default()).await;
+    Ok(plan.is_configured().then(|| plan.display()))
 }
 
 /// Refuses to replace a device, directory or link. Checked before any work.

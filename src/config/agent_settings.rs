@@ -39,6 +39,18 @@ const COMMAND: &str = "command";
 const REPLAY: &str = "replay";
 const BUILTIN: &str = "builtin";
 
+impl AgentSettings {
+    /// Returns the value of `kind`.
+    pub fn kind(&self) -> &str {
+        match self {
+            Self::Command(_) => COMMAND,
+            Self::Replay(_) => REPLAY,
+            Self::Builtin(_) => BUILTIN,
+            Self::Program { kind, .. } => kind,
+        }
+    }
+}
+
 impl Serialize for AgentSettings {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]

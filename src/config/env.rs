@@ -164,6 +164,11 @@ impl Env {
         choice.map_or_else(|| "vi".into(), OsStr::to_owned)
     }
 
+    /// Returns the user's pager as a shell command; empty for no pager.
+    pub fn pager(&self) -> Option<OsString> {
+        self.variables.get(OsStr::new("PAGER")).cloned()
+    }
+
     /// Returns the values of [`OVERRIDES`] that are set. `belongs` selects the overrides by the first part of the key,
     /// because each configuration file has its own keys.
     ///

@@ -11,6 +11,7 @@ mod bounds;
 pub mod env;
 #[cfg(any(test, fuzzing))]
 pub mod invariants;
+pub mod json_schema;
 mod load;
 mod locate;
 mod memory_settings;

@@ -14,7 +14,7 @@ use super::spec_keys;
 
 const DEFAULTS: &str = "defaults";
 /// Keys beside `phases` with a meaning to autopack or to people.
-const RUN_KEYS: [&str; 11] = [
+pub(super) const RUN_KEYS: [&str; 11] = [
     PHASES,
     DEFAULTS,
     "run_id",

@@ -23,6 +23,7 @@ pub mod job;
 mod job_events;
 pub mod lock;
 mod log_file;
+pub mod pager;
 pub mod patch;
 pub mod redact;
 pub mod stop;

@@ -6,6 +6,7 @@
 mod board;
 mod drain_log;
 mod labeled_page;
+pub mod event_schema;
 mod lines;
 mod reason;
 pub mod screen;
@@ -18,7 +19,7 @@ pub use lines::{LineOptions, finished_line};
 pub use reason::Reason;
 pub use terminal_text::{
     duration, fill, fit, fit_words, printable, printable_lines, shown_id, shown_message, stopwatch,
-    thousands, width, wrap,
+    thousands, width, without_escapes, wrap,
 };
 
 use std::io::{self, IsTerminal as _, Write};

@@ -25,6 +25,59 @@ pub fn printable_lines(text: &str) -> String {
         .collect()
 }
 
+/// Cleans a multi-line text in the same way, and removes escape sequences whole. Of a line that redraws itself, the last
+/// state stays.
+pub fn without_escapes(text: &str) -> String {
+    let text = strip_escapes(text);
+    let last = |line: &str| match line.trim_end_matches('\r').rsplit_once('\r') {
+        Some((_, last)) => last.to_owned(),
+        None => line.to_owned(),
+    };
+    printable_lines(&text.split('\n').map(last).collect::<Vec<_>>().join("\n"))
+}
+
+/// Removes escape sequences. One that does not end in its line ends with the line.
+fn strip_escapes(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        // The introducers have two forms each: of 7 bits and of 8.
+        let introducer = match c {
+            '\u{1b}' => rest.next_if(|c| *c != '\n'),
+            '\u{9b}' => Some('['),
+            '\u{90}' | '\u{98}' | '\u{9d}'..='\u{9f}' => Some(']'),
+            c => {
+                kept.push(c);
+                continue;
+            }
+        };
+        match introducer {
+            Some('[') => {
+                while rest.next_if(|c| matches!(c, '\u{20}'..='\u{3f}')).is_some() {}
+                rest.next_if(|c| matches!(c, '\u{40}'..='\u{7e}'));
+            }
+            Some(']' | 'P' | 'X' | '^' | '_') => {
+                while let Some(c) = rest.next_if(|c| *c != '\n') {
+                    if matches!(c, '\u{7}' | '\u{9c}') {
+                        break;
+                    }
+                    if c == '\u{1b}' {
+                        rest.next_if_eq(&'\\');
+                        break;
+                    }
+                }
+            }
+            // Intermediate characters before the final one, as in the choice of a character set.
+            Some('\u{20}'..='\u{2f}') => {
+                while rest.next_if(|c| matches!(c, '\u{20}'..='\u{2f}')).is_some() {}
+                rest.next_if(|c| matches!(c, '\u{30}'..='\u{7e}'));
+            }
+            _ => {}
+        }
+    }
+    kept
+}
+
 /// Checks for marks that change the displayed order of text, and separators that some terminals break lines
 /// at.
 fn is_trickery(c: char) -> bool {
@@ -175,6 +228,22 @@ mod tests {
         assert_eq!(printable("a\x1b[31mb\nc"), "a [31mb c");
         assert_eq!(printable("a\u{202e}b\u{9b}c\u{2028}d"), "a b c d");
         assert_eq!(printable_lines("a\x1bb\r\n\tc"), "a b\n c");
+    }
+
+    #[test]
+    fn escape_sequences_are_removed_whole() {
+        let cases = [
+            ("\u{1b}[1;31mred\u{1b}[0m", "red"),
+            ("\u{1b}]0;title\u{7}a\u{1b}]8;;http://x\u{1b}\\link", "alink"),
+            ("\u{9b}31mred \u{9d}title\u{9c}b", "red b"),
+            ("\u{1b}(Ba\u{1b}=b\u{1b}", "ab"),
+            ("a\u{1b}]never ended\nb\u{1b}[\nc", "a\nb\nc"),
+            ("10%\r50%\r\n99%\r", "50%\n99%"),
+            ("a\tb\u{8}\u{202e}", "a b  "),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(without_escapes(text), expected, "{text:?}");
+        }
     }
 
     #[test]

@@ -20,35 +20,43 @@ pub fn json_in_script(json: &str) -> String {
     out
 }
 
+/// Separates characters that would have a meaning together; not shown.
+const APART: char = '\u{200b}';
+
 /// Escapes a text for the middle of a paragraph, list item or table cell of GitHub Markdown: no markup,
-/// mention, link or line break.
+/// mention, link or line break, and no HTML entities.
 pub fn markdown(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.split_whitespace().collect::<Vec<_>>().join(" ").chars() {
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
         match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            // A mention would notify a user and a number would link an issue; a zero-width space prevents
-            // both.
-            '@' | '#' => {
-                out.push('\\');
-                out.push(c);
-                out.push_str("&#8203;");
-            }
-            // GitHub links bare addresses by the colon or by `www.`, and renders text between dollar signs as
-            // formulas.
-            ':' => out.push_str("&#58;"),
-            '$' => out.push_str("&#36;"),
-            '.' if ends_with_www(&out) => out.push_str("&#8203;."),
-            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' => {
-                out.push('\\');
-                out.push(c);
-            }
+            // A mention would notify a user, and a number would link an issue. `<` and `&` begin HTML, and text
+            // between dollar signs is a formula.
+            '@' | '#' | '<' | '&' | '$' => out.extend(['\\', c, APART]),
+            // GitHub links bare addresses by the colon or by `www.`.
+            ':' if chars.peek() == Some(&'/') => out.extend([APART, c]),
+            '.' if ends_with_www(&out) => out.extend([APART, c]),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '>' => out.extend(['\\', c]),
             c => out.push(c),
         }
     }
     out
+}
+
+/// Formats a text as code in a table cell.
+pub fn code(text: &str) -> String {
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let fence = fence(&text, 1);
+    // Without the spaces, a backtick at the end would belong to the fence.
+    let space = if text.contains('`') { " " } else { "" };
+    format!("{fence}{space}{}{space}{fence}", text.replace('|', "\\|"))
+}
+
+/// Returns a fence around a text: more backticks than any in the text.
+pub fn fence(text: &str, least: usize) -> String {
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    "`".repeat(least.max(longest + 1))
 }
 
 fn ends_with_www(text: &str) -> bool {
@@ -69,10 +77,18 @@ mod tests {
 
     #[test]
     fn markdown_has_no_mentions_and_no_links() {
-        assert_eq!(markdown("@all see #1"), "\\@&#8203;all see \\#&#8203;1");
-        assert_eq!(markdown("[a](https://x.y)\n# b"), "\\[a\\](https&#58;//x.y) \\#&#8203; b");
-        assert_eq!(markdown("a | <b>"), "a \\| &lt;b&gt;");
-        assert_eq!(markdown("see WWW.x.y, $5"), "see WWW&#8203;.x.y, &#36;5");
+        let shown = |text: &str| markdown(text).replace(APART, "^");
+        assert_eq!(shown("@all see #1"), "\\@^all see \\#^1");
+        assert_eq!(shown("[a](https://x.y)\n# b"), "\\[a\\](https^://x.y) \\#^ b");
+        assert_eq!(shown("a | <b> &amp;: c"), "a \\| \\<^b\\> \\&^amp;: c");
+        assert_eq!(shown("see WWW.x.y, $5"), "see WWW^.x.y, \\$^5");
+    }
+
+    #[test]
+    fn code_keeps_backticks_and_bars() {
+        assert_eq!(code("make test"), "`make test`");
+        assert_eq!(code("echo `a` | b"), "`` echo `a` \\| b ``");
+        assert_eq!(fence("a ``` b", 3), "````");
     }
 
     proptest! {

@@ -1,41 +1,38 @@
 //! A run as short Markdown for the description of a pull request.
 
-use super::escape::markdown;
+use super::escape::{code, fence, markdown};
 use super::figure_words::{UNKNOWN, count, counted, figure, millis, money, percent, rate};
 use super::story::{PhaseStory, RunReport};
+use super::verdict_line::verdict;
 use crate::phase::PhaseState;
 use crate::phase::words::short_commit;
 use crate::telemetry::summary::Rate;
 
 /// Maximum length of lists. GitHub accepts 65,536 characters; lists end well before.
 const LISTED: usize = 100;
+/// Maximum number of failing tests of a phase.
+const TESTS: usize = 10;
+/// Maximum length of the list of changed files.
+const STAT_LINES: usize = 120;
 
 /// Renders the Markdown.
 pub fn render(report: &RunReport) -> String {
     let mut text = format!("## Run {}\n\n", markdown(&report.name));
     text += &headline(report);
     text += &end(report);
-    text += &figures(report);
-    text += &landed(report);
     text += &failed(report);
+    text += &landed(report);
     text += &left(report);
+    text += &figures(report);
+    text += &stat(report);
     text
 }
 
 fn headline(report: &RunReport) -> String {
-    let counts = &report.run.counts;
-    let mut parts = vec![format!("**{} of {} phases complete**", counts.complete, counts.total())];
-    for (number, what) in [
-        (counts.failed, "failed"),
-        (counts.queued, "queued"),
-        (counts.executing, "running"),
-        (counts.skipped, "skipped"),
-    ] {
-        if number > 0 {
-            parts.push(format!("{number} {what}"));
-        }
-    }
-    format!("{}\n\n", parts.join(", "))
+    let parts = verdict(report);
+    let (first, others) = parts.split_first().expect("the number of landed phases");
+    let rest: String = others.iter().map(|part| format!(", {}", markdown(part))).collect();
+    format!("**{first}**{rest}\n\n")
 }
 
 /// CI on the run's tip in a clean clone.
@@ -65,11 +62,15 @@ fn figures(report: &RunReport) -> String {
     let smape = figure(&estimate.smape_percent.mean, estimate.samples, 0);
     let time = &summary.time;
     let retries = &summary.retries;
+    let changed = changed(report);
+    let ci = report.ci_command.as_deref().map_or("none".to_owned(), code);
     let rows = [
+        ("CI", ci),
+        ("Changed", changed),
+        ("Cost", markdown(&money(summary.used.cost_usd))),
         ("Landed", share(&summary.phases.success, " of finished phases")),
         ("On the first attempt", share(&summary.phases.first_try, "")),
         ("Tokens", used),
-        ("Cost", money(summary.used.cost_usd)),
         (
             "Retries",
             format!(
@@ -95,11 +96,32 @@ fn figures(report: &RunReport) -> String {
             },
         ),
     ];
-    let mut text = "| | |\n|---|---|\n".to_owned();
+    let mut text = "### Figures\n\n| | |\n|---|---|\n".to_owned();
     for (name, value) in rows {
-        text += &format!("| {name} | {} |\n", value.replace('|', "\\|"));
+        text += &format!("| {name} | {} |\n", value);
     }
     text + "\n"
+}
+
+/// Returns files and lines changed between the base and the tip, as the last line of `git diff --stat` counts them.
+fn changed(report: &RunReport) -> String {
+    let last = report.stat.as_deref().and_then(|stat| stat.trim_end().lines().last());
+    last.map_or_else(|| UNKNOWN.to_owned(), |line| markdown(line.trim()))
+}
+
+/// The changed files, folded.
+fn stat(report: &RunReport) -> String {
+    let Some(stat) = report.stat.as_deref().filter(|stat| !stat.trim().is_empty()) else {
+        return String::new();
+    };
+    let lines: Vec<&str> = stat.trim_end().lines().collect();
+    let (shown, more) = lines.split_at(lines.len().min(STAT_LINES));
+    let mut text = shown.join("\n");
+    if !more.is_empty() {
+        text += &format!("\n ... {} more lines", more.len());
+    }
+    let fence = fence(&text, 3);
+    format!("<details><summary>Changed files</summary>\n\n{fence}\n{text}\n{fence}\n\n</details>\n")
 }
 
 fn share(of: &Rate, what: &str) -> String {
@@ -113,15 +135,21 @@ fn landed(report: &RunReport) -> String {
         return String::new();
     }
     let mut text =
-        "### Landed\n\n| Phase | Commit | Attempts | Tokens |\n|---|---|--:|--:|\n".to_owned();
+        "### Landed\n\n| Phase | Commit | Files | Lines | Attempts | Cost |\n|---|---|--:|--:|--:|--:|\n"
+            .to_owned();
     for phase in phases.iter().take(LISTED) {
         let commit = phase.commit.as_deref().map(short_commit);
+        let unknown = || UNKNOWN.to_owned();
+        let change = phase.change.as_ref();
+        let lines = |(added, removed)| format!("+{added} -{removed}");
         text += &format!(
-            "| {} | {} | {} | {} |\n",
+            "| {} | {} | {} | {} | {} | {} |\n",
             title(phase),
-            commit.map_or_else(|| UNKNOWN.to_owned(), markdown),
+            commit.map_or_else(unknown, markdown),
+            change.map_or_else(unknown, |change| change.files.len().to_string()),
+            change.map_or_else(unknown, |change| lines(change.lines())),
             phase.counted_attempts,
-            count(phase.billed()),
+            markdown(&money(phase.cost_usd())),
         );
     }
     text + &more(phases.len())
@@ -147,8 +175,22 @@ fn failed(report: &RunReport) -> String {
             format!("{} attempts", phase.counted_attempts)
         };
         text += &format!("- {} after {attempts}: {why}\n", title(phase));
+        text += &tests(phase);
     }
     text + &more(phases.len())
+}
+
+/// Failing tests as a block below the phase.
+fn tests(phase: &PhaseStory) -> String {
+    let tests = phase.failure.as_ref().map_or(&[][..], |failure| &failure.tests);
+    if tests.is_empty() {
+        return String::new();
+    }
+    let text = tests[..tests.len().min(TESTS)].join("\n");
+    let fence = fence(&text, 3);
+    let lines = format!("{fence}\n{text}\n{fence}");
+    let indented: String = lines.lines().map(|line| format!("  {line}\n")).collect();
+    format!("\n{indented}\n")
 }
 
 fn left(report: &RunReport) -> String {

@@ -7,18 +7,19 @@
 mod escape;
 mod excerpt;
 pub mod figure_words;
+mod landed_change;
 mod markdown;
 mod page;
 mod run_figures;
 mod story;
-
-use std::path::Path;
+mod verdict_line;
 
 use crate::config::FinalTest;
 use crate::failure::Failure;
 use crate::phase::RunId;
 use crate::process::Redactor;
 use crate::store::Store;
+use crate::workspace::Repo;
 use story::RunReport;
 
 pub use run_figures::figures;
@@ -28,21 +29,30 @@ const PAGE_SIZE: usize = 1_900_000;
 /// Minimum size for logs and patches regardless of the number of phases, in bytes.
 const LEAST_ROOM: usize = 200_000;
 
-/// Renders the page. `root` is the root of the repository with the attempt directories.
+/// What a report needs besides the store.
+pub struct ReportInput<'a> {
+    /// The repository of the run, with the attempt directories.
+    pub repo: &'a Repo,
+    /// Whether the tip is tested at the end of a run.
+    pub final_test: FinalTest,
+    /// Command of CI, for people; `None` without CI.
+    pub ci_command: Option<String>,
+    /// Removes secrets.
+    pub redactor: &'a Redactor,
+}
+
+/// Renders the page.
 ///
 /// # Errors
 ///
 /// Fails if the store cannot be read.
-pub async fn html(
-    store: &Store,
-    run: &RunId,
-    root: &Path,
-    final_test: FinalTest,
-    redactor: &Redactor,
-) -> Result<String, Failure> {
-    let mut report = RunReport::gather(store, run, final_test, redactor).await?;
+pub async fn html(store: &Store, run: &RunId, input: &ReportInput<'_>) -> Result<String, Failure> {
+    let mut report = RunReport::gather(store, run, input).await?;
     let bare = page::render(&report)?.len();
-    report.attach(root, redactor, PAGE_SIZE.saturating_sub(bare).max(LEAST_ROOM));
+    let room = PAGE_SIZE.saturating_sub(bare).max(LEAST_ROOM);
+    report.attach(input.repo.root(), input.redactor, room);
+    let full = page::render(&report)?.len();
+    report.attach_patches(input, PAGE_SIZE.saturating_sub(full)).await;
     page::render(&report)
 }
 
@@ -54,8 +64,10 @@ pub async fn html(
 pub async fn markdown(
     store: &Store,
     run: &RunId,
-    final_test: FinalTest,
-    redactor: &Redactor,
+    input: &ReportInput<'_>,
 ) -> Result<String, Failure> {
-    Ok(markdown::render(&RunReport::gather(store, run, final_test, redactor).await?))
+    let mut report = RunReport::gather(store, run, input).await?;
+    report.attach_patches(input, 0).await;
+    report.attach_stat(input).await;
+    Ok(markdown::render(&report))
 }

@@ -5,11 +5,12 @@ use std::path::Path;
 
 use maud::Render as _;
 
+use super::ReportInput;
 use super::excerpt::{self, Excerpt};
+use super::landed_change::{LandedChange, read_changes};
 use super::run_figures::figures_of;
 use crate::attempt::{AttemptDirectory, run_end};
 use crate::clock::now;
-use crate::config::FinalTest;
 use crate::failure::Failure;
 use crate::phase::{
     AttemptOutcome, Failure as PhaseFailure, PhaseHistory, PhaseId, PhaseState, RunId, UnixMs,
@@ -28,6 +29,8 @@ const PATCH_BYTES: u64 = 12 * 1024;
 const DESCRIPTION_LINES: usize = 12;
 /// Limit for the lists of a failure.
 const LISTED: usize = 20;
+/// Width of the list of changed files.
+const STAT_COLUMNS: usize = 80;
 /// Size of the markup around an excerpt, in bytes.
 const FRAME: usize = 160;
 
@@ -42,6 +45,10 @@ pub struct RunReport {
     /// Phases in order.
     pub phases: Vec<PhaseStory>,
     pub end: Vec<String>,
+    /// Command of CI; `None` without CI.
+    pub ci_command: Option<String>,
+    /// Changed lines of each file between the base and the tip.
+    pub stat: Option<String>,
     /// Time of the report.
     pub created_at: UnixMs,
 }
@@ -66,6 +73,8 @@ pub struct PhaseStory {
     pub counted_attempts: u32,
     /// Landed commit.
     pub commit: Option<String>,
+    /// Change of the landed commit.
+    pub change: Option<LandedChange>,
     /// Ids of required phases.
     pub depends_on: Vec<String>,
     /// Reason for the failed state, or the failure of the last attempt.
@@ -82,8 +91,12 @@ pub struct FailureStory {
     pub message: String,
     /// Exit code of the failed program.
     pub exit_code: Option<i32>,
-    /// Breaches, missing deliverables and failing tests.
+    /// Breaches and missing deliverables.
     pub particulars: Vec<String>,
+    /// Failing tests, each with its message in lines of its own.
+    pub tests: Vec<String>,
+    /// Number of failing tests left out.
+    pub more_tests: usize,
 }
 
 /// An attempt in the report.
@@ -120,9 +133,9 @@ impl RunReport {
     pub async fn gather(
         store: &Store,
         run: &RunId,
-        final_test: FinalTest,
-        redactor: &Redactor,
+        input: &ReportInput<'_>,
     ) -> Result<Self, Failure> {
+        let redactor = input.redactor;
         let created_at = now();
         let mut kinds = Kinds::new();
         let named = std::slice::from_ref(run);
@@ -149,9 +162,13 @@ impl RunReport {
             .collect();
         let name = excerpt::line(run.as_str(), redactor);
         let run = store.run(run).await?;
-        let end =
-            run_end(&run, final_test).iter().map(|text| excerpt::line(text, redactor)).collect();
-        Ok(Self { name, run, summary, phases, end, created_at })
+        let end = run_end(&run, input.final_test)
+            .iter()
+            .map(|text| excerpt::line(text, redactor))
+            .collect();
+        let ci_command =
+            input.ci_command.as_deref().map(|command| excerpt::line(command, redactor));
+        Ok(Self { name, run, summary, phases, end, ci_command, stat: None, created_at })
     }
 
     /// Adds the last lines and patches of failed attempts while there is room, in bytes of the page: first
@@ -173,6 +190,27 @@ impl RunReport {
                 }
             }
         }
+    }
+}
+
+impl RunReport {
+    /// Adds the changes of landed phases; `room` is the size left for patches, in bytes.
+    pub async fn attach_patches(&mut self, input: &ReportInput<'_>, room: usize) {
+        let landed = |phase: &&PhaseStory| phase.state == PhaseState::Complete;
+        let commits: Vec<String> =
+            self.phases.iter().filter(landed).filter_map(|phase| phase.commit.clone()).collect();
+        let names: Vec<&str> = commits.iter().map(String::as_str).collect();
+        let mut changes = read_changes(input.repo, &names, input.redactor, room).await;
+        for phase in &mut self.phases {
+            phase.change = phase.commit.as_ref().and_then(|commit| changes.remove(commit));
+        }
+    }
+
+    /// Adds the changed lines of each file between the base and the tip.
+    pub async fn attach_stat(&mut self, input: &ReportInput<'_>) {
+        let Some(facts) = &self.run.facts else { return };
+        let stat = input.repo.stat_between(&facts.base_commit, &facts.branch, STAT_COLUMNS).await;
+        self.stat = stat.ok().map(|stat| excerpt::block(&stat, input.redactor));
     }
 }
 
@@ -203,6 +241,7 @@ impl PhaseStory {
             blocked: false,
             counted_attempts: row.attempts,
             commit: row.commit.clone(),
+            change: None,
             depends_on: row.depends_on.iter().map(|id| line(id.as_str())).collect(),
             failure: row.last_failure.as_ref().map(|failure| FailureStory::new(failure, redactor)),
             attempts: Vec::new(),
@@ -244,15 +283,16 @@ impl PhaseStory {
 impl FailureStory {
     fn new(failure: &PhaseFailure, redactor: &Redactor) -> Self {
         let detail = &failure.detail;
-        let tests =
-            detail.failing_tests.iter().map(|test| format!("{} {}", test.name, test.message));
+        let test = |test: &crate::phase::verdict::FailingTest| {
+            let message = excerpt::block(&test.message, redactor);
+            let lines = message.trim().lines().map(|line| format!("\n    {line}"));
+            excerpt::line(&test.name, redactor) + &lines.collect::<String>()
+        };
         let all: Vec<String> = detail
             .breaches
             .iter()
             .chain(&detail.missing)
-            .cloned()
-            .chain(tests)
-            .map(|text| excerpt::line(&text, redactor))
+            .map(|text| excerpt::line(text, redactor))
             .collect();
         let mut particulars = all;
         let more = particulars.len().saturating_sub(LISTED);
@@ -265,6 +305,8 @@ impl FailureStory {
             message: excerpt::line(&failure.message, redactor),
             exit_code: failure.exit_code,
             particulars,
+            tests: detail.failing_tests.iter().take(LISTED).map(test).collect(),
+            more_tests: detail.failing_tests.len().saturating_sub(LISTED),
         }
     }
 }

@@ -36,7 +36,7 @@ pub(super) async fn find_owning_application(path: &Path) -> OwningApplication {
         Ok(Some(bytes)) => bytes,
         Err(_) => return OwningApplication::Other,
     };
-    let has_wal = std::fs::metadata(beside(path, "-wal")).is_ok_and(|wal| wal.len() > 0);
+    let has_wal = has_wal(path);
     match Header::parse(&bytes) {
         None if bytes.is_empty() && !has_wal => return OwningApplication::None,
         None if !bytes.is_empty() => return OwningApplication::Other,
@@ -105,7 +105,7 @@ fn no_database(path: &Path) -> StoreError {
 /// Inspects a file without autopack's id. The database may still belong to autopack: after a crash right after
 /// creation, everything is in the WAL.
 async fn inspect_contents(path: &Path) -> Result<(), StoreError> {
-    let has_wal = std::fs::metadata(beside(path, "-wal")).is_ok_and(|wal| wal.len() > 0);
+    let has_wal = has_wal(path);
     let work = async {
         let mut connection = read_only_options(path, has_wal).connect().await?;
         let refused = refuse_foreign(&mut connection, path).await;
@@ -113,6 +113,11 @@ async fn inspect_contents(path: &Path) -> Result<(), StoreError> {
         refused
     };
     work.await.map_err(|error: StoreError| error.at(path))
+}
+
+/// Checks whether a WAL with contents is beside the file.
+pub(super) fn has_wal(path: &Path) -> bool {
+    std::fs::metadata(beside(path, "-wal")).is_ok_and(|wal| wal.len() > 0)
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {

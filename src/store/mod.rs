@@ -37,6 +37,7 @@ pub use queries::attempt_history::HistoryCursor;
 pub use queries::in_flight::{InFlight, OwnerRow};
 pub use queries::landings::Landing;
 pub use queries::phase_usage::{EndedAttempts, PhaseUsage, SettledPhase};
+pub use queries::name_listing::NameListing;
 pub use queries::run_facts::RunFacts;
 pub use queries::snapshots::{Backlog, PhaseDetail, RunSummary};
 pub use queries::wait_reasons::Waiting;

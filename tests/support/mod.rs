@@ -14,6 +14,7 @@ pub mod docker;
 pub mod environment;
 pub mod fake_agent;
 pub mod golden;
+pub mod json_schema;
 pub mod model_server;
 pub mod process;
 pub mod project;
@@ -21,6 +22,7 @@ pub mod qdrant;
 pub mod ran;
 pub mod skip;
 pub mod stubborn;
+pub mod terminal;
 
 pub use project::Project;
 pub use ran::Ran;

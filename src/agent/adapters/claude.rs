@@ -14,7 +14,7 @@ use super::claude_tasks::Tasks;
 use super::{
     Adapter, AgentCommand, AgentNeeds, ArgumentInput, CredentialFile, Fault, Finish, HomeVariable,
     JsonAccess, PromptChannel, RateLimitReset, Reader, Refusal, ReportedUsage, Signal, ToolResult,
-    object, providers, status, tool_use,
+    object, providers, status, texts, tool_use,
 };
 use crate::config::ProgramAgentSettings;
 use crate::phase::{Tokens, UnixMs};
@@ -249,9 +249,10 @@ fn tokens(usage: &Value) -> Tokens {
 }
 
 fn result_of_tool(part: &Value) -> Option<Signal> {
-    let text = part.get("content").map(Value::to_string).unwrap_or_default();
-    let id = part.text("/tool_use_id")?;
-    (part.str("/type") == "tool_result").then_some(Signal::Result(ToolResult { id, text }))
+    let key = part.get("content").map(Value::to_string).unwrap_or_default();
+    let output = part.text("/content").unwrap_or_else(|| texts(part.list("/content")));
+    let result = ToolResult::with_key(&part.text("/tool_use_id")?, key, output);
+    (part.str("/type") == "tool_result").then_some(Signal::Result(result))
 }
 
 fn retry(event: &Value) -> Fault {

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{
     Adapter, AgentCommand, AgentNeeds, ArgumentInput, CredentialFile, Fault, Finish, HomeVariable,
     JsonAccess, PromptChannel, Purpose, Reader, ReportedUsage, Signal, ToolResult, ToolUse,
-    command_use, editing, object, tool_use,
+    command_use, editing, object, texts, tool_use,
 };
 use crate::config::ProgramAgentSettings;
 use crate::phase::Tokens;
@@ -187,7 +187,8 @@ impl Stream {
             (_, false) => vec![Signal::Tool(tool(item, &self.worktree))],
             ("collab_tool_call", true) => {
                 let text = format!("{:?}", [item.get("agents_states"), item.get("status")]);
-                let mut signals = vec![Signal::Result(ToolResult { id, text })];
+                let mut signals =
+                    vec![Signal::Result(ToolResult::with_key(&id, text, String::new()))];
                 signals.extend(subagents(item));
                 signals
             }
@@ -201,8 +202,8 @@ impl Stream {
                     item.get("status"),
                     item.get("result"),
                 ];
-                let text = format!("{text:?}");
-                use_of_it.into_iter().chain([Signal::Result(ToolResult { id, text })]).collect()
+                let result = ToolResult::with_key(&id, format!("{text:?}"), output(item));
+                use_of_it.into_iter().chain([Signal::Result(result)]).collect()
             }
         }
     }
@@ -248,6 +249,18 @@ fn subagents(item: &Value) -> Vec<Signal> {
         _ => None,
     }));
     signals
+}
+
+/// Returns the output of a command or a tool, with an exit code other than 0.
+fn output(item: &Value) -> String {
+    let text = item
+        .text("/aggregated_output")
+        .or_else(|| item.text("/error/message"))
+        .unwrap_or_else(|| texts(item.list("/result/content")));
+    match item.get("exit_code").and_then(Value::as_i64).filter(|code| *code != 0) {
+        Some(code) => format!("{}\nexit code {code}", text.trim_end()),
+        None => text,
+    }
 }
 
 fn tool(item: &Value, worktree: &Path) -> ToolUse {

@@ -92,6 +92,10 @@ impl Adapter for Gemini {
             why: None,
         })
     }
+
+    fn streams_fragments(&self) -> bool {
+        true
+    }
 }
 
 struct Stream {
@@ -126,9 +130,11 @@ impl Reader for Stream {
                 ))]
             }
             "tool_result" => {
-                let text =
+                let key =
                     format!("{:?}", [event.get("status"), event.get("output"), event.get("error")]);
-                vec![Signal::Result(ToolResult { id: event.str("/tool_id").to_owned(), text })]
+                let error = event.text("/error/message").or(event.text("/error"));
+                let output = error.unwrap_or_else(|| event.str("/output").to_owned());
+                vec![Signal::Result(ToolResult::with_key(event.str("/tool_id"), key, output))]
             }
             "error" => event.text("/message").map(Signal::Note).into_iter().collect(),
             "result" => self.result(&event),

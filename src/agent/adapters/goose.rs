@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{
     Adapter, AgentCommand, AgentNeeds, ArgumentInput, CredentialFile, Fault, Finish, HomeVariable,
-    JsonAccess, PromptChannel, Reader, ReportedUsage, Signal, ToolResult, object, providers,
+    JsonAccess, PromptChannel, Reader, ReportedUsage, Signal, ToolResult, object, providers, texts,
     tool_use,
 };
 use crate::phase::Tokens;
@@ -96,6 +96,10 @@ impl Adapter for Goose {
     fn reports_cost(&self) -> bool {
         true
     }
+
+    fn streams_fragments(&self) -> bool {
+        true
+    }
 }
 
 const OWN_ERROR: &str = "Ran into this error: ";
@@ -143,8 +147,9 @@ impl Stream {
                     Some(tool(part, &self.worktree))
                 }
                 "toolResponse" => {
-                    let text = part.get("toolResult").map(Value::to_string).unwrap_or_default();
-                    Some(Signal::Result(ToolResult { id: part.str("/id").to_owned(), text }))
+                    let key = part.get("toolResult").map(Value::to_string).unwrap_or_default();
+                    let result = ToolResult::with_key(part.str("/id"), key, output(part));
+                    Some(Signal::Result(result))
                 }
                 _ => None,
             });
@@ -191,6 +196,14 @@ impl Stream {
             None => Signal::Finished(Finish { summary: self.last_text.take(), stop_reason: None }),
         };
         vec![Signal::Total(spent.without_cache()), last]
+    }
+}
+
+/// Returns the texts of a tool's result, or its error.
+fn output(part: &Value) -> String {
+    match part.str("/toolResult/error") {
+        "" => texts(part.list("/toolResult/value/content")),
+        error => error.to_owned(),
     }
 }
 

@@ -24,7 +24,7 @@ use super::runner::event::RateLimitReset;
 use super::runner::own_sandbox::OwnSandbox;
 use super::runner::signal::{
     Fault, Finish, JsonAccess, Purpose, Reader, ReportedUsage, Signal, ToolResult, ToolUse, object,
-    status,
+    status, texts,
 };
 use super::runner::tool_words::{command_use, editing, tool_use};
 use crate::config::{
@@ -113,6 +113,11 @@ pub(crate) trait Adapter: Sync {
     /// Whether the stream contains tool calls: then an attempt without any did nothing.
     fn reports_tool_calls(&self) -> bool {
         true
+    }
+
+    /// Whether the stream repeats `Text` for each fragment of a message: a transcript joins them.
+    fn streams_fragments(&self) -> bool {
+        false
     }
 
     /// Returns why an installed program would not start here.

@@ -166,7 +166,7 @@ fn tool(event: &Value, worktree: &Path) -> Vec<Signal> {
     let input = part.pointer("/state/input").unwrap_or(&Value::Null);
     let text = part.text("/state/output").or(part.text("/state/error")).unwrap_or_default();
     let used = Signal::Tool(tool_use(id, part.str("/tool"), input, worktree));
-    vec![used, Signal::Result(ToolResult { id: id.to_owned(), text })]
+    vec![used, Signal::Result(ToolResult::new(id, &text))]
 }
 
 fn fault(event: &Value) -> Fault {

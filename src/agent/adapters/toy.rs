@@ -75,8 +75,7 @@ impl Reader for Stream {
                 vec![Signal::Tool(tool_use(id, name, input, &self.worktree))]
             }
             "result" => {
-                let (id, text) = (event.str("/id").to_owned(), event.str("/text").to_owned());
-                vec![Signal::Result(ToolResult { id, text })]
+                vec![Signal::Result(ToolResult::new(event.str("/id"), event.str("/text")))]
             }
             "error" => vec![Signal::Failed(Fault {
                 status: status(event.count("/status")),

@@ -24,6 +24,7 @@ mod token_totals;
 mod tool_calls;
 mod tools;
 mod transcript;
+mod transcript_reader;
 mod worktree;
 
 use std::path::PathBuf;
@@ -37,6 +38,8 @@ use crate::process::child_env::Env;
 use crate::process::{JobEnd, StopLevel, StopReceiver};
 use provider::Provider;
 use session::{End, Session};
+
+pub(super) use transcript_reader::TranscriptReader;
 
 /// Checks the settings and the key without a request. The path is the provider's URL.
 pub(super) fn check(settings: &BuiltinAgentSettings, env: &Env) -> Result<AgentCheck, AgentError> {

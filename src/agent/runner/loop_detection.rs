@@ -36,7 +36,7 @@ impl Loops {
             return None;
         }
         let mut hasher = DefaultHasher::new();
-        (&tool.key, &result.text).hash(&mut hasher);
+        (&tool.key, &result.key).hash(&mut hasher);
         self.done.push_back(hasher.finish());
         if self.done.len() > LONGEST_CYCLE * ROUNDS {
             self.done.pop_front();
@@ -70,7 +70,7 @@ mod tests {
             let purpose = if key.starts_with("wait") { Purpose::Wait } else { Purpose::Work };
             let (key, words) = (key.to_owned(), key.to_owned());
             loops.called(ToolUse { id: id.clone(), key, words, purpose });
-            loops.answered(&ToolResult { id, text: result.to_owned() }).is_some()
+            loops.answered(&ToolResult::new(&id, result)).is_some()
         })
     }
 
@@ -97,9 +97,6 @@ mod tests {
         assert_eq!(noticed([("a", "x"), ("a", "x"), ("a", "x"), ("a", "x"), ("b", "x")]), None);
         let four = [("a", ""), ("b", ""), ("c", ""), ("d", "")];
         assert_eq!(noticed(four.into_iter().cycle().take(50)), None);
-        assert_eq!(
-            Loops::default().answered(&ToolResult { id: "1".into(), text: String::new() }),
-            None
-        );
+        assert_eq!(Loops::default().answered(&ToolResult::new("1", "")), None);
     }
 }

@@ -55,7 +55,22 @@ pub(crate) enum Purpose {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ToolResult {
     pub id: String,
-    pub text: String,
+    /// For comparing two results.
+    pub key: String,
+    /// For people: the output of a command, the error of a tool.
+    pub output: String,
+}
+
+impl ToolResult {
+    /// Creates a result whose output is also its key.
+    pub fn new(id: &str, output: &str) -> Self {
+        Self::with_key(id, output.to_owned(), output.to_owned())
+    }
+
+    /// Creates a result with a key of its own.
+    pub fn with_key(id: &str, key: String, output: String) -> Self {
+        Self { id: id.to_owned(), key, output }
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -137,6 +152,12 @@ impl JsonAccess for Value {
 pub(crate) fn object(line: &str) -> Option<Value> {
     let line = line.trim_start_matches('\u{feff}').trim();
     line.starts_with('{').then(|| serde_json::from_str(line).ok()).flatten()
+}
+
+/// Joins the `text` of content parts, as of a tool's result.
+pub(crate) fn texts(parts: &[Value]) -> String {
+    let texts: Vec<&str> = parts.iter().map(|part| part.str("/text")).collect();
+    texts.join("\n")
 }
 
 pub(crate) fn status(value: Option<u64>) -> Option<u16> {

@@ -49,8 +49,7 @@ fn tool(id: &str, purpose: Purpose) -> Signal {
 }
 
 fn result(id: &str) -> Signal {
-    let (id, text) = (id.to_owned(), String::new());
-    Signal::Result(super::super::signal::ToolResult { id, text })
+    Signal::Result(super::super::signal::ToolResult::new(id, ""))
 }
 
 fn dismissed(signals: Vec<Signal>) -> Stream {

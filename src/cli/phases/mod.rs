@@ -3,7 +3,6 @@
 mod changed_files;
 mod edit;
 mod list;
-mod log;
 mod phase_json;
 mod retry_skip_accept;
 mod show;
@@ -11,7 +10,7 @@ mod show_prompt;
 
 use clap::Subcommand;
 
-use super::Context;
+use super::{Context, log};
 use crate::failure::{Exit, Failure};
 
 /// Show, retry, skip, accept and edit phases
@@ -36,7 +35,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     match args.action {
         Action::List(args) => list::run(args, context).await?,
         Action::Show(args) => show::run(args, context).await?,
-        Action::Log(args) => log::run(args, context).await?,
+        Action::Log(args) => return log::run(args, context).await,
         Action::Retry(args) => retry_skip_accept::retry(args, context).await?,
         Action::Skip(args) => retry_skip_accept::skip(args, context).await?,
         Action::Accept(args) => retry_skip_accept::accept(args, context).await?,

@@ -17,6 +17,7 @@ mod fixed;
 pub mod invariants;
 mod lists;
 mod scope;
+pub mod spec_fields;
 #[cfg(any(test, fuzzing))]
 mod spelled;
 

@@ -13,19 +13,27 @@ const SHORTEST_MS: u64 = 50;
 /// Columns of figures in a table of landings.
 const FIGURES: [&str; 6] = ["%", "of", "First attempt %", "Attempts", "Tokens", "Cost"];
 
-/// Renders the cards and the use of time.
+/// Renders tokens, cost, and the use of time.
 pub fn section(report: &RunReport) -> Markup {
     let summary = &report.summary;
-    let mut cards = vec![phases(report)];
-    cards.extend(landings(summary));
-    cards.extend(used(summary));
+    html! {
+        (cards(used(summary)))
+        @if summary.attempts.ended > 0 { (time(&summary.time)) }
+    }
+}
+
+/// Renders the number of phases, and the rates of landings.
+pub fn rates(report: &RunReport) -> Markup {
+    cards(std::iter::once(phases(report)).chain(landings(&report.summary)))
+}
+
+fn cards(cards: impl IntoIterator<Item = FigureCard>) -> Markup {
     html! {
         dl.cards {
             @for FigureCard { name, value, more } in cards {
                 div { dt { (name) } dd { (value) } dd.more { (more) } }
             }
         }
-        @if summary.attempts.ended > 0 { (time(&summary.time)) }
     }
 }
 

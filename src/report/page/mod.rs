@@ -5,6 +5,7 @@
 
 mod axis;
 mod figure_table;
+mod landings;
 mod phases;
 mod scatter;
 mod timeline;
@@ -16,21 +17,24 @@ use sha2::{Digest, Sha256};
 
 use super::escape::json_in_script;
 use super::story::RunReport;
+use super::verdict_line::verdict;
 use crate::failure::Failure;
 use crate::phase::UnixMs;
 use crate::phase::words::short_commit;
+use phases::missing;
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
 /// Sections of the page: id, and title in the navigation.
-const SECTIONS: [(&str, &str); 6] = [
-    ("figures", "Figures"),
-    ("time", "Timeline"),
-    ("estimates", "Estimates"),
-    ("groups", "Landed"),
+const SECTIONS: [(&str, &str); 7] = [
     ("failures", "Failures"),
+    ("landed", "Landed"),
+    ("figures", "Money and time"),
+    ("time", "Timeline"),
     ("phases", "Phases"),
+    ("groups", "Rates"),
+    ("estimates", "Estimates"),
 ];
 
 /// Renders the page.
@@ -51,16 +55,21 @@ pub fn render(report: &RunReport) -> Result<String, Failure> {
             body {
                 (header(report))
                 main {
-                    section #figures { h2 { "Figures" } (figure_table::section(report)) }
-                    section #time { h2 { "Timeline" } (zoom()) (timeline::section(report)) }
-                    section #estimates { h2 { "Estimate against actual" } (scatter::section(report)) }
-                    section #groups { h2 { "What landed" } (figure_table::groups(report)) }
                     section #failures { h2 { "Failures" } (phases::failures(report)) }
+                    section #landed { h2 { "What landed" } (landings::section(report)) }
+                    section #figures { h2 { "Money and time" } (figure_table::section(report)) }
+                    section #time { h2 { "Timeline" } (zoom()) (timeline::section(report)) }
                     section #phases {
                         h2 { "Phases" }
                         (filter(report))
                         div #list { (phases::list(report)) }
                     }
+                    section #groups {
+                        h2 { "Rates, by category, agent and model" }
+                        (figure_table::rates(report))
+                        (figure_table::groups(report))
+                    }
+                    section #estimates { h2 { "Estimate against actual" } (scatter::section(report)) }
                 }
                 footer {
                     p.sub {
@@ -82,13 +91,15 @@ fn header(report: &RunReport) -> Markup {
         header {
             p.brand { "autopack run report" }
             h1 { (report.name) }
+            p.verdict { (verdict(report).join(" · ")) }
+            @if !report.end.is_empty() { p.end { (report.end.join("; ")) } }
             p.sub {
                 @if let Some(facts) = &report.run.facts {
                     "branch " code { (facts.branch) } " from "
                     code { (short_commit(&facts.base_commit)) } " · "
                 }
                 "as of " (time(report.created_at))
-                @if !report.end.is_empty() { br; (report.end.join("; ")) }
+                @if let Some(command) = &report.ci_command { " · CI: " code { (command) } }
             }
             nav aria-label="Sections" {
                 @for (id, title) in SECTIONS { a href={ "#" (id) } { (title) } " " }

@@ -104,6 +104,13 @@
     }, { passive: false });
   }
 
+  // A hint above each table that is wider than the screen.
+  const hint = () => document.querySelectorAll('.wide').forEach(table =>
+    table.classList.toggle('over', table.scrollWidth > table.clientWidth));
+  addEventListener('resize', hint);
+  list.addEventListener('toggle', hint, true);
+  hint();
+
   addEventListener('beforeprint', () => phases.forEach(phase => { if (phase.dataset.s === 'failed') phase.open = true; }));
 
   $('filter').hidden = false;

@@ -167,7 +167,7 @@ fn facts(phase: &PhaseStory, now: UnixMs) -> String {
 
 fn attempts(attempts: &[AttemptStory], now: UnixMs) -> Markup {
     html! {
-        div.wide {
+        div.wide tabindex="0" role="region" aria-label="Attempts" {
             table {
                 thead {
                     tr {
@@ -249,10 +249,13 @@ fn why(failure: &FailureStory) -> Markup {
         @if !failure.particulars.is_empty() {
             ul { @for text in &failure.particulars { li { (text) } } }
         }
+        @for test in &failure.tests { pre.test { (test) } }
+        @if failure.more_tests > 0 { p.sub { "and " (failure.more_tests) " more failing tests" } }
     }
 }
 
-fn missing(text: &Excerpt) -> Markup {
+/// Renders the size of the part left out.
+pub fn missing(text: &Excerpt) -> Markup {
     html! {
         @if !text.is_whole() {
             " " small {

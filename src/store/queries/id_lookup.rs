@@ -6,7 +6,7 @@ use crate::store::error::StoreError;
 use crate::store::open::Store;
 
 /// Runs by their latest import, attempt, or start of a drain, latest first.
-const RUNS_BY_USE: &str = "SELECT r.run_id FROM runs r
+pub(super) const RUNS_BY_USE: &str = "SELECT r.run_id FROM runs r
     ORDER BY MAX(r.created_at,
                  COALESCE((SELECT MAX(COALESCE(a.ended_at, a.started_at))
                              FROM phases p JOIN attempts a ON a.phase = p.id WHERE p.run = r.id), 0),

@@ -4,6 +4,7 @@ pub mod attempt_history;
 pub mod id_lookup;
 pub mod in_flight;
 pub mod landings;
+pub mod name_listing;
 pub mod overlaps;
 pub mod phase_usage;
 pub mod run_facts;

@@ -83,7 +83,7 @@ fn show<'a>(form: &'a str, commit: &'a str) -> [&'a str; 8] {
     ]
 }
 
-fn parse_counts(text: &str) -> Vec<ChangedFile> {
+pub(super) fn parse_counts(text: &str) -> Vec<ChangedFile> {
     let file = |line: &str| {
         let mut parts = line.splitn(3, '\t');
         let (added, removed, path) = (parts.next()?, parts.next()?, parts.next()?);

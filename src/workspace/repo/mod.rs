@@ -9,6 +9,7 @@ pub mod claim_ref;
 pub mod copied_refs;
 pub mod dependency_baseline;
 pub mod green_commit;
+pub mod landed_files;
 pub mod leftovers;
 pub mod linked_directories;
 pub mod obstacles;

@@ -1,0 +1,77 @@
+//! The prompt with which a language model writes a plan: the rules, the fields and an example.
+
+use crate::phase::autofix::spec_fields::FIELDS;
+
+/// An example plan, in YAML.
+pub const EXAMPLE: &str = include_str!("example_plan.yaml");
+
+/// Fields that a model rarely needs; the documentation has them.
+const RARE: [&str; 5] = ["scope.ci", "ci_args", "agent", "allow_no_change", "allow_protected"];
+
+/// Returns the prompt. The goal follows at the end.
+pub fn text() -> String {
+    let fields = FIELDS.iter().filter(|field| !RARE.contains(&field.name));
+    let rows: String =
+        fields.map(|field| format!("- `{}`: {}\n", field.name, field.meaning)).collect();
+    format!("{RULES}\n## Fields of a phase\n\n{rows}\n## Example\n\n```yaml\n{EXAMPLE}```\n\n{END}")
+}
+
+const RULES: &str = "\
+# Write a plan for autopack
+
+You write a backlog for autopack. autopack gives each phase of the plan to a
+coding agent in a separate copy of the repository, runs the tests, and lands the
+change as one commit if the tests pass. No person answers questions meanwhile.
+
+Read the repository first. Then write the plan as YAML: an object with `run_id`
+and `phases`. Answer with the YAML alone, without a fence and without comments.
+
+## Rules
+
+- Each phase is one change that a coding agent finishes in one session: about 1
+  to 5 files. Split larger work.
+- Each phase leaves the tests green, and adds tests for what it adds.
+- `description` says all that the agent must know: what to build, where, how it
+  behaves, which existing code to use. The agent sees no other phase.
+- `deliverables` names every file that must exist afterwards, with paths relative
+  to the root of the repository. Name files that exist, or that the phase adds.
+- A phase may change its deliverables, and files in their directories. Add
+  `scope.paths` for anything else that it must change.
+- `depends_on` names the phases whose work this phase needs. Phases without
+  common files and dependencies run at the same time: do not add dependencies
+  for the sake of order.
+- A shared file, such as a list of modules, belongs in the `scope.paths` of
+  every phase that changes it.
+- Ids are short: lower case letters, digits and dashes; each is used once.
+";
+
+const END: &str = "\
+## Goal
+
+Write the plan for this goal:
+
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_field_is_in_the_prompt_or_rare() {
+        let text = text();
+        for field in FIELDS {
+            let row = format!("- `{}`: ", field.name);
+            assert_eq!(text.contains(&row), !RARE.contains(&field.name), "{}", field.name);
+        }
+        assert!(RARE.iter().all(|rare| FIELDS.iter().any(|field| field.name == *rare)));
+    }
+
+    #[test]
+    fn each_line_fits_80_columns() {
+        let is_row = |line: &&str| line.starts_with("- `");
+        let wide: Vec<_> =
+            text().lines().filter(|line| line.chars().count() > 80).map(str::to_owned).collect();
+        let others: Vec<_> = wide.iter().filter(|line| !is_row(&line.as_str())).collect();
+        assert!(others.is_empty(), "{others:?}");
+    }
+}

@@ -1,0 +1,29 @@
+//! The result of a run in one line: landed, failed and remaining phases, time, cost.
+
+use super::figure_words::{millis, money};
+use super::story::RunReport;
+
+/// Returns the parts of the line, the most important first.
+pub fn verdict(report: &RunReport) -> Vec<String> {
+    let counts = &report.run.counts;
+    let blocked = report.run.blocked;
+    let mut parts = vec![format!("{} of {} phases landed", counts.complete, counts.total())];
+    for (number, what) in [
+        (counts.failed, "failed"),
+        (blocked, "blocked"),
+        (counts.executing, "running"),
+        (counts.queued.saturating_sub(blocked), "queued"),
+        (counts.skipped, "skipped"),
+    ] {
+        if number > 0 {
+            parts.push(format!("{number} {what}"));
+        }
+    }
+    if report.summary.attempts.ended > 0 {
+        parts.push(millis(report.summary.time.span_ms));
+        if report.summary.used.cost_usd.is_some() {
+            parts.push(money(report.summary.used.cost_usd));
+        }
+    }
+    parts
+}
