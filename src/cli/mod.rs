@@ -20,6 +20,7 @@ mod health;
 mod import;
 mod init;
 mod memory;
+mod merge;
 mod open_database;
 mod output;
 mod phases;
@@ -101,6 +102,7 @@ verbs! {
     Drain => drain,
     Stop => stop,
     Verify => verify,
+    Merge => merge,
     Status => status,
     Phases => phases,
     Runs => runs,

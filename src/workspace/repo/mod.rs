@@ -2,7 +2,7 @@
 //! autopack's directory in it.
 //!
 //! Nothing here changes the user's files, except for adding a line to `.git/info/exclude` to keep
-//! `.autopack` out of `git status`.
+//! `.autopack` out of `git status`. Only `merging` moves a branch of the user, on the user's order.
 
 pub mod claim_ref;
 pub mod copied_refs;
@@ -10,6 +10,7 @@ pub mod dependency_baseline;
 pub mod green_commit;
 pub mod leftovers;
 pub mod linked_directories;
+pub mod merging;
 pub mod obstacles;
 pub mod run_branch;
 pub mod run_refs;
