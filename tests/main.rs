@@ -51,6 +51,7 @@ mod memory_drain;
 mod memory_qdrant;
 mod memory_qdrant_keys;
 mod memory_recall;
+mod merge_verb;
 mod older_workspace;
 mod owners;
 mod plan_format_docs;

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::run_choice::{RunArg, RunUse};
 use super::{Context, open_database};
 use crate::drain::appears_dead;
 use crate::failure::{Exit, Failure};
@@ -24,13 +25,8 @@ const NAMED: usize = 3;
 /// merge.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Run to merge [default: the only run]
-    #[arg(value_name = "RUN")]
-    run: Option<String>,
-
-    /// Same as RUN, for consistency with other commands
-    #[arg(long, value_name = "RUN", conflicts_with = "run")]
-    run_id: Option<String>,
+    #[command(flatten)]
+    run: RunArg,
 
     /// Branch to merge into [default: the branch checked out here]
     #[arg(long, value_name = "BRANCH")]
@@ -61,9 +57,7 @@ enum MergeEnd {
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let store = open_database::open_existing(context).await?;
-    let named = args.run.as_deref().or(args.run_id.as_deref());
-    let run = open_database::select_run(&store, named).await?;
+    let (store, run) = args.run.open(context, RunUse::Act).await?;
     let summary = store.run(&run).await?;
     let repo = Repo::discover(&context.workspace()?).await?;
     open_database::check_repository(&run, summary.facts.as_ref(), &repo, "merge it there")?;
