@@ -191,6 +191,18 @@ pub enum StoreError {
         executing: Vec<PhaseId>,
     },
 
+    /// `autopack undo` works on the run, or was killed there.
+    #[error(
+        "an undo of run {run} is under way (owner {owner}); wait for its end; if it is dead, a drain or another undo \
+         settles it"
+    )]
+    RunIsBeingUndone {
+        /// Id of the run.
+        run: RunId,
+        /// Process with the undo.
+        owner: OwnerId,
+    },
+
     /// Another drain has claimed or reclaimed the phase: the results of this attempt no longer count.
     #[error(
         "run {run}, phase {phase}: attempt {attempt} no longer counts; another drain reclaimed it"

@@ -187,6 +187,8 @@ pub struct AttemptRow {
     pub log_dir: Option<String>,
     /// Commit stored before moving the branch; landed only if `outcome` says so.
     pub landing_commit: Option<String>,
+    /// Commit that took the landing back: `autopack undo`.
+    pub reverted_by: Option<String>,
     /// Usage reported by the agent.
     pub usage: Usage,
     /// Estimated output tokens.
@@ -211,6 +213,7 @@ pub(super) struct AttemptRecord {
     slot: Option<String>,
     log_dir: Option<String>,
     landing_commit: Option<String>,
+    reverted_by: Option<String>,
     estimated_output_tokens: Option<i64>,
     model: Option<String>,
     #[sqlx(flatten)]
@@ -250,6 +253,7 @@ impl TryFrom<AttemptRecord> for AttemptRow {
             slot: row.slot,
             log_dir: row.log_dir,
             landing_commit: row.landing_commit,
+            reverted_by: row.reverted_by,
         })
     }
 }

@@ -4,4 +4,5 @@ pub mod evidence;
 pub mod import_plan;
 pub mod operator_actions;
 pub mod remove_run;
+pub mod reverts;
 pub mod run_settlement;

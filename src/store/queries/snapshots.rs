@@ -198,7 +198,10 @@ impl Store {
             let mut tx = self.reader.begin().await?;
             let record = self.phase_record(&mut tx, run, phase).await?;
             let attempts: Vec<AttemptRecord> = sqlx::query_as(
-                "SELECT p.phase_id, a.* FROM attempts a JOIN phases p ON p.id = a.phase
+                "SELECT p.phase_id, a.*,
+                        (SELECT v.revert_commit FROM reverted_attempts t JOIN reverts v ON v.id = t.revert
+                          WHERE t.phase = a.phase AND t.attempt = a.attempt AND v.outcome = 'undone') AS reverted_by
+                   FROM attempts a JOIN phases p ON p.id = a.phase
                   WHERE a.phase = ? ORDER BY a.attempt",
             )
             .bind(record.id)

@@ -6,6 +6,7 @@ pub mod claim;
 pub mod clean_tests;
 pub mod dependencies;
 pub mod finish;
+pub mod open_undos;
 pub mod owners;
 pub mod queue_order;
 pub mod reclaim;
