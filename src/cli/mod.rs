@@ -32,6 +32,7 @@ mod shell;
 mod status;
 mod stop;
 mod telemetry;
+mod undo;
 mod verify;
 mod view;
 
@@ -104,6 +105,7 @@ verbs! {
     Stop => stop,
     Verify => verify,
     Merge => merge,
+    Undo => undo,
     Status => status,
     Phases => phases,
     Runs => runs,

@@ -18,6 +18,8 @@ mod sampling;
 mod scheduler;
 mod stop_reason;
 mod telemetry_check;
+mod undo;
+mod undo_recovery;
 mod unproven_phases;
 mod workers;
 
@@ -43,6 +45,7 @@ pub use dry_run::{PlannedPhase, plan};
 pub use final_test::describe_tip_test;
 pub use liveness::appears_dead;
 pub use owner::{RegisteredDrain, Signals};
+pub use undo::{UndoResult, undo};
 
 /// Scope and limits of a drain, as given on the command line.
 #[derive(Clone, Debug)]

@@ -39,5 +39,6 @@ pub use slot::land::Landing;
 pub use slot::lost_work::LostWork;
 pub use slot::measure::MeasuredChange;
 pub use slot::old_slots::{OldSlot, OldWork};
+pub use slot::revert::{Revert, RevertMessage, RevertedCommit};
 pub use slot::setup_remains::SetupRemains;
 pub use slot::{ResetFindings, Side, Slot};

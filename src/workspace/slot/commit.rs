@@ -50,12 +50,22 @@ impl Slot {
         parent: &str,
         message: &CommitMessage<'_>,
     ) -> Result<String> {
-        let commit = match self.write_commit(tree, parent, &message.text()) {
+        self.commit_with_text(tree, parent, &message.text()).await
+    }
+
+    /// Creates a commit with this message.
+    pub(super) async fn commit_with_text(
+        &self,
+        tree: &str,
+        parent: &str,
+        message: &str,
+    ) -> Result<String> {
+        let commit = match self.write_commit(tree, parent, message) {
             Ok(Some(commit)) => commit,
             Ok(None) | Err(_) => {
                 let args = ["commit-tree", tree, "-p", parent, "-F", "-"];
                 let call = self.top.store.call("create the commit", args);
-                call.stdin(message.text()).text().await?
+                call.stdin(message).text().await?
             }
         };
         self.remember_commit(tree, parent, &commit);
@@ -216,7 +226,7 @@ fn is_plain((name, email): &(String, String)) -> bool {
 }
 
 /// Returns a line accepted by git as a subject: the name, or else the id.
-fn subject(name: &str, id: &str) -> String {
+pub(super) fn subject(name: &str, id: &str) -> String {
     let line = [one_line(name), one_line(id)].into_iter().find(|line| !line.is_empty());
     let line = line.unwrap_or_else(|| "a phase without a name".to_owned());
     if line.chars().count() <= LONGEST_SUBJECT {

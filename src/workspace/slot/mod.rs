@@ -24,6 +24,7 @@ pub mod measure;
 pub mod old_slots;
 pub mod outside_diff;
 pub mod own_directories;
+pub mod revert;
 pub mod rewritten_files;
 pub mod setup_remains;
 pub mod submodule;
