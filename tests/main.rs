@@ -77,6 +77,7 @@ mod support;
 mod telemetry;
 mod telemetry_summary;
 mod torture;
+mod undo;
 mod untrue_usage;
 mod verify;
 mod view;

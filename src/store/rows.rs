@@ -110,6 +110,19 @@ macro_rules! select_phases {
 }
 pub(super) use select_phases;
 
+/// Selects [`AttemptRecord`]s with the given conditions.
+macro_rules! select_attempts {
+    ($conditions:literal) => {
+        concat!(
+            "SELECT p.phase_id, a.*, u.reverted_by
+               FROM phases p JOIN attempts a ON a.phase = p.id
+               LEFT JOIN undone_attempts u ON u.phase = a.phase AND u.attempt = a.attempt ",
+            $conditions
+        )
+    };
+}
+pub(super) use select_attempts;
+
 impl PhaseRecord {
     /// Returns the name of this row for errors.
     pub fn name(&self) -> String {

@@ -44,8 +44,7 @@ const UNPROVEN: &str = "SELECT r.run_id, p.phase_id, p.state
                AND ((a.outcome = 'landed' AND a.landing_commit = p.commit_id)
                  OR (a.outcome = 'no_change_needed' AND p.commit_id IS NULL))
                AND NOT EXISTS (
-                   SELECT 1 FROM reverted_attempts t JOIN reverts v ON v.id = t.revert
-                    WHERE t.phase = p.id AND t.attempt = a.attempt AND v.outcome = 'undone'))
+                   SELECT 1 FROM undone_attempts u WHERE u.phase = p.id AND u.attempt = a.attempt))
       ORDER BY r.id, p.position";
 
 impl Store {

@@ -23,7 +23,7 @@ BEGIN
     SELECT RAISE(ABORT, 'an undo that ended is never changed');
 END;
 
--- The attempts whose landing a revert takes back; valid once the revert is `undone`.
+-- The attempts whose landing a revert takes back.
 CREATE TABLE reverted_attempts (
     revert  INTEGER NOT NULL REFERENCES reverts (id) ON DELETE CASCADE,
     phase   INTEGER NOT NULL REFERENCES phases (id) ON DELETE CASCADE,
@@ -31,3 +31,9 @@ CREATE TABLE reverted_attempts (
     PRIMARY KEY (revert, phase)
 ) STRICT;
 CREATE INDEX reverted_attempts_by_phase ON reverted_attempts (phase, attempt);
+
+-- Attempts whose landing was taken back.
+CREATE VIEW undone_attempts (phase, attempt, reverted_by) AS
+    SELECT t.phase, t.attempt, v.revert_commit
+      FROM reverted_attempts t JOIN reverts v ON v.id = t.revert
+     WHERE v.outcome = 'undone';
