@@ -83,3 +83,4 @@ mod verify;
 mod view;
 mod whose_change;
 mod workspace;
+mod zero_configuration;

@@ -1,18 +1,19 @@
 //! `import`: converts a plan file or another system's database into runs and phases.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use super::output::table::counted;
-use super::{Context, open_database};
+use super::{Context, open_database, plan_import};
 use crate::failure::{Exit, Failure};
 use crate::import::{self, Existing, PlanDraft};
 use crate::phase::RunId;
 use crate::phase::plan::{Plan, PlanRun};
 use crate::progress::{shown_id, shown_message};
 use crate::store::{ImportReport, Store, StoreError};
+use crate::workspace::Repo;
 
 /// Maximum number of notes shown per run.
 const NOTES: usize = 10;
@@ -42,7 +43,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     }
     // A refused plan creates no database.
     let existing = match Store::open_existing(&url).await {
-        Ok(store) => known(&store, &draft).await?,
+        Ok(store) => known_phases(&store, &draft).await?,
         Err(StoreError::NoDatabase { .. }) => Existing::default(),
         Err(error) => return Err(error.into()),
     };
@@ -50,6 +51,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let store = open_database::create_store(&url, context).await?;
     let reports = store.import_by_run(&plan, args.update, crate::clock::now()).await?;
     let runs: Vec<ImportedRun> = plan.runs.iter().zip(&reports).map(ImportedRun::new).collect();
+    if reports.iter().all(|report| report.differing == 0) {
+        record(&args.file, &plan, context).await?;
+    }
     let database = store.path().display().to_string();
     match args.json {
         true => context.out.json(&serde_json::json!({"database": database, "runs": runs}))?,
@@ -59,8 +63,19 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+/// Records the content of the file, for `drain FILE`. Outside of `.autopack/` nothing is written.
+async fn record(file: &Path, plan: &Plan, context: &Context) -> Result<(), Failure> {
+    if file.is_file() {
+        let repo = Repo::discover(&context.workspace()?).await?;
+        repo.prepare_directory()?;
+        let runs: Vec<RunId> = plan.runs.iter().map(|run| run.run_id.clone()).collect();
+        plan_import::remember(&repo, &runs, &plan_import::digest_of(file)?)?;
+    }
+    Ok(())
+}
+
 /// Returns the stored phases of the draft's runs, because new phases may depend on them.
-async fn known(store: &Store, draft: &PlanDraft) -> Result<Existing, Failure> {
+pub(super) async fn known_phases(store: &Store, draft: &PlanDraft) -> Result<Existing, Failure> {
     let mut existing = Existing::default();
     for run in draft.run_ids() {
         let phases = match store.phases(run, None).await {
@@ -76,7 +91,7 @@ async fn known(store: &Store, draft: &PlanDraft) -> Result<Existing, Failure> {
 }
 
 #[derive(Serialize)]
-struct ImportedRun<'a> {
+pub(super) struct ImportedRun<'a> {
     run_id: &'a RunId,
     added: u64,
     updated: u64,
@@ -92,7 +107,7 @@ struct ImportedRun<'a> {
 }
 
 impl<'a> ImportedRun<'a> {
-    fn new((run, report): (&'a PlanRun, &ImportReport)) -> Self {
+    pub fn new((run, report): (&'a PlanRun, &ImportReport)) -> Self {
         let notes = run.phases.iter().filter_map(|phase| {
             phase.note.as_ref().map(|note| format!("{}: {note}", phase.phase_id))
         });
@@ -116,7 +131,7 @@ impl<'a> ImportedRun<'a> {
     }
 
     /// Formats the counts of a run.
-    fn line(&self) -> String {
+    pub fn line(&self) -> String {
         let parts = [
             (self.added, "added"),
             (self.updated, "updated"),

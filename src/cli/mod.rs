@@ -5,6 +5,7 @@
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand};
 
+mod agent_choice;
 mod attempt_setup;
 mod autofix_limits;
 mod calibration_in_force;
@@ -12,6 +13,8 @@ mod completions;
 mod config;
 mod context;
 mod drain;
+mod drain_runs;
+mod dry_run_store;
 mod error_report;
 mod fix_phases;
 mod gc;
@@ -24,6 +27,7 @@ mod merge;
 mod open_database;
 mod output;
 mod phases;
+mod plan_import;
 mod price_check;
 mod report;
 mod run_choice;

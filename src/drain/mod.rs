@@ -62,6 +62,8 @@ pub struct Request {
     pub stop_on_first_failure: bool,
     /// Phases to try first; the rest run only if at least one of the sample passes.
     pub sample: Option<u32>,
+    /// Whether only one phase runs.
+    pub is_trial: bool,
 }
 
 /// Batch loop over one request.

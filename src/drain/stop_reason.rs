@@ -10,6 +10,8 @@ pub(super) enum StopReason {
     Drained,
     FirstFailure,
     MaxBatches,
+    /// The one phase of a trial ended.
+    Trial,
     Interrupted,
     /// A budget is spent.
     Budget(ExhaustedBudget),
@@ -24,6 +26,7 @@ impl StopReason {
             Self::Drained => Reason::Drained,
             Self::FirstFailure => Reason::StoppedOnFailure,
             Self::MaxBatches => Reason::MaxBatches,
+            Self::Trial => Reason::Trial,
             Self::Interrupted => Reason::Interrupted,
             Self::Budget(_) => Reason::Budget,
             Self::Error(error) if is_our_failure(error) => Reason::Failed,
@@ -37,7 +40,11 @@ impl StopReason {
             Self::Budget(ExhaustedBudget { why, .. }) => Some(why.clone()),
             Self::Error(AttemptError::Internal(error)) => Some(one_line(error)),
             Self::Error(error) => Some(error.to_string()),
-            Self::Drained | Self::FirstFailure | Self::MaxBatches | Self::Interrupted => None,
+            Self::Drained
+            | Self::FirstFailure
+            | Self::MaxBatches
+            | Self::Trial
+            | Self::Interrupted => None,
         }
     }
 

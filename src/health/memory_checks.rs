@@ -4,6 +4,7 @@
 
 use super::Finding;
 use crate::config::MemorySettings;
+use crate::memory::autostart::presence::is_docker_missing;
 use crate::memory::autostart::{is_local, start_commands};
 use crate::memory::index::qdrant::address;
 use crate::memory::journal::JournalError;
@@ -58,6 +59,9 @@ impl MemoryCheckInput<'_> {
         if !qdrant.autostart || !is_local(&qdrant.host) {
             return Finding::skip("autopack does not start Qdrant here");
         }
+        if self.is_docker_missing() {
+            return Finding::skip("Docker is not installed, so autopack starts no Qdrant");
+        }
         match part_checks::engine(self.location.docker_host.as_deref()).await {
             Ok(()) => Finding::ok("the engine responds"),
             Err(why) => {
@@ -79,6 +83,9 @@ impl MemoryCheckInput<'_> {
                 let qdrant = &self.settings.qdrant;
                 Finding::ok(format_reachable(&address(&qdrant.host, qdrant.grpc_port), serving.how))
             }
+            Ok(serving) if serving.backend == Backend::Faiss && self.is_docker_missing() => {
+                Finding::skip("none here; the memory uses FAISS in this process")
+            }
             Ok(serving) if serving.image_is_absent => {
                 let image = &self.settings.qdrant.image;
                 let pull_command = format!("pull {image}");
@@ -99,6 +106,11 @@ impl MemoryCheckInput<'_> {
                 Finding::fail_with(error.to_string(), hint)
             }
         }
+    }
+
+    fn is_docker_missing(&self) -> bool {
+        is_local(&self.settings.qdrant.host)
+            && is_docker_missing(self.location.docker_host.as_deref())
     }
 
     /// Returns a hint for an unreachable Qdrant or a rejected key.
