@@ -124,7 +124,7 @@ impl Names<'_> {
                 let hint = match state {
                     PhaseState::Queued => {
                         let skip = self.command("phases skip", &[id]);
-                        format!("nothing has landed; to leave it out: {skip}")
+                        format!("it has no landing to undo; to leave it out: {skip}")
                     }
                     _ => "only complete phases can be undone".to_owned(),
                 };

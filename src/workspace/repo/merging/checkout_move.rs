@@ -64,12 +64,23 @@ impl Repo {
                 "resolve this, then merge again",
             );
         }
-        if !self.swap_branch(&checkout.git, wanted, reason).await? {
-            self.give_up(checkout, wanted).await?;
-            return refuse_moved(wanted);
+        match self.swap_branch(&checkout.git, wanted, reason).await {
+            Ok(true) => {
+                checkout.end_move()?;
+                Ok(Ok(()))
+            }
+            Ok(false) => {
+                self.give_up(checkout, wanted).await?;
+                refuse_moved(wanted)
+            }
+            Err(error) => {
+                // The user needs to know the first error; what is not undone stays in the log.
+                if let Err(later) = self.give_up(checkout, wanted).await {
+                    tracing::warn!("{later}");
+                }
+                Err(error)
+            }
         }
-        checkout.end_move()?;
-        Ok(Ok(()))
     }
 
     /// Undoes a move that could not be completed. What cannot be undone without loss stays in the log, for the next merge.

@@ -147,7 +147,7 @@ impl LockedCheckout {
             // In place of an old file, git has made a directory for the new files.
             return Ok(change.is_submodule || !change.is_in_new);
         }
-        if !change.is_in_new {
+        if !change.is_in_new || !(there.is_file() || there.is_symlink()) {
             return Ok(false);
         }
         let on_disk = match there.is_symlink() {
