@@ -77,7 +77,7 @@ fn the_result_as_json_names_commits_and_phases() {
     let worktree = project.root().display().to_string();
     let expected = json!({
         "run_id": "run", "outcome": "merged", "kind": "fast_forward", "branch": "main",
-        "before": before, "commit": tip, "tip": tip, "phases": ["one"],
+        "before": before, "commit": tip, "tip": tip, "phases": ["one"], "undone": [],
         "worktree": worktree, "drain_running": false,
     });
     assert_eq!(merged, expected);

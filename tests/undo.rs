@@ -321,7 +321,8 @@ fn a_second_merge_takes_the_undone_phase_out_of_the_users_branch() {
         if squash.is_empty() {
             assert!(ran.stdout.contains("your branch has it, too: autopack merge run"), "{ran:#?}");
         }
-        project.autopack(["merge", "run"].iter().chain(squash)).succeeded();
+        let merged = project.autopack(["merge", "run"].iter().chain(squash)).succeeded();
+        assert!(merged.stdout.starts_with("merged 1 undone phase of run into main"), "{merged:#?}");
         assert!(!project.path("src/one.txt").exists(), "{squash:?}");
         assert!(project.path("src/two.txt").exists());
         assert_eq!(project.git(["status", "--porcelain"]), "");

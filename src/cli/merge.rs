@@ -49,11 +49,20 @@ pub struct Args {
     json: bool,
 }
 
+/// Phases with a change in the target branch.
+#[derive(Debug, Default)]
+struct MergedPhases {
+    /// Landings that come in.
+    landed: Vec<String>,
+    /// Landings that are taken out.
+    undone: Vec<String>,
+}
+
 /// End of the command.
 enum MergeEnd {
     NothingLanded,
     AlreadyMerged,
-    Merged { kind: MergeKind, commit: String, phases: Vec<String> },
+    Merged { kind: MergeKind, commit: String, phases: MergedPhases },
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
@@ -150,12 +159,21 @@ async fn merge(
     phases.retain(|phase| phase.commit.as_ref().is_some_and(|commit| to_merge.contains(commit)));
     let listed: Vec<(&str, &str)> =
         phases.iter().map(|phase| (phase.phase_id.as_str(), phase.name.as_str())).collect();
-    let message = merge_message(run, plan, target, &listed);
+    let mut undone: Vec<String> = Vec::new();
+    for taken in store.taken_back_landings(run).await? {
+        let is_known = !to_merge.contains(&taken.landing_commit);
+        let lands_again = listed.iter().any(|(id, _)| *id == taken.phase_id);
+        if to_merge.contains(&taken.reverted_by) && is_known && !lands_again {
+            undone.push(taken.phase_id);
+        }
+    }
+    let message = merge_message(run, plan, target, &listed, &undone);
     let commit = repo.write_merge(plan, target, &message).await?;
     let reason = format!("autopack merge {}", run.file_name());
     repo.move_target(target, &commit, &reason).await?.map_err(failure_of)?;
     let ids = phases.into_iter().map(|PhaseRow { phase_id, .. }| phase_id.as_str().to_owned());
-    Ok(MergeEnd::Merged { kind: plan.kind, commit, phases: ids.collect() })
+    let phases = MergedPhases { landed: ids.collect(), undone };
+    Ok(MergeEnd::Merged { kind: plan.kind, commit, phases })
 }
 
 fn failure_of(refusal: MergeRefusal) -> Failure {
@@ -181,6 +199,18 @@ struct ShownMerge<'a> {
     before: Option<String>,
     end: MergeEnd,
     is_running: bool,
+}
+
+impl MergedPhases {
+    fn describe(&self) -> String {
+        let landed = counted(self.landed.len() as u64, "phase");
+        let undone = counted(self.undone.len() as u64, "undone phase");
+        match (self.landed.is_empty(), self.undone.is_empty()) {
+            (_, true) => landed,
+            (true, false) => undone,
+            (false, false) => format!("{landed} and {undone}"),
+        }
+    }
 }
 
 impl ShownMerge<'_> {
@@ -209,8 +239,7 @@ impl ShownMerge<'_> {
             MergeKind::MergeCommit => "merge commit",
             MergeKind::Squash => "one commit",
         };
-        let phases = counted(phases.len() as u64, "phase");
-        context.out.line(format_args!("merged {phases} of {run} into {branch}"))?;
+        context.out.line(format_args!("merged {} of {run} into {branch}", phases.describe()))?;
         let before = match &self.before {
             Some(before) => format!("{} -> ", short_commit(before)),
             None => String::new(),
@@ -225,11 +254,12 @@ impl ShownMerge<'_> {
     }
 
     fn print_json(&self, context: &Context) -> Result<(), Failure> {
+        let none = MergedPhases::default();
         let (outcome, kind, commit, phases) = match &self.end {
-            MergeEnd::NothingLanded => ("nothing_landed", None, None, &[][..]),
-            MergeEnd::AlreadyMerged => ("already_merged", None, None, &[][..]),
+            MergeEnd::NothingLanded => ("nothing_landed", None, None, &none),
+            MergeEnd::AlreadyMerged => ("already_merged", None, None, &none),
             MergeEnd::Merged { kind, commit, phases } => {
-                ("merged", Some(kind.as_str()), Some(commit), phases.as_slice())
+                ("merged", Some(kind.as_str()), Some(commit), phases)
             }
         };
         context.out.json(&json!({
@@ -240,7 +270,8 @@ impl ShownMerge<'_> {
             "before": self.before,
             "commit": commit,
             "tip": self.tip,
-            "phases": phases,
+            "phases": phases.landed,
+            "undone": phases.undone,
             "worktree": self.target.worktree().map(|path| path.display().to_string()),
             "drain_running": self.is_running,
         }))

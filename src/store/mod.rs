@@ -44,7 +44,7 @@ pub use queue::base_results::BaseKey;
 pub use queue::claim::{Admission, Admit, Candidate, Claim, ClaimOutcome, Claimer, Spending};
 pub use queue::clean_tests::{CleanOutcome, CleanTest};
 pub use queue::finish::{DiskFullWait, Finish};
-pub use queue::open_undos::OpenUndo;
+pub use queue::open_undos::{OpenUndo, TakenBackLanding};
 pub use queue::owners::{Control, Owner, OwnerProcess, StopRequest};
 pub use queue::queue_order::QueuePlace;
 pub use queue::reclaim::ReclaimOutcome;
