@@ -13,7 +13,7 @@ use super::{AttemptDirectory, AttemptError, DrainContext};
 use crate::phase::budget::BudgetUsage;
 use crate::phase::{Failure, PhaseId};
 use crate::process::StopReceiver;
-use crate::progress::Step;
+use crate::progress::{NOTES, Step, shown_id};
 use crate::store::{BegunUndo, UndoneLanding};
 use crate::workspace::{FenceOutcome, Landing, Revert, RevertMessage, RevertedCommit};
 
@@ -129,6 +129,8 @@ async fn try_to_land(
         missing_setup: None,
         reverted: changed.into_iter().collect::<BTreeSet<_>>(),
     };
+    let phase = shown_id(claim.phase_id.as_str());
+    tracing::info!(target: NOTES, "testing {} without {phase}", shown_id(run.as_str()));
     match attempt.ci(&commit).await? {
         Gate::Green => attempt.land_tested_revert(begun.revert, &tip.commit, commit).await,
         Gate::Red(failure) => Ok(UndoEnd::Red(failure)),

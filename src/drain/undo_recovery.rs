@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 
 use super::liveness::{HeartbeatChecks, Liveness, appears_dead, liveness};
 use crate::clock::now;
@@ -12,7 +12,7 @@ use crate::phase::RunId;
 use crate::process::child_env::OWNER;
 use crate::process::sweep_marked;
 use crate::progress::{NOTES, shown_id};
-use crate::store::{OpenUndo, OwnerRow, Store, StoreError, UndoOutcome};
+use crate::store::{OpenUndo, Store, StoreError, UndoOutcome};
 use crate::workspace::Repo;
 
 /// Interval between checks of a process in doubt.
@@ -58,20 +58,14 @@ async fn wait_until_gone(store: &Store, undo: &OpenUndo, lease: Duration) -> any
         let is_alive =
             *first_heartbeat.get_or_insert(row.heartbeat_boot_ms) != row.heartbeat_boot_ms;
         if is_alive || liveness(&row) == Liveness::Locked {
-            return Err(under_way(undo, &row));
+            let (run, owner) = (undo.run_id.clone(), undo.owner.clone());
+            return Err(StoreError::RunIsBeingUndone { run, owner }.into());
         }
         if checks.is_gone(store, &row, lease) {
             return Ok(());
         }
         tokio::time::sleep(POLL_INTERVAL).await;
     }
-}
-
-fn under_way(undo: &OpenUndo, row: &OwnerRow) -> anyhow::Error {
-    let process = &row.owner.process;
-    let error =
-        StoreError::RunIsBeingUndone { run: undo.run_id.clone(), owner: undo.owner.clone() };
-    anyhow!(error).context(format!("process {} on {} works on it", process.pid, process.host))
 }
 
 async fn settle(store: &Store, repo: &Repo, undo: &OpenUndo) -> anyhow::Result<()> {

@@ -6,3 +6,4 @@ pub mod operator_actions;
 pub mod remove_run;
 pub mod reverts;
 pub mod run_settlement;
+pub mod undo_candidates;

@@ -6,4 +6,5 @@ pub mod in_flight;
 pub mod overlaps;
 pub mod run_facts;
 pub mod snapshots;
+pub mod undone_landings;
 pub mod wait_reasons;
