@@ -400,3 +400,71 @@ fn a_line_over_the_maximum_width_is_detected() {
     assert!(too_wide(&format!("run \"{long}\" is gone\nerror: {long}\n")).is_empty());
     assert_eq!(too_wide(&"漢".repeat(41)).len(), 1);
 }
+
+/// Three landings: `two` depends on `one`, and `three` changes the file of `other`.
+fn landed() -> Project {
+    let phases = [
+        phase("one"),
+        with(phase("two"), "depends_on", json!(["one"])),
+        phase("other"),
+        with(phase("three"), "deliverables", json!(["src/other.txt"])),
+    ];
+    let agent = "write_deliverables(f'made by {phase_id}\\n')";
+    let project = Project::new().agent_with(agent, GREEN).plan(plan(&phases));
+    project.drain().succeeded();
+    project
+}
+
+#[test]
+fn a_run_is_merged_and_phases_are_undone() {
+    let project = landed();
+    let text = see_all(
+        &project,
+        &[
+            &["merge", "run"],
+            &["merge", "run"],
+            &["undo", "run/one", "--with-dependents"],
+            &["undo", "three", "--skip"],
+            &["phases", "list"],
+            &["phases", "show", "two"],
+            &["merge", "run", "--squash"],
+        ],
+    );
+    assert_eq!(too_wide(&text), [""; 0]);
+    golden!("merge_and_undo", text);
+}
+
+#[test]
+fn refused_merges_and_undos() {
+    let project = landed();
+    let mut text = see_all(
+        &project,
+        &[
+            &["merge", "run", "--into", "mian"],
+            &["merge", "run", "--into", "autopack/run"],
+            &["merge", "run", "--to-green"],
+            &["merge", "run", "--to-green", "--anyway"],
+            &["undo", "one"],
+            &["undo", "other"],
+            &["undo", "zero"],
+            &["undo"],
+        ],
+    );
+    let mut see_merge = |state: &str| {
+        text += &format!("# {state}\n{}", see_all(&project, &[&["merge", "run"]]));
+    };
+    project.write("README.md", "edited\n");
+    see_merge("an edited file");
+    project.git(["checkout", "-q", "README.md"]);
+    project.write("src/one.txt", "mine\n");
+    see_merge("a file in the way");
+    project.git(["add", "-A"]);
+    project.git(["commit", "-q", "-m", "mine"]);
+    see_merge("a conflict");
+    project.git(["bisect", "start"]);
+    see_merge("a bisect");
+    project.git(["bisect", "reset"]);
+    project.git(["switch", "-q", "--detach"]);
+    see_merge("a detached HEAD");
+    golden!("merge_and_undo_refused", text);
+}

@@ -1,6 +1,7 @@
 //! Flow of one attempt: slot, CI at the base, prompt, agent, diff, CI, landing. Each step has a file in `steps/`.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -61,6 +62,8 @@ pub(super) struct Attempt<'a> {
     pub checkout: CheckoutState,
     /// Description of the missing `workspace.setup` if CI may have failed without setup.
     pub missing_setup: Option<String>,
+    /// Files changed by an undo: their tests may be gone. Empty for an attempt.
+    pub reverted: BTreeSet<String>,
 }
 
 /// Runs all steps in order. Each step either continues or returns the verdict.
@@ -181,6 +184,7 @@ impl<'a> Attempt<'a> {
             agents_view: None,
             checkout: checkout?,
             missing_setup: None,
+            reverted: BTreeSet::new(),
         };
         attempt.step(Step::Preparing);
         attempt.note_reset(&reset?);

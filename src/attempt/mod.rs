@@ -24,6 +24,7 @@ mod program_view;
 mod run_end;
 mod run_tip_test;
 mod steps;
+mod undo;
 mod view_shell;
 mod views;
 
@@ -54,6 +55,7 @@ pub use run_end::run_end;
 pub use run_tip_test::{TipTest, test_tip};
 pub use steps::memory_step::{plan, topic_of};
 pub use steps::prompt_step::{PromptRequest, prompt_for};
+pub use undo::{UndoEnd, land_revert};
 pub use view_shell::{DescribedView, ShellPlace};
 pub use views::Views;
 

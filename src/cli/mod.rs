@@ -31,6 +31,7 @@ mod log;
 mod man;
 mod memory;
 mod open;
+mod merge;
 mod open_database;
 mod output;
 mod paged_output;
@@ -49,6 +50,7 @@ mod shell_completion;
 mod status;
 mod stop;
 mod telemetry;
+mod undo;
 mod verify;
 mod view;
 
@@ -122,6 +124,8 @@ verbs! {
     Drain => drain,
     Stop => stop,
     Verify => verify,
+    Merge => merge,
+    Undo => undo,
     Status => status,
     Phases => phases,
     Log => log,

@@ -21,6 +21,8 @@ mod sampling;
 mod scheduler;
 mod stop_reason;
 mod telemetry_check;
+mod undo;
+mod undo_recovery;
 mod unproven_phases;
 mod workers;
 
@@ -48,6 +50,7 @@ pub use forecast::{Forecast, Range, forecast};
 pub use liveness::appears_dead;
 pub use owner::{RegisteredDrain, Signals};
 pub use plan_waves::{Waves, plan_waves};
+pub use undo::{UndoResult, undo};
 
 /// Scope and limits of a drain, as given on the command line.
 #[derive(Clone, Debug)]

@@ -9,6 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 
 use super::liveness::this_process;
+use super::undo_recovery::settle_undos;
 use crate::clock::now;
 use crate::config::ExecutorSettings;
 use crate::failure::Exit;
@@ -32,11 +33,11 @@ pub struct RegisteredDrain {
 }
 
 impl RegisteredDrain {
-    /// Creates the lock file, registers the owner and starts the heartbeat.
+    /// Creates the lock file, registers the owner and starts the heartbeat. Settles interrupted undos of the runs first.
     ///
     /// # Errors
     ///
-    /// The lock file cannot be created, or the database fails.
+    /// An undo of one of the runs is under way, the lock file cannot be created, or the database fails.
     pub async fn register(
         store: &Store,
         repo: &Repo,
@@ -44,6 +45,8 @@ impl RegisteredDrain {
         settings: &ExecutorSettings,
         signals: &Signals,
     ) -> anyhow::Result<Self> {
+        let lease = Duration::from_secs(settings.lease_seconds);
+        settle_undos(store, repo, runs, lease).await?;
         let process = this_process();
         let pid = process.pid;
         let id = OwnerId::new(format!("{pid}-{}", nanoseconds()));
@@ -55,7 +58,6 @@ impl RegisteredDrain {
             .with_context(cannot)?
             .with_context(|| format!("{} is locked by another process", path.display()))?;
         lock.write(&format!("{pid}\n")).with_context(cannot)?;
-        let lease = Duration::from_secs(settings.lease_seconds);
         let owner = Owner {
             id: id.clone(),
             process,

@@ -57,7 +57,11 @@ impl Drain<'_> {
 
 /// Lists the work of an owner in this repository: attempts of runs executed here. A run without a repository has
 /// landed nothing: the work belongs to the owner's repository, and to any drain asked for this run.
-fn owned_work<'a>(repo: &Repo, row: &'a OwnerRow, wanted: &[RunId]) -> Vec<&'a InFlight> {
+pub(super) fn owned_work<'a>(
+    repo: &Repo,
+    row: &'a OwnerRow,
+    wanted: &[RunId],
+) -> Vec<&'a InFlight> {
     let here = repo.identity();
     let is_ours = |work: &&InFlight| match &work.repo {
         Some(settled) => *settled == here,
@@ -75,7 +79,8 @@ fn is_registered_here(repo: &Repo, owner: &Owner) -> bool {
     }
 }
 
-async fn reclaim(
+/// Reclaims the work of an owner that is gone, and unregisters the owner.
+pub(super) async fn reclaim(
     context: &DrainContext,
     us: &OwnerId,
     owner: &Owner,

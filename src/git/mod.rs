@@ -6,6 +6,7 @@ pub mod diff;
 pub mod error;
 pub mod exact_directory;
 pub mod loose_objects;
+pub mod merge_trees;
 pub mod path_bytes;
 pub mod refs;
 pub mod removal;

@@ -26,6 +26,7 @@ pub mod scope;
 pub mod shell;
 pub mod spec;
 pub mod state;
+pub mod undo;
 pub mod usage;
 pub mod verdict;
 pub mod words;

@@ -155,30 +155,44 @@ impl PathPattern {
     }
 }
 
+impl FixedSpec {
+    /// Builds a spec without paths and text, for work not written in a plan.
+    pub fn without_paths(phase_id: PhaseId, name: String, ci: PhaseCi) -> Self {
+        let json = serde_json::json!({"phase_id": phase_id.as_str(), "name": name});
+        Self {
+            phase_id,
+            name,
+            description: String::new(),
+            category: "implementation".to_owned(),
+            complexity: Complexity::Medium,
+            deliverables: Vec::new(),
+            scope_paths: Vec::new(),
+            read_only: Vec::new(),
+            protected: Vec::new(),
+            acceptance_criteria: Vec::new(),
+            depends_on: Vec::new(),
+            ci,
+            max_attempts: None,
+            agent: None,
+            allow_no_change: false,
+            allow_protected: false,
+            json: Arc::new(json),
+        }
+    }
+}
+
 #[cfg(test)]
 impl FixedSpec {
     /// Builds a minimal spec with a single deliverable, for tests of other modules.
     pub fn sample(phase_id: &str, deliverable: &str) -> Self {
         let json = serde_json::json!({"phase_id": phase_id, "deliverables": [deliverable],
             "scope": {"paths": [deliverable]}});
+        let ci = PhaseCi { timeout_seconds: 900, per_test_timeout: 60, ..PhaseCi::default() };
         Self {
-            phase_id: PhaseId::new(phase_id),
-            name: phase_id.to_owned(),
-            description: String::new(),
-            category: "implementation".to_owned(),
-            complexity: Complexity::Medium,
             deliverables: vec![PathPattern(deliverable.to_owned())],
             scope_paths: vec![PathPattern(deliverable.to_owned())],
-            read_only: Vec::new(),
-            protected: Vec::new(),
-            acceptance_criteria: Vec::new(),
-            depends_on: Vec::new(),
-            ci: PhaseCi { timeout_seconds: 900, per_test_timeout: 60, ..PhaseCi::default() },
-            max_attempts: None,
-            agent: None,
-            allow_no_change: false,
-            allow_protected: false,
             json: Arc::new(json),
+            ..Self::without_paths(PhaseId::new(phase_id), phase_id.to_owned(), ci)
         }
     }
 }

@@ -15,6 +15,8 @@ const START_AGAIN: &str =
     "restore it from a copy, or import the plan again; landed commits are on the branch";
 const MAKE_IT_WRITABLE: &str = "make it writable or choose another with --database-url";
 const NAME_OURS: &str = "choose autopack's own with --database-url or AUTOPACK_DATABASE_URL";
+const WAIT_FOR_THE_UNDO: &str =
+    "wait for its end, or start a drain to settle it if the process is dead";
 const BE_NEWER: &str = "use a newer autopack";
 
 fn import_hint(path: &Path) -> String {
@@ -191,6 +193,18 @@ pub enum StoreError {
         executing: Vec<PhaseId>,
     },
 
+    /// `autopack undo` works on the run, or was killed there.
+    #[error(
+        "an undo of run {run} is under way (process {}); {WAIT_FOR_THE_UNDO}",
+        process_of(owner)
+    )]
+    RunIsBeingUndone {
+        /// Id of the run.
+        run: RunId,
+        /// Process with the undo.
+        owner: OwnerId,
+    },
+
     /// Another drain has claimed or reclaimed the phase: the results of this attempt no longer count.
     #[error(
         "run {run}, phase {phase}: attempt {attempt} no longer counts; another drain reclaimed it"
@@ -257,6 +271,7 @@ impl StoreError {
             Self::OtherApplication { .. } => Cow::Borrowed(NAME_OURS),
             Self::NewerSchema { .. } => Cow::Borrowed(BE_NEWER),
             Self::BadRow { .. } => Cow::Borrowed(RESTORE_IT),
+            Self::RunIsBeingUndone { .. } => Cow::Borrowed(WAIT_FOR_THE_UNDO),
             Self::UnknownRun { run, runs, .. } => Cow::Owned(similar_run(run, runs)?),
             Self::Database { kind, .. } => Cow::Borrowed(kind.hint()?),
             _ => return None,
@@ -291,6 +306,11 @@ fn verb(kind: DatabaseErrorKind) -> &'static str {
 
 fn at(path: Option<&PathBuf>) -> String {
     path.map(|path| format!(" {}", path.display())).unwrap_or_default()
+}
+
+/// Returns the process id in the name of an owner.
+fn process_of(owner: &OwnerId) -> &str {
+    owner.as_str().split('-').next().unwrap_or_default()
 }
 
 fn names(ids: &[PhaseId]) -> String {
@@ -341,6 +361,7 @@ mod tests {
                 run: RunId::new("week1"),
                 runs: vec![RunId::new("week2")],
             },
+            StoreError::RunIsBeingUndone { run: RunId::new("week1"), owner: OwnerId::new("7-1") },
             database(DatabaseErrorKind::Busy),
             database(DatabaseErrorKind::Full),
         ] {

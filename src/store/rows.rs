@@ -110,6 +110,19 @@ macro_rules! select_phases {
 }
 pub(super) use select_phases;
 
+/// Selects [`AttemptRecord`]s with the given conditions.
+macro_rules! select_attempts {
+    ($conditions:literal) => {
+        concat!(
+            "SELECT p.phase_id, a.*, u.reverted_by
+               FROM phases p JOIN attempts a ON a.phase = p.id
+               LEFT JOIN undone_attempts u ON u.phase = a.phase AND u.attempt = a.attempt ",
+            $conditions
+        )
+    };
+}
+pub(super) use select_attempts;
+
 impl PhaseRecord {
     /// Returns the name of this row for errors.
     pub fn name(&self) -> String {
@@ -187,6 +200,8 @@ pub struct AttemptRow {
     pub log_dir: Option<String>,
     /// Commit stored before moving the branch; landed only if `outcome` says so.
     pub landing_commit: Option<String>,
+    /// Commit that took the landing back: `autopack undo`.
+    pub reverted_by: Option<String>,
     /// Usage reported by the agent.
     pub usage: Usage,
     /// Estimated output tokens.
@@ -211,6 +226,7 @@ pub(super) struct AttemptRecord {
     slot: Option<String>,
     log_dir: Option<String>,
     landing_commit: Option<String>,
+    reverted_by: Option<String>,
     estimated_output_tokens: Option<i64>,
     model: Option<String>,
     #[sqlx(flatten)]
@@ -250,6 +266,7 @@ impl TryFrom<AttemptRecord> for AttemptRow {
             slot: row.slot,
             log_dir: row.log_dir,
             landing_commit: row.landing_commit,
+            reverted_by: row.reverted_by,
         })
     }
 }

@@ -1,10 +1,10 @@
 //! The repository: slots for attempts, measured changes, commits and landings.
 //!
-//! The user's checkout, index, branches, configuration and hooks are never touched. An attempt
-//! works in a [`Slot`], a repository of its own that borrows the user's objects. Its change is
-//! measured on disk ([`Slot::measure`]) and becomes a commit in the slot's own store
-//! ([`Slot::commit`]). Only landing ([`Slot::land`]) writes into the user's repository: objects,
-//! then one transaction of refs.
+//! The user's checkout, index, branches, configuration and hooks are never touched, except by
+//! `autopack merge`, which moves a branch and its files on the user's order. An attempt works in a
+//! [`Slot`], a repository of its own that borrows the user's objects. Its change is measured on disk
+//! ([`Slot::measure`]) and becomes a commit in the slot's own store ([`Slot::commit`]). Only landing
+//! ([`Slot::land`]) writes into the user's repository: objects, then one transaction of refs.
 //!
 //! Git is the `git` command line, started only in `git/command.rs`; the documentation there
 //! explains why nothing configured by an agent or a repository can run. This module decides nothing
@@ -25,6 +25,11 @@ pub use repo::change_listing::{ChangeForm, ChangedFile};
 pub use repo::claim_ref::{ClaimRef, FenceOutcome};
 pub use repo::leftovers::SlotInfo;
 pub use repo::linked_directories::{LinkedDirectory, OverlayRule};
+pub use repo::merging::interrupted_move::Recovery;
+pub use repo::merging::merge_message::merge_message;
+pub use repo::merging::merge_plan::{MergeKind, MergePlan};
+pub use repo::merging::refusal::{Answer, MergeRefusal};
+pub use repo::merging::target::MergeTarget;
 pub use repo::obstacles::{Obstacle, find_obstacles};
 pub use repo::run_branch::{BranchUpdate, RunBranch, Tip};
 pub use repo::slot_room::SlotShortage;
@@ -36,5 +41,6 @@ pub use slot::land::Landing;
 pub use slot::lost_work::LostWork;
 pub use slot::measure::MeasuredChange;
 pub use slot::old_slots::{OldSlot, OldWork};
+pub use slot::revert::{Revert, RevertMessage, RevertedCommit};
 pub use slot::setup_remains::SetupRemains;
 pub use slot::{ResetFindings, Side, Slot};

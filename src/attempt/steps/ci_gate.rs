@@ -190,7 +190,7 @@ impl Attempt<'_> {
         sources: &Sources,
     ) -> Comparison {
         let phase = &self.claim.phase;
-        let is_deliverable = |file: &str| delivers(phase, file);
+        let is_deliverable = |file: &str| delivers(phase, file) || self.reverted.contains(file);
         ComparisonRules { is_deliverable: &is_deliverable, excuses, sources }.judge(run, base)
     }
 

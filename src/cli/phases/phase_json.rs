@@ -151,6 +151,7 @@ fn attempt(row: &AttemptRow) -> Value {
         "started_at": time(row.started_at),
         "ended_at": row.ended_at.map(time),
         "outcome": row.outcome.map(|outcome| outcome.as_str()),
+        "reverted_by": row.reverted_by,
         "failure": row.failure,
         "note": row.note,
         "tokens": {

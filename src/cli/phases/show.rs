@@ -12,7 +12,7 @@ use crate::cli::run_choice::{PhaseArg, RunUse};
 use crate::failure::Failure;
 use crate::overview::describe_money;
 use crate::phase::shell;
-use crate::phase::words::quoted;
+use crate::phase::words::{quoted, short_commit};
 use crate::phase::{Failure as PhaseFailure, PhaseCi, PhaseState, UnixMs};
 use crate::progress::{duration, printable, screen, shown_id, shown_message, width, wrap};
 use crate::store::{AttemptRow, PhaseDetail, PhaseUsage};
@@ -161,6 +161,7 @@ fn attempts(log: &[AttemptRow]) -> String {
         let took =
             row.ended_at.map(|end| format!("{} s", (end.0 - row.started_at.0).max(0) / 1000));
         let reason = row.failure.as_ref().map(|f| f.message.clone()).or(row.note.clone());
+        let undone = row.reverted_by.as_deref().map(|by| format!("by {}", short_commit(by)));
         vec![
             row.attempt.to_string(),
             row.agent.clone().unwrap_or_else(|| "-".to_owned()),
@@ -168,12 +169,21 @@ fn attempts(log: &[AttemptRow]) -> String {
             number(row.usage.tokens.input),
             number(row.usage.tokens.output),
             row.usage.cost_usd.map_or_else(|| "-".to_owned(), |cost| format!("${cost:.2}")),
-            row.outcome.map_or("running", |outcome| outcome.as_str()).to_owned(),
-            reason.unwrap_or_default(),
+            shown_outcome(row).to_owned(),
+            reason.or(undone).unwrap_or_default(),
         ]
     };
     let headers = ["ATTEMPT", "AGENT", "TOOK", "TOKENS IN", "OUT", "COST", "OUTCOME", "WHY"];
     table(&headers, &[0, 2, 3, 4, 5], log.iter().map(cells).collect())
+}
+
+/// Returns the outcome of an attempt; `undone` for a landing that was taken back.
+fn shown_outcome(row: &AttemptRow) -> &'static str {
+    match (&row.reverted_by, row.outcome) {
+        (Some(_), _) => "undone",
+        (None, Some(outcome)) => outcome.as_str(),
+        (None, None) => "running",
+    }
 }
 
 /// Page with labels on the left and values on the right.

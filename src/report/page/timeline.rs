@@ -128,6 +128,9 @@ struct Shape {
 impl Shape {
     fn of(attempt: &AttemptStory) -> Self {
         let (class, words, y, height) = match attempt.row.outcome {
+            Some(_) if attempt.row.reverted_by.is_some() => {
+                ("cutoff", "landed and was undone", 4, 20)
+            }
             Some(AttemptOutcome::Landed) => ("ok", "landed", 4, 20),
             Some(AttemptOutcome::NoChangeNeeded) => ("done", "needed no change", 5, 18),
             Some(AttemptOutcome::Failed) => ("bad", "failed", 14, 10),

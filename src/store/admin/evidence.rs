@@ -31,7 +31,7 @@ pub struct UnprovenPhase {
 /// Selects settled phases without evidence, with two look-ups by key per phase: the recorded evidence and the attempts.
 /// Valid evidence: the import or the operator settled the phase in the present state and after the present number of
 /// attempts; or the latest counted attempt (after the last `--redo`) landed the recorded commit, or was allowed to
-/// change nothing.
+/// change nothing, and was not undone.
 const UNPROVEN: &str = "SELECT r.run_id, p.phase_id, p.state
        FROM runs r JOIN phases p ON p.run = r.id AND p.state IN ('COMPLETE', 'SKIPPED')
       WHERE r.run_id IN (SELECT value FROM json_each(?))
@@ -42,7 +42,9 @@ const UNPROVEN: &str = "SELECT r.run_id, p.phase_id, p.state
             SELECT 1 FROM attempts a
              WHERE p.state = 'COMPLETE' AND a.phase = p.id AND a.attempt = p.executions AND a.attempt > p.redone
                AND ((a.outcome = 'landed' AND a.landing_commit = p.commit_id)
-                 OR (a.outcome = 'no_change_needed' AND p.commit_id IS NULL)))
+                 OR (a.outcome = 'no_change_needed' AND p.commit_id IS NULL))
+               AND NOT EXISTS (
+                   SELECT 1 FROM undone_attempts u WHERE u.phase = p.id AND u.attempt = a.attempt))
       ORDER BY r.id, p.position";
 
 impl Store {

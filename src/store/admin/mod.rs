@@ -4,4 +4,6 @@ pub mod evidence;
 pub mod import_plan;
 pub mod operator_actions;
 pub mod remove_run;
+pub mod reverts;
 pub mod run_settlement;
+pub mod undo_candidates;

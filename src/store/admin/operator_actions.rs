@@ -209,7 +209,7 @@ fn wrong_state(snapshot: &PhaseSnapshot, cannot: &'static str) -> StoreError {
     }
 }
 
-async fn take_steps(
+pub(super) async fn take_steps(
     tx: &mut SqliteConnection,
     row: &PhaseRecord,
     events: &[Event],
@@ -225,7 +225,10 @@ async fn take_steps(
 }
 
 /// Resets the counters of a phase. Earlier refusals of the spec or failures of drains tell the next attempt nothing.
-async fn reset_counters(tx: &mut SqliteConnection, row: &PhaseRecord) -> Result<(), StoreError> {
+pub(super) async fn reset_counters(
+    tx: &mut SqliteConnection,
+    row: &PhaseRecord,
+) -> Result<(), StoreError> {
     // Evidence of earlier work does not prove later work.
     withdraw_evidence(tx, row.id).await?;
     let keeps = row

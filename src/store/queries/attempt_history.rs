@@ -9,7 +9,7 @@ use crate::phase::{AttemptFacts, PhaseHistory, PhaseId, RunId, Sample, UnixMs};
 use crate::store::columns::{number, parse, to_json};
 use crate::store::error::StoreError;
 use crate::store::open::Store;
-use crate::store::rows::{AttemptRecord, AttemptRow};
+use crate::store::rows::{AttemptRecord, AttemptRow, select_attempts};
 use crate::store::telemetry::samples::{COLUMNS, SampleRecord};
 use crate::store::token_columns::TokenColumns;
 
@@ -133,13 +133,11 @@ impl Store {
         self.named(async {
             let mut tx = self.reader.begin().await?;
             let row = self.run_row(&mut tx, run).await?;
-            let records: Vec<AttemptRecord> = sqlx::query_as(
-                "SELECT p.phase_id, a.* FROM phases p JOIN attempts a ON a.phase = p.id
-                  WHERE p.run = ? ORDER BY p.position, a.attempt",
-            )
-            .bind(row)
-            .fetch_all(&mut *tx)
-            .await?;
+            let records: Vec<AttemptRecord> =
+                sqlx::query_as(select_attempts!("WHERE p.run = ? ORDER BY p.position, a.attempt"))
+                    .bind(row)
+                    .fetch_all(&mut *tx)
+                    .await?;
             let mut attempts: HashMap<PhaseId, Vec<AttemptRow>> = HashMap::new();
             for record in records {
                 let phase = PhaseId::new(&record.phase_id);

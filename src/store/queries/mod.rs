@@ -9,4 +9,5 @@ pub mod overlaps;
 pub mod phase_usage;
 pub mod run_facts;
 pub mod snapshots;
+pub mod undone_landings;
 pub mod wait_reasons;

@@ -92,17 +92,21 @@ impl Store {
         .await
     }
 
-    /// Returns every commit landed in the run, latest first, including commits of phases queued again.
+    /// Returns every commit landed in the run, latest first, including commits of phases queued again, and the reverts.
     ///
     /// # Errors
     /// The run is unknown, or the database cannot be read.
     pub async fn landed_commits(&self, run: &RunId) -> Result<Vec<String>, StoreError> {
         self.named(async {
             Ok(sqlx::query_scalar(
-                "SELECT a.landing_commit FROM attempts a JOIN phases p ON p.id = a.phase
-                  WHERE p.run = (SELECT id FROM runs WHERE run_id = ?)
-                    AND a.outcome = 'landed' AND a.landing_commit IS NOT NULL
-                  ORDER BY a.ended_at DESC, a.id DESC",
+                "SELECT commit_id FROM (
+                     SELECT a.landing_commit AS commit_id, a.ended_at, a.id FROM attempts a JOIN phases p ON p.id = a.phase
+                      WHERE p.run = (SELECT id FROM runs WHERE run_id = ?1)
+                        AND a.outcome = 'landed' AND a.landing_commit IS NOT NULL
+                     UNION ALL
+                     SELECT v.revert_commit, v.ended_at, v.id FROM reverts v
+                      WHERE v.run = (SELECT id FROM runs WHERE run_id = ?1) AND v.outcome = 'undone')
+                  ORDER BY ended_at DESC, id DESC",
             )
             .bind(run.as_str())
             .fetch_all(&self.reader)

@@ -15,7 +15,9 @@ use crate::store::open::Store;
 use crate::store::queue::clean_tests::{self, CleanTest};
 use crate::store::queue::dependencies::edges;
 use crate::store::queue::last_drain::LastDrain;
-use crate::store::rows::{AttemptRecord, AttemptRow, PhaseRecord, PhaseRow, select_phases};
+use crate::store::rows::{
+    AttemptRecord, AttemptRow, PhaseRecord, PhaseRow, select_attempts, select_phases,
+};
 use crate::store::state_counts::StateCounts;
 use crate::store::token_columns::TokenColumns;
 
@@ -206,13 +208,11 @@ impl Store {
         self.named(async {
             let mut tx = self.reader.begin().await?;
             let record = self.phase_record(&mut tx, run, phase).await?;
-            let attempts: Vec<AttemptRecord> = sqlx::query_as(
-                "SELECT p.phase_id, a.* FROM attempts a JOIN phases p ON p.id = a.phase
-                  WHERE a.phase = ? ORDER BY a.attempt",
-            )
-            .bind(record.id)
-            .fetch_all(&mut *tx)
-            .await?;
+            let attempts: Vec<AttemptRecord> =
+                sqlx::query_as(select_attempts!("WHERE a.phase = ? ORDER BY a.attempt"))
+                    .bind(record.id)
+                    .fetch_all(&mut *tx)
+                    .await?;
             let needs: Vec<String> = sqlx::query_scalar(
                 "SELECT n.phase_id FROM dependencies d JOIN phases n ON n.id = d.needs
                   WHERE d.phase = ? ORDER BY n.position",

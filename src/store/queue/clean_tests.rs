@@ -91,14 +91,17 @@ impl Store {
     }
 }
 
-/// Returns the row ids of runs with landings since the latest test.
+/// Returns the row ids of runs with landings or undone landings since the latest test.
 pub(crate) async fn untested_runs(
     connection: &mut SqliteConnection,
 ) -> Result<HashSet<i64>, StoreError> {
     let rows: Vec<i64> = sqlx::query_scalar(
         "SELECT p.run FROM attempts a JOIN phases p ON p.id = a.phase
           WHERE a.outcome = 'landed' GROUP BY p.run
-         HAVING MAX(a.ended_at) > COALESCE((SELECT MAX(c.tested_at) FROM clean_tests c WHERE c.run = p.run), -1)",
+         HAVING MAX(a.ended_at) > COALESCE((SELECT MAX(c.tested_at) FROM clean_tests c WHERE c.run = p.run), -1)
+         UNION
+         SELECT v.run FROM reverts v WHERE v.outcome = 'undone' GROUP BY v.run
+         HAVING MAX(v.ended_at) > COALESCE((SELECT MAX(c.tested_at) FROM clean_tests c WHERE c.run = v.run), -1)",
     )
     .fetch_all(connection)
     .await?;

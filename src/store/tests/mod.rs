@@ -11,6 +11,7 @@ mod operating;
 mod querying;
 mod reclaiming;
 mod repairing;
+mod reverting;
 mod scale;
 mod statements;
 
@@ -136,6 +137,10 @@ pub fn url(dir: &TempDir) -> DatabaseUrl {
 }
 
 pub async fn register(store: &Store, name: &str) -> OwnerId {
+    try_to_register(store, name).await.unwrap()
+}
+
+pub async fn try_to_register(store: &Store, name: &str) -> Result<OwnerId, StoreError> {
     let id = OwnerId::new(name);
     let owner = Owner {
         id: id.clone(),
@@ -153,8 +158,7 @@ pub async fn register(store: &Store, name: &str) -> OwnerId {
         runs: vec![run()],
         started_at: NOW,
     };
-    store.register_owner(&owner, 1).await.unwrap();
-    id
+    store.register_owner(&owner, 1).await.map(|()| id)
 }
 
 pub async fn claim(

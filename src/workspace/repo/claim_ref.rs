@@ -67,7 +67,25 @@ impl Repo {
         owner: &str,
     ) -> Result<FenceOutcome> {
         let ours = ClaimContent { owner: owner.to_owned(), ..holder(run, phase, attempt) };
-        self.put(run, phase, &ours, |there| there.attempt < attempt || *there == ours).await
+        let name = claim_name(run, phase);
+        self.put(name, &ours, |there| there.attempt < attempt || *there == ours).await
+    }
+
+    /// Claims the right to land the revert with this number. Replaces any earlier claim: the store lets one process at a
+    /// time undo landings of a run, and lets nobody else record a commit.
+    ///
+    /// # Errors
+    /// If git fails.
+    pub async fn fence_undo(
+        &self,
+        run: &RunId,
+        phase: &PhaseId,
+        revert: i64,
+        owner: &str,
+    ) -> Result<FenceOutcome> {
+        let number = u32::try_from(revert).unwrap_or(u32::MAX);
+        let ours = ClaimContent { owner: owner.to_owned(), ..holder(run, phase, number) };
+        self.put(undo_fence(run), &ours, |_| true).await
     }
 
     /// Reclaims the right from the holder of this attempt or an earlier attempt. `Fenced`: the phase has moved on to
@@ -88,7 +106,7 @@ impl Repo {
             token: Some(format!("{}-{}", std::process::id(), now.as_nanos())),
             ..holder(run, phase, attempt)
         };
-        self.put(run, phase, &ours, |there| there.attempt <= attempt).await
+        self.put(claim_name(run, phase), &ours, |there| there.attempt <= attempt).await
     }
 
     /// Whether the claim is still valid. Only the transaction of a landing can rely on the answer.
@@ -98,12 +116,10 @@ impl Repo {
 
     async fn put(
         &self,
-        run: &RunId,
-        phase: &PhaseId,
+        name: String,
         ours: &ClaimContent,
         may_replace: impl Fn(&ClaimContent) -> bool,
     ) -> Result<FenceOutcome> {
-        let name = claim_name(run, phase);
         let mut last = None;
         // A first attempt usually finds no claim; a wrong guess costs a round.
         let mut guessed = ours.attempt == 1 && ours.rescued_by.is_none();
@@ -160,6 +176,11 @@ impl Repo {
 fn holder(run: &RunId, phase: &PhaseId, attempt: u32) -> ClaimContent {
     let (run, phase) = (run.as_str().to_owned(), phase.as_str().to_owned());
     ClaimContent { run, phase, attempt, ..ClaimContent::default() }
+}
+
+/// Name of the fence of an undo. Without it, the process that claimed it can no longer land.
+pub(crate) fn undo_fence(run: &RunId) -> String {
+    format!("refs/autopack/undos/{}", run.file_name())
 }
 
 pub(crate) fn claim_name(run: &RunId, phase: &PhaseId) -> String {

@@ -1,5 +1,5 @@
 //! The last commit of a run with green CI in a clean clone: `refs/autopack/green/<run>`. Also the
-//! commits between two landings, for the search for the breaking commit.
+//! commits between two landings, for the search for the breaking commit and for an undo.
 
 use super::Repo;
 use crate::git::error::Result;
@@ -37,6 +37,37 @@ impl Repo {
         let listed = self.git.call("list the landed commits", args).text().await?;
         let after = listed.lines().filter(|line| !line.is_empty()).map(str::to_owned);
         Ok(std::iter::once(from.to_owned()).chain(after).collect())
+    }
+
+    /// Returns these commits as far as they are on the way from `base` to `tip`, newest first.
+    ///
+    /// # Errors
+    /// If git fails.
+    pub async fn newest_first(
+        &self,
+        base: &str,
+        tip: &str,
+        commits: &[String],
+    ) -> Result<Vec<String>> {
+        let args = ["rev-list", "--topo-order", tip, &format!("^{base}")];
+        let listed = self.git.call("find the landed commits", args).text().await?;
+        let wanted = |commit: &&str| commits.iter().any(|wanted| wanted == commit);
+        Ok(listed.lines().filter(wanted).map(str::to_owned).collect())
+    }
+
+    /// Returns the commits after `from` up to `to` that changed one of these paths, newest first.
+    ///
+    /// # Errors
+    /// If git fails.
+    pub async fn commits_touching(
+        &self,
+        from: &str,
+        to: &str,
+        paths: &[String],
+    ) -> Result<Vec<String>> {
+        let args = ["--literal-pathspecs", "rev-list", to, &format!("^{from}"), "--"];
+        let call = self.git.call("find the commits that changed a file", args).args(paths);
+        Ok(call.text().await?.lines().map(str::to_owned).collect())
     }
 
     /// Returns the subject line of a commit, for people.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Repo;
+use super::claim_ref::undo_fence;
 use super::run_refs::RunRefNames;
 use crate::git::error::{Context, Result};
 use crate::git::refs::ref_error;
@@ -105,6 +106,14 @@ impl Repo {
         Ok(listed.lines().count())
     }
 
+    /// Deletes the fence of an undo: a process that claimed it can no longer land.
+    ///
+    /// # Errors
+    /// If git fails.
+    pub async fn drop_undo_fence(&self, run: &RunId) -> Result<()> {
+        self.drop_refs(&undo_fence(run)).await.map(drop)
+    }
+
     /// Deletes the refs of a run: its fences, and the record of its branch as ours. The branch stays, and so do
     /// commits landed in `refs/autopack/runs`.
     ///
@@ -112,6 +121,7 @@ impl Repo {
     /// If git fails.
     pub async fn forget_run(&self, run: &RunId) -> Result<()> {
         self.drop_fences(run).await?;
+        self.drop_undo_fence(run).await?;
         let turns = self.landing_lock(run);
         remove_any(&turns).doing("remove", &turns)?;
         self.drop_refs(&RunRefNames::of(run).base).await.map(drop)

@@ -2,7 +2,7 @@
 //! autopack's directory in it.
 //!
 //! Nothing here changes the user's files, except for adding a line to `.git/info/exclude` to keep
-//! `.autopack` out of `git status`.
+//! `.autopack` out of `git status`. Only `merging` moves a branch of the user, on the user's order.
 
 pub mod change_listing;
 pub mod claim_ref;
@@ -12,6 +12,7 @@ pub mod green_commit;
 pub mod landed_files;
 pub mod leftovers;
 pub mod linked_directories;
+pub mod merging;
 pub mod obstacles;
 mod other_checkouts;
 pub mod run_branch;

@@ -283,10 +283,15 @@ impl Repo {
 
     /// Creates a first commit for a repository without commits: no files, on no branch.
     async fn empty_root(&self) -> Result<String> {
-        let args = ["hash-object", "-t", "tree", "-w", "--stdin"];
-        let tree = self.git.call("write the empty tree", args).stdin("").text().await?;
+        let tree = self.empty_tree().await?;
         let args = ["commit-tree", &tree, "-m", "Begin with nothing"];
         self.git.call("create the first commit", args).text().await
+    }
+
+    /// Writes the tree without files, and returns its id.
+    pub(super) async fn empty_tree(&self) -> Result<String> {
+        let args = ["hash-object", "-t", "tree", "-w", "--stdin"];
+        self.git.call("write the empty tree", args).stdin("").text().await
     }
 }
 

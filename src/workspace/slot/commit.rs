@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::Slot;
 use crate::git::command::fields;
 use crate::git::error::Result;
+use crate::git::merge_trees::{MergedTree, merge_with_base};
 use crate::git::path_bytes::to_text;
 use crate::git::user_config::Identity;
 use crate::phase::{PhaseId, RunId};
@@ -49,12 +50,22 @@ impl Slot {
         parent: &str,
         message: &CommitMessage<'_>,
     ) -> Result<String> {
-        let commit = match self.write_commit(tree, parent, &message.text()) {
+        self.commit_with_text(tree, parent, &message.text()).await
+    }
+
+    /// Creates a commit with this message.
+    pub(super) async fn commit_with_text(
+        &self,
+        tree: &str,
+        parent: &str,
+        message: &str,
+    ) -> Result<String> {
+        let commit = match self.write_commit(tree, parent, message) {
             Ok(Some(commit)) => commit,
             Ok(None) | Err(_) => {
                 let args = ["commit-tree", tree, "-p", parent, "-F", "-"];
                 let call = self.top.store.call("create the commit", args);
-                call.stdin(message.text()).text().await?
+                call.stdin(message).text().await?
             }
         };
         self.remember_commit(tree, parent, &commit);
@@ -89,47 +100,19 @@ impl Slot {
         Ok(Some(commit.id().to_owned()))
     }
 
-    /// Applies the same change to another tip, without touching the slot's files.
-    ///
-    /// The three trees are wrapped in commits without history, so that the change is computed against the commit's
-    /// parent alone, even if the tip is no descendant of the parent.
+    /// Applies the same change to another tip, without touching the slot's files. The change is computed against the
+    /// commit's parent alone, even if the tip is no descendant of the parent.
     ///
     /// # Errors
     /// If git fails.
     pub async fn rebase(&self, commit: &str, onto: &str) -> Result<RebaseOutcome> {
         let parent = format!("{commit}^");
-        let base = self.bare_commit(&parent, None).await?;
-        let ours = self.bare_commit(onto, Some(&base)).await?;
-        let theirs = self.bare_commit(commit, Some(&base)).await?;
-        let args = ["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages"];
-        let doing = format!("rebase {commit} onto {onto}");
-        let call = self.top.store.call(&doing, args).args([&ours, &theirs]);
-        let answer = call.answer().await?;
-        let mut parts = fields(&answer.output.stdout).map(to_text);
-        let tree = parts.next();
-        match (answer.output.code, tree) {
-            (Some(0), Some(tree)) => {
+        match merge_with_base(&self.top.store, &parent, onto, commit).await? {
+            MergedTree::Clean(tree) => {
                 self.with_tree(commit, &tree, onto).await.map(RebaseOutcome::Commit)
             }
-            (Some(1), Some(_)) => {
-                let mut paths: Vec<String> = parts.collect();
-                paths.dedup();
-                Ok(RebaseOutcome::Conflict { paths })
-            }
-            _ => {
-                drop(parts);
-                Err(answer.error())
-            }
+            MergedTree::Conflict(paths) => Ok(RebaseOutcome::Conflict { paths }),
         }
-    }
-
-    async fn bare_commit(&self, of: &str, parent: Option<&str>) -> Result<String> {
-        let tree = format!("{of}^{{tree}}");
-        let mut call = self.top.store.call(format!("read {of}"), ["commit-tree", &tree, "-m", "-"]);
-        if let Some(parent) = parent {
-            call = call.args(["-p", parent]);
-        }
-        call.text().await
     }
 
     /// Copies a commit, with message and author, to another tree and parent.
@@ -243,11 +226,7 @@ fn is_plain((name, email): &(String, String)) -> bool {
 }
 
 /// Returns a line accepted by git as a subject: the name, or else the id.
-fn subject(name: &str, id: &str) -> String {
-    let one_line = |text: &str| {
-        let clean = |c: char| if c.is_control() { ' ' } else { c };
-        text.chars().map(clean).collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ")
-    };
+pub(super) fn subject(name: &str, id: &str) -> String {
     let line = [one_line(name), one_line(id)].into_iter().find(|line| !line.is_empty());
     let line = line.unwrap_or_else(|| "a phase without a name".to_owned());
     if line.chars().count() <= LONGEST_SUBJECT {
@@ -255,6 +234,12 @@ fn subject(name: &str, id: &str) -> String {
     }
     let cut: String = line.chars().take(LONGEST_SUBJECT - 1).collect();
     format!("{}…", cut.trim_end())
+}
+
+/// Returns a text on one line, without control characters.
+pub(crate) fn one_line(text: &str) -> String {
+    let clean = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().map(clean).collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Returns an id as the value of a trailer: unchanged, or as a JSON string if ambiguous.

@@ -25,6 +25,7 @@ pub mod old_slots;
 pub mod outside_diff;
 pub mod overlay_links;
 pub mod own_directories;
+pub mod revert;
 pub mod rewritten_files;
 pub mod setup_remains;
 pub mod submodule;
