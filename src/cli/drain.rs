@@ -106,6 +106,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         jobs: room.map_or(wanted, |room| room.slots),
         stop_on_first_failure: args.stop_on_first_failure,
         sample: args.sample,
+        time_limit: None,
     };
     let OpenMemory { memory, line, .. } =
         super::memory::open(context, AutostartPermission::Allowed).await?;

@@ -115,8 +115,13 @@ impl Drain<'_> {
             StopReason::Error(error) if is_our_failure(error) => Exit::OurFailure,
             StopReason::Error(_) => Exit::Systemic,
             StopReason::Interrupted => self.signals.exit(),
-            StopReason::Drained | StopReason::MaxBatches if is_troubled => Exit::PhasesFailed,
-            StopReason::Drained | StopReason::MaxBatches => Exit::Done,
+            StopReason::Drained | StopReason::MaxBatches | StopReason::ClaimsEnded(_) => {
+                if is_troubled {
+                    Exit::PhasesFailed
+                } else {
+                    Exit::Done
+                }
+            }
         };
         // Every phase passed, but some phases count as settled without evidence.
         let unproven = self.unproven().await?.join("; ");

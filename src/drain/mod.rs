@@ -4,6 +4,7 @@
 //! `idle_wait` waits, `attempt` executes one attempt, `recover` reclaims the work of dead drains.
 
 mod admission;
+mod claim_end;
 mod drain_summary;
 mod dry_run;
 mod final_test;
@@ -12,6 +13,7 @@ mod liveness;
 mod memory_upkeep;
 mod old_slot_removal;
 mod owner;
+mod phase_stops;
 mod recover;
 mod run_upkeep;
 mod sampling;
@@ -28,16 +30,18 @@ use crate::attempt::{AttemptError, DrainContext};
 use crate::failure::Exit;
 use crate::memory::Backend;
 use crate::phase::{PhaseId, RunId};
-use crate::process::StopReceiver;
+use crate::process::{StopLevel, StopReceiver};
 use crate::progress::Event;
 use crate::store::Fixer;
 
 use admission::Limits;
+use claim_end::ClaimEndWatch;
 use liveness::HeartbeatChecks;
 use scheduler::SchedulerStep;
 use stop_reason::StopReason;
 use workers::WorkerPool;
 
+pub use claim_end::TimeLimit;
 pub use drain_summary::Tallies;
 pub use dry_run::{PlannedPhase, plan};
 pub use final_test::describe_tip_test;
@@ -59,6 +63,8 @@ pub struct Request {
     pub stop_on_first_failure: bool,
     /// Phases to try first; the rest run only if at least one of the sample passes.
     pub sample: Option<u32>,
+    /// Time from which no phase starts.
+    pub time_limit: Option<TimeLimit>,
 }
 
 /// Batch loop over one request.
@@ -75,6 +81,7 @@ pub struct Drain<'a> {
     pub stop: StopReceiver,
     /// Signals received by this process.
     pub signals: &'a Signals,
+    claim_end: ClaimEndWatch,
     workers: WorkerPool,
     tallies: Tallies,
     limits: Limits,
@@ -120,6 +127,7 @@ impl<'a> Drain<'a> {
             fix,
             stop,
             signals,
+            claim_end: ClaimEndWatch::new(request.time_limit.clone(), signals.winding_down()),
             workers: WorkerPool::default(),
             tallies: Tallies::default(),
             limits: Limits::default(),
@@ -271,6 +279,10 @@ impl<'a> Drain<'a> {
         };
         self.wind_down(&reason).await;
         match reason {
+            // Interrupted while the running phases finished.
+            StopReason::ClaimsEnded(_) if self.stop.level() > StopLevel::Run => {
+                StopReason::Interrupted
+            }
             StopReason::Error(AttemptError::Systemic(why))
                 if self.request.stop_on_first_failure && self.had_failure =>
             {

@@ -34,8 +34,19 @@ impl Drain<'_> {
     async fn assign_and_wait(&mut self) -> Result<SchedulerStep, AttemptError> {
         let mut is_reported = false;
         loop {
+            if let Some(end) = self.claim_end.reached() {
+                let is_done = self.workers.is_empty() && self.is_empty().await?;
+                return Ok(match is_done {
+                    true => SchedulerStep::NothingLeft,
+                    false => SchedulerStep::Stop(StopReason::ClaimsEnded(end)),
+                });
+            }
             if !self.may_claim() {
-                match self.workers.next().await {
+                let ended = tokio::select! {
+                    ended = self.workers.next() => ended,
+                    () = self.claim_end.wait() => continue,
+                };
+                match ended {
                     Some(result) => return self.process_end(result),
                     None if self.lost && self.stop.level() == StopLevel::Run => {
                         self.register_again().await?;
@@ -63,9 +74,12 @@ impl Drain<'_> {
                 ClaimOutcome::Waiting { until } => {
                     WakeConditions { until: Some(until), ..WakeConditions::default() }
                 }
-                ClaimOutcome::Held { by_another, until, overlapping } => {
+                ClaimOutcome::Paused { runs: paused, until } => {
+                    WakeConditions { until, paused, ..WakeConditions::default() }
+                }
+                ClaimOutcome::Held { by_another, until, overlapping, paused } => {
                     self.report_idle_workers(overlapping);
-                    WakeConditions { another: by_another, until }
+                    WakeConditions { another: by_another, until, paused }
                 }
                 ClaimOutcome::Nothing => WakeConditions::for_worker(),
             };
@@ -129,7 +143,8 @@ impl Drain<'_> {
     fn start(&mut self, claim: Claim) {
         self.count_claim();
         let spent = self.workers.with_estimates(self.limits.spent());
-        self.workers.start(&self.context, claim, spent, self.owner.stop());
+        let stop = self.owner.attempt_stop(&claim.run_id, &claim.phase_id);
+        self.workers.start(&self.context, claim, spent, stop);
     }
 
     fn count_claim(&mut self) {
@@ -204,8 +219,7 @@ impl Drain<'_> {
     /// Stops claiming; finishes and counts the running attempts.
     pub(super) async fn wind_down(&mut self, reason: &StopReason) {
         if !self.workers.is_empty() && self.stop.level() == StopLevel::Run {
-            // Errors for the user to fix are reported at the end of the drain.
-            let why = reason.why().filter(|_| !reason.is_reported_at_end());
+            let why = reason.why_no_claims();
             let why = why.map_or(String::new(), |why| format!(": {why}"));
             let (under_way, meets) = match self.workers.len() {
                 1 => ("1 running phase".to_owned(), "it reaches"),

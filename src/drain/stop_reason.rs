@@ -1,5 +1,6 @@
 //! Reasons for a drain to stop.
 
+use super::claim_end::ClaimEnd;
 use crate::attempt::AttemptError;
 use crate::failure::one_line;
 use crate::phase::budget::{ExhaustedBudget, Level};
@@ -11,6 +12,8 @@ pub(super) enum StopReason {
     FirstFailure,
     MaxBatches,
     Interrupted,
+    /// A time limit, or a request of the operator: no further phase starts.
+    ClaimsEnded(ClaimEnd),
     /// A budget is spent.
     Budget(ExhaustedBudget),
     /// The drain cannot go on. With [`AttemptError::Full`] it goes on when there is room again.
@@ -25,6 +28,8 @@ impl StopReason {
             Self::FirstFailure => Reason::StoppedOnFailure,
             Self::MaxBatches => Reason::MaxBatches,
             Self::Interrupted => Reason::Interrupted,
+            Self::ClaimsEnded(ClaimEnd::AfterCurrent) => Reason::AfterCurrent,
+            Self::ClaimsEnded(ClaimEnd::TimeLimit(_)) => Reason::TimeLimit,
             Self::Budget(_) => Reason::Budget,
             Self::Error(error) if is_our_failure(error) => Reason::Failed,
             Self::Error(_) => Reason::Systemic,
@@ -37,7 +42,21 @@ impl StopReason {
             Self::Budget(ExhaustedBudget { why, .. }) => Some(why.clone()),
             Self::Error(AttemptError::Internal(error)) => Some(one_line(error)),
             Self::Error(error) => Some(error.to_string()),
-            Self::Drained | Self::FirstFailure | Self::MaxBatches | Self::Interrupted => None,
+            Self::Drained
+            | Self::FirstFailure
+            | Self::MaxBatches
+            | Self::Interrupted
+            | Self::ClaimsEnded(_) => None,
+        }
+    }
+
+    /// Returns why no further phase starts, for the note before running phases finish. Errors for the user to fix are
+    /// reported at the end of the drain.
+    pub fn why_no_claims(&self) -> Option<String> {
+        match self {
+            Self::ClaimsEnded(end) => Some(end.describe()),
+            reason if reason.is_reported_at_end() => None,
+            reason => reason.why(),
         }
     }
 

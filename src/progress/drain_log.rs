@@ -87,6 +87,8 @@ impl Reason {
             Self::Failed => "failed",
             Self::MaxBatches => "max_batches",
             Self::Interrupted => "interrupted",
+            Self::AfterCurrent => "after_current",
+            Self::TimeLimit => "time_limit",
         }
     }
 }

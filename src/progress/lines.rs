@@ -174,6 +174,8 @@ fn finished(end: &DrainFinished, options: LineOptions) -> String {
         Reason::Failed => "stopped: autopack could not continue",
         Reason::MaxBatches => "stopped after the requested batches",
         Reason::Interrupted => "interrupted; running phases are queued again",
+        Reason::AfterCurrent => "stopped after the running phases, as requested",
+        Reason::TimeLimit => "stopped at the time limit",
     };
     let took = duration(Duration::from_millis(end.duration_ms));
     let mut text = match end.reason {

@@ -234,6 +234,10 @@ pub enum Reason {
     MaxBatches,
     /// The operator stopped the drain.
     Interrupted,
+    /// The operator asked to finish the running phases only.
+    AfterCurrent,
+    /// The time limit was reached.
+    TimeLimit,
 }
 
 /// Current step of a running phase.

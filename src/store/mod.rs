@@ -28,6 +28,8 @@ mod tests;
 pub use admin::evidence::UnprovenPhase;
 pub use admin::import_plan::ImportReport;
 pub use admin::operator_actions::{ChangedPhase, OperatorActions, PhaseSelector};
+pub use admin::operator_control::{HeldPhase, Hold};
+pub use admin::queue_move::NewPlace;
 pub use admin::remove_run::AttemptDirectory;
 pub use database_url::{BadDatabaseUrl, DatabaseUrl};
 pub use error::StoreError;

@@ -17,6 +17,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("0010_base_results.sql"),
     include_str!("0011_clean_tests.sql"),
     include_str!("0012_settlements.sql"),
+    include_str!("0014_operator_control.sql"),
 ];
 pub(super) const SCHEMA: Schema = Schema { application_id: APPLICATION_ID, migrations: MIGRATIONS };
 /// Version of the schema after all migrations.

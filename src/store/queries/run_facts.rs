@@ -38,6 +38,7 @@ pub(crate) struct RunRecord {
     pub branch: Option<String>,
     pub base_commit: Option<String>,
     pub memory_backend: Option<String>,
+    pub paused_at: Option<i64>,
 }
 
 impl Store {

@@ -111,6 +111,13 @@ pub enum ClaimOutcome {
         /// Earliest time for the next claim.
         until: UnixMs,
     },
+    /// Nothing is executing, and nothing can run before the operator resumes a run, or before `until`.
+    Paused {
+        /// Paused runs with phases that could run.
+        runs: Vec<RunId>,
+        /// Earliest end of a deferral.
+        until: Option<UnixMs>,
+    },
     /// Nothing can run before an executing phase ends, or before `until`.
     Held {
         /// A phase executed by another owner, if any.
@@ -119,6 +126,8 @@ pub enum ClaimOutcome {
         until: Option<UnixMs>,
         /// Whether phases are held back only by overlaps with executing phases.
         overlapping: bool,
+        /// Paused runs with phases that could run.
+        paused: Vec<RunId>,
     },
     /// Nothing can run, and no executing phase could change that.
     Nothing,
