@@ -67,6 +67,7 @@ mod recovery;
 mod repeats;
 mod report;
 mod report_page;
+mod run_choice;
 mod runbook;
 mod secret_variables;
 mod shipped;

@@ -6,18 +6,17 @@ use similar::TextDiff;
 
 use super::autofix_limits::fixer;
 use super::output::table::counted;
+use super::run_choice::RunFilter;
 use super::{Context, open_database};
 use crate::failure::{Exit, Failure};
-use crate::phase::RunId;
 use crate::progress::{printable_lines, shown_id, shown_message};
 use crate::store::{RepairCounts, RepairedPhase};
 
 /// Repair the specs of queued phases
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Only this run [default: all runs]
-    #[arg(long, value_name = "RUN")]
-    run_id: Option<String>,
+    #[command(flatten)]
+    run: RunFilter,
     /// Change nothing; show a diff of each spec
     #[arg(long)]
     dry_run: bool,
@@ -30,7 +29,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let settings = &context.config()?.settings;
     let fix = fixer(settings, &context.workspace()?);
     let store = open_database::open_existing(context).await?;
-    let run = args.run_id.map(RunId::new);
+    let run = args.run.named(&store).await?;
     let mut shown = FixOutput { json: args.json, dry_run: args.dry_run, ..FixOutput::default() };
     let mut on = |repaired| shown.take(repaired, context);
     let counts = store.repair_queued(run.as_ref(), &fix, args.dry_run, &mut on).await?;

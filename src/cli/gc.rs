@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::Context;
 use super::open_database::{self, MoveMode};
 use super::output::table::counted;
+use super::run_choice::RunFilter;
 use crate::failure::{Exit, Failure};
 use crate::phase::RunId;
 use crate::progress::shown_id;
@@ -24,9 +25,8 @@ use crate::workspace::view::remove_sessions;
 /// Remove attempt directories, slots and refs that are no longer needed
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Only this run; slots belong to no run and stay
-    #[arg(long, value_name = "RUN")]
-    run_id: Option<String>,
+    #[command(flatten)]
+    run: RunFilter,
     /// Also remove attempts that did not land, with their patches and logs, and attempts of removed runs
     #[arg(long)]
     all_attempts: bool,
@@ -57,7 +57,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let slots_dir = context.config()?.settings.workspace.slots_dir.as_deref();
     let repo = Repo::discover(&context.workspace()?).await?.with_slots_dir(slots_dir);
     let store = open_database::open_existing(context).await?;
-    let run = args.run_id.as_ref().map(RunId::new);
+    let run = args.run.named(&store).await?;
     let moved = if args.dry_run { MoveMode::CheckOnly } else { MoveMode::Record };
     let (here, elsewhere) = runs(&store, &repo, run.as_ref(), moved).await?;
     let mut removed = RemovedItems { elsewhere, ..RemovedItems::default() };

@@ -25,6 +25,7 @@ mod output;
 mod phases;
 mod price_check;
 mod report;
+mod run_choice;
 mod runs;
 mod shell;
 mod status;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::Context;
 use crate::config::Origin;
-use crate::failure::{Exit, Failure, WithHint};
+use crate::failure::{Failure, WithHint};
 use crate::phase::words::first_few;
 use crate::phase::{RunId, UnixMs};
 use crate::progress::{NOTES, printable, shown_id};
@@ -54,27 +54,6 @@ pub async fn require_run(context: &Context, run: RunId) -> Result<(), Failure> {
     store.require_runs(&[run]).await?;
     store.close().await;
     Ok(())
-}
-
-/// Returns the named run, or the only run in the store.
-pub async fn select_run(store: &Store, named: Option<&str>) -> Result<RunId, Failure> {
-    if let Some(name) = named {
-        let run = RunId::new(name);
-        store.require_runs(std::slice::from_ref(&run)).await?;
-        return Ok(run);
-    }
-    let runs: Vec<RunId> = store.runs().await?.into_iter().map(|run| run.run_id).collect();
-    match runs.as_slice() {
-        [only] => Ok(only.clone()),
-        [] => Err(Failure::new(format!("{} has no runs", store.path().display()))
-            .hint("import one with `autopack import FILE`")),
-        many => {
-            let names: Vec<&str> = many.iter().map(RunId::as_str).collect();
-            Err(Failure::new(format!("there are several runs: {}", names.join(", ")))
-                .hint("name one with --run-id")
-                .exit(Exit::Usage))
-        }
-    }
 }
 
 /// Checks whether the run belongs to another repository, where its branch, refs and kept work are. Several

@@ -7,16 +7,16 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::ValueEnum;
 
-use super::{Context, open_database};
+use super::Context;
+use super::run_choice::{RunArg, RunUse};
 use crate::failure::{Exit, Failure};
 use crate::report;
 
 /// Write a report of a run: a self-contained HTML page, or Markdown for a pull request
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The run [default: the only run]
-    #[arg(long, value_name = "RUN")]
-    run_id: Option<String>,
+    #[command(flatten)]
+    run: RunArg,
 
     /// Write to this file [default: `-`, standard output]
     #[arg(short, long, value_name = "FILE")]
@@ -54,8 +54,7 @@ pub async fn run(mut args: Args, context: &Context) -> Result<Exit, Failure> {
     let redactor = context.redactor()?;
     let root = context.workspace()?;
     let final_test = context.config()?.settings.ci.final_test;
-    let store = open_database::open_existing(context).await?;
-    let run = open_database::select_run(&store, args.run_id.as_deref()).await?;
+    let (store, run) = args.run.open(context, RunUse::Read).await?;
     let text = match args.format.unwrap_or(Format::of(args.output.as_deref())) {
         Format::Html => report::html(&store, &run, &root, final_test, &redactor).await?,
         Format::Md => report::markdown(&store, &run, final_test, &redactor).await?,

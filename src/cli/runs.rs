@@ -6,6 +6,7 @@ use serde_json::json;
 use super::Context;
 use super::open_database::{self, MoveMode};
 use super::output::table::{counted, table};
+use super::run_choice::find_run;
 use crate::failure::{Exit, Failure};
 use crate::phase::{PhaseState, RunId};
 use crate::progress::shown_id;
@@ -96,9 +97,14 @@ fn refuse_beside(run: &RunId, followed: BranchUpdate) -> Result<(), Failure> {
 
 async fn remove(names: &[String], context: &Context) -> Result<(), Failure> {
     let store = open_database::open_existing(context).await?;
-    let runs: Vec<RunId> = names.iter().map(RunId::new).collect();
+    let mut runs: Vec<RunId> = Vec::new();
     // An unknown name removes nothing.
-    store.require_runs(&runs).await?;
+    for name in names {
+        let run = find_run(&store, name).await?;
+        if !runs.contains(&run) {
+            runs.push(run);
+        }
+    }
     let repo = Repo::discover(&context.workspace()?).await?;
     let mut known = store.runs().await?;
     known.retain(|run| runs.contains(&run.run_id));

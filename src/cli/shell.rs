@@ -3,10 +3,10 @@
 use std::ffi::OsString;
 
 use super::attempt_setup::{build_drain_context, choose_views, open_repository};
+use super::run_choice::{RunUse, choose_phase};
 use super::{Context, open_database};
 use crate::attempt::{AttemptDirectory, ShellPlace};
 use crate::failure::{Exit, Failure};
-use crate::phase::PhaseId;
 use crate::process::StopReceiver;
 use crate::progress::Mode;
 
@@ -15,7 +15,7 @@ use crate::progress::Mode;
 /// The directory is a clean clone, removed afterwards. Setup or the installs of the project run first.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Phase whose kept work is applied on top of its run's branch
+    /// Phase, or RUN/PHASE, whose kept work is applied on top of its run's branch
     #[arg(value_name = "PHASE", required_unless_present = "fresh")]
     phase: Option<String>,
 
@@ -23,7 +23,7 @@ pub struct Args {
     #[arg(long, conflicts_with = "phase")]
     fresh: bool,
 
-    /// Run of the phase [default: the only run]
+    /// Run of the phase [default: the run used last]
     #[arg(long, value_name = "RUN")]
     run_id: Option<String>,
 
@@ -47,8 +47,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             (commit, None)
         }
         Some(phase) => {
-            let run = open_database::select_run(&store, args.run_id.as_deref()).await?;
-            let detail = store.phase(&run, &PhaseId::new(phase)).await?;
+            let named = args.run_id.as_deref();
+            let (run, phase) = choose_phase(&store, context, named, phase, RunUse::Read).await?;
+            let detail = store.phase(&run, &phase).await?;
             let branch = store.run(&run).await?.facts.map(|facts| facts.branch);
             let start = branch.as_deref().unwrap_or("HEAD");
             let commit = repo.resolve(start).await?.ok_or_else(|| {

@@ -1,5 +1,6 @@
 //! `stop`: stops a running drain from another terminal, like Ctrl-C.
 
+use super::run_choice::RunFilter;
 use super::{Context, open_database};
 use crate::drain::appears_dead;
 use crate::failure::{Exit, Failure};
@@ -10,9 +11,8 @@ use crate::store::StopRequest;
 /// Stop a running drain, like Ctrl-C
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Only drains of this run [default: all drains of this database]
-    #[arg(long = "run-id", value_name = "RUN")]
-    run_id: Option<String>,
+    #[command(flatten)]
+    run: RunFilter,
 
     /// Kill running agents and CI instead of asking them to stop
     #[arg(long)]
@@ -21,8 +21,7 @@ pub struct Args {
 
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let store = open_database::open_existing(context).await?;
-    let runs: Vec<RunId> = args.run_id.iter().map(RunId::new).collect();
-    store.require_runs(&runs).await?;
+    let runs: Vec<RunId> = args.run.named(&store).await?.into_iter().collect();
     let how = if args.now { StopRequest::Now } else { StopRequest::Graceful };
     let asked = store.request_stop(&runs, how).await?;
     // A dead drain stays listed until the next drain reclaims its work.

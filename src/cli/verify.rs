@@ -3,11 +3,11 @@
 use serde_json::json;
 
 use super::attempt_setup::{build_drain_context, check_sandbox, choose_views, open_repository};
+use super::run_choice::{RunArg, RunUse};
 use super::{Context, open_database};
 use crate::attempt::{TipTest, test_tip};
 use crate::drain::{Signals, describe_tip_test};
 use crate::failure::{Exit, Failure};
-use crate::phase::RunId;
 use crate::process::StopReceiver;
 use crate::progress::Mode;
 use crate::store::CleanOutcome;
@@ -18,13 +18,8 @@ use crate::store::CleanOutcome;
 /// runs. If CI fails, autopack also tests the base of the run and searches for the landing that broke CI.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Run to test
-    #[arg(value_name = "RUN", required_unless_present = "run_id")]
-    run: Option<String>,
-
-    /// Same as RUN, for consistency with other commands
-    #[arg(long, value_name = "RUN", conflicts_with = "run")]
-    run_id: Option<String>,
+    #[command(flatten)]
+    run: RunArg,
 
     /// Print a JSON object
     #[arg(long)]
@@ -32,9 +27,7 @@ pub struct Args {
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let name = args.run.or(args.run_id).unwrap_or_default();
-    let run = RunId::new(name);
-    let store = open_database::open_existing(context).await?;
+    let (store, run) = args.run.open(context, RunUse::Act).await?;
     let summary = store.run(&run).await?;
     let repo = open_repository(context).await?;
     open_database::check_repository(&run, summary.facts.as_ref(), &repo, "verify it there")?;

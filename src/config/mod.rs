@@ -21,7 +21,7 @@ mod sandbox_settings;
 mod sandbox_validation;
 mod schema;
 mod settings;
-mod suggestion;
+pub mod suggestion;
 mod validate;
 mod written_path;
 

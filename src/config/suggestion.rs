@@ -8,8 +8,10 @@ pub fn suggestion(given: &str, known: &[&str]) -> String {
     }
 }
 
-fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
-    let distance = |word: &str| strsim::damerau_levenshtein(&given.to_lowercase(), word);
+/// Returns the known name with the smallest edit distance, ignoring case, if it is similar.
+pub fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
+    let given = given.to_lowercase();
+    let distance = |word: &str| strsim::damerau_levenshtein(&given, &word.to_lowercase());
     let near = known.iter().min_by_key(|word| distance(word))?;
     let length = given.chars().count().max(near.chars().count());
     (distance(near) <= length.div_ceil(3)).then_some(near)

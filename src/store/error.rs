@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
+use crate::config::suggestion::nearest;
 use crate::phase::state::{IllegalStep, PhaseState};
 use crate::phase::{PhaseId, RunId};
 
@@ -112,7 +113,7 @@ pub enum StoreError {
     },
 
     /// No run has this id.
-    #[error("no run is called {:?} in the database {}; {}", run.as_str(), database.display(), known_runs(runs))]
+    #[error("no run is called {:?} in the database {}; {}", run.as_str(), database.display(), known_runs(run, runs))]
     UnknownRun {
         /// Path of the database.
         database: PathBuf,
@@ -267,6 +268,7 @@ impl StoreError {
             Self::OtherApplication { .. } => Cow::Borrowed(NAME_OURS),
             Self::NewerSchema { .. } => Cow::Borrowed(BE_NEWER),
             Self::BadRow { .. } => Cow::Borrowed(RESTORE_IT),
+            Self::UnknownRun { run, runs, .. } => Cow::Owned(similar_run(run, runs)?),
             Self::Database { kind, .. } => Cow::Borrowed(kind.hint()?),
             _ => return None,
         })
@@ -306,16 +308,23 @@ fn names(ids: &[PhaseId]) -> String {
     ids.iter().map(PhaseId::as_str).collect::<Vec<_>>().join(", ")
 }
 
+/// Suggests the run with the most similar id.
+fn similar_run(run: &RunId, runs: &[RunId]) -> Option<String> {
+    let names: Vec<&str> = runs.iter().map(RunId::as_str).collect();
+    nearest(run.as_str(), &names).map(|near| format!("did you mean {near:?}?"))
+}
+
 fn format_cycle(ids: &[PhaseId]) -> String {
     ids.iter().map(PhaseId::as_str).collect::<Vec<_>>().join(" -> ")
 }
 
-fn known_runs(runs: &[RunId]) -> String {
+fn known_runs(run: &RunId, runs: &[RunId]) -> String {
     if runs.is_empty() {
         return "it has no runs".to_owned();
     }
     let names: Vec<&str> = runs.iter().map(RunId::as_str).collect();
-    format!("existing runs: {}", names.join(", "))
+    let meant = similar_run(run, runs).map(|meant| format!("; {meant}")).unwrap_or_default();
+    format!("existing runs: {}{meant}", names.join(", "))
 }
 
 #[cfg(test)]
@@ -338,6 +347,11 @@ mod tests {
             StoreError::OtherApplication { path: path.clone(), what },
             StoreError::NewerSchema { path: path.clone(), found: 9, known: 1 },
             StoreError::BadRow { row: "run r".to_owned(), why },
+            StoreError::UnknownRun {
+                database: path.clone(),
+                run: RunId::new("week1"),
+                runs: vec![RunId::new("week2")],
+            },
             database(DatabaseErrorKind::Busy),
             database(DatabaseErrorKind::Full),
         ] {

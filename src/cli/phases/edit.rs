@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::RunArg;
 use crate::cli::Context;
 use crate::cli::autofix_limits::fixer;
+use crate::cli::run_choice::{PhaseArg, RunUse};
 use crate::failure::{Failure, WithHint};
 use crate::import::{self, Existing};
 use crate::phase::plan::PlanPhase;
@@ -21,18 +21,14 @@ use crate::store::{PhaseDetail, Store};
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    run: RunArg,
-    /// Phase id, as in `phases list`
-    #[arg(value_name = "PHASE")]
-    phase: String,
+    phase: PhaseArg,
     /// Read the spec (JSON or YAML) from this file; `-` is standard input
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
-    let (store, run) = args.run.open(context).await?;
-    let id = PhaseId::new(&args.phase);
+    let (store, run, id) = args.phase.open(context, RunUse::Act).await?;
     let detail = store.phase(&run, &id).await?;
     refuse_by_state(&detail)?;
     match &args.file {

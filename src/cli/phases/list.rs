@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use super::phase_json::PhaseView;
-use super::{RunArg, ids};
-use crate::cli::Context;
 use crate::cli::output::table::table;
+use crate::cli::run_choice::choose_run_or_phases;
+use crate::cli::{Context, open_database};
 use crate::failure::Failure;
 use crate::phase::words::short_commit;
 use crate::phase::{PhaseId, PhaseState};
@@ -14,11 +14,12 @@ use crate::store::PhaseRow;
 /// List the phases of a run
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    #[command(flatten)]
-    run: RunArg,
-    /// Only these phases
-    #[arg(value_name = "PHASE")]
-    phases: Vec<String>,
+    /// A run, or only these phases [default: the run used last]
+    #[arg(value_name = "RUN | PHASE")]
+    names: Vec<String>,
+    /// The run, or the run of the phases
+    #[arg(long, value_name = "RUN")]
+    run_id: Option<String>,
     /// Only phases in this state: queued, running, complete, failed or skipped
     #[arg(long, value_name = "STATE")]
     state: Option<PhaseState>,
@@ -32,14 +33,12 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let max_attempts = context.config()?.settings.executor.max_attempts;
-    let (store, run) = args.run.open(context).await?;
+    let store = open_database::open_existing(context).await?;
+    let named = args.run_id.as_deref();
+    let (run, wanted) = choose_run_or_phases(&store, context, named, &args.names).await?;
     let mut rows =
         store.phases(&run, args.failed.then_some(PhaseState::Failed).or(args.state)).await?;
-    if !args.phases.is_empty() {
-        let wanted = ids(&args.phases);
-        for phase in &wanted {
-            store.phase(&run, phase).await?;
-        }
+    if !wanted.is_empty() {
         let wanted: HashSet<&PhaseId> = wanted.iter().collect();
         rows.retain(|row| wanted.contains(&row.phase_id));
     }

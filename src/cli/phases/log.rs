@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::RunArg;
 use crate::cli::Context;
+use crate::cli::run_choice::{PhaseArg, RunUse};
 use crate::failure::{Failure, WithHint};
 use crate::phase::PhaseId;
 use crate::store::AttemptRow;
@@ -17,10 +17,7 @@ use crate::store::AttemptRow;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    run: RunArg,
-    /// Phase id, as in `phases list`
-    #[arg(value_name = "PHASE")]
-    phase: String,
+    phase: PhaseArg,
     /// Show attempt N instead of the last attempt
     #[arg(long, value_name = "N")]
     attempt: Option<u32>,
@@ -30,14 +27,14 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
-    let (store, run) = args.run.open(context).await?;
-    let detail = store.phase(&run, &PhaseId::new(&args.phase)).await?;
+    let (store, run, phase) = args.phase.open(context, RunUse::Read).await?;
+    let detail = store.phase(&run, &phase).await?;
     store.close().await;
-    let attempt = select_attempt(&detail.attempt_log, args.attempt, &args.phase)?;
+    let attempt = select_attempt(&detail.attempt_log, args.attempt, &phase)?;
     let Some(log_dir) = &attempt.log_dir else {
         return Err(Failure::new(format!(
             "attempt {} of phase {} has no logs",
-            attempt.attempt, args.phase
+            attempt.attempt, phase
         )));
     };
     let directory = context.workspace()?.join(log_dir);
@@ -55,7 +52,7 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
 fn select_attempt<'a>(
     log: &'a [AttemptRow],
     number: Option<u32>,
-    phase: &str,
+    phase: &PhaseId,
 ) -> Result<&'a AttemptRow, Failure> {
     let Some(last) = log.last() else {
         return Err(Failure::new(format!("phase {phase} has no attempts, so there is no log")));

@@ -10,10 +10,8 @@ mod show_prompt;
 
 use clap::Subcommand;
 
-use super::{Context, open_database};
+use super::Context;
 use crate::failure::{Exit, Failure};
-use crate::phase::{PhaseId, RunId};
-use crate::store::Store;
 
 /// Show, retry, skip, accept and edit phases
 #[derive(Debug, clap::Args)]
@@ -33,22 +31,6 @@ enum Action {
     Edit(edit::Args),
 }
 
-/// Run of an action.
-#[derive(Debug, clap::Args)]
-struct RunArg {
-    /// The run [default: the only run]
-    #[arg(long, value_name = "RUN")]
-    run_id: Option<String>,
-}
-
-impl RunArg {
-    async fn open(&self, context: &Context) -> Result<(Store, RunId), Failure> {
-        let store = open_database::open_existing(context).await?;
-        let run = open_database::select_run(&store, self.run_id.as_deref()).await?;
-        Ok((store, run))
-    }
-}
-
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     match args.action {
         Action::List(args) => list::run(args, context).await?,
@@ -60,8 +42,4 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         Action::Edit(args) => edit::run(args, context).await?,
     }
     Ok(Exit::Done)
-}
-
-fn ids(names: &[String]) -> Vec<PhaseId> {
-    names.iter().map(PhaseId::new).collect()
 }

@@ -1,31 +1,24 @@
 //! `phases retry`, `skip` and `accept`: operator actions on the state of phases.
 
-use super::{RunArg, ids};
-use crate::cli::Context;
-use crate::failure::Failure;
+use crate::cli::run_choice::{PhasesArg, RunUse, choose_phases, choose_run, find_run};
+use crate::cli::{Context, open_database};
+use crate::failure::{Exit, Failure};
 use crate::phase::{PhaseId, RunId};
 use crate::progress::shown_id;
-use crate::store::{ChangedPhase, PhaseSelector};
+use crate::store::{ChangedPhase, PhaseSelector, Store};
 
-/// Phases of a run.
+/// Phases by id, or all failed phases of a run.
 #[derive(Debug, clap::Args)]
 struct Selection {
-    #[command(flatten)]
-    run: RunArg,
-    #[command(flatten)]
-    named: PhaseSelection,
-}
-
-/// Phases by id, or all failed phases. Exactly one option is required.
-#[derive(Debug, clap::Args)]
-#[group(required = true, multiple = false)]
-struct PhaseSelection {
-    /// Phase ids, as in `phases list`
-    #[arg(value_name = "PHASE")]
+    /// Phase ids, as in `phases list`, or RUN/PHASE; with --failed, the run
+    #[arg(value_name = "PHASE", required_unless_present = "failed")]
     phases: Vec<String>,
     /// All failed phases
     #[arg(long)]
     failed: bool,
+    /// Run of the phases [default: the only run]
+    #[arg(long, value_name = "RUN")]
+    run_id: Option<String>,
 }
 
 /// Queue phases again with all attempts; history is kept
@@ -49,31 +42,26 @@ pub(super) struct SkipArgs {
 #[derive(Debug, clap::Args)]
 pub(super) struct AcceptArgs {
     #[command(flatten)]
-    run: RunArg,
-    /// Phase ids, as in `phases list`
-    #[arg(value_name = "PHASE", required = true)]
-    phases: Vec<String>,
+    phases: PhasesArg,
 }
 
 pub(super) async fn retry(args: RetryArgs, context: &Context) -> Result<(), Failure> {
-    let (store, run) = args.selection.run.open(context).await?;
-    let ids = args.selection.ids();
+    let (store, run, ids) = args.selection.open(context).await?;
     let moved = store.operator().retry(&run, args.selection.which(&ids), args.redo).await?;
     store.close().await;
     print_transitions(&run, &moved, context)
 }
 
 pub(super) async fn skip(args: SkipArgs, context: &Context) -> Result<(), Failure> {
-    let (store, run) = args.selection.run.open(context).await?;
-    let ids = args.selection.ids();
+    let (store, run, ids) = args.selection.open(context).await?;
     let moved = store.operator().skip(&run, args.selection.which(&ids)).await?;
     store.close().await;
     print_transitions(&run, &moved, context)
 }
 
 pub(super) async fn accept(args: AcceptArgs, context: &Context) -> Result<(), Failure> {
-    let (store, run) = args.run.open(context).await?;
-    let accepted = store.operator().accept(&run, &ids(&args.phases)).await?;
+    let (store, run, ids) = args.phases.open(context, RunUse::Act).await?;
+    let accepted = store.operator().accept(&run, &ids).await?;
     store.close().await;
     for ChangedPhase { phase_id, to, .. } in accepted {
         context.out.line(format_args!("{}: {to}, accepted", shown_id(phase_id.as_str())))?;
@@ -82,12 +70,27 @@ pub(super) async fn accept(args: AcceptArgs, context: &Context) -> Result<(), Fa
 }
 
 impl Selection {
-    fn ids(&self) -> Vec<PhaseId> {
-        ids(&self.named.phases)
+    async fn open(&self, context: &Context) -> Result<(Store, RunId, Vec<PhaseId>), Failure> {
+        let store = open_database::open_existing(context).await?;
+        let run = self.run_id.as_deref();
+        if !self.failed {
+            let (run, ids) = choose_phases(&store, context, run, &self.phases, RunUse::Act).await?;
+            return Ok((store, run, ids));
+        }
+        let run = match self.phases.as_slice() {
+            [] => choose_run(&store, context, run, RunUse::Act).await?,
+            [name] if run.is_none_or(|run| run == name) => find_run(&store, name).await?,
+            _ => {
+                return Err(Failure::new("--failed selects all failed phases of one run")
+                    .hint("name phases, or a run with --failed")
+                    .exit(Exit::Usage));
+            }
+        };
+        Ok((store, run, Vec::new()))
     }
 
     fn which<'a>(&self, ids: &'a [PhaseId]) -> PhaseSelector<'a> {
-        if self.named.failed { PhaseSelector::Failed } else { PhaseSelector::Ids(ids) }
+        if self.failed { PhaseSelector::Failed } else { PhaseSelector::Ids(ids) }
     }
 }
 

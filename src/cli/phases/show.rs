@@ -1,13 +1,14 @@
 //! `phases show`: shows a phase with spec, state and attempts.
 
-use super::{RunArg, phase_json};
+use super::phase_json;
 use crate::cli::Context;
 use crate::cli::autofix_limits::fixer;
 use crate::cli::output::table::table;
+use crate::cli::run_choice::{PhaseArg, RunUse};
 use crate::failure::Failure;
 use crate::phase::shell;
 use crate::phase::words::quoted;
-use crate::phase::{Failure as PhaseFailure, PhaseCi, PhaseId, PhaseState};
+use crate::phase::{Failure as PhaseFailure, PhaseCi, PhaseState};
 use crate::progress::{printable, screen, shown_id, shown_message, width, wrap};
 use crate::store::{AttemptRow, PhaseDetail};
 
@@ -18,10 +19,7 @@ const TAIL: usize = 15;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    run: RunArg,
-    /// Phase id, as in `phases list`
-    #[arg(value_name = "PHASE")]
-    phase: String,
+    phase: PhaseArg,
     /// Print only the prompt of the next attempt
     #[arg(long, conflicts_with = "json")]
     prompt: bool,
@@ -33,8 +31,8 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let settings = &context.config()?.settings;
     let max_attempts = settings.executor.max_attempts;
-    let (store, run) = args.run.open(context).await?;
-    let detail = store.phase(&run, &PhaseId::new(&args.phase)).await?;
+    let (store, run, phase) = args.phase.open(context, RunUse::Read).await?;
+    let detail = store.phase(&run, &phase).await?;
     store.close().await;
     if args.prompt {
         return super::show_prompt::run(&detail, context).await;

@@ -6,9 +6,9 @@ mod status_snapshot;
 mod status_text;
 mod watch;
 
+use super::run_choice::RunFilter;
 use super::{Context, open_database};
 use crate::failure::{Exit, Failure};
-use crate::phase::RunId;
 
 /// Show counts, running phases, tokens, and why queued phases wait
 ///
@@ -17,9 +17,8 @@ use crate::phase::RunId;
 /// reader ends.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Only this run
-    #[arg(long = "run-id", value_name = "RUN")]
-    run_id: Option<String>,
+    #[command(flatten)]
+    run: RunFilter,
 
     /// Keep showing the status and finished phases until Ctrl-C
     #[arg(long, conflicts_with = "json")]
@@ -32,7 +31,7 @@ pub struct Args {
 
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let store = open_database::open_existing(context).await?;
-    let wanted = args.run_id.map(RunId::new);
+    let wanted = args.run.named(&store).await?;
     if args.watch {
         return watch::watch(&store, wanted.as_ref(), context).await;
     }

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::calibration_text as view;
 use crate::cli::calibration_in_force::{VersionedCalibration, in_force};
+use crate::cli::run_choice::RunsArg;
 use crate::cli::{Context, open_database};
 use crate::clock::now;
 use crate::failure::Failure;
@@ -17,16 +18,15 @@ const LATEST: u32 = 2_000;
 /// Calibrate the estimator from samples; changes nothing without --apply
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Only samples of this run; may repeat
-    #[arg(long = "run-id", value_name = "RUN")]
-    run_ids: Vec<String>,
+    #[command(flatten)]
+    runs: RunsArg,
 
     /// Apply the calibration to future drains
     #[arg(long)]
     apply: bool,
 
     /// Return to the previous version, or to the shipped estimator
-    #[arg(long, conflicts_with_all = ["apply", "run_ids"])]
+    #[arg(long, conflicts_with_all = ["apply", "runs", "run_ids"])]
     undo: bool,
 
     /// Print {samples, errors, before, after, refused, applied}; with --undo, {undone, active}
@@ -62,7 +62,7 @@ async fn undo(args: &Args, context: &Context, store: &Store) -> Result<(), Failu
 }
 
 async fn propose(args: &Args, context: &Context, store: &Store) -> Result<(), Failure> {
-    let runs: Vec<RunId> = args.run_ids.iter().map(RunId::new).collect();
+    let runs: Vec<RunId> = args.runs.names().into_iter().map(RunId::new).collect();
     store.require_sampled_runs(&runs).await?;
     let samples = store.latest_outputs(&runs, LATEST).await?;
     let examples: Vec<Example> = samples.iter().filter_map(Example::of).collect();

@@ -137,9 +137,29 @@ impl Store {
         if let Some(id) = id {
             return Ok(id);
         }
+        Err(self.describe_unknown(connection, run).await?)
+    }
+
+    /// Returns the error for a run that does not exist, with the existing runs.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn unknown_run(&self, run: &RunId) -> Result<StoreError, StoreError> {
+        self.named(async {
+            let mut connection = self.reader.acquire().await?;
+            self.describe_unknown(&mut connection, run).await
+        })
+        .await
+    }
+
+    async fn describe_unknown(
+        &self,
+        connection: &mut SqliteConnection,
+        run: &RunId,
+    ) -> Result<StoreError, StoreError> {
         let runs: Vec<String> =
             sqlx::query_scalar("SELECT run_id FROM runs ORDER BY id").fetch_all(connection).await?;
-        Err(StoreError::UnknownRun {
+        Ok(StoreError::UnknownRun {
             database: self.path().to_owned(),
             run: run.clone(),
             runs: runs.into_iter().map(RunId::new).collect(),
