@@ -10,6 +10,7 @@ mod autofix_limits;
 mod calibration_in_force;
 mod completions;
 mod config;
+mod confirm;
 mod context;
 mod drain;
 mod error_report;
@@ -22,9 +23,11 @@ mod init;
 mod memory;
 mod open_database;
 mod output;
+mod pause;
 mod phases;
 mod price_check;
 mod report;
+mod resume;
 mod run_choice;
 mod runs;
 mod shell;
@@ -101,6 +104,8 @@ verbs! {
     FixPhases => fix_phases,
     Drain => drain,
     Stop => stop,
+    Pause => pause,
+    Resume => resume,
     Verify => verify,
     Status => status,
     Phases => phases,

@@ -1,0 +1,34 @@
+//! `pause`: keeps drains from starting phases of a run; running phases finish.
+
+use super::run_choice::{RunArg, RunUse};
+use super::{Context, open_database};
+use crate::clock::now;
+use crate::failure::{Exit, Failure};
+use crate::phase::words::quoted;
+use crate::progress::shown_id;
+
+/// Pause a run: running phases finish, and no other phase starts
+///
+/// A drain with no other work waits until `autopack resume RUN`. The pause is stored, so it also holds for drains
+/// started later.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    run: RunArg,
+}
+
+pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let (store, run) = args.run.open(context, RunUse::Act).await?;
+    let before = store.operator().pause_run(&run, now()).await?;
+    store.close().await;
+    let name = shown_id(run.as_str());
+    let resume = format!("`autopack resume {}`", quoted(&name));
+    context.out.line(match before {
+        Some(at) => {
+            let since = open_database::time(at);
+            format!("run {name} is paused since {since}; continue with {resume}")
+        }
+        None => format!("run {name} is paused; continue with {resume}"),
+    })?;
+    Ok(Exit::Done)
+}
