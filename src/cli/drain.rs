@@ -8,6 +8,7 @@ use tracing::Instrument as _;
 use super::attempt_setup::{build_drain_context, check_sandbox, choose_views, open_repository};
 use super::open_database::{self, MoveMode};
 use super::output::table::counted;
+use super::time_window::{WindowArgs, WindowStart};
 use super::{Context, autofix_limits, calibration_in_force};
 use crate::agent;
 use crate::attempt::{Estimator, Views};
@@ -64,11 +65,14 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     sample: Option<u32>,
 
+    #[command(flatten)]
+    window: WindowArgs,
+
     /// Show the plan without running: order, agents, estimates, repairs
     #[arg(
         long,
         conflicts_with_all =
-            ["jobs", "batch_size", "sample", "max_batches", "stop_on_first_failure", "base"]
+            ["jobs", "batch_size", "sample", "max_batches", "stop_on_first_failure", "base", "at", "until", "length"]
     )]
     dry_run: bool,
 
@@ -99,6 +103,10 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let views = choose_views(context, &repo, &store).await?;
     let wanted = args.jobs.unwrap_or(config.settings.executor.jobs);
     let room = repo.room_for_slots(wanted, &config.settings.workspace).await?;
+    let time_limit = match args.window.open(mode(&args, context), context).await? {
+        WindowStart::Open(time_limit) => time_limit,
+        WindowStart::Cancelled(exit) => return Ok(exit),
+    };
     let request = Request {
         runs: runs.into_iter().map(|run| run.run_id).collect(),
         batch_size: args.batch_size,
@@ -106,7 +114,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         jobs: room.map_or(wanted, |room| room.slots),
         stop_on_first_failure: args.stop_on_first_failure,
         sample: args.sample,
-        time_limit: None,
+        time_limit,
     };
     let OpenMemory { memory, line, .. } =
         super::memory::open(context, AutostartPermission::Allowed).await?;

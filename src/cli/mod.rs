@@ -34,6 +34,7 @@ mod shell;
 mod status;
 mod stop;
 mod telemetry;
+mod time_window;
 mod verify;
 mod view;
 

@@ -78,6 +78,8 @@ fn object(run: &RunSummary) -> serde_json::Value {
         "run_id": run.run_id,
         "counts": run.counts,
         "blocked": run.blocked,
+        "held": run.held,
+        "paused_at": run.paused_at.map(open_database::time),
         "source": run.source,
         "created_at": open_database::time(run.created_at),
         "branch": run.facts.as_ref().map(|facts| &facts.branch),

@@ -72,6 +72,9 @@ impl Drain<'_> {
         for note in self.unproven().await? {
             self.context.progress.note(&note);
         }
+        if let Some(limit) = &self.request.time_limit {
+            self.context.progress.note(&format!("no phase starts from {} on", limit.shown));
+        }
         self.context.note_sandbox();
         self.context.note_withheld_variables();
         self.context.note_relocated_variables();

@@ -28,6 +28,8 @@ pub(super) struct PhaseView {
     pub commit: Option<String>,
     /// Reason why the spec will be refused.
     pub unfixable: Option<String>,
+    /// Whether the operator stopped the phase.
+    pub held: bool,
 }
 
 impl PhaseView {
@@ -50,6 +52,7 @@ impl PhaseView {
             last_failure: row.last_failure.as_ref().map(Failure::as_json),
             commit: row.commit.clone(),
             unfixable: row.unfixable.clone(),
+            held: row.held,
         }
     }
 }

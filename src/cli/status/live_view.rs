@@ -71,7 +71,9 @@ fn facts(run: &RunSummary) -> Vec<String> {
     let facts = [
         counted(run.counts.failed, "failed"),
         counted(run.blocked, "blocked"),
+        counted(run.held, "held"),
         counted(run.counts.skipped, "skipped"),
+        run.paused_at.map(|_| "paused".to_owned()),
         tokens,
         run.cost_usd.map(|cost| format!("${cost:.2}")),
     ];

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::status_snapshot::{StatusSnapshot, format_reasons};
+use crate::cli::open_database;
 use crate::store::{InFlight, RunSummary, Waiting};
 
 pub(super) fn json(snapshot: &StatusSnapshot) -> Value {
@@ -17,6 +18,8 @@ fn run(snapshot: &StatusSnapshot, run: &RunSummary, waiting: &[Waiting]) -> Valu
         "run_id": run.run_id,
         "counts": run.counts,
         "blocked": run.blocked,
+        "held": run.held,
+        "paused_at": run.paused_at.map(open_database::time),
         "tokens": run.tokens,
         "cost_usd": run.cost_usd,
         "branch": run.facts.as_ref().map(|facts| &facts.branch),
@@ -26,6 +29,7 @@ fn run(snapshot: &StatusSnapshot, run: &RunSummary, waiting: &[Waiting]) -> Valu
         "waiting": waiting.iter().map(|phase| json!({
             "phase_id": phase.phase_id,
             "blocked": phase.blocked,
+            "held": phase.held,
             "why": format_reasons(phase, snapshot.at, true),
         })).collect::<Vec<_>>(),
     })

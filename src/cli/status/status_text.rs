@@ -3,6 +3,7 @@
 use super::status_snapshot::{StatusSnapshot, format_reasons};
 use crate::attempt::run_end;
 use crate::cli::output::table::table;
+use crate::phase::words::quoted;
 use crate::progress::{duration, printable, shown_id, thousands};
 use crate::store::{InFlight, RunSummary, Waiting};
 
@@ -32,6 +33,9 @@ fn format_page(snapshot: &StatusSnapshot, show_times: bool) -> String {
     }
     for (run, waiting) in &snapshot.runs {
         text += &format_waiting(snapshot, run, waiting, show_times);
+    }
+    for (run, _) in &snapshot.runs {
+        text += &format_pause(snapshot, run, show_times);
     }
     for (run, _) in &snapshot.runs {
         text += &format_final_test(snapshot, run);
@@ -91,6 +95,18 @@ fn format_waiting(
         text += &format!("waiting  {} more of {name}\n", waiting.len() - MAX_LISTED);
     }
     text
+}
+
+/// Formats the pause of a run, if any.
+fn format_pause(snapshot: &StatusSnapshot, run: &RunSummary, show_times: bool) -> String {
+    let Some(at) = run.paused_at else { return String::new() };
+    let name = shown_id(run.run_id.as_str());
+    let time = match show_times {
+        true => format!(" for {}", duration(snapshot.since(at))),
+        false => String::new(),
+    };
+    let resume = format!("autopack resume {}", quoted(&name));
+    format!("paused   {name}{time}; continue with `{resume}`\n")
 }
 
 /// Formats the result of the final test: CI on the run's tip, in a clean clone.
