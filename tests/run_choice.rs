@@ -98,8 +98,8 @@ fn wrong_names_get_suggestions_and_change_nothing() {
         let ran = project.autopack(args).exited(code);
         ran.stderr.split_once("hint: ").expect("a hint").1.trim_end().to_owned()
     };
-    assert_eq!(hint(&["phases", "show", "bth"], 1), "did you mean both?");
-    assert_eq!(hint(&["phases", "show", "week1/bth"], 1), "did you mean both?");
+    assert_eq!(hint(&["phases", "show", "bth"], 1), "did you mean \"both\"?");
+    assert_eq!(hint(&["phases", "show", "week1/bth"], 1), "did you mean \"both\"?");
     assert_eq!(hint(&["phases", "show", "p1"], 1), "phase p1 is in run week1: write week1/p1");
     assert_eq!(
         hint(&["phases", "show", "nothing-like-it"], 1),

@@ -7,18 +7,26 @@ use crate::phase::{PhaseId, RunId};
 use crate::progress::shown_id;
 use crate::store::{ChangedPhase, PhaseSelector, Store};
 
-/// Phases by id, or all failed phases of a run.
+/// Phases of a run.
 #[derive(Debug, clap::Args)]
 struct Selection {
+    #[command(flatten)]
+    named: PhaseSelection,
+    /// Run of the phases [default: the only run]
+    #[arg(long, value_name = "RUN")]
+    run_id: Option<String>,
+}
+
+/// Phases by id, or all failed phases of a run. At least one option is required.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = true)]
+struct PhaseSelection {
     /// Phase ids, as in `phases list`, or RUN/PHASE; with --failed, the run
-    #[arg(value_name = "PHASE", required_unless_present = "failed")]
+    #[arg(value_name = "PHASE")]
     phases: Vec<String>,
     /// All failed phases
     #[arg(long)]
     failed: bool,
-    /// Run of the phases [default: the only run]
-    #[arg(long, value_name = "RUN")]
-    run_id: Option<String>,
 }
 
 /// Queue phases again with all attempts; history is kept
@@ -73,16 +81,17 @@ impl Selection {
     async fn open(&self, context: &Context) -> Result<(Store, RunId, Vec<PhaseId>), Failure> {
         let store = open_database::open_existing(context).await?;
         let run = self.run_id.as_deref();
-        if !self.failed {
-            let (run, ids) = choose_phases(&store, context, run, &self.phases, RunUse::Act).await?;
+        if !self.named.failed {
+            let (run, ids) =
+                choose_phases(&store, context, run, &self.named.phases, RunUse::Act).await?;
             return Ok((store, run, ids));
         }
-        let run = match self.phases.as_slice() {
+        let run = match self.named.phases.as_slice() {
             [] => choose_run(&store, context, run, RunUse::Act).await?,
             [name] if run.is_none_or(|run| run == name) => find_run(&store, name).await?,
             _ => {
-                return Err(Failure::new("--failed selects all failed phases of one run")
-                    .hint("name phases, or a run with --failed")
+                return Err(Failure::new("--failed takes at most one name, the run")
+                    .hint("name either phases, or a run with --failed")
                     .exit(Exit::Usage));
             }
         };
@@ -90,7 +99,7 @@ impl Selection {
     }
 
     fn which<'a>(&self, ids: &'a [PhaseId]) -> PhaseSelector<'a> {
-        if self.failed { PhaseSelector::Failed } else { PhaseSelector::Ids(ids) }
+        if self.named.failed { PhaseSelector::Failed } else { PhaseSelector::Ids(ids) }
     }
 }
 

@@ -212,7 +212,7 @@ impl<'a> PhaseNames<'a> {
         let elsewhere = self.store.runs_with_phase(&PhaseId::new(phase)).await?;
         let ids: Vec<&str> = known.iter().map(PhaseId::as_str).collect();
         let hint = match (elsewhere.as_slice(), nearest(phase, &ids)) {
-            ([], Some(near)) => format!("did you mean {}?", quoted(&shown_id(near))),
+            ([], Some(near)) => format!("did you mean {near:?}?"),
             ([], None) => {
                 let run = quoted(run.as_str());
                 format!("`autopack phases list --run-id {run}` lists its phases")
