@@ -13,13 +13,22 @@ use crate::support::process::signal;
 
 const GREEN: &str = "ci: {command: [\"true\"]}\n";
 
-/// Phases wait for the file `go`.
-fn held() -> Project {
+/// A project whose agents write the file `at-work`, and then wait for the file `go`.
+pub fn held() -> Project {
     let project = Project::new();
     let go = project.outside("go").display().to_string();
-    let agent =
-        format!("while not pathlib.Path({go:?}).exists(): time.sleep(0.02)\nwrite_deliverables()");
+    let agent = format!(
+        "go = pathlib.Path({go:?})\nwrite(go.with_name('at-work'))\n\
+         while not go.exists(): time.sleep(0.02)\nwrite_deliverables()"
+    );
     project.agent_with(&agent, GREEN)
+}
+
+/// Waits until an agent of [`held`] is at work.
+fn wait_for_agent(project: &Project) {
+    while !project.outside("at-work").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
 }
 
 pub fn release(project: &Project) {

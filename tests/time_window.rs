@@ -5,21 +5,9 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use jiff::{SignedDuration, Zoned};
 use serde_json::json;
 
-use crate::control::{ended, release, wait_for_line};
+use crate::control::{ended, held, release, wait_for_line};
 use crate::recovery::backlog;
-use crate::support::Project;
 use crate::support::process::signal;
-
-const GREEN: &str = "ci: {command: [\"true\"]}\n";
-
-/// Phases wait for the file `go`.
-fn held() -> Project {
-    let project = Project::new();
-    let go = project.outside("go").display().to_string();
-    let agent =
-        format!("while not pathlib.Path({go:?}).exists(): time.sleep(0.02)\nwrite_deliverables()");
-    project.agent_with(&agent, GREEN).plan(backlog(2))
-}
 
 /// A local time this many seconds ahead, with a date.
 fn ahead(seconds: i64) -> String {
@@ -29,7 +17,7 @@ fn ahead(seconds: i64) -> String {
 
 #[test]
 fn from_the_time_limit_on_running_phases_finish_and_no_other_starts() {
-    let project = held();
+    let project = held().plan(backlog(2));
     let mut child = project.spawn(["drain", "--run-id", "run", "--for", "2s", "--json"]);
     let mut notes = BufReader::new(child.stderr.take().unwrap());
     let (mut line, mut all) = (String::new(), String::new());
@@ -56,7 +44,7 @@ fn from_the_time_limit_on_running_phases_finish_and_no_other_starts() {
 
 #[test]
 fn a_time_limit_ends_the_wait_of_a_paused_run() {
-    let project = held();
+    let project = held().plan(backlog(2));
     project.autopack(["pause", "run"]).succeeded();
     let until = ahead(2);
     let child = project.spawn(["drain", "--run-id", "run", "--until", &until]);
@@ -67,7 +55,7 @@ fn a_time_limit_ends_the_wait_of_a_paused_run() {
 
 #[test]
 fn a_drain_waits_for_its_start_and_ctrl_c_cancels_the_wait() {
-    let project = held();
+    let project = held().plan(backlog(2));
     let far = ahead(90_000);
     let mut child = project.spawn(["drain", "--run-id", "run", "--at", &far]);
     let rest = wait_for_line(&mut child, "in 24 h");
@@ -86,7 +74,7 @@ fn a_drain_waits_for_its_start_and_ctrl_c_cancels_the_wait() {
 
 #[test]
 fn wrong_times_are_refused_before_anything_starts() {
-    let project = held();
+    let project = held().plan(backlog(2));
     for (args, text) in [
         (&["--until", "25:00"][..], "expected a time (07:00) or a date and time"),
         (&["--at", "noon"], "expected a time (07:00) or a date and time"),
