@@ -17,6 +17,7 @@ use crate::ci::Pythons;
 use crate::config::{AgentSettings, Settings};
 use crate::memory::Memory;
 use crate::merge_queue::landing_order::MergeQueue;
+use crate::notify::Notifier;
 use crate::phase::{FixedSpec, RunId, Usage};
 use crate::process::{Redactor, UsersCheckout};
 use crate::progress::Progress;
@@ -68,6 +69,8 @@ pub struct DrainContext {
     pub disk: DiskSpace,
     /// Mode of the sandbox.
     pub views: Views,
+    /// Sends notifications about the drain.
+    pub notifier: Notifier,
 }
 
 impl DrainContext {
@@ -110,6 +113,7 @@ impl DrainContext {
             has_noted_unpriced_usage: AtomicBool::new(false),
             disk,
             views: Views::default(),
+            notifier: Notifier::default(),
         }
     }
 
@@ -130,6 +134,12 @@ impl DrainContext {
     pub fn with_views(mut self, views: Views) -> Self {
         self.repo = self.repo.seen_in_place(views.moves_checkouts());
         self.views = views;
+        self
+    }
+
+    /// Sets the notifier.
+    pub fn with_notifier(mut self, notifier: Notifier) -> Self {
+        self.notifier = notifier;
         self
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tracing::Instrument as _;
 
 use super::attempt_setup::{build_drain_context, check_sandbox, choose_views, open_repository};
+use super::notify::open_notifier;
 use super::open_database::{self, MoveMode};
 use super::output::table::counted;
 use super::time_window::{WindowArgs, WindowStart};
@@ -100,6 +101,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     repo.prepare_directory()?;
     // Checked before the first claim.
     repo.slots_directory()?;
+    let notifier = open_notifier(context)?;
     let views = choose_views(context, &repo, &store).await?;
     let wanted = args.jobs.unwrap_or(config.settings.executor.jobs);
     let room = repo.room_for_slots(wanted, &config.settings.workspace).await?;
@@ -130,7 +132,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         build_drain_context(context, repo, store.clone(), mode(&args, context), views)?
             .with_overrides(args.agent, args.base)
             .with_memory(memory.clone())
-            .with_estimator(estimator);
+            .with_estimator(estimator)
+            .with_notifier(notifier);
     if let Some(SlotShortage { slots, each_mib, free_mib }) = room {
         drain_context.progress.note(&format!(
             "the disk of {} has {free_mib} MiB free, and a worker needs about {each_mib} MiB: using {} instead of {wanted}",

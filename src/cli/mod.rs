@@ -21,6 +21,7 @@ mod health;
 mod import;
 mod init;
 mod memory;
+mod notify;
 mod open_database;
 mod output;
 mod pause;
@@ -116,6 +117,7 @@ verbs! {
     Gc => gc,
     Config => config,
     Health => health,
+    Notify => notify,
     Memory => memory,
     Telemetry => telemetry,
     Report => report,

@@ -103,7 +103,8 @@ impl Drain<'_> {
     }
 
     /// Emits the final summary, retires the owner and returns the exit code.
-    pub(super) async fn conclude(self, reason: StopReason) -> anyhow::Result<Exit> {
+    pub(super) async fn conclude(mut self, reason: StopReason) -> anyhow::Result<Exit> {
+        self.notify_stop(&reason);
         let runs = self.summaries().await?;
         let is_red = |run: &RunSummary| {
             run.clean_test
@@ -133,7 +134,7 @@ impl Drain<'_> {
             exit => exit,
         };
         let exit = self.unless_unwritten(exit);
-        self.context.progress.emit(&Event::DrainFinished(DrainFinished {
+        let end = DrainFinished {
             counts: self.counts(&runs).await,
             reason: reason.reason(),
             exit_code: exit.code(),
@@ -142,8 +143,11 @@ impl Drain<'_> {
             budget: reason.budget(),
             unborn: self.context.repo.is_unborn().await.unwrap_or_default(),
             duration_ms: millis(self.context.progress.elapsed()),
-        }));
+        };
+        self.notify_end(&end);
+        self.context.progress.emit(&Event::DrainFinished(end));
         self.retire().await?;
+        self.context.notifier.close(&self.stop).await;
         if let Some(why) = self.context.progress.unwritten() {
             tracing::error!(
                 "cannot write to stdout: {why}; the drain continued without output; run `autopack status` to see the result"

@@ -82,6 +82,7 @@ impl Drain<'_> {
             && let Some(text) = waits.text()
         {
             self.context.progress.note(&text);
+            self.notify_wait(&text);
             *is_reported = true;
         }
         let pause = async {

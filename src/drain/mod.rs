@@ -11,6 +11,7 @@ mod final_test;
 mod idle_wait;
 mod liveness;
 mod memory_upkeep;
+mod notifications;
 mod old_slot_removal;
 mod owner;
 mod phase_stops;
@@ -97,6 +98,8 @@ pub struct Drain<'a> {
     lost: bool,
     /// Whether a phase ended as FAILED in this drain.
     had_failure: bool,
+    /// Whether the stop reason was notified.
+    has_notified_stop: bool,
     /// Heartbeat checks of drains possibly gone.
     heartbeat_checks: HeartbeatChecks,
     /// Whether idle workers were reported.
@@ -137,6 +140,7 @@ impl<'a> Drain<'a> {
             batches_begun: 0,
             lost: false,
             had_failure: false,
+            has_notified_stop: false,
             heartbeat_checks: HeartbeatChecks::default(),
             has_reported_idle_workers: false,
             reported_lost: HashSet::new(),
@@ -189,6 +193,7 @@ impl<'a> Drain<'a> {
             };
             match reason {
                 StopReason::Error(AttemptError::Full(why)) => {
+                    self.notify_wait(&why);
                     if !self.context.disk.wait_until_free(why, &self.stop).await? {
                         return Ok(StopReason::Interrupted);
                     }
@@ -277,6 +282,9 @@ impl<'a> Drain<'a> {
             Ok(reason) => reason,
             Err(error) => self.stop_after(error).await,
         };
+        if !matches!(reason, StopReason::Error(AttemptError::Full(_))) {
+            self.notify_stop(&reason);
+        }
         self.wind_down(&reason).await;
         match reason {
             // Interrupted while the running phases finished.

@@ -189,6 +189,9 @@ impl Drain<'_> {
         let failed = phase.state == PhaseState::Failed;
         self.had_failure |= failed;
         self.tallies.add(&phase);
+        if failed {
+            self.notify_failed_phase(&phase);
+        }
         self.context.progress.emit(&Event::PhaseFinished(Box::new(phase)));
         match failed && self.request.stop_on_first_failure {
             true => SchedulerStep::Stop(StopReason::FirstFailure),
