@@ -1,15 +1,17 @@
 //! Scheduler step: assigns phases to idle workers, then processes the first attempt to finish.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use super::idle_wait::WakeConditions;
 use super::{Drain, RegisteredDrain, StopReason};
 use crate::attempt::{AttemptError, AttemptResult, Finished, NextStep};
 use crate::clock::now;
-use crate::phase::PhaseState;
+use crate::config::OnLimit;
 use crate::phase::budget::ExhaustedBudget;
+use crate::phase::{PhaseState, UnixMs};
 use crate::process::StopLevel;
-use crate::progress::{Event, PhaseFinished};
+use crate::progress::{Event, PhaseFinished, duration};
 use crate::store::{Candidate, Claim, ClaimOutcome, Claimer, StoreError};
 
 /// Outcome of a scheduler step.
@@ -167,7 +169,7 @@ impl Drain<'_> {
             Ok(NextStep::Continue) => self.context.disk.note_success(),
             // Counts neither for the phase nor for the drain.
             Ok(NextStep::FreedSpace) => self.give_claim_back(),
-            Ok(NextStep::DeferAgent { agent, until }) => self.limits.defer_agent(agent, until),
+            Ok(NextStep::DeferAgent { agent, until }) => self.defer_agent(agent, until),
             Ok(NextStep::OverBudget(budget)) => return Ok(spent(budget)),
             Err(AttemptError::LeaseLost) => {
                 self.context
@@ -183,6 +185,19 @@ impl Drain<'_> {
             }
         }
         Ok(step)
+    }
+
+    /// Defers the phases of an agent; reports that other agents take them.
+    fn defer_agent(&mut self, agent: String, until: UnixMs) {
+        let at = now();
+        let left = Duration::from_millis(u64::try_from(until.0 - at.0).unwrap_or_default());
+        let hands_on = self.context.settings.executor.on_limit == OnLimit::NextAgent;
+        if self.limits.defer_agent(agent.clone(), until, at) && hands_on {
+            self.context.progress.note(&format!(
+                "agent {agent} is rate limited for {}; other agents of the ladder take its phases",
+                duration(left)
+            ));
+        }
     }
 
     fn process_finished_phase(&mut self, phase: PhaseFinished) -> SchedulerStep {

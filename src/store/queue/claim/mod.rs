@@ -70,6 +70,8 @@ pub struct Claim {
     pub max_attempts: u32,
     /// Failure of the last attempt.
     pub last_failure: Option<Failure>,
+    /// Agent in place of a rate-limited agent.
+    pub agent: Option<String>,
     /// Owner of the claim.
     pub owner: OwnerId,
     /// Budget usage before this attempt; zero if not requested.
@@ -202,7 +204,12 @@ async fn examine_candidate(
     let counted_attempts = number(row.attempts, || row.name())?;
     let candidate = Candidate { run_id: &run_id, phase: &phase, counted_attempts, spent };
     Ok(match (claimer.admit)(&candidate) {
-        Admission::Go => Some(execute(tx, claimer, &row, phase, last_failure, spent, now).await?),
+        Admission::Go => {
+            Some(execute(tx, claimer, &row, (phase, None), last_failure, spent, now).await?)
+        }
+        Admission::GoWith { agent } => {
+            Some(execute(tx, claimer, &row, (phase, Some(agent)), last_failure, spent, now).await?)
+        }
         Admission::Later { until } => {
             defer(tx, &row, until, now).await?;
             None
@@ -249,7 +256,7 @@ async fn execute(
     tx: &mut SqliteConnection,
     claimer: &Claimer<'_>,
     row: &PhaseRecord,
-    phase: FixedSpec,
+    (phase, agent): (FixedSpec, Option<String>),
     last_failure: Option<Failure>,
     spent: Spending,
     now: UnixMs,
@@ -275,6 +282,7 @@ async fn execute(
         max_attempts: phase.max_attempts().or(own_max).unwrap_or(claimer.max_attempts),
         phase,
         last_failure,
+        agent,
         owner: claimer.owner.clone(),
         spent,
         session,
