@@ -52,6 +52,7 @@ mod memory_drain;
 mod memory_qdrant;
 mod memory_qdrant_keys;
 mod memory_recall;
+mod notify;
 mod older_workspace;
 mod owners;
 mod plan_format_docs;
