@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 mod agent_settings;
 mod bounds;
+mod command_setting;
 pub mod env;
 #[cfg(any(test, fuzzing))]
 pub mod invariants;
@@ -27,6 +28,7 @@ mod validate;
 mod written_path;
 
 pub use agent_settings::*;
+pub use command_setting::CommandLine;
 pub use env::Env;
 pub use load::{Places, load};
 pub use memory_settings::*;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::settings::CommandLine;
+use super::command_setting::CommandLine;
 
 /// Settings of notifications. Without a channel, nothing is sent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

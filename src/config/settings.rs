@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::agent_settings::{AgentSettings, AgentsSettings};
+use super::command_setting::CommandLine;
 use super::notify_settings::NotifySettings;
 use super::sandbox_settings::SandboxSettings;
 use crate::phase::budget::Budgets;
@@ -142,16 +143,6 @@ pub enum MovedTip {
     Always,
     /// Only if the new commits are near the phase's change or within its scope.
     Overlapping,
-}
-
-/// A command: a list of arguments, or text for `sh -c`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "expected a list of arguments or a shell command")]
-pub enum CommandLine {
-    /// Program and arguments.
-    Argv(Vec<String>),
-    /// Text for the shell.
-    Shell(String),
 }
 
 /// Settings of the workspace.

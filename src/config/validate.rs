@@ -9,10 +9,11 @@ use super::bounds::{
     at_least_one, command_line, dollars, filled, host, inside, jobs, key_variable, linked,
     passed_name, revision, seconds, url, variable, without_nul, word,
 };
+use super::command_setting::CommandLine;
 use super::memory_settings::{EmbedderSettings, MemorySettings};
 use super::sandbox_validation;
 use super::schema::{KeyPath, Problem, SchemaEntry};
-use super::settings::{CommandLine, OnLimit, Settings};
+use super::settings::{OnLimit, Settings};
 use super::suggestion::suggestion;
 
 /// Returns the first problem in `autopack.yaml`.
