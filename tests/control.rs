@@ -414,3 +414,20 @@ fn mistakes_change_nothing_and_name_the_remedy() {
     });
     assert_eq!(project.json(["phases", "list", "run", "--json"]), before);
 }
+
+#[test]
+fn a_dry_run_shows_held_phases_as_waiting() {
+    let project = three();
+    project.autopack(["stop", "a"]).succeeded();
+    let planned = project.json(["drain", "--run-id", "run", "--dry-run", "--json"]);
+    let orders: Vec<(&Value, &Value)> = planned
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|phase| (&phase["phase_id"], &phase["order"]))
+        .collect();
+    assert!(orders.contains(&(&json!("a"), &json!(null))), "{orders:?}");
+    assert!(orders.contains(&(&json!("b"), &json!(1))), "{orders:?}");
+    let text = project.autopack(["drain", "--run-id", "run", "--dry-run"]).succeeded().stdout;
+    assert!(text.contains("held until `autopack resume`"), "{text}");
+}

@@ -200,7 +200,8 @@ fn plan_text(planned: &[PlannedPhase], columns: Option<usize>) -> String {
         let lines = phase.fixes.iter().map(|fix| format!("repair: {fix}"));
         let lines = lines.chain(phase.unfixable.iter().map(|why| format!("unfixable: {why}")));
         let waits = (!waits.is_empty()).then(|| format!("blocked: waits for {}", waits.join(", ")));
-        for line in lines.chain(waits).chain(describe_deferral(phase)) {
+        let held = phase.held.then(|| "held until `autopack resume`".to_owned());
+        for line in lines.chain(waits).chain(held).chain(describe_deferral(phase)) {
             let line = shown_message(&line);
             let parts = match columns {
                 Some(columns) => wrap(&line, columns.saturating_sub(REMARK_INDENT).max(MIN_WIDTH)),
@@ -353,6 +354,7 @@ mod tests {
             unfixable: Some(refused.to_owned()),
             waits_for: Vec::new(),
             not_before: None,
+            held: false,
         };
         for columns in [60, 80] {
             let text = plan_text(std::slice::from_ref(&phase), Some(columns));

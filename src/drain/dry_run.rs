@@ -32,6 +32,8 @@ pub struct PlannedPhase {
     pub waits_for: Vec<PhaseId>,
     /// Time until which the phase is deferred.
     pub not_before: Option<UnixMs>,
+    /// Whether the operator stopped the phase.
+    pub held: bool,
 }
 
 /// Plans the drain of one run: phases able to run in drain order, then the blocked phases. `rows`: all phases of the
@@ -63,7 +65,7 @@ pub fn plan(
     let mut order = 0;
     while let Some((_, n)) = ready.pop_first() {
         let mut phase = one(&rows[n], fix, settings, agent, estimator);
-        if phase.unfixable.is_none() {
+        if phase.unfixable.is_none() && !phase.held {
             order += 1;
             phase.order = Some(order);
             passed.insert(n);
@@ -115,6 +117,7 @@ fn one(
         unfixable: repair.result.err().map(|why| why.0).or(nobody),
         waits_for: Vec::new(),
         not_before: row.not_before,
+        held: row.held,
     }
 }
 

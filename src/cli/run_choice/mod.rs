@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn an_id_is_found_as_written_as_printed_and_as_in_paths() {
         let ids = ["a b", "a\nb", "week/1"].map(RunId::new);
-        let find = |name| find_id(&ids, RunId::as_str, name).map(RunId::as_str);
+        let find = |name: &str| find_id(&ids, RunId::as_str, name).map(RunId::as_str);
         assert_eq!(find("a b"), Some("a b"), "exactly, though both are printed like that");
         assert_eq!(find("a\nb"), Some("a\nb"));
         assert_eq!(find(&ids[1].file_name()), Some("a\nb"));

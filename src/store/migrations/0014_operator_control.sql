@@ -10,13 +10,14 @@ ALTER TABLE phases ADD COLUMN held INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0,
 -- 1: the drain claims nothing more and finishes its running phases.
 ALTER TABLE owners ADD COLUMN winding_down INTEGER NOT NULL DEFAULT 0 CHECK (winding_down IN (0, 1));
 
--- Claims and their waits leave out held phases.
+-- Claims and their waits leave out held phases. SQLite takes an index as covering for both sides of the outermost AND, and
+-- descends to the right only: hence the parentheses.
 DROP INDEX phases_claimable;
 CREATE INDEX phases_claimable ON phases (run, band, position, not_before, footprint)
-    WHERE state = 'QUEUED' AND unmet = 0 AND held = 0;
+    WHERE state = 'QUEUED' AND (unmet = 0 AND held = 0);
 DROP INDEX phases_put_off;
 CREATE INDEX phases_put_off ON phases (run, not_before)
-    WHERE state = 'QUEUED' AND unmet = 0 AND held = 0 AND not_before > 0;
+    WHERE state = 'QUEUED' AND (unmet = 0 AND (held = 0 AND not_before > 0));
 CREATE INDEX phases_held ON phases (state, run) WHERE held > 0;
 
 -- QUEUED phases that only the operator can move: held phases, and phases behind them. Phases behind a FAILED phase are in
