@@ -22,7 +22,14 @@ fn main() -> ExitCode {
         Err(error) if cli::print_usage_as_json(&error) => {
             return ExitCode::from(Exit::Usage.code());
         }
-        Err(error) => error.exit(),
+        Err(error) => {
+            // Best effort, as in `clap::Error::exit`.
+            let _ = error.print();
+            if let Some(hint) = cli::usage_hint(&error) {
+                eprintln!("\nhint: {hint}");
+            }
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Usage.code()));
+        }
     };
     cli::set_up_terminal(&cli.global);
     let format = cli.global.log_format;

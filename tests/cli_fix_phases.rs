@@ -56,6 +56,25 @@ fn a_dry_run_shows_the_difference_and_changes_nothing() {
 }
 
 #[test]
+fn a_perfect_phase_is_not_called_repaired() {
+    let project = Project::new()
+        .agent("write_deliverables()")
+        .file("p.yaml", "phases:\n- {phase_id: one, deliverables: [src/a.py]}\n");
+    project.autopack(["import", "p.yaml"]).succeeded();
+    let ran = project.autopack(["fix-phases", "--dry-run"]).succeeded();
+    assert_eq!(ran.stdout, "examined 1 queued phase, would change 0, 0 cannot be repaired\n");
+    let planned = project.json(["drain", "--dry-run", "--json"]);
+    assert_eq!(planned[0]["fixes"], json!([]));
+    let output = project.json(["fix-phases", "--json"]);
+    assert_eq!((&output["changed"], &output["phases"][0]["fixes"]), (&json!(0), &json!([])));
+    assert_eq!(output["phases"][0]["defaults"].as_array().unwrap().len(), 4);
+    let stored = project.json(["phases", "show", "one", "--json"]);
+    assert_eq!(stored["scope"]["ci"]["pytest"]["timeout_seconds"], 900, "filled in all the same");
+    let ran = project.autopack(["drain", "p"]).succeeded();
+    assert!(!ran.stdout.contains("repaired"), "{ran:#?}");
+}
+
+#[test]
 fn json_names_what_changed_and_what_cannot_be_repaired() {
     let project = backlog();
     let output = project.json(["fix-phases", "--json"]);

@@ -55,7 +55,10 @@ fn without_an_agent_it_is_degraded() {
     assert_eq!(report["status"], "degraded");
     let agent = check(&report, "agent");
     assert_eq!(agent["status"], "warn");
-    assert_eq!(agent["hint"], "add an agent under `agents` in autopack.yaml");
+    assert_eq!(
+        agent["hint"],
+        "install an agent, set a provider's key, or add an agent under `agents` in autopack.yaml"
+    );
 }
 
 #[test]

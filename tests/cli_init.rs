@@ -1,27 +1,71 @@
 //! `init`, `completions`, `--version`, usage errors and a reader that goes away, through the real program.
 
-use crate::support::Project;
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use crate::support::{Project, has};
+
+/// A repository of an npm project with a `.env`, and a `claude` and a `codex` on PATH.
+fn node_project() -> Project {
+    Project::new()
+        .file("package.json", r#"{"name": "p", "scripts": {"test": "node --test"}}"#)
+        .file("package-lock.json", r#"{"name": "p", "lockfileVersion": 3, "packages": {}}"#)
+        .file(".gitignore", ".env\n")
+        .commit("start")
+        .file(".env", "TOKEN=1\n")
+        .claude_on_path("''")
+        .program_on_path("codex", "#!/bin/sh\necho codex-cli 0.169.0\n")
+        .program_on_path("npm", "#!/bin/sh\n")
+}
 
 #[test]
-fn init_writes_what_is_missing_and_overwrites_nothing() {
-    let project =
-        Project::without_commits().file("config/memory.yaml", "memory: {enabled: false}\n");
-    let ran = project.autopack(["init"]);
-    insta::assert_snapshot!(ran.shown(), @r"
-    exit 0
-    --- stdout
-    wrote config/autopack.yaml
-    kept  config/memory.yaml
-    wrote docker-compose.yml
-    ");
-    assert_eq!(project.read("config/memory.yaml"), "memory: {enabled: false}\n");
+fn init_writes_what_it_found_and_nothing_else() {
+    let project = node_project();
+    let ran = project.autopack(["init"]).succeeded();
+    let text = project.read(".autopack/config/autopack.yaml");
+    insta::assert_snapshot!(format!("{}\n{text}", ran.shown()));
+    assert!(text.lines().count() <= 25);
+    assert_eq!(project.git(["status", "--porcelain"]), "");
+    let health = project.json(["health", "--json", "--no-autostart"]);
+    let of = |name: &str| {
+        let mut checks = health["checks"].as_array().unwrap().iter();
+        checks.find(|check| check["name"] == name).unwrap().clone()
+    };
+    assert_eq!(of("configuration")["detail"], ".autopack/config/autopack.yaml");
+    assert_eq!(of("agent")["detail"], "claude (claude 2.1.197), codex (codex 0.169.0)");
+}
+
+#[test]
+fn init_overwrites_nothing() {
+    let project = Project::without_commits();
+    project.autopack(["init"]).succeeded();
+    project.write(".autopack/config/autopack.yaml", "ci: {baseline: false}\n");
+    let again = project.autopack(["init"]).succeeded();
+    assert_eq!(again.stdout, "kept  .autopack/config/autopack.yaml\n");
+    assert_eq!(project.read(".autopack/config/autopack.yaml"), "ci: {baseline: false}\n");
+}
+
+#[test]
+fn init_does_not_hide_the_configuration_of_the_repository() {
+    let project = Project::new().file("config/autopack.yaml", "ci: {baseline: false}\n");
+    let ran = project.autopack(["init"]).succeeded();
+    assert_eq!(ran.stdout, "kept  config/autopack.yaml\n");
+    assert!(!project.path(".autopack/config").exists());
+}
+
+#[test]
+fn init_writes_for_the_repository_and_the_compose_file_only_when_asked() {
+    let project = Project::without_commits();
+    let ran = project.autopack(["init", "--shared", "--docker-compose"]).succeeded();
+    assert!(ran.stdout.starts_with("wrote config/autopack.yaml\n"), "{ran:#?}");
+    assert!(ran.stdout.ends_with("wrote docker-compose.yml\n"), "{ran:#?}");
     assert!(project.read("docker-compose.yml").contains("127.0.0.1:6333:6333"));
     project.autopack(["config", "show"]).succeeded();
-
-    project.write("config/autopack.yaml", "ci: {baseline: false}\n");
-    let again = project.autopack(["init"]).succeeded();
-    assert_eq!(again.stdout.matches("kept").count(), 3);
-    assert_eq!(project.read("config/autopack.yaml"), "ci: {baseline: false}\n");
+    let private = Project::without_commits();
+    private.autopack(["init"]).succeeded();
+    let ran = private.autopack(["init", "--shared"]).succeeded();
+    let note = ".autopack/config/autopack.yaml is in use here instead of config/autopack.yaml\n";
+    assert!(ran.stdout.ends_with(note), "{ran:#?}");
 }
 
 #[test]
@@ -30,8 +74,43 @@ fn init_writes_to_the_top_of_the_repository() {
     let mut from_inside = project.command(["init"]);
     let output = from_inside.current_dir(project.path("deep/inside")).output().unwrap();
     assert!(output.status.success(), "{output:?}");
-    assert!(project.path("config/autopack.yaml").exists());
-    assert!(!project.path("deep/inside/config").exists());
+    assert!(project.path(".autopack/config/autopack.yaml").exists());
+    assert!(!project.path("deep/inside/.autopack").exists());
+}
+
+#[test]
+fn questions_need_a_terminal() {
+    let project = Project::without_commits();
+    let ran = project.autopack_reading(["init", "-i"], "\n\n\n\n").exited(2);
+    assert!(ran.stderr.contains("hint: run `autopack init` without -i"), "{ran:#?}");
+    assert!(!project.path(".autopack").exists());
+}
+
+#[test]
+fn answers_on_a_terminal_are_written() {
+    if !has("script", &["--version"]) {
+        return;
+    }
+    let project = node_project();
+    let autopack = project.command(["init", "-i"]);
+    let program = autopack.get_program().to_string_lossy().into_owned();
+    let mut command = Command::new("script");
+    command.args(["-qec", &format!("'{program}' init -i"), "/dev/null"]);
+    command.current_dir(project.root()).env_clear();
+    command.envs(autopack.get_envs().map(|(name, value)| (name, value.unwrap())));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"codex\nmake check\n\n12\n").unwrap();
+    project.wait(child).succeeded();
+    let shown = project.json(["config", "show", "--json"]);
+    let value = |key: &str| {
+        let mut settings = shown.as_array().unwrap().iter();
+        settings.find(|setting| setting["key"] == key).unwrap()["value"].clone()
+    };
+    assert_eq!(value("agents.default"), "codex");
+    assert_eq!(value("ci.command"), "make check");
+    assert!(value("workspace.setup").as_str().unwrap().starts_with("npm ci"));
+    assert_eq!(value("executor.budgets.drain.cost_usd"), 12.0);
 }
 
 #[test]

@@ -197,6 +197,8 @@ fn retry_and_skip_move_what_may_be_moved() {
     Usage: autopack phases retry <PHASE|--failed>
 
     For more information, try '--help'.
+
+    hint: `autopack phases list` lists the phases of the run used last
     ");
     let both = project.autopack(["phases", "skip", "api", "--failed"]).exited(1);
     assert!(both.stderr.contains("no run is called \"api\""), "{both:?}");

@@ -340,7 +340,7 @@ fn failures() -> Vec<(&'static str, Project, Vec<String>)> {
         ("the Python Autopack's database", python, pythons),
         ("a plan that is no YAML", broken, args("import bad.yaml")),
         ("a plan that is not there", Project::new(), args("import no.yaml")),
-        ("no agent", Project::new().plan(plan(&[phase("one")])), args("drain")),
+        ("no agent", Project::new().env("PATH", "/usr/bin:/bin").plan(plan(&[phase("one")])), args("drain")),
         (
             "an agent that is not there",
             drained()

@@ -7,6 +7,7 @@
 
 mod adapters;
 mod builtin;
+mod detection;
 #[cfg(any(test, fuzzing))]
 pub mod invariants;
 mod needs;
@@ -34,6 +35,7 @@ use crate::process::{JobEnd, Redactor, SpawnError, StopReceiver};
 use adapters::Runner;
 
 pub use adapters::program_kinds;
+pub use detection::{DetectedAgent, detect, detectable};
 pub use needs::{
     AgentNeeds, AgentPlace, CloudNeeds, CredentialFile, HomeVariable, add_view_env, needs,
     needs_of_all, own_sandbox,

@@ -113,7 +113,14 @@ impl Context {
             Err(failure) => return Err(failure),
         };
         let places = Places { chosen, workspace };
-        let config = config::load(&places, &self.env, &agent::program_kinds())?;
+        let mut config = config::load(&places, &self.env, &agent::program_kinds())?;
+        let agents = &config.settings.agents;
+        if agents.named.is_empty() && agents.default.is_none() {
+            let place = places.workspace.as_deref().unwrap_or(&self.start);
+            if let Some(found) = agent::detect(place, self.env.all()).into_iter().next() {
+                config.use_found_agent(found.name, found.settings, found.origin);
+            }
+        }
         logging::add_secrets(&config);
         Ok(self.config.get_or_init(|| config))
     }

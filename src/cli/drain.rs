@@ -3,24 +3,28 @@
 use std::io::{IsTerminal, stderr};
 use std::time::Duration;
 
+use serde_json::json;
 use tracing::Instrument as _;
 
 use super::attempt_setup::{build_drain_context, check_sandbox, choose_views, open_repository};
+use super::drain_runs::{DrainTargets, NamedTargets, describe_empty_backlog, named_runs};
+use super::dry_run_store::DryRunStore;
 use super::notify::open_notifier;
 use super::open_database::{self, MoveMode};
 use super::output::table::counted;
+use super::plan_import::PlanFile;
 use super::time_window::{WindowArgs, WindowStart};
-use super::{Context, autofix_limits, calibration_in_force};
-use crate::agent;
+use super::{Context, agent_choice, autofix_limits, branch_check, calibration_in_force};
 use crate::attempt::{Estimator, Views};
 use crate::clock::now;
-use crate::config::MAX_JOBS;
+use crate::config::{MAX_JOBS, SandboxMode, Settings};
 use crate::drain::{self, Drain, PlannedPhase, RegisteredDrain, Request, Signals};
 use crate::failure::{Exit, Failure};
 use crate::memory::{AutostartPermission, OpenMemory};
 use crate::phase::RunId;
-use crate::phase::words::quoted;
+use crate::phase::budget::Budgets;
 use crate::process::StopReceiver;
+use crate::process::view::ViewMode;
 use crate::progress::{
     Mode, NOTES, duration, fit, screen, shown_id, shown_message, thousands, width, wrap,
 };
@@ -30,13 +34,8 @@ use crate::workspace::{Repo, SlotShortage};
 /// Drain a backlog: repair, execute, verify and land phases
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Run to drain; may repeat [default: the only run with queued phases]
-    #[arg(long = "run-id", value_name = "RUN")]
-    run_ids: Vec<String>,
-
-    /// Drain all runs of this repository, in import order
-    #[arg(long, conflicts_with = "run_ids")]
-    all: bool,
+    #[command(flatten)]
+    targets: DrainTargets,
 
     /// Attempts per batch; each batch ends with a summary
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
@@ -69,6 +68,10 @@ pub struct Args {
     #[command(flatten)]
     window: WindowArgs,
 
+    /// Run all phases although neither a sandbox nor a budget limits the agent
+    #[arg(long)]
+    yes: bool,
+
     /// Show the plan without running: order, agents, estimates, repairs
     #[arg(
         long,
@@ -85,12 +88,28 @@ pub struct Args {
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let config = context.config()?;
     let repo = open_repository(context).await?;
-    let store = open_database::open_existing(context).await?;
-    let mut runs = select_runs(&args, &store, &repo).await?;
+    let named = args.targets.read(context).await?;
     if args.dry_run {
-        return dry_run(&args, context, &store, &runs).await;
+        let opened = DryRunStore::open(&args.targets, named, context, &repo).await?;
+        return dry_run(&args, context, opened.as_ref()).await;
     }
-    check_agent(&args, context).await?;
+    let (store, mut runs) = match named {
+        NamedTargets::None => {
+            let store = open_database::open_existing(context).await?;
+            let Some(runs) = args.targets.default_runs(&store, &repo).await? else {
+                return end_empty(&args, context, &store, &repo).await;
+            };
+            (store, runs)
+        }
+        NamedTargets::Some { runs, files } => {
+            // Before a plan is imported.
+            agent_choice::check_agents(args.agent.as_deref(), context).await?;
+            let new: Vec<RunId> = files.iter().flat_map(PlanFile::runs).collect();
+            branch_check::check_new_runs(&new, args.base.as_deref(), context, &repo).await?;
+            import_files(runs, files, context, &repo).await?
+        }
+    };
+    agent_choice::check_agents(args.agent.as_deref(), context).await?;
     check_sandbox(context, &repo, &store)?;
     super::price_check::check(&config.settings, &context.workspace()?, args.agent.as_deref())?;
     open_database::reassign_moved_runs(&store, &repo, &mut runs, MoveMode::Record).await?;
@@ -98,6 +117,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         let hint = "drain it there, or import its plan here with another --run-id";
         open_database::check_repository(&run.run_id, run.facts.as_ref(), &repo, hint)?;
     }
+    let without_branch = runs.iter().filter(|run| run.facts.is_none());
+    let without_branch: Vec<RunId> = without_branch.map(|run| run.run_id.clone()).collect();
+    branch_check::check_branches(&without_branch, args.base.as_deref(), context, &repo).await?;
     repo.prepare_directory()?;
     // Checked before the first claim.
     repo.slots_directory()?;
@@ -117,7 +139,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         stop_on_first_failure: args.stop_on_first_failure,
         sample: args.sample,
         time_limit,
+        is_trial: is_trial(&args, &config.settings, &views),
     };
+    let found_agent = agent_choice::describe_found_agent(args.agent.as_deref(), context)?;
     let OpenMemory { memory, line, .. } =
         super::memory::open(context, AutostartPermission::Allowed).await?;
     let (handle, stop) = StopReceiver::pair();
@@ -134,6 +158,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             .with_memory(memory.clone())
             .with_estimator(estimator)
             .with_notifier(notifier);
+    if let Some(line) = found_agent {
+        drain_context.progress.note(&line);
+    }
     if let Some(SlotShortage { slots, each_mib, free_mib }) = room {
         drain_context.progress.note(&format!(
             "the disk of {} has {free_mib} MiB free, and a worker needs about {each_mib} MiB: using {} instead of {wanted}",
@@ -149,28 +176,81 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     Ok(drained?)
 }
 
+/// Imports plan files, and returns the store with all runs to drain.
+async fn import_files(
+    mut runs: Vec<RunId>,
+    files: Vec<PlanFile>,
+    context: &Context,
+    repo: &Repo,
+) -> Result<(Store, Vec<RunSummary>), Failure> {
+    let store = match files.is_empty() {
+        true => open_database::open_existing(context).await?,
+        false => open_database::create_store(&open_database::url(context)?, context).await?,
+    };
+    for file in files {
+        runs.extend(file.runs());
+        if !file.is_imported(&store, repo).await? {
+            for line in file.import_and_record(&store, repo).await? {
+                tracing::info!(target: NOTES, "{}", shown_message(&line));
+            }
+        }
+    }
+    let summaries = named_runs(&store, &runs).await?;
+    Ok((store, summaries))
+}
+
+/// Ends a drain without queued phases.
+async fn end_empty(
+    args: &Args,
+    context: &Context,
+    store: &Store,
+    repo: &Repo,
+) -> Result<Exit, Failure> {
+    let (line, exit) = describe_empty_backlog(store, repo).await?;
+    match args.json {
+        false => context.out.line(line)?,
+        true => context.out.json_line(&json!({
+            "event": "drain_finished", "counts": [], "reason": "drained",
+            "exit_code": exit.code(), "message": line, "duration_ms": 0,
+        }))?,
+    }
+    Ok(exit)
+}
+
+/// Whether only one phase runs: no sandbox works here, which is nobody's choice, and no budget limits the agent.
+fn is_trial(args: &Args, settings: &Settings, views: &Views) -> bool {
+    let is_limited = settings.executor.budgets != Budgets::default();
+    let is_chosen = settings.sandbox.mode != SandboxMode::Auto;
+    views.mode == ViewMode::Off && !is_chosen && !is_limited && !args.yes
+}
+
 /// Prints the plan; writes nothing.
 async fn dry_run(
     args: &Args,
     context: &Context,
-    store: &Store,
-    runs: &[RunSummary],
+    opened: Option<&DryRunStore>,
 ) -> Result<Exit, Failure> {
     let settings = &context.config()?.settings;
     let workspace = context.workspace()?;
-    let fix = autofix_limits::fixer(settings, &workspace);
-    let estimator = Estimator::new(calibration_in_force::active(store).await?, workspace.clone());
     let mut planned = Vec::new();
-    for run in runs {
-        let rows = store.phases(&run.run_id, None).await?;
-        planned.extend(drain::plan(&rows, &fix, settings, args.agent.as_deref(), &estimator));
+    if let Some(DryRunStore { store, runs, .. }) = opened {
+        let fix = autofix_limits::fixer(settings, &workspace);
+        let estimator =
+            Estimator::new(calibration_in_force::active(store).await?, workspace.clone());
+        for run in runs {
+            let rows = store.phases(&run.run_id, None).await?;
+            planned.extend(drain::plan(&rows, &fix, settings, args.agent.as_deref(), &estimator));
+        }
     }
     match args.json {
         true => context.out.json(&planned)?,
         false => context.out.text(&plan_text(&planned, screen::output_columns()))?,
     }
     // Problems that prevent a start are no part of the plan.
-    if let Err(failure) = check_agent(args, context).await {
+    if let Some(line) = agent_choice::describe_found_agent(args.agent.as_deref(), context)? {
+        tracing::info!(target: NOTES, "{line}");
+    }
+    if let Err(failure) = agent_choice::check_agents(args.agent.as_deref(), context).await {
         let hint = failure.hint_text().map_or(String::new(), |hint| format!("; {hint}"));
         tracing::warn!("a drain would not start: {}{hint}", failure.text());
     }
@@ -240,101 +320,6 @@ fn mode(args: &Args, context: &Context) -> Mode {
     }
 }
 
-/// Returns the named runs, all runs of this repository, or the only one with queued phases.
-async fn select_runs(args: &Args, store: &Store, repo: &Repo) -> Result<Vec<RunSummary>, Failure> {
-    let all = store.runs().await?;
-    if !args.run_ids.is_empty() {
-        let mut named = Vec::new();
-        for id in args.run_ids.iter().map(RunId::new) {
-            if !named.iter().any(|run: &RunSummary| run.run_id == id) {
-                named.push(store.run(&id).await?);
-            }
-        }
-        return Ok(named);
-    }
-    let elsewhere = open_database::elsewhere(store, repo, &all).await?;
-    let (others, here): (Vec<RunSummary>, Vec<RunSummary>) =
-        all.iter().cloned().partition(|run| elsewhere.contains_key(&run.run_id));
-    if args.all {
-        if let Some(names) = open_database::name_all(&elsewhere) {
-            tracing::info!(target: NOTES, "runs of other repositories are not drained here: {names}");
-        }
-        return Ok(here);
-    }
-    // A run of another repository is only an error if nothing else is meant.
-    let all = if here.is_empty() { others } else { here };
-    let names = |runs: &[RunSummary]| {
-        runs.iter().map(|run| run.run_id.as_str()).collect::<Vec<_>>().join(", ")
-    };
-    let mut open: Vec<RunSummary> =
-        all.iter().filter(|run| run.counts.queued + run.counts.executing > 0).cloned().collect();
-    match (open.len(), all.is_empty()) {
-        (1, _) => Ok(vec![open.remove(0)]),
-        (0, true) => Err(Failure::new(format!("{} has no runs", store.path().display()))
-            .hint("import one with `autopack import FILE`")
-            .exit(Exit::Usage)),
-        (0, false) => Err(Failure::new(format!("no run has queued phases: {}", names(&all)))
-            .hint(suggest_next_command(&all))
-            .exit(Exit::Usage)),
-        _ => Err(Failure::new(format!("several runs have queued phases: {}", names(&open)))
-            .hint("name one with --run-id, or drain them all with --all")
-            .exit(Exit::Usage)),
-    }
-}
-
-/// Suggests the next command if no run has queued phases. An error only if no run was named.
-fn suggest_next_command(runs: &[RunSummary]) -> String {
-    match runs.iter().find(|run| run.counts.failed > 0) {
-        Some(run) => format!(
-            "`autopack phases retry --run-id {} --failed` queues failed phases again",
-            quoted(run.run_id.as_str())
-        ),
-        None => "nothing is left to do; with --run-id or --all, drain exits with 0".to_owned(),
-    }
-}
-
-/// Builds the error for an unknown agent name or a missing default.
-fn missing_agent(wanted: Option<&str>, known: &str, file: &str) -> Failure {
-    match wanted {
-        Some(name) => Failure::new(format!("unknown agent {name:?}; configured agents: {known}"))
-            .exit(Exit::Usage),
-        None => Failure::new(format!("no default agent is set; configured agents: {known}"))
-            .hint(format!("set `agents.default` in {file}, or use --agent")),
-    }
-}
-
-/// Checks that the agents can be started, before the first claim.
-async fn check_agent(args: &Args, context: &Context) -> Result<(), Failure> {
-    let config = context.config()?;
-    let settings = &config.settings;
-    let file = config.settings_file(Some(&context.workspace()?));
-    let known = settings.agents.named.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-    if known.is_empty() {
-        let hint = match config.files.is_empty() {
-            true => format!("`autopack init` writes {file}; add an agent under `agents` there"),
-            false => format!("add an agent under `agents` in {file}"),
-        };
-        return Err(Failure::new("no agent is configured").hint(hint));
-    }
-    let ladder = &settings.executor.ladder;
-    let wanted: Vec<Option<&str>> = match &args.agent {
-        Some(name) => vec![Some(name)],
-        None if ladder.is_empty() => vec![None],
-        None => ladder.iter().map(|name| Some(name.as_str())).collect(),
-    };
-    let views = Views::try_mode(&settings.sandbox).await?;
-    let environments = context.inherited_environments(config).in_view(&views, settings);
-    for wanted in wanted {
-        let Some((name, agent)) = settings.agent(wanted) else {
-            return Err(missing_agent(wanted, &known, &file));
-        };
-        let env = &environments.of_agent(name).env;
-        let checked = agent::check(agent, &context.workspace()?, env);
-        checked.map_err(|error| Failure::from(error).exit(Exit::Systemic))?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -350,7 +335,7 @@ mod tests {
             order: None,
             agent: Some("fake".to_owned()),
             estimated_output_tokens: Some(1200),
-            fixes: vec!["scope: marked as repaired".to_owned()],
+            fixes: vec!["deliverables: dropped 1 listed twice".to_owned()],
             unfixable: Some(refused.to_owned()),
             waits_for: Vec::new(),
             not_before: None,

@@ -1,6 +1,7 @@
 //! Final error of a failed command: cause, place and next step, as text or as a JSON object.
 
 use anyhow::Error;
+use clap::error::{ContextKind, ErrorKind};
 use console::style;
 use serde_json::{Map, Value, json};
 use tracing::Level;
@@ -77,11 +78,19 @@ pub fn print_usage_as_json(error: &clap::Error) -> bool {
     let fields = json!({
         "message": message.trim_start_matches("error: ").replace('\n', " "),
         "kind": "usage",
-        "hint": hint.trim().replace('\n', " "),
+        "hint": usage_hint(error).map_or_else(|| hint.trim().replace('\n', " "), str::to_owned),
         "exit_code": Exit::Usage.code(),
     });
     logging::write(&logging::json_line(Level::ERROR, "autopack", object(fields)));
     true
+}
+
+/// Returns what to do after a usage error, where clap does not tell.
+pub fn usage_hint(error: &clap::Error) -> Option<&'static str> {
+    let is_missing = error.kind() == ErrorKind::MissingRequiredArgument;
+    let missing = error.get(ContextKind::InvalidArg).map(ToString::to_string)?;
+    (is_missing && missing.contains("<PHASE"))
+        .then_some("`autopack phases list` lists the phases of the run used last")
 }
 
 fn object(value: Value) -> Map<String, Value> {

@@ -53,19 +53,23 @@ struct FixedPhase {
     run_id: String,
     phase_id: String,
     fixes: Vec<String>,
+    defaults: Vec<String>,
     unfixable: Option<String>,
 }
 
 impl FixOutput {
     fn take(&mut self, repaired: RepairedPhase, context: &Context) {
         if !self.json && self.failure.is_none() {
-            self.failure = context.out.text(&text(&repaired, self.dry_run)).err();
+            let is_shown = !repaired.fixes.is_empty() || repaired.unfixable.is_some();
+            let text = if is_shown { text(&repaired, self.dry_run) } else { String::new() };
+            self.failure = context.out.text(&text).err();
         }
         if self.json {
             self.phases.push(FixedPhase {
                 run_id: repaired.run_id.to_string(),
                 phase_id: repaired.phase_id.to_string(),
                 fixes: repaired.fixes,
+                defaults: repaired.defaults,
                 unfixable: repaired.unfixable,
             });
         }

@@ -54,7 +54,13 @@ async fn run_checks(args: &Args, context: &Context) -> HealthReport {
         let sandbox = Views::try_mode(&config.settings.sandbox).await.unwrap_or_default();
         let environments =
             context.inherited_environments(config).in_view(&sandbox, &config.settings);
-        agent_checks::check_agents(&config.settings, workspace, &environments).await
+        let mut found =
+            agent_checks::check_agents(&config.settings, workspace, &environments).await;
+        if let Some((_, how)) = config.found_agent() {
+            let file = config.settings_file(Some(workspace));
+            found.detail += &format!("; {how}, none is configured (agents.default in {file})");
+        }
+        found
     };
     let ci = async {
         let (Ok(config), Some(workspace)) = (&config, root) else { return skip_unknown() };

@@ -5,14 +5,18 @@
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand};
 
+mod agent_choice;
 mod attempt_setup;
 mod autofix_limits;
+mod branch_check;
 mod calibration_in_force;
 mod completions;
 mod config;
 mod confirm;
 mod context;
 mod drain;
+mod drain_runs;
+mod dry_run_store;
 mod error_report;
 mod fix_phases;
 mod gc;
@@ -26,6 +30,7 @@ mod open_database;
 mod output;
 mod pause;
 mod phases;
+mod plan_import;
 mod price_check;
 mod report;
 mod resume;
@@ -40,7 +45,7 @@ mod verify;
 mod view;
 
 pub use context::{Context, DatabaseChoice};
-pub use error_report::{print_failure, print_usage_as_json};
+pub use error_report::{print_failure, print_usage_as_json, usage_hint};
 pub use global_options::{Color, Global, LogFormat};
 pub use output::{Output, set_up_terminal};
 

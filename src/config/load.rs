@@ -165,8 +165,8 @@ impl Places {
         let workspace = self.workspace.as_deref();
         let directories = [
             self.chosen.clone(),
-            workspace.map(|root| root.join(".autopack/config")),
-            workspace.map(|root| root.join("config")),
+            workspace.map(|root| root.join(super::PRIVATE_DIRECTORY)),
+            workspace.map(|root| root.join(super::SHARED_DIRECTORY)),
         ];
         for path in directories.into_iter().flatten().map(|directory| directory.join(file)) {
             let name = self.name(&path);

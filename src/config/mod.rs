@@ -45,6 +45,10 @@ use schema::Document;
 
 /// Key with an address that may be a secret.
 const WEBHOOK_URL: &str = "notify.webhook.url";
+/// Directory of the configuration of one checkout, relative to the workspace; outside of git.
+pub const PRIVATE_DIRECTORY: &str = ".autopack/config";
+/// Directory of the configuration in the repository, relative to the workspace.
+pub const SHARED_DIRECTORY: &str = "config";
 
 /// The effective configuration.
 #[derive(Clone, Debug)]
@@ -123,7 +127,27 @@ impl Config {
             let inside = workspace.and_then(|root| file.strip_prefix(root).ok());
             inside.unwrap_or(file).display().to_string()
         };
-        file.map_or_else(|| format!("config/{}", Settings::FILE), relative)
+        file.map_or_else(|| format!("{PRIVATE_DIRECTORY}/{}", Settings::FILE), relative)
+    }
+
+    /// Uses an agent of this machine, if none is configured. `found` tells people how the agent was found.
+    pub fn use_found_agent(&mut self, name: &str, agent: AgentSettings, found: &'static str) {
+        let agents = &mut self.settings.agents;
+        agents.named.insert(name.to_owned(), agent);
+        agents.default = Some(name.to_owned());
+        for key in ["default", name] {
+            let path = vec!["agents".to_owned(), key.to_owned()];
+            self.origins.record(path, Origin::Found(found));
+        }
+    }
+
+    /// Returns the agent of this machine that serves because none is configured: name, and how it was found.
+    pub fn found_agent(&self) -> Option<(&str, &'static str)> {
+        let name = self.settings.agents.default.as_deref()?;
+        match self.origin_of("agents.default") {
+            Origin::Found(found) => Some((name, found)),
+            _ => None,
+        }
     }
 
     /// Returns the origin of a setting, by the dotted path of its key.

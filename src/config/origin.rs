@@ -31,6 +31,8 @@ pub enum Origin {
     },
     /// A command-line option.
     Option(&'static str),
+    /// Found on this machine, because no agent is configured; how, for people.
+    Found(&'static str),
 }
 
 impl fmt::Display for Origin {
@@ -43,7 +45,7 @@ impl fmt::Display for Origin {
             // The shipped lists with additions are empty.
             Self::Addition { below, variable } if **below == Self::Shipped => f.write_str(variable),
             Self::Addition { below, variable } => write!(f, "{below}, {variable}"),
-            Self::Option(name) => f.write_str(name),
+            Self::Option(name) | Self::Found(name) => f.write_str(name),
         }
     }
 }

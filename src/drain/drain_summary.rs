@@ -76,6 +76,11 @@ impl Drain<'_> {
             self.context.progress.note(&format!("no phase starts from {} on", limit.shown));
         }
         self.context.note_sandbox();
+        if self.request.is_trial {
+            self.context
+                .progress
+                .note("no budget is set (executor.budgets): running one phase; --yes runs all");
+        }
         self.context.note_withheld_variables();
         self.context.note_relocated_variables();
         Ok(())
@@ -119,13 +124,18 @@ impl Drain<'_> {
             StopReason::Error(error) if is_our_failure(error) => Exit::OurFailure,
             StopReason::Error(_) => Exit::Systemic,
             StopReason::Interrupted => self.signals.exit(),
-            StopReason::Drained | StopReason::MaxBatches | StopReason::ClaimsEnded(_) => {
-                if is_troubled {
-                    Exit::PhasesFailed
-                } else {
-                    Exit::Done
-                }
+            StopReason::Drained
+            | StopReason::MaxBatches
+            | StopReason::Trial
+            | StopReason::ClaimsEnded(_)
+                if is_troubled =>
+            {
+                Exit::PhasesFailed
             }
+            StopReason::Drained
+            | StopReason::MaxBatches
+            | StopReason::Trial
+            | StopReason::ClaimsEnded(_) => Exit::Done,
         };
         // Every phase passed, but some phases count as settled without evidence.
         let unproven = self.unproven().await?.join("; ");

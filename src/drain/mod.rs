@@ -66,6 +66,8 @@ pub struct Request {
     pub sample: Option<u32>,
     /// Time from which no phase starts.
     pub time_limit: Option<TimeLimit>,
+    /// Whether only one phase runs.
+    pub is_trial: bool,
 }
 
 /// Batch loop over one request.

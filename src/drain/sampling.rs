@@ -9,9 +9,11 @@ use crate::phase::{PhaseId, PhaseState, RunId};
 use crate::store::PhaseRow;
 
 impl Drain<'_> {
-    /// Runs the sample; returns `Some` if the drain must stop.
+    /// Runs the sample, or the one phase of a trial; returns `Some` if the drain must stop.
     pub(super) async fn sample(&mut self) -> Result<Option<StopReason>, AttemptError> {
-        let Some(size) = self.request.sample.filter(|_| !self.sampled) else { return Ok(None) };
+        let is_trial = self.request.is_trial;
+        let wanted = if is_trial { Some(1) } else { self.request.sample };
+        let Some(size) = wanted.filter(|_| !self.sampled) else { return Ok(None) };
         // A sample interrupted by a full disk continues.
         if self.only.is_empty() {
             let mut rows = Vec::new();
@@ -25,7 +27,9 @@ impl Drain<'_> {
         }
         let names: Vec<&str> = self.only.iter().map(|(_, id)| id.as_str()).collect();
         let (names, tried) = (names.join(", "), names.len());
-        self.context.progress.note(&format!("running a sample first: {names}"));
+        if !is_trial {
+            self.context.progress.note(&format!("running a sample first: {names}"));
+        }
         self.context.repeats.set_sampling(true);
         loop {
             match self.step().await? {
@@ -38,6 +42,10 @@ impl Drain<'_> {
         let passed = self.passed().await?;
         self.only.clear();
         self.sampled = true;
+        if is_trial {
+            let is_over = self.is_empty().await?;
+            return Ok(Some(if is_over { StopReason::Drained } else { StopReason::Trial }));
+        }
         if passed == 0 {
             let error = AttemptError::Systemic(none_passed(tried, &names));
             return Ok(Some(StopReason::Error(error)));

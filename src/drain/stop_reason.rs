@@ -11,6 +11,8 @@ pub(super) enum StopReason {
     Drained,
     FirstFailure,
     MaxBatches,
+    /// The one phase of a trial ended.
+    Trial,
     Interrupted,
     /// A time limit, or a request of the operator: no further phase starts.
     ClaimsEnded(ClaimEnd),
@@ -27,6 +29,7 @@ impl StopReason {
             Self::Drained => Reason::Drained,
             Self::FirstFailure => Reason::StoppedOnFailure,
             Self::MaxBatches => Reason::MaxBatches,
+            Self::Trial => Reason::Trial,
             Self::Interrupted => Reason::Interrupted,
             Self::ClaimsEnded(ClaimEnd::AfterCurrent) => Reason::AfterCurrent,
             Self::ClaimsEnded(ClaimEnd::TimeLimit(_)) => Reason::TimeLimit,
@@ -45,6 +48,7 @@ impl StopReason {
             Self::Drained
             | Self::FirstFailure
             | Self::MaxBatches
+            | Self::Trial
             | Self::Interrupted
             | Self::ClaimsEnded(_) => None,
         }

@@ -22,8 +22,8 @@ pub async fn check_agents(
     let Some((default, _)) = settings.agent(None) else {
         return match named.is_empty() {
             true => Finding::warn(
-                "no agent is configured",
-                "add an agent under `agents` in autopack.yaml",
+                "no agent is configured, and none is on PATH",
+                "install an agent, set a provider's key, or add an agent under `agents` in autopack.yaml",
             ),
             false => {
                 Finding::warn("no default agent is set", "set `agents.default` in autopack.yaml")

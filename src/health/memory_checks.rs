@@ -4,6 +4,7 @@
 
 use super::Finding;
 use crate::config::MemorySettings;
+use crate::memory::autostart::presence::is_docker_missing;
 use crate::memory::autostart::{is_local, start_commands};
 use crate::memory::index::qdrant::address;
 use crate::memory::journal::JournalError;
@@ -58,6 +59,9 @@ impl MemoryCheckInput<'_> {
         if !qdrant.autostart || !is_local(&qdrant.host) {
             return Finding::skip("autopack does not start Qdrant here");
         }
+        if self.is_docker_missing().await {
+            return Finding::skip("Docker is not installed, so autopack starts no Qdrant");
+        }
         match part_checks::engine(self.location.docker_host.as_deref()).await {
             Ok(()) => Finding::ok("the engine responds"),
             Err(why) => {
@@ -89,6 +93,9 @@ impl MemoryCheckInput<'_> {
                 let hint = format!("the next drain pulls it{alternative}");
                 Finding::warn(without_prefix(&serving.line), hint)
             }
+            Ok(serving) if serving.backend == Backend::Faiss && self.is_docker_missing().await => {
+                Finding::skip("none here; the memory uses FAISS in this process")
+            }
             Ok(serving) => {
                 let hint = self.qdrant_hint(serving.refused).await;
                 Finding::warn_with(without_prefix(&serving.line), hint)
@@ -99,6 +106,12 @@ impl MemoryCheckInput<'_> {
                 Finding::fail_with(error.to_string(), hint)
             }
         }
+    }
+
+    async fn is_docker_missing(&self) -> bool {
+        let MemoryLocation { docker_host, workspace, .. } = &self.location;
+        is_local(&self.settings.qdrant.host)
+            && is_docker_missing(docker_host.as_deref(), workspace).await
     }
 
     /// Returns a hint for an unreachable Qdrant or a rejected key.

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use tokio::time::timeout;
 
+use super::autostart::presence::is_docker_missing;
 use super::autostart::start_commands::Commands;
-use super::autostart::{Autostart, AutostartOutcome, ready};
+use super::autostart::{Autostart, AutostartOutcome, is_local, ready};
 use super::embed::{Embedder, TextRedactor};
 use super::index::qdrant::{Qdrant, address};
 use super::inner::{Backend, MemoryWorker, PATIENCE, QdrantAbsence, may_start};
@@ -16,6 +17,9 @@ use crate::config::{MemorySettings, QdrantSettings};
 /// Limit of the wait for an image with `require: true`.
 const REQUIRED_PULL: std::time::Duration = std::time::Duration::from_secs(300);
 
+/// End of the line about a Qdrant that autopack did not start.
+const NOT_STARTED: &str = ", not started by autopack";
+
 /// An open memory, with the line reported to the user.
 #[derive(Debug)]
 pub struct OpenMemory {
@@ -25,6 +29,13 @@ pub struct OpenMemory {
     pub line: Option<String>,
     /// Repair made while opening; included in the line.
     pub repair: Option<String>,
+}
+
+impl OpenMemory {
+    /// Checks whether a Qdrant serves that autopack did not start.
+    pub fn uses_foreign_qdrant(&self) -> bool {
+        self.line.as_deref().is_some_and(|line| line.contains(NOT_STARTED))
+    }
 }
 
 /// State of Qdrant at the start.
@@ -131,11 +142,22 @@ pub(super) async fn choose(
     match find(settings, location, starting).await {
         Ok(how) => {
             let at = address(&qdrant.host, qdrant.grpc_port);
-            let started = how.as_ref().map(|how| format!(", {how}")).unwrap_or_default();
+            let started = match &how {
+                Some(how) => format!(", {how}"),
+                None if autostart(settings, location).is_serving().await => String::new(),
+                None => NOT_STARTED.to_owned(),
+            };
             let line = Some(format!("memory: Qdrant at {at}{started}"));
             Ok(BackendChoice { backend: Backend::Qdrant, line, how, absence: None })
         }
-        Err(absence) => choose_fallback(qdrant, location, absence).await,
+        Err(absence) => {
+            let choice = choose_fallback(qdrant, location, absence).await?;
+            // Nobody here expects Qdrant: FAISS is the usual index.
+            let is_usual = choice.backend == Backend::Faiss
+                && is_local(&qdrant.host)
+                && is_docker_missing(location.docker_host.as_deref(), &location.workspace).await;
+            Ok(BackendChoice { line: choice.line.filter(|_| !is_usual), ..choice })
+        }
     }
 }
 

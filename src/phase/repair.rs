@@ -11,8 +11,11 @@ use super::spec::FixedSpec;
 pub struct Repair {
     /// Spec as JSON, repaired as far as possible even if unfixable. Shared with the result.
     pub spec: Arc<Value>,
-    /// A readable line for each change; empty if none.
+    /// A readable line for each repair of what the author wrote; empty if none.
     pub fixes: Vec<String>,
+    /// A readable line for each value that the author left to its default, such as the timeouts of CI. No repair: a
+    /// perfect spec has such values, too.
+    pub defaults: Vec<String>,
     /// The executable spec, or why there is none.
     pub result: Result<FixedSpec, Unfixable>,
 }

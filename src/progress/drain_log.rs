@@ -86,6 +86,7 @@ impl Reason {
             Self::Budget => "budget",
             Self::Failed => "failed",
             Self::MaxBatches => "max_batches",
+            Self::Trial => "trial",
             Self::Interrupted => "interrupted",
             Self::AfterCurrent => "after_current",
             Self::TimeLimit => "time_limit",
@@ -109,6 +110,9 @@ impl DrainFinished {
             ),
             Reason::Budget => Some(
                 "raise the budget under executor.budgets in autopack.yaml, then start the drain again",
+            ),
+            Reason::Trial => Some(
+                "set a budget (executor.budgets in autopack.yaml), or run the others with --yes",
             ),
             Reason::Systemic => Some("fix the cause, then start the drain again"),
             Reason::Failed if self.names_cure => None,

@@ -173,6 +173,7 @@ fn finished(end: &DrainFinished, options: LineOptions) -> String {
         Reason::Budget => "stopped: a budget is spent",
         Reason::Failed => "stopped: autopack could not continue",
         Reason::MaxBatches => "stopped after the requested batches",
+        Reason::Trial => "stopped after one phase: there is neither a sandbox nor a budget",
         Reason::Interrupted => "interrupted; running phases are queued again",
         Reason::AfterCurrent => "stopped after the running phases, as requested",
         Reason::TimeLimit => "stopped at the time limit",

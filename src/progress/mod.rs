@@ -232,6 +232,8 @@ pub enum Reason {
     Failed,
     /// `--max-batches` was reached.
     MaxBatches,
+    /// The one phase ended that runs without a sandbox and without a budget.
+    Trial,
     /// The operator stopped the drain.
     Interrupted,
     /// The operator asked to finish the running phases only.

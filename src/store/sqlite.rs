@@ -12,7 +12,8 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions as _, Connection as _};
 
 /// Remedy for a damaged database.
-pub(super) const RESTORE_IT: &str = "restore it from a backup";
+pub(super) const RESTORE_IT: &str =
+    "restore it from a backup, or move it away and import the plan again";
 
 /// Application id "apck", at offset 68 of every autopack database.
 pub(super) const APPLICATION_ID: u32 = 0x6170_636b;

@@ -7,6 +7,7 @@ pub mod agent_task;
 pub mod big_run;
 pub mod browser;
 pub mod by_hand;
+pub mod claude;
 pub mod database;
 pub mod dice;
 pub mod docker;

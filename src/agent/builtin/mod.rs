@@ -49,6 +49,16 @@ pub(super) fn key_variables(settings: &BuiltinAgentSettings) -> Vec<String> {
     provider::key_variables(settings)
 }
 
+/// Returns settings for the first provider with a key in the environment, and the origin of the key, for people.
+pub(super) fn of_key(env: &Env) -> Option<(BuiltinAgentSettings, &'static str)> {
+    provider::of_key(env)
+}
+
+/// Returns the variables that [`of_key`] looks for.
+pub(super) fn key_names() -> impl Iterator<Item = &'static str> {
+    provider::MODELS_BY_KEY.iter().map(|entry| entry.key)
+}
+
 /// Runs the agent until it finishes, is stopped or exceeds a limit.
 pub(super) async fn run(
     settings: &BuiltinAgentSettings,

@@ -14,6 +14,37 @@ use crate::config::{BuiltinAgentSettings, ModelProtocol};
 use crate::http::HttpAccess;
 use crate::process::child_env::Env;
 
+/// A provider's usual variable, and the model to use if nothing but this variable is known.
+pub(super) struct ModelByKey {
+    pub key: &'static str,
+    /// For people.
+    origin: &'static str,
+    model: &'static str,
+}
+
+/// In order of preference.
+pub(super) const MODELS_BY_KEY: [ModelByKey; 4] = [
+    ModelByKey {
+        key: "ANTHROPIC_API_KEY",
+        origin: "key in ANTHROPIC_API_KEY",
+        model: "claude-sonnet-4-5",
+    },
+    ModelByKey { key: "OPENAI_API_KEY", origin: "key in OPENAI_API_KEY", model: "gpt-5" },
+    ModelByKey { key: "GEMINI_API_KEY", origin: "key in GEMINI_API_KEY", model: "gemini-2.5-pro" },
+    ModelByKey { key: "GOOGLE_API_KEY", origin: "key in GOOGLE_API_KEY", model: "gemini-2.5-pro" },
+];
+
+/// Returns settings for the first provider with a key in the environment, and the origin of the key.
+pub(super) fn of_key(env: &Env) -> Option<(BuiltinAgentSettings, &'static str)> {
+    let is_set = |name: &str| {
+        env.get(OsStr::new(name)).is_some_and(|key| !key.to_string_lossy().trim().is_empty())
+    };
+    let found = MODELS_BY_KEY.iter().find(|entry| is_set(entry.key))?;
+    let settings =
+        BuiltinAgentSettings { model: found.model.to_owned(), ..BuiltinAgentSettings::default() };
+    Some((settings, found.origin))
+}
+
 pub(super) struct Provider {
     pub protocol: ModelProtocol,
     pub model: String,

@@ -9,6 +9,7 @@ use clap::Subcommand;
 use super::Context;
 use crate::failure::{Exit, Failure};
 use crate::memory::{AutostartPermission, Memory};
+use crate::progress::NOTES;
 use crate::workspace::Repo;
 
 pub use open_memory::{close, memory_location, open};
@@ -57,11 +58,15 @@ async fn open_enabled_memory(
     if !opened.memory.is_on() {
         return Err(Failure::new(opened.line.unwrap_or_else(|| "the memory is off".to_owned())));
     }
+    let is_foreign = opened.uses_foreign_qdrant();
     match (opened.line, starting) {
         (Some(line), AutostartPermission::Allowed) => tracing::info!("{line}"),
         // Read-only commands show the status with `memory stats` only.
         (Some(line), AutostartPermission::CheckOnly) => {
-            tracing::debug!("{line}");
+            match is_foreign {
+                true => tracing::info!(target: NOTES, "{line}"),
+                false => tracing::debug!("{line}"),
+            }
             if let Some(repair) = &opened.repair {
                 tracing::warn!("{repair}");
             }

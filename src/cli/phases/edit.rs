@@ -85,8 +85,9 @@ async fn edit(
 
 /// Reads a phase with the same parser as plans.
 async fn read(file: &Path, run: &RunId, id: &PhaseId, store: &Store) -> Result<PlanPhase, Failure> {
-    let draft = import::read(file, Some(run)).await?;
-    let Some(phase) = single_phase(resolve(draft, run, store).await?) else {
+    let named = format!("the spec needs `phase_id: {}`", shown_id(id.as_str()));
+    let draft = import::read(file, Some(run)).await.or_hint(named.clone())?;
+    let Some(phase) = single_phase(resolve(draft, run, store).await.or_hint(named)?) else {
         return Err(Failure::new(format!(
             "{} contains several phases; expected a single phase",
             file.display()

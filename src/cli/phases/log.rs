@@ -55,7 +55,8 @@ fn select_attempt<'a>(
     phase: &PhaseId,
 ) -> Result<&'a AttemptRow, Failure> {
     let Some(last) = log.last() else {
-        return Err(Failure::new(format!("phase {phase} has no attempts, so there is no log")));
+        return Err(Failure::new(format!("phase {phase} has no attempts, so there is no log"))
+            .hint("`autopack status` shows whether it waits; `autopack drain` starts a drain"));
     };
     let Some(number) = number else { return Ok(last) };
     log.iter().find(|row| row.attempt == number).ok_or_else(|| {

@@ -144,11 +144,19 @@ pub async fn choose_run(
 /// # Errors
 /// The run is unknown, or the database cannot be read.
 pub async fn find_run(store: &Store, name: &str) -> Result<RunId, Failure> {
-    let runs = store.run_ids_by_use().await?;
-    match find_id(&runs, RunId::as_str, name) {
-        Some(run) => Ok(run.clone()),
+    match known_run(store, name).await? {
+        Some(run) => Ok(run),
         None => Err(store.unknown_run(&RunId::new(name)).await?.into()),
     }
+}
+
+/// Returns the run as [`find_run`]; `None` if there is no such run.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn known_run(store: &Store, name: &str) -> Result<Option<RunId>, Failure> {
+    let runs = store.run_ids_by_use().await?;
+    Ok(find_id(&runs, RunId::as_str, name).cloned())
 }
 
 /// Returns the run of commands without a name; `None` if there are several to choose from.

@@ -5,6 +5,7 @@
 
 pub mod compose;
 pub mod docker;
+pub mod presence;
 mod published_ports;
 pub mod ready;
 pub mod start_commands;
@@ -191,11 +192,12 @@ impl Autostart {
 
     /// Returns a foreign container with the same volume: a second server with the volume would exit at once.
     fn other_server<'a>(&self, running: &'a [RunningContainer]) -> Option<&'a RunningContainer> {
+        running.iter().find(|one| !self.is_own(one))
+    }
+
+    fn is_own(&self, one: &RunningContainer) -> bool {
         let here = self.workspace.canonicalize().unwrap_or_else(|_| self.workspace.clone());
-        let is_ours = |one: &&RunningContainer| {
-            one.name == CONTAINER || one.project.as_deref().is_some_and(|at| here == Path::new(at))
-        };
-        running.iter().find(|one| !is_ours(one))
+        one.name == CONTAINER || one.project.as_deref().is_some_and(|at| here == Path::new(at))
     }
 
     async fn describe_other_server(&self, other: &RunningContainer) -> String {

@@ -28,7 +28,7 @@ impl Commands {
         workspace: &Path,
         docker_host: Option<&str>,
     ) -> Self {
-        let engine = engine(workspace).await;
+        let engine = find_engine(workspace).await;
         let compose = compose::tool(workspace, docker_host, settings, LOOK).await;
         Self {
             engine,
@@ -47,10 +47,7 @@ impl Commands {
         match (self.compose, self.engine, compose::find(&self.workspace)) {
             (Some(tool), _, Some(_)) => format!("start it with `{}`", self.up(tool)),
             (Some(tool), _, None) if !compose::is_there(&self.workspace) => {
-                format!(
-                    "start it with `autopack init` (writes docker-compose.yml) and `{}`",
-                    self.up(tool)
-                )
+                format!("start it with `autopack init --docker-compose` and `{}`", self.up(tool))
             }
             (_, Some(engine), _) => format!("start it with `{}`", self.run(engine)),
             (Some(_), None, _) | (None, None, _) => {
@@ -82,10 +79,11 @@ impl Commands {
 
 /// Returns a command line for the engine, if a command is available: `docker rm -f autopack-qdrant`.
 pub async fn of_engine(workspace: &Path, arguments: &str) -> Option<String> {
-    engine(workspace).await.map(|engine| format!("{engine} {arguments}"))
+    find_engine(workspace).await.map(|engine| format!("{engine} {arguments}"))
 }
 
-async fn engine(workspace: &Path) -> Option<&'static str> {
+/// Returns `docker` or `podman`, if available.
+pub async fn find_engine(workspace: &Path) -> Option<&'static str> {
     for program in ["docker", "podman"] {
         let tool = Tool::new(program, workspace, LOOK).args(["--version"]);
         if output(tool).await.is_ok_and(|answer| answer.success()) {
@@ -115,7 +113,8 @@ mod tests {
         let (dir, here) = commands(Some("docker"), Some("docker-compose"), usual());
         let hint = here.start();
         assert!(
-            hint.contains("`autopack init`") && hint.ends_with("`docker-compose up -d qdrant`")
+            hint.contains("`autopack init --docker-compose`")
+                && hint.ends_with("`docker-compose up -d qdrant`")
         );
         let shipped = include_str!("../../../docker-compose.yml");
         std::fs::write(dir.path().join("docker-compose.yml"), shipped).unwrap();

@@ -70,7 +70,7 @@ pub(super) fn fill(draft: &mut SpecDraft) {
         if get(draft, key).is_none() {
             let seconds = if key == TIMEOUT { written_timeout(draft) } else { PER_TEST };
             set_in_scope(draft, key, seconds);
-            draft.fixed(format!("scope.ci.pytest.{key}: {seconds}"));
+            draft.filled_in(format!("scope.ci.pytest.{key}: {seconds}"));
         }
     }
 }

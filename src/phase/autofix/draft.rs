@@ -17,6 +17,8 @@ pub(super) struct SpecDraft<'a> {
     /// Paths mentioned in deliverables without being deliverables.
     pub mentions: Vec<String>,
     pub fixes: Vec<String>,
+    /// Values that the author left out.
+    pub defaults: Vec<String>,
     /// Reasons why the spec cannot be executed.
     pub problems: Vec<String>,
 }
@@ -31,12 +33,18 @@ impl<'a> SpecDraft<'a> {
             prose: Vec::new(),
             mentions: Vec::new(),
             fixes: Vec::new(),
+            defaults: Vec::new(),
             problems: Vec::new(),
         }
     }
 
     pub fn fixed(&mut self, what: impl Into<String>) {
         self.fixes.push(what.into());
+    }
+
+    /// Records a value that the author left out and that now has its default.
+    pub fn filled_in(&mut self, what: impl Into<String>) {
+        self.defaults.push(what.into());
     }
 
     /// Records paths no phase may have. The entry stays as written, so the phase is refused again until the

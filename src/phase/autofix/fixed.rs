@@ -21,7 +21,7 @@ const MARKER: &str = "_autofix_v1_applied";
 pub(super) fn finish(mut draft: SpecDraft) -> Repair {
     if draft.problems.is_empty() && field::get(&draft.scope, MARKER) != Some(&Value::Bool(true)) {
         draft.scope.insert(MARKER.to_owned(), Value::Bool(true));
-        draft.fixed("scope: marked as repaired");
+        draft.filled_in("scope: marked as checked");
     }
     let ci = phase_ci(&draft);
     let scope = std::mem::take(&mut draft.scope);
@@ -31,7 +31,7 @@ pub(super) fn finish(mut draft: SpecDraft) -> Repair {
         true => Ok(typed(&spec, ci)),
         false => Err(Unfixable(draft.problems.join("; "))),
     };
-    Repair { spec, fixes: draft.fixes, result }
+    Repair { spec, fixes: draft.fixes, defaults: draft.defaults, result }
 }
 
 fn typed(json: &Arc<Value>, ci: PhaseCi) -> FixedSpec {

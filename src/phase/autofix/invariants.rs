@@ -41,6 +41,7 @@ pub fn repair(spec: Value, failure: Option<&Failure>, limits: &Limits) {
     assert_eq!(twice.spec, once.spec);
     assert_eq!(twice.result, once.result);
     assert!(twice.fixes.is_empty(), "{:?}", twice.fixes);
+    assert!(twice.defaults.is_empty(), "{:?}", twice.defaults);
     // A past failure does not change a spec that was repaired before.
     let before = autofix(&RawSpec(Value::clone(&once.spec)), None, limits);
     assert_eq!(before.spec, once.spec);

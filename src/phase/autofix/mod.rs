@@ -49,7 +49,8 @@ pub fn autofix(raw: &RawSpec, last_failure: Option<&Failure>, limits: &Limits) -
     let Value::Object(object) = &raw.0 else {
         let why = format!("the phase is {}, not an object with fields", kind(&raw.0));
         let spec = Arc::new(raw.0.clone());
-        return Repair { spec, fixes: Vec::new(), result: Err(Unfixable(why)) };
+        let (fixes, defaults) = (Vec::new(), Vec::new());
+        return Repair { spec, fixes, defaults, result: Err(Unfixable(why)) };
     };
     let mut draft = SpecDraft::new(object, limits);
     let scope_text = scope::open(&mut draft);

@@ -177,11 +177,11 @@ pub(super) fn derive(draft: &mut SpecDraft) {
         return;
     }
     let mut paths = parents(draft);
-    let mut from = "the deliverables";
+    let mut is_of_text = false;
     let refused = field::get(&draft.json, "deliverables").is_some_and(|given| !is_blank(given));
     if paths.is_empty() && !refused {
         paths = named_in_text(draft);
-        from = "paths named in the text";
+        is_of_text = true;
     }
     if paths.is_empty() {
         if !draft.limits.unscoped_allowed && draft.problems.is_empty() {
@@ -189,7 +189,12 @@ pub(super) fn derive(draft: &mut SpecDraft) {
         }
         return;
     }
-    draft.fixed(["scope.paths: ", &paths.join(", "), " from ", from].concat());
+    let listed = paths.join(", ");
+    match is_of_text {
+        true => draft.fixed(format!("scope.paths: {listed} from paths named in the text")),
+        // As documented for phases that list deliverables only.
+        false => draft.filled_in(format!("scope.paths: {listed} from the deliverables")),
+    }
     let paths = paths.into_iter().map(Value::String).collect();
     draft.scope.insert(PATHS.to_owned(), paths);
 }

@@ -238,7 +238,7 @@ pub fn fix(raw: &RawSpec, _: Option<&Failure>) -> Repair {
         spec["fixed"] = json!(true);
         fixes.push("marked as fixed".to_owned());
     }
-    Repair { spec: Arc::new(spec), fixes, result }
+    Repair { spec: Arc::new(spec), fixes, defaults: Vec::new(), result }
 }
 
 /// Creates a phase that writes only in a directory.

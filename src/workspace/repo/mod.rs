@@ -11,6 +11,7 @@ pub mod green_commit;
 pub mod leftovers;
 pub mod linked_directories;
 pub mod obstacles;
+mod other_checkouts;
 pub mod run_branch;
 pub mod run_refs;
 pub mod slot_place;

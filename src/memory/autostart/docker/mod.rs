@@ -13,6 +13,8 @@ use tokio::time::timeout;
 pub use container::{Launch, RunningContainer};
 pub use pull::Pull;
 
+/// Socket of the engine, without `DOCKER_HOST`.
+pub const SOCKET: &str = "/var/run/docker.sock";
 const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
 const PING: Duration = Duration::from_secs(3);
 const POLL_INTERVAL: Duration = Duration::from_millis(300);

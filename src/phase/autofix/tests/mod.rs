@@ -138,6 +138,21 @@ fn an_invalid_number_of_attempts_is_reported_and_removed() {
 }
 
 #[test]
+fn a_perfect_spec_gets_defaults_and_no_repair() {
+    let repair = fix(json!({"phase_id": "p", "deliverables": ["src/a.py"]}));
+    assert_eq!(repair.fixes, [""; 0]);
+    let defaults = [
+        "scope.paths: src from the deliverables",
+        "scope.ci.pytest.timeout_seconds: 900",
+        "scope.ci.pytest.per_test_timeout: 60",
+        "scope: marked as checked",
+    ];
+    assert_eq!(repair.defaults, defaults);
+    let repair = fix(json!({"phase_id": "p", "description": "Clean up src/a.py"}));
+    assert_eq!(repair.fixes, ["scope.paths: src/a.py from paths named in the text"]);
+}
+
+#[test]
 fn a_repaired_spec_needs_no_repair() {
     let once = fix(
         json!({"phase_id": "p", "deliverables": ["src\\a.py (x)", "Nice"], "scope": {"paths": ["."]}}),

@@ -39,8 +39,10 @@ pub struct RepairedPhase {
     pub before: Value,
     /// Spec after the repair.
     pub after: Arc<Value>,
-    /// Fixes made.
+    /// Repairs of what the author wrote.
     pub fixes: Vec<String>,
+    /// Values that the author left to their defaults, filled in.
+    pub defaults: Vec<String>,
     /// Reason why the spec cannot be executed.
     pub unfixable: Option<String>,
 }
@@ -50,7 +52,7 @@ pub struct RepairedPhase {
 pub struct RepairCounts {
     /// Phases examined.
     pub examined: u64,
-    /// Phases with fixes.
+    /// Phases with repairs; filled in defaults do not count.
     pub changed: u64,
     /// Phases found unfixable.
     pub unfixable: u64,

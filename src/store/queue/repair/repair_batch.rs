@@ -106,6 +106,7 @@ impl Batch {
             before: before.0,
             after: Arc::clone(&repair.spec),
             fixes: repair.fixes,
+            defaults: repair.defaults,
             unfixable: repair.result.err().map(|why| why.0),
         });
         Ok(())

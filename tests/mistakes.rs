@@ -1,0 +1,324 @@
+//! What people get wrong: each message tells what, where and why, and names a command or a key that helps. The command is
+//! run here, and the key must exist.
+
+use std::process::Command;
+
+use crate::support::Project;
+use crate::support::golden::golden;
+
+const PLAN: &str = "phases:\n- {phase_id: one, deliverables: [src/one.py]}\n- {phase_id: two, deliverables: [src/two.py]}\n";
+const SPEC: &str = "{phase_id: one, description: Better, deliverables: [src/one.py]}\n";
+
+/// A mistake: a command line, in a project.
+struct Mistake {
+    name: &'static str,
+    project: Project,
+    args: Vec<String>,
+    exits: i32,
+    /// Part of the message that names the help.
+    says: &'static str,
+    help: Help,
+}
+
+/// What the message recommends.
+enum Help {
+    /// autopack with these arguments, and its exit code.
+    Command(&'static str, i32),
+    /// A shell command, then the same command again, and its exit code.
+    Shell(&'static str, i32),
+    /// A key of the configuration.
+    Key(&'static str),
+}
+
+impl Mistake {
+    fn new(name: &'static str, project: Project, line: &str, exits: i32) -> Self {
+        let args = words(line);
+        Self { name, project, args, exits, says: "", help: Help::Command("", 0) }
+    }
+
+    fn help(self, says: &'static str, help: Help) -> Self {
+        Self { says, help, ..self }
+    }
+}
+
+fn words(line: &str) -> Vec<String> {
+    line.split_whitespace().map(str::to_owned).collect()
+}
+
+/// Makes each mistake, then follows the advice. Returns all messages.
+fn make(mistakes: Vec<Mistake>) -> String {
+    let mut text = String::new();
+    for Mistake { name, project, args, exits, says, help } in mistakes {
+        let ran = project.autopack(&args).exited(exits);
+        let shown = golden(&ran);
+        let said = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(said.contains(says), "{name}: the message lacks {says:?}: {ran:#?}");
+        text += &format!("# {name}\n$ autopack {}\n{shown}\n", args.join(" "));
+        match help {
+            Help::Command(line, code) => {
+                let helped = project.autopack(words(line));
+                assert_eq!(helped.code, Some(code), "{name}: `autopack {line}`: {helped:#?}");
+            }
+            Help::Shell(line, code) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", line]).current_dir(project.root());
+                assert!(shell.output().unwrap().status.success(), "{name}: {line}");
+                let helped = project.autopack(&args);
+                assert_eq!(helped.code, Some(code), "{name}: after {line}: {helped:#?}");
+            }
+            Help::Key(key) => {
+                let settings = Project::new().json(["config", "show", "--json"]);
+                let mut keys = settings.as_array().unwrap().iter().map(|one| &one["key"]);
+                let has = |one: &serde_json::Value| {
+                    one.as_str()
+                        .is_some_and(|one| one == key || one.starts_with(&format!("{key}.")))
+                };
+                assert!(keys.any(has), "{name}: there is no key {key}");
+            }
+        }
+    }
+    text
+}
+
+/// A project with an agent, CI that passes, and `plan.yaml`.
+fn project() -> Project {
+    Project::new()
+        .agent_with("write_deliverables()", "ci: {command: 'true'}\n")
+        .file("plan.yaml", PLAN)
+        .file("spec.yaml", SPEC)
+}
+
+/// The same, with the plan imported as these runs.
+fn with_runs(runs: &[&str]) -> Project {
+    let project = project();
+    for run in runs {
+        project.autopack(["import", "plan.yaml", "--run-id", run]).succeeded();
+    }
+    project
+}
+
+macro_rules! snapshot {
+    ($name:literal, $text:expr) => {{
+        let text = $text;
+        insta::with_settings!({snapshot_path => "snapshots/golden", prepend_module_to_snapshot => false}, {
+            insta::assert_snapshot!($name, text);
+        });
+    }};
+}
+
+#[test]
+fn runs_and_phases() {
+    let one = || with_runs(&["week1"]);
+    let two = || with_runs(&["week1", "week2"]);
+    let done = || {
+        let project = one();
+        project.autopack(["drain", "week1"]).succeeded();
+        project
+    };
+    snapshot!(
+        "mistakes_runs_and_phases",
+        make(vec![
+            Mistake::new("a run with a typo", one(), "drain week", 1)
+                .help("did you mean \"week1\"?", Help::Command("drain week1 --dry-run", 0)),
+            Mistake::new("a run that is not there", two(), "drain elsewhere", 1)
+                .help("`autopack runs list`", Help::Command("runs list", 0)),
+            Mistake::new("an unknown run as an option", one(), "status --run-id week2", 1)
+                .help("did you mean \"week1\"?", Help::Command("status week1", 0)),
+            Mistake::new("several runs with work", two(), "drain", 2)
+                .help("`autopack drain week1`", Help::Command("drain week1 --dry-run", 0)),
+            Mistake::new("two runs at once", two(), "status week1 --run-id week2", 2)
+                .help("name one of them", Help::Command("status week2", 0)),
+            Mistake::new("no run for a command that acts", two(), "verify", 2)
+                .help("`RUN`", Help::Command("verify week1", 0)),
+            Mistake::new("a phase with a typo", one(), "phases show onee", 1)
+                .help("did you mean \"one\"?", Help::Command("phases show one", 0)),
+            Mistake::new("a phase of another run", one_more(), "phases show three", 1)
+                .help("write week1/three", Help::Command("phases show week1/three", 0)),
+            Mistake::new("a phase of several runs", two(), "phases skip one", 2)
+                .help("write week1/one or", Help::Command("phases skip week1/one", 0)),
+            Mistake::new("phases of two runs", two(), "phases skip week1/one week2/two", 2)
+                .help("one run at a time", Help::Command("phases skip week1/one week1/two", 0)),
+            Mistake::new("a log without a phase", one(), "phases log", 2)
+                .help("`autopack phases list`", Help::Command("phases list", 0)),
+            Mistake::new("a retry without a phase", one(), "phases retry", 2)
+                .help("<PHASE|--failed>", Help::Command("phases retry --failed", 0)),
+            Mistake::new("an edit without a phase", one(), "phases edit --file spec.yaml", 2).help(
+                "`autopack phases list`",
+                Help::Command("phases edit one --file spec.yaml", 0)
+            ),
+            Mistake::new("a log before the first attempt", one(), "phases log one", 1)
+                .help("`autopack drain`", Help::Command("drain week1", 0)),
+            Mistake::new("an attempt that is not there", done(), "phases log one --attempt 7", 1)
+                .help("the last attempt is 1", Help::Command("phases log one --attempt 1", 0)),
+            Mistake::new("a retry of a queued phase", one(), "phases retry one", 1)
+                .help("will run anyway", Help::Command("drain week1", 0)),
+            Mistake::new("a retry of a complete phase", done(), "phases retry one", 1)
+                .help("only with --redo", Help::Command("phases retry one --redo", 0)),
+            Mistake::new(
+                "an edit of a complete phase",
+                done(),
+                "phases edit one --file spec.yaml",
+                1
+            )
+            .help("`phases retry --redo`", Help::Command("phases retry --redo one", 0)),
+            Mistake::new("a state that does not exist", one(), "phases list --state done", 2)
+                .help("complete", Help::Command("phases list --state complete", 0)),
+            Mistake::new("removing an unknown run", one(), "runs remove week2", 1)
+                .help("did you mean \"week1\"?", Help::Command("runs remove week1", 0)),
+        ])
+    );
+}
+
+/// `week1` with another phase, and `week2` used last.
+fn one_more() -> Project {
+    let project = with_runs(&["week1"]);
+    let more = "phases:\n- {phase_id: three, deliverables: [src/three.py]}\n";
+    project.autopack_reading(["import", "-", "--run-id", "week1"], more).succeeded();
+    project.autopack(["import", "plan.yaml", "--run-id", "week2"]).succeeded();
+    project
+}
+
+#[test]
+fn plans() {
+    let file = |text: &str| project().file("bad.yaml", text);
+    let branch = project();
+    branch.git(["branch", "autopack/plan"]);
+    snapshot!(
+        "mistakes_plans",
+        make(vec![
+            Mistake::new("a file with a typo", project(), "drain plans.yaml", 1)
+                .help("did you mean \"plan.yaml\"?", Help::Command("drain plan.yaml --dry-run", 0)),
+            Mistake::new("a file that is not there", project(), "drain backlog.json", 1)
+                .help("`autopack drain plan.yaml`", Help::Command("drain plan.yaml --dry-run", 0)),
+            Mistake::new("an import of a file with a typo", project(), "import plna.yaml", 1)
+                .help("did you mean \"plan.yaml\"?", Help::Command("import plan.yaml", 0)),
+            Mistake::new("a directory", project().file("plans/a.yaml", PLAN), "drain plans", 1)
+                .help("is a directory", Help::Command("drain plans/a.yaml --dry-run", 0)),
+            Mistake::new(
+                "a list of tasks in Markdown",
+                project().file("todo.md", "# Todo\n\n- [ ] one\n- [x] two\n"),
+                "import todo.md",
+                1,
+            )
+            .help("put it into a ```yaml block", Help::Shell("printf '```yaml\\nphases:\\n- {phase_id: a, deliverables: [a.py]}\\n```\\n' > todo.md", 0)),
+            Mistake::new("YAML that is none", file("phases: [{\n"), "drain bad.yaml", 1)
+                .help("bad.yaml:", Help::Shell("cp plan.yaml bad.yaml", 0)),
+            Mistake::new("a plan without phases", file("phases: []\n"), "import bad.yaml", 1)
+                .help("`phases`", Help::Shell("cp plan.yaml bad.yaml", 0)),
+            Mistake::new(
+                "an unknown dependency",
+                file("phases:\n- {phase_id: one, depends_on: [tow]}\n- {phase_id: two}\n"),
+                "import bad.yaml",
+                1,
+            )
+            .help("`tow`", Help::Shell("sed -i s/tow/two/ bad.yaml", 0)),
+            Mistake::new(
+                "dependencies in a circle",
+                file("phases:\n- {phase_id: one, depends_on: [two]}\n- {phase_id: two, depends_on: [one]}\n"),
+                "import bad.yaml",
+                1,
+            )
+            .help("depends_on", Help::Shell("sed -i 's/two, depends_on: .one./two/' bad.yaml", 0)),
+            Mistake::new(
+                "a phase twice",
+                file("phases:\n- {phase_id: one}\n- {phase_id: one}\n"),
+                "import bad.yaml",
+                1,
+            )
+            .help("another `phase_id`", Help::Shell("sed -i '3s/one/two/' bad.yaml", 0)),
+            Mistake::new("one run for two files", project().file("b.yaml", PLAN), "drain plan.yaml b.yaml --run-id x", 2)
+                .help("`autopack import FILE --run-id RUN`", Help::Command("import plan.yaml --run-id x", 0)),
+            Mistake::new(
+                "a spec without an id",
+                with_runs(&["week1"]).file("spec.yaml", "deliverables: [a.py]\n"),
+                "phases edit one --file spec.yaml",
+                1,
+            )
+            .help("`phase_id: one`", Help::Shell("echo 'phase_id: one' >> spec.yaml", 0)),
+            Mistake::new("a base that is not there", project(), "drain plan.yaml --base nosuchrev", 1)
+                .help("`git branch --all`", Help::Command("drain plan.yaml --base main", 0)),
+            Mistake::new("a branch of somebody else", branch, "drain plan.yaml", 1)
+                .help("git branch -m autopack/plan OTHER", Help::Shell("git branch -m autopack/plan other", 0)),
+        ])
+    );
+}
+
+#[test]
+fn places_and_settings() {
+    let config = |yaml: &str| Project::new().config(yaml).file("plan.yaml", PLAN);
+    let damaged = with_runs(&["week1"]);
+    for journal in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(damaged.path(format!(".autopack/autopack.db{journal}")));
+    }
+    let path = damaged.path(".autopack/autopack.db");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[100..4000].fill(7);
+    std::fs::write(&path, bytes).unwrap();
+    let red = project().agent_with("write_deliverables()", "ci: {command: 'false'}\n");
+    snapshot!(
+        "mistakes_places_and_settings",
+        make(vec![
+            Mistake::new("no repository", Project::bare_folder(), "status", 1)
+                .help("`git init`", Help::Shell("git init -q", 1)),
+            Mistake::new("no database", Project::new().file("plan.yaml", PLAN), "status", 1)
+                .help("`autopack import`", Help::Command("import plan.yaml", 0)),
+            Mistake::new("a damaged database", damaged, "status", 1)
+                .help("move it away", Help::Shell("mv .autopack/autopack.db x", 1)),
+            Mistake::new(
+                "a workspace that is not there",
+                Project::new(),
+                "--workspace no status",
+                1
+            )
+            .help("does not exist", Help::Command("--workspace . runs list", 1)),
+            Mistake::new(
+                "no agent",
+                Project::new().env("PATH", "/usr/bin:/bin").file("plan.yaml", PLAN),
+                "drain plan.yaml",
+                1
+            )
+            .help("under `agents`", Help::Key("agents.default")),
+            Mistake::new(
+                "an agent that is not there",
+                config("agents: {a: {kind: command, command: [no-such-agent]}}\n"),
+                "drain plan.yaml",
+                5
+            )
+            .help("autopack.yaml", Help::Key("agents")),
+            Mistake::new("an agent with a typo", project(), "drain plan.yaml --agent fakee", 2)
+                .help("did you mean \"fake\"?", Help::Command("drain plan.yaml --agent fake", 0)),
+            Mistake::new("a key with a typo", config("executr: {}\n"), "config show", 1)
+                .help("did you mean \"executor\"?", Help::Key("executor")),
+            Mistake::new(
+                "a value of the wrong kind",
+                config("executor: {max_attempts: many}\n"),
+                "config show",
+                1
+            )
+            .help("executor.max_attempts", Help::Key("executor.max_attempts")),
+            Mistake::new("red CI", red, "drain plan.yaml", 5)
+                .help("Set ci.red_base: allow", Help::Key("ci.red_base")),
+            Mistake::new("no workers", project(), "drain plan.yaml --jobs 0", 2)
+                .help("1..", Help::Command("drain plan.yaml --jobs 1", 0)),
+            Mistake::new("questions without a terminal", Project::new(), "init -i", 2)
+                .help("without -i", Help::Command("init", 0)),
+        ])
+    );
+}
+
+#[test]
+fn another_worktree() {
+    let project = project();
+    project.autopack(["drain", "plan.yaml"]).succeeded();
+    let side = project.outside("side");
+    project.git(["worktree", "add", "-q", side.to_str().unwrap(), "-b", "side"]);
+    std::fs::copy(project.path("plan.yaml"), side.join("plan.yaml")).unwrap();
+    let side = side.to_str().unwrap();
+    let config = project.path(".autopack/config");
+    let args = ["--workspace", side, "--config-dir", config.to_str().unwrap(), "drain"];
+    let ran = project.autopack([&args[..], &["plan.yaml"]].concat()).exited(1);
+    snapshot!("mistakes_another_worktree", golden(&ran));
+    assert!(!std::path::Path::new(side).join(".autopack/autopack.db").exists());
+    project.autopack(["--workspace", project.root().to_str().unwrap(), "status"]).succeeded();
+    project.autopack([&args[..], &["plan.yaml", "--run-id", "side"]].concat()).succeeded();
+}
