@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use crate::support::Project;
+use crate::support::{Project, has_pytest, skip};
 
 const PLAN: &str = "phases:\n- {phase_id: one, deliverables: [src/one.py]}\n";
 
@@ -237,5 +237,65 @@ fn a_budget_or_a_chosen_sandbox_mode_is_consent() {
         let (code, text) = drain_without_sandboxes(&project, &[]);
         assert_eq!(code, Some(0), "{text}");
         assert_eq!(states(&project, "plan"), ["one COMPLETE", "two COMPLETE"], "{text}");
+    }
+}
+
+/// Files that the scripted `claude` writes for the plan of the README.
+const GREETING: &str = r#"{
+    "greeting.py": "def greet(name):\n    return f'Hello, {name}!'\n",
+    "tests/test_greeting.py": "from greeting import greet\n\n\ndef test_greet():\n    assert greet('you') == 'Hello, you!'\n",
+}[str(path)]"#;
+
+/// The first screen of the README, in a fresh project with pytest: its plan and its command, without a configuration.
+#[test]
+fn the_first_screen_of_the_readme_lands_a_phase() {
+    if !has_pytest() {
+        return;
+    }
+    let readme = include_str!("../README.md");
+    let block = |kind: &str| {
+        let text = readme.split(&format!("```{kind}\n")).nth(1).unwrap();
+        text.split("```").next().unwrap()
+    };
+    let steps: Vec<&str> = block("sh").lines().collect();
+    let [install, drain] = steps.as_slice() else { panic!("two steps: {steps:?}") };
+    assert!(install.starts_with("cargo install "));
+    let (command, _) = drain.split_once('#').unwrap();
+    let args: Vec<&str> = command.split_whitespace().skip(1).collect();
+    let project = Project::new()
+        .unset("AUTOPACK_CI_FINAL")
+        .unset("AUTOPACK_ENABLE_MEMORY")
+        .file("pyproject.toml", "[tool.pytest.ini_options]\n")
+        .file("tests/test_nothing.py", "def test_nothing():\n    pass\n")
+        .file("plan.yaml", block("yaml"))
+        .commit("a project with pytest")
+        .claude_on_path(GREETING);
+    let ran = project.autopack(args).succeeded();
+    assert_eq!(states(&project, "plan"), ["greeting COMPLETE"], "{ran:#?}");
+    assert!(ran.stdout.contains("\nplan: CI is green in a clean clone at "), "{ran:#?}");
+    // Nothing else was written.
+    assert_eq!(project.git(["status", "--porcelain", "--ignored"]), "!! .autopack/\n");
+    assert_eq!(project.git(["branch", "--format=%(refname:short)"]), "autopack/plan\nmain\n");
+    // The README shows this output, with other figures.
+    let line = "agent: claude (found on PATH; agents.default in .autopack/config/autopack.yaml)";
+    assert!(readme.contains(line) && ran.stdout.contains(line), "{ran:#?}");
+}
+
+#[test]
+fn nothing_is_said_of_qdrant_where_docker_is_missing() {
+    if std::path::Path::new("/var/run/docker.sock").exists() {
+        return skip("no-docker", "this machine has Docker");
+    }
+    let project = project().unset("AUTOPACK_ENABLE_MEMORY").env("AUTOPACK_QDRANT_PORT", "1");
+    let project = project.env("AUTOPACK_QDRANT_GRPC_PORT", "2");
+    let ran = project.autopack(["drain", "plan.yaml"]).succeeded();
+    let text = format!("{}{}", ran.stdout, ran.stderr);
+    assert!(!text.contains("Qdrant") && !text.contains("Docker"), "{text}");
+    let health = project.json(["health", "--json"]);
+    assert_eq!(health["status"], "ok", "{health:#}");
+    for name in ["docker", "qdrant"] {
+        let mut checks = health["checks"].as_array().unwrap().iter();
+        let check = checks.find(|check| check["name"] == name).unwrap();
+        assert_eq!(check["status"], "skip", "{check:#}");
     }
 }

@@ -59,8 +59,8 @@ impl MemoryCheckInput<'_> {
         if !qdrant.autostart || !is_local(&qdrant.host) {
             return Finding::skip("autopack does not start Qdrant here");
         }
-        if self.is_docker_missing().await {
-            return Finding::skip("Docker is not installed, so autopack starts no Qdrant");
+        if self.is_docker_missing() {
+            return Finding::skip("no Docker engine here, so autopack starts no Qdrant");
         }
         match part_checks::engine(self.location.docker_host.as_deref()).await {
             Ok(()) => Finding::ok("the engine responds"),
@@ -93,7 +93,7 @@ impl MemoryCheckInput<'_> {
                 let hint = format!("the next drain pulls it{alternative}");
                 Finding::warn(without_prefix(&serving.line), hint)
             }
-            Ok(serving) if serving.backend == Backend::Faiss && self.is_docker_missing().await => {
+            Ok(serving) if serving.backend == Backend::Faiss && self.is_docker_missing() => {
                 Finding::skip("none here; the memory uses FAISS in this process")
             }
             Ok(serving) => {
@@ -108,10 +108,9 @@ impl MemoryCheckInput<'_> {
         }
     }
 
-    async fn is_docker_missing(&self) -> bool {
-        let MemoryLocation { docker_host, workspace, .. } = &self.location;
+    fn is_docker_missing(&self) -> bool {
         is_local(&self.settings.qdrant.host)
-            && is_docker_missing(docker_host.as_deref(), workspace).await
+            && is_docker_missing(self.location.docker_host.as_deref())
     }
 
     /// Returns a hint for an unreachable Qdrant or a rejected key.

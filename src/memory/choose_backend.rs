@@ -155,7 +155,7 @@ pub(super) async fn choose(
             // Nobody here expects Qdrant: FAISS is the usual index.
             let is_usual = choice.backend == Backend::Faiss
                 && is_local(&qdrant.host)
-                && is_docker_missing(location.docker_host.as_deref(), &location.workspace).await;
+                && is_docker_missing(location.docker_host.as_deref());
             Ok(BackendChoice { line: choice.line.filter(|_| !is_usual), ..choice })
         }
     }

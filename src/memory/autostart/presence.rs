@@ -5,19 +5,17 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+use super::Autostart;
 use super::docker::{Docker, SOCKET};
-use super::{Autostart, start_commands};
 
 /// Limit of the look at the engine, for a message.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Checks whether nothing on this machine could start Qdrant: no engine is named by `DOCKER_HOST`, and neither Docker's
-/// socket nor a command for containers exists.
-pub async fn is_docker_missing(docker_host: Option<&str>, workspace: &Path) -> bool {
+/// Checks whether Docker is missing on this machine: `DOCKER_HOST` names no engine, and there is no socket. A command
+/// without an engine starts nothing.
+pub fn is_docker_missing(docker_host: Option<&str>) -> bool {
     let is_named = docker_host.is_some_and(|host| !host.is_empty());
-    !is_named
-        && !Path::new(SOCKET).exists()
-        && start_commands::find_engine(workspace).await.is_none()
+    !is_named && !Path::new(SOCKET).exists()
 }
 
 impl Autostart {
