@@ -1,11 +1,14 @@
 //! `pause`: keeps drains from starting phases of a run; running phases finish.
 
+use std::time::Duration;
+
+use super::Context;
 use super::run_choice::{RunArg, RunUse};
-use super::{Context, open_database};
 use crate::clock::now;
 use crate::failure::{Exit, Failure};
+use crate::phase::UnixMs;
 use crate::phase::words::quoted;
-use crate::progress::shown_id;
+use crate::progress::{duration, shown_id};
 
 /// Pause a run: running phases finish, and no other phase starts
 ///
@@ -25,10 +28,15 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let resume = format!("`autopack resume {}`", quoted(&name));
     context.out.line(match before {
         Some(at) => {
-            let since = open_database::time(at);
-            format!("run {name} is paused since {since}; continue with {resume}")
+            let time = time_since(at);
+            format!("run {name} was paused {time} ago; continue with {resume}")
         }
         None => format!("run {name} is paused; continue with {resume}"),
     })?;
     Ok(Exit::Done)
+}
+
+/// Formats the time since then.
+pub fn time_since(then: UnixMs) -> String {
+    duration(Duration::from_millis(u64::try_from(now().0 - then.0).unwrap_or_default()))
 }

@@ -1,5 +1,6 @@
 //! `resume`: ends the pause of runs, and releases phases held by `stop PHASE`.
 
+use super::pause::time_since;
 use super::run_choice::{RunUse, Targets, TargetsArg, choose_run};
 use super::{Context, open_database};
 use crate::drain::appears_dead;
@@ -45,7 +46,7 @@ async fn resume_runs(
         context.out.line(match store.operator().resume_run(run).await? {
             Some(at) => {
                 resumed = Some(run.clone());
-                format!("run {name} continues; it was paused since {}", open_database::time(at))
+                format!("run {name} continues after a pause of {}", time_since(at))
             }
             None => format!("run {name} is not paused"),
         })?;

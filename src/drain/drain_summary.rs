@@ -218,6 +218,7 @@ impl From<&RunSummary> for RunCounts {
             complete: run.counts.complete,
             failed: run.counts.failed,
             blocked: run.blocked,
+            held: run.held,
             queued: run.counts.queued,
             skipped: run.counts.skipped,
             clean_clone: run.clean_test.as_ref().map(|test| test.outcome.as_str()),

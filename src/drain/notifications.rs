@@ -71,7 +71,8 @@ fn describe_counts(run: &RunCounts) -> String {
         (run.complete, "complete"),
         (run.failed, "failed"),
         (run.blocked, "blocked"),
-        (run.queued.saturating_sub(run.blocked), "queued"),
+        (run.held, "held"),
+        (run.queued.saturating_sub(run.blocked + run.held), "queued"),
         (run.skipped, "skipped"),
     ];
     let counts: Vec<String> = counts

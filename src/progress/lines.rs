@@ -213,7 +213,8 @@ fn run_line(run: &RunCounts) -> String {
     for (n, word) in [
         (run.failed, "failed"),
         (run.blocked, "blocked"),
-        (run.queued - run.blocked, "queued"),
+        (run.held, "held"),
+        (run.queued.saturating_sub(run.blocked + run.held), "queued"),
         (run.skipped, "skipped"),
     ] {
         if n > 0 {

@@ -209,7 +209,9 @@ pub struct RunCounts {
     pub failed: u64,
     /// Number of blocked phases.
     pub blocked: u64,
-    /// Number of queued phases, including blocked ones.
+    /// Number of phases held by the operator, and phases behind them.
+    pub held: u64,
+    /// Number of queued phases, including blocked and held ones.
     pub queued: u64,
     /// Number of skipped phases.
     pub skipped: u64,

@@ -23,6 +23,9 @@ const STEP: Duration = Duration::from_secs(5);
 /// Times farther away are shown with their date.
 const NEAR: SignedDuration = SignedDuration::from_hours(20);
 
+/// Times less far away are shown with their seconds.
+const SOON: SignedDuration = SignedDuration::from_mins(10);
+
 /// Options for the time window of a drain.
 #[derive(Debug, clap::Args)]
 pub struct WindowArgs {
@@ -76,11 +79,11 @@ impl WindowArgs {
     }
 }
 
-/// Formats a time: without its date if near, with seconds only if written or computed so.
+/// Formats a time: without its date if near, with seconds only if very near.
 fn shown(time: &Zoned) -> String {
-    let clock = if time.second() == 0 { "%H:%M" } else { "%H:%M:%S" };
-    let far = time.duration_since(&Zoned::now()) > NEAR;
-    let date = if far { "%Y-%m-%d " } else { "" };
+    let left = time.duration_since(&Zoned::now());
+    let clock = if time.second() == 0 || left > SOON { "%H:%M" } else { "%H:%M:%S" };
+    let date = if left > NEAR { "%Y-%m-%d " } else { "" };
     time.strftime(&format!("{date}{clock}")).to_string()
 }
 
