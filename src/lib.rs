@@ -17,6 +17,7 @@
 //!   ci           tests, except those that failed before
 //!   workspace    landing, fenced
 //! progress     output during a drain
+//! notify       messages about a drain to a command, a webhook or the bell
 //! telemetry    samples and estimates from past attempts
 //! overview     runs for people: verdict, failures, next commands
 //! report       a page about a finished run
@@ -47,6 +48,7 @@ pub mod http;
 pub mod import;
 pub mod memory;
 pub mod merge_queue;
+pub mod notify;
 pub mod overview;
 pub mod phase;
 pub mod process;

@@ -276,8 +276,8 @@ fn runs_are_listed_and_removed() {
     --- stderr
     run other, used last
     ");
-    project.autopack(["runs", "remove", "demo", "nope"]).exited(1);
-    let ran = project.autopack(["runs", "remove", "demo"]);
+    project.autopack(["runs", "remove", "demo", "nope", "--yes"]).exited(1);
+    let ran = project.autopack(["runs", "remove", "demo", "--yes"]);
     assert_eq!(ran.shown(), "exit 0\n--- stdout\nremoved run demo with 4 phases\n");
     let left = project.json(["runs", "list", "--json"]);
     assert_eq!(
@@ -305,7 +305,7 @@ fn gc_keeps_unlanded_work_until_asked_to_remove_it() {
     let log = project.autopack(["phases", "log", "setup"]);
     assert!(log.stderr.contains("`autopack gc` removes the files"), "{log:?}");
 
-    project.autopack(["runs", "remove", "demo"]).succeeded();
+    project.autopack(["runs", "remove", "demo", "--yes"]).succeeded();
     project.autopack(["gc"]).succeeded();
     assert!(there("api/1"), "kept though its run is gone");
     project.autopack(["gc", "--all-attempts"]).succeeded();
@@ -346,7 +346,7 @@ fn a_run_of_another_repository_is_not_drained() {
     let gc = ours.autopack(["gc"]).succeeded();
     assert!(gc.stdout.contains("skipped run run: it belongs to another repository"), "{gc:#?}");
     assert_eq!(ours.json(["gc", "--json"])["elsewhere"], json!(["run"]));
-    for refused in [&["gc", "--run-id", "run"][..], &["runs", "remove", "run"]] {
+    for refused in [&["gc", "--run-id", "run"][..], &["runs", "remove", "run", "--yes"]] {
         let ran = ours.autopack(refused).exited(1);
         assert!(ran.stderr.contains("run run belongs to the repository"), "{ran:#?}");
     }

@@ -113,7 +113,7 @@ fn a_phase_cannot_be_removed_behind_autopacks_back() {
     let project = meddled_with("DELETE FROM phases WHERE phase_id = 'two'");
     project.drain();
     assert_eq!(project.states().len(), 3);
-    project.autopack(["runs", "remove", "run"]).succeeded();
+    project.autopack(["runs", "remove", "run", "--yes"]).succeeded();
 }
 
 #[test]

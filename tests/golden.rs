@@ -237,7 +237,7 @@ fn an_import_and_its_repairs() {
                 &["import", "plan.yaml", "--update"],
                 &["fix-phases"],
                 &["fix-phases"],
-                &["runs", "remove", "demo"],
+                &["runs", "remove", "demo", "--yes"],
                 &["runs", "list"],
                 &["status"],
             ]

@@ -61,7 +61,7 @@ fn no_verb_lets_others_text_move_the_cursor_or_break_its_lines() {
     see(&["gc", "--dry-run"]).succeeded();
     see(&["status", "--run-id", &format!("no {EVIL}")]).exited(1);
     see(&["stop", "--run-id", &run]).succeeded();
-    see(&["runs", "remove", &run]).succeeded();
+    see(&["runs", "remove", &run, "--yes"]).succeeded();
     assert!(seen.contains("landed   a [2J"), "it did run: {seen}");
 }
 

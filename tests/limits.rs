@@ -439,3 +439,76 @@ fn a_prompt_can_be_read_without_starting_an_agent() {
     let printed = std::fs::read_to_string(project.outside("prompt-1")).unwrap();
     assert_eq!(first, printed, "what is shown is what the agent gets");
 }
+
+/// Agents `first` and `second`, with the ladder of both; `WHO` tells which one runs.
+fn two_agents(body: &str) -> Project {
+    let project = claude(body, "");
+    let program = project.outside("claude");
+    let agent = |name: &str| {
+        format!("  {name}:\n    kind: claude\n    program: {program:?}\n    env: {{WHO: {name}}}\n")
+    };
+    let (first, second) = (agent("first"), agent("second"));
+    project.config(&format!(
+        "agents:\n  default: first\n{first}{second}{GREEN}executor: {{ladder: [first, second], on_limit: next_agent}}\n"
+    ))
+}
+
+fn agents(project: &Project, phase: &str) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let log = attempts(project, phase);
+    log.iter().map(|attempt| (text(&attempt["agent"]), text(&attempt["outcome"]))).collect()
+}
+
+fn went(agent: &str, outcome: &str) -> (String, String) {
+    (agent.to_owned(), outcome.to_owned())
+}
+
+const LIMITED_FOR: &str = "def limited(seconds):\n    say(type='rate_limit_event', rate_limit_info=dict(status='rejected', resetsAt=int(time.time()) + seconds))\n    result(True, 429, 'limit')\n";
+
+#[test]
+fn phases_of_a_rate_limited_agent_go_to_the_ladders_next_agent() {
+    let body =
+        format!("{LIMITED_FOR}if os.environ['WHO'] == 'first': limited(3600)\nwrite()\nresult()");
+    let project = two_agents(&body).plan(plan(3));
+    let ran = project.drain().succeeded();
+    let note = "other agents of the ladder take its phases";
+    assert_eq!(ran.stdout.matches(note).count(), 1, "{ran:#?}");
+    assert_eq!(agents(&project, "p0"), [went("first", "rate_limited"), went("second", "landed")]);
+    for phase in ["p1", "p2"] {
+        assert_eq!(agents(&project, phase), [went("second", "landed")]);
+    }
+    assert_eq!(project.phase("p0")["attempts"], 1);
+}
+
+#[test]
+fn if_all_agents_are_rate_limited_the_first_reset_is_waited_for() {
+    let body = format!(
+        "{LIMITED_FOR}if os.environ['WHO'] == 'first': limited(3600)\nif attempt == 2: limited(2)\nwrite()\nresult()"
+    );
+    let project = two_agents(&body).plan(plan(1));
+    let ran = project.drain().succeeded();
+    assert!(ran.stdout.contains("all remaining phases are rate limited"), "{ran:#?}");
+    assert_eq!(
+        agents(&project, "p0"),
+        [went("first", "rate_limited"), went("second", "rate_limited"), went("second", "landed")]
+    );
+}
+
+#[test]
+fn a_phase_with_an_agent_of_its_own_is_not_handed_on() {
+    let body = format!(
+        "{LIMITED_FOR}if os.environ['WHO'] == 'first' and attempt == 1: limited(2)\nwrite()\nresult()"
+    );
+    let phase = json!({"phase_id": "p0", "deliverables": ["src/p0.txt"], "agent": "first"});
+    let project = two_agents(&body).plan(json!({"phases": [phase]}));
+    project.drain().succeeded();
+    assert_eq!(agents(&project, "p0"), [went("first", "rate_limited"), went("first", "landed")]);
+}
+
+#[test]
+fn handing_on_needs_two_agents_on_the_ladder() {
+    let more = "executor: {ladder: [c, c], on_limit: next_agent}\n";
+    let project = claude("write()\nresult()", more);
+    let ran = project.autopack(["config", "show"]).exited(1);
+    assert!(ran.stderr.contains("executor.ladder names fewer than two agents"), "{ran:#?}");
+}

@@ -164,7 +164,7 @@ fn runs_and_phases() {
             Mistake::new("a state that does not exist", one(), "phases list --state done", 2)
                 .help("complete", Help::Command("phases list --state complete", 0)),
             Mistake::new("removing an unknown run", one(), "runs remove week2", 1)
-                .help("did you mean \"week1\"?", Help::Command("runs remove week1", 0)),
+                .help("did you mean \"week1\"?", Help::Command("runs remove week1 --yes", 0)),
         ])
     );
 }

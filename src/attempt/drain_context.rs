@@ -14,13 +14,14 @@ use super::limits::repeated_verdicts::Repeats;
 use super::views::Views;
 use crate::attempt::AttemptError;
 use crate::ci::Pythons;
-use crate::config::{AgentSettings, Settings};
+use crate::config::Settings;
 use crate::memory::Memory;
 use crate::merge_queue::landing_order::MergeQueue;
-use crate::phase::{FixedSpec, RunId, Usage};
+use crate::notify::Notifier;
+use crate::phase::{RunId, Usage};
 use crate::process::{Redactor, UsersCheckout};
 use crate::progress::Progress;
-use crate::store::{Claim, RunFacts, Store};
+use crate::store::{RunFacts, Store};
 use crate::workspace::{BranchUpdate, Repo, RunBranch, Tip};
 
 /// Context shared by all attempts of a drain.
@@ -68,6 +69,8 @@ pub struct DrainContext {
     pub disk: DiskSpace,
     /// Mode of the sandbox.
     pub views: Views,
+    /// Sends notifications about the drain.
+    pub notifier: Notifier,
 }
 
 impl DrainContext {
@@ -110,6 +113,7 @@ impl DrainContext {
             has_noted_unpriced_usage: AtomicBool::new(false),
             disk,
             views: Views::default(),
+            notifier: Notifier::default(),
         }
     }
 
@@ -137,6 +141,12 @@ impl DrainContext {
         Ok(self)
     }
 
+    /// Sets the notifier.
+    pub fn with_notifier(mut self, notifier: Notifier) -> Self {
+        self.notifier = notifier;
+        self
+    }
+
     /// Sets the memory.
     pub fn with_memory(mut self, memory: Memory) -> Self {
         self.memory = memory;
@@ -147,56 +157,6 @@ impl DrainContext {
     pub fn with_estimator(mut self, estimator: Estimator) -> Self {
         self.estimator = estimator;
         self
-    }
-
-    /// Returns the name of the agent for phases without an agent of their own.
-    pub fn default_agent(&self) -> Option<&str> {
-        let first = self.settings.choose_agent(self.agent.as_deref(), None, 0);
-        self.settings.agent(first).map(|(name, _)| name)
-    }
-
-    /// Returns the agent of a phase, by name.
-    ///
-    /// # Errors
-    ///
-    /// No agent has this name.
-    pub fn agent_of<'a>(
-        &'a self,
-        claim: &'a Claim,
-    ) -> Result<(&'a str, &'a AgentSettings), AttemptError> {
-        self.agent_for(&claim.phase, claim.counted_attempts)
-    }
-
-    /// Returns the estimated output tokens of an attempt; 0 without an agent.
-    pub fn expected_output(&self, claim: &Claim) -> u64 {
-        let agent = self.agent_of(claim).ok();
-        agent.map_or(0, |agent| self.estimator.early(&claim.phase, agent).output_tokens)
-    }
-
-    /// Selects the agent: `--agent`, else the phase's, else the ladder's for this attempt, else the default.
-    ///
-    /// # Errors
-    ///
-    /// No agent has the selected name, or no default agent is configured.
-    pub fn agent_for<'a>(
-        &'a self,
-        phase: &'a FixedSpec,
-        counted_attempts: u32,
-    ) -> Result<(&'a str, &'a AgentSettings), AttemptError> {
-        let wanted =
-            self.settings.choose_agent(self.agent.as_deref(), phase.agent(), counted_attempts);
-        self.settings.agent(wanted).ok_or_else(|| {
-            let known = self.settings.agents.named.keys().map(String::as_str).collect::<Vec<_>>();
-            let known = known.join(", ");
-            AttemptError::Systemic(match wanted {
-                Some(name) => {
-                    format!("no agent is called {name:?}; {} has {known}", self.settings_file)
-                }
-                None => {
-                    format!("agents.default names none of the agents; set it to one of {known}")
-                }
-            })
-        })
     }
 
     /// Returns the facts and the tip of a run; creates the branch at the first claim. The branch is recorded before

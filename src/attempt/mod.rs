@@ -5,6 +5,7 @@
 //! [`AttemptError`], and never becomes a verdict about the phase.
 
 mod activity_writer;
+mod agent_choice;
 mod artifacts;
 #[expect(clippy::module_inception, reason = "the file with the steps of an attempt on one screen")]
 mod attempt;
@@ -195,7 +196,10 @@ fn extend_wait(claim: &Claim, verdict: Verdict, next: NextStep) -> (Verdict, Nex
         ) => {
             let least = Backoff::at_least(claim.uncounted, now());
             let later = |at: UnixMs| UnixMs(at.0.max(least.0));
-            let requeue = RequeueReason::Unavailable { not_before: later(not_before), message };
+            // A phase handed on to another agent does not wait.
+            let is_handed_on = not_before.0 <= now().0;
+            let not_before = if is_handed_on { not_before } else { later(not_before) };
+            let requeue = RequeueReason::Unavailable { not_before, message };
             (Verdict::Requeued(requeue), NextStep::DeferAgent { agent, until: later(until) })
         }
         others => others,

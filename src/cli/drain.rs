@@ -9,9 +9,11 @@ use super::attempt_setup::{build_drain_context, check_sandbox, choose_views, ope
 use super::drain_preview::Preview;
 use super::drain_runs::{DrainTargets, NamedTargets, describe_empty_backlog, named_runs};
 use super::dry_run_store::DryRunStore;
+use super::notify::open_notifier;
 use super::open_database::{self, MoveMode};
 use super::output::table::counted;
 use super::plan_import::PlanFile;
+use super::time_window::{WindowArgs, WindowStart};
 use super::{Context, agent_choice, autofix_limits, branch_check, calibration_in_force};
 use crate::attempt::{Estimator, Views};
 use crate::config::{MAX_JOBS, SandboxMode, Settings};
@@ -60,6 +62,9 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     sample: Option<u32>,
 
+    #[command(flatten)]
+    window: WindowArgs,
+
     /// Run all phases although neither a sandbox nor a budget limits the agent
     #[arg(long)]
     yes: bool,
@@ -68,7 +73,7 @@ pub struct Args {
     #[arg(
         long,
         conflicts_with_all =
-            ["batch_size", "sample", "max_batches", "stop_on_first_failure", "base"]
+            ["batch_size", "sample", "max_batches", "stop_on_first_failure", "base", "at", "until", "length"]
     )]
     dry_run: bool,
 
@@ -115,9 +120,14 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     repo.prepare_directory()?;
     // Checked before the first claim.
     repo.slots_directory()?;
+    let notifier = open_notifier(context)?;
     let views = choose_views(context, &repo, &store).await?;
     let wanted = args.jobs.unwrap_or(config.settings.executor.jobs);
     let room = repo.room_for_slots(wanted, &config.settings.workspace).await?;
+    let time_limit = match args.window.open(mode(&args, context), context).await? {
+        WindowStart::Open(time_limit) => time_limit,
+        WindowStart::Cancelled(exit) => return Ok(exit),
+    };
     let request = Request {
         runs: runs.into_iter().map(|run| run.run_id).collect(),
         batch_size: args.batch_size,
@@ -125,6 +135,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         jobs: room.map_or(wanted, |room| room.slots),
         stop_on_first_failure: args.stop_on_first_failure,
         sample: args.sample,
+        time_limit,
         is_trial: is_trial(&args, &config.settings, &views),
     };
     let found_agent = agent_choice::describe_found_agent(args.agent.as_deref(), context)?;
@@ -142,7 +153,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         build_drain_context(context, repo, store.clone(), mode(&args, context), views)?
             .with_overrides(args.agent, args.base)
             .with_memory(memory.clone())
-            .with_estimator(estimator);
+            .with_estimator(estimator)
+            .with_notifier(notifier);
     if let Some(line) = found_agent {
         drain_context.progress.note(&line);
     }

@@ -84,7 +84,8 @@ fn phase_text(phase: &PlannedPhase, columns: Option<usize>) -> String {
     let lines = phase.fixes.iter().map(|fix| format!("repair: {fix}"));
     let lines = lines.chain(phase.unfixable.iter().map(|why| format!("unfixable: {why}")));
     let waits = (!waits.is_empty()).then(|| format!("blocked: waits for {}", waits.join(", ")));
-    for line in lines.chain(waits).chain(describe_deferral(phase)) {
+    let held = phase.held.then(|| "held until `autopack resume`".to_owned());
+    for line in lines.chain(waits).chain(held).chain(describe_deferral(phase)) {
         let line = shown_message(&line);
         let parts = match columns {
             Some(columns) => wrap(&line, columns.saturating_sub(REMARK_INDENT).max(MIN_WIDTH)),

@@ -13,6 +13,7 @@ mod branch_check;
 mod calibration_in_force;
 mod completions;
 mod config;
+mod confirm;
 mod context;
 mod diff;
 mod drain;
@@ -30,26 +31,30 @@ mod init;
 mod log;
 mod man;
 mod memory;
-mod open;
 mod merge;
+mod notify;
+mod open;
 mod open_database;
 mod output;
 mod paged_output;
+mod pause;
 mod phases;
 mod plan;
 mod plan_import;
 mod preview_text;
 mod price_check;
 mod report;
+mod resume;
 mod run_choice;
 mod runs;
 mod schema;
 mod shell;
-mod start_time;
 mod shell_completion;
+mod start_time;
 mod status;
 mod stop;
 mod telemetry;
+mod time_window;
 mod undo;
 mod verify;
 mod view;
@@ -123,6 +128,8 @@ verbs! {
     FixPhases => fix_phases,
     Drain => drain,
     Stop => stop,
+    Pause => pause,
+    Resume => resume,
     Verify => verify,
     Merge => merge,
     Undo => undo,
@@ -137,6 +144,7 @@ verbs! {
     Gc => gc,
     Config => config,
     Health => health,
+    Notify => notify,
     Memory => memory,
     Telemetry => telemetry,
     Report => report,

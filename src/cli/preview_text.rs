@@ -63,6 +63,7 @@ fn obstacles(page: &mut LabeledPage, planned: &[PlannedPhase], facts: &PreviewFa
     for phase in planned.iter().filter(|phase| phase.order.is_none()) {
         let why = match (&phase.unfixable, roots.get(&(&phase.run_id, &phase.phase_id))) {
             (Some(why), _) => shown_message(why),
+            (None, None) if phase.held => "held until `autopack resume`".to_owned(),
             (None, Some(root)) => format!("behind {}", name(&phase.run_id, root, facts.several)),
             (None, None) => "waits".to_owned(),
         };

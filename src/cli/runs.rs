@@ -33,13 +33,16 @@ enum Action {
         /// Runs to remove
         #[arg(value_name = "RUN", required = true)]
         runs: Vec<String>,
+        /// Remove without asking
+        #[arg(long)]
+        yes: bool,
     },
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     match args.action {
         Action::List { json } => list(json, context).await?,
-        Action::Remove { runs } => remove(&runs, context).await?,
+        Action::Remove { runs, yes } => remove(&runs, yes, context).await?,
     }
     Ok(Exit::Done)
 }
@@ -75,6 +78,8 @@ fn object(run: &RunSummary) -> serde_json::Value {
         "run_id": run.run_id,
         "counts": run.counts,
         "blocked": run.blocked,
+        "held": run.held,
+        "paused_at": run.paused_at.map(open_database::time),
         "source": run.source,
         "created_at": open_database::time(run.created_at),
         "branch": run.facts.as_ref().map(|facts| &facts.branch),
@@ -95,7 +100,25 @@ fn refuse_beside(run: &RunId, followed: BranchUpdate) -> Result<(), Failure> {
     .hint(format!("run `git merge {beside}` there first")))
 }
 
-async fn remove(names: &[String], context: &Context) -> Result<(), Failure> {
+/// Asks on the terminal whether to remove the runs.
+fn confirm_removal(runs: &[RunSummary]) -> Result<bool, Failure> {
+    let describe = |run: &RunSummary| {
+        let phases = counted(run.counts.total(), "phase");
+        format!("run {} with {phases} and their history", shown_id(run.run_id.as_str()))
+    };
+    let what: Vec<String> = runs.iter().map(describe).collect();
+    let question = format!("remove {}?", what.join(", "));
+    super::confirm::ask(&question)?.ok_or_else(|| {
+        Failure::new(format!(
+            "`runs remove` asks before it removes {}, and there is no terminal to ask on",
+            what.join(", ")
+        ))
+        .hint("confirm with --yes")
+        .exit(Exit::Usage)
+    })
+}
+
+async fn remove(names: &[String], confirmed: bool, context: &Context) -> Result<(), Failure> {
     let store = open_database::open_existing(context).await?;
     let mut runs: Vec<RunId> = Vec::new();
     // An unknown name removes nothing.
@@ -111,6 +134,9 @@ async fn remove(names: &[String], context: &Context) -> Result<(), Failure> {
     open_database::reassign_moved_runs(&store, &repo, &mut known, MoveMode::Record).await?;
     for run in &known {
         open_database::check_repository(&run.run_id, run.facts.as_ref(), &repo, "remove it there")?;
+    }
+    if !confirmed && !confirm_removal(&known)? {
+        return context.out.line("nothing was removed");
     }
     for run in &runs {
         let branch = store.run_facts(run).await?.map(|facts| facts.branch);

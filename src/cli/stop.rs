@@ -1,18 +1,26 @@
-//! `stop`: stops a running drain from another terminal, like Ctrl-C.
+//! `stop`: stops a running drain from another terminal, like Ctrl-C, or single phases.
 
-use super::run_choice::RunFilter;
+use super::run_choice::{Targets, TargetsArg};
 use super::{Context, open_database};
 use crate::drain::appears_dead;
 use crate::failure::{Exit, Failure};
-use crate::phase::RunId;
+use crate::phase::words::{counted, quoted};
+use crate::phase::{PhaseId, PhaseState, RunId};
 use crate::progress::shown_id;
-use crate::store::StopRequest;
+use crate::store::{HeldPhase, Hold, StopRequest, Store};
 
-/// Stop a running drain, like Ctrl-C
+/// Stop a running drain like Ctrl-C, or stop single phases
+///
+/// Without names, stops all drains of the database; with runs, their drains. A named phase is held: its running attempt
+/// ends and does not count, and no drain starts the phase before `autopack resume PHASE` or `phases retry`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    run: RunFilter,
+    targets: TargetsArg,
+
+    /// Finish running phases and start no others
+    #[arg(long, conflicts_with = "now")]
+    after_current: bool,
 
     /// Kill running agents and CI instead of asking them to stop
     #[arg(long)]
@@ -21,15 +29,30 @@ pub struct Args {
 
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let store = open_database::open_existing(context).await?;
-    let runs: Vec<RunId> = args.run.named(&store).await?.into_iter().collect();
-    let how = if args.now { StopRequest::Now } else { StopRequest::Graceful };
-    let asked = store.request_stop(&runs, how).await?;
+    let Targets { runs, phases } = args.targets.choose(&store, context).await?;
+    if !phases.is_empty() {
+        if args.after_current {
+            return Err(Failure::new("--after-current stops drains, not single phases")
+                .hint("name a run instead of phases, or leave the option out")
+                .exit(Exit::Usage));
+        }
+        hold_phases(&phases, args.now, &store, context).await?;
+        store.close().await;
+        return Ok(Exit::Done);
+    }
+    let (request, what) = match (args.after_current, args.now) {
+        (true, _) => (StopRequest::AfterCurrent, "to finish its running phases and stop"),
+        (false, true) => (StopRequest::Now, "to stop"),
+        (false, false) => (StopRequest::Graceful, "to stop"),
+    };
+    let asked = store.request_stop(&runs, request).await?;
+    store.close().await;
     // A dead drain stays listed until the next drain reclaims its work.
     let (dead, alive): (Vec<_>, Vec<_>) = asked.iter().partition(|owner| appears_dead(owner));
     for owner in &alive {
         let runs: Vec<String> = owner.runs.iter().map(|run| shown_id(run.as_str())).collect();
         let line = format!(
-            "asked the drain of {} (process {}) to stop",
+            "asked the drain of {} (process {}) {what}",
             runs.join(", "),
             owner.process.pid
         );
@@ -41,4 +64,35 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         context.out.line(format!("no drain is running{more}"))?;
     }
     Ok(Exit::Done)
+}
+
+/// Holds phases and reports the effect on each.
+async fn hold_phases(
+    phases: &[(RunId, PhaseId)],
+    at_once: bool,
+    store: &Store,
+    context: &Context,
+) -> Result<(), Failure> {
+    let hold = if at_once { Hold::Now } else { Hold::Graceful };
+    let held = store.operator().hold(phases, hold).await?;
+    for HeldPhase { run_id, phase_id, state } in &held {
+        let name = format!("{}/{}", shown_id(run_id.as_str()), shown_id(phase_id.as_str()));
+        context.out.line(match state {
+            PhaseState::Executing => {
+                format!("{name}: held; its running attempt ends and does not count")
+            }
+            _ => format!("{name}: held"),
+        })?;
+    }
+    let names: Vec<String> = held
+        .iter()
+        .map(|held| quoted(&format!("{}/{}", held.run_id, held.phase_id)).into_owned())
+        .collect();
+    context.out.line(match names.as_slice() {
+        [name] => format!("release it with `autopack resume {}`", shown_id(name)),
+        _ => format!(
+            "release {} with `autopack resume PHASE ...`",
+            counted(names.len() as u64, "phase")
+        ),
+    })
 }

@@ -2,8 +2,9 @@
 
 use std::path::{Component, Path};
 
+use super::command_setting::CommandLine;
 use super::env;
-use super::settings::{CommandLine, MAX_JOBS};
+use super::settings::MAX_JOBS;
 
 /// Upper limit of all durations: longer waits are mistakes, and clocks overflow far beyond.
 const LONGEST_SECONDS: u64 = 30 * 24 * 60 * 60;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 mod agent_settings;
 mod bounds;
+mod command_setting;
 pub mod env;
 #[cfg(any(test, fuzzing))]
 pub mod invariants;
@@ -16,6 +17,7 @@ mod load;
 mod locate;
 mod memory_settings;
 mod network_hosts;
+mod notify_settings;
 mod origin;
 mod parse_errors;
 mod sandbox_settings;
@@ -27,9 +29,11 @@ mod validate;
 mod written_path;
 
 pub use agent_settings::*;
+pub use command_setting::CommandLine;
 pub use env::Env;
 pub use load::{Places, load};
 pub use memory_settings::*;
+pub use notify_settings::*;
 pub use origin::{Origin, Setting};
 pub use sandbox_settings::*;
 pub use sandbox_validation::{SandboxPlaces, check_paths};
@@ -40,6 +44,8 @@ pub use written_path::without_dots;
 use origin::Origins;
 use schema::Document;
 
+/// Key with an address that may be a secret.
+const WEBHOOK_URL: &str = "notify.webhook.url";
 /// Directory of the configuration of one checkout, relative to the workspace; outside of git.
 pub const PRIVATE_DIRECTORY: &str = ".autopack/config";
 /// Directory of the configuration in the repository, relative to the workspace.
@@ -95,7 +101,13 @@ impl Config {
             EmbedderSettings::Http(http) => Some(http.api_key_env.as_str()),
             EmbedderSettings::Builtin | EmbedderSettings::Model2vec(_) => None,
         };
-        agents.chain(embedder).filter(|name| !name.is_empty()).collect()
+        let webhook = self.settings.notify.webhook.url_env.as_deref();
+        agents
+            .chain(embedder)
+            .chain(webhook)
+            .chain([WEBHOOK_URL])
+            .filter(|name| !name.is_empty())
+            .collect()
     }
 
     /// Returns values in the configuration files that may be secrets, as variables: their names tell.
@@ -103,7 +115,9 @@ impl Config {
         let agents = self.settings.agents.named.values().filter_map(AgentSettings::env).flatten();
         let qdrant = ("memory.qdrant.api_key".into(), self.memory.qdrant.api_key.clone().into());
         let agents = agents.map(|(name, value)| (name.into(), value.into()));
-        agents.chain([qdrant]).collect()
+        let webhook = self.settings.notify.webhook.url.clone();
+        let webhook = webhook.map(|url| (WEBHOOK_URL.into(), url.into()));
+        agents.chain([qdrant]).chain(webhook).collect()
     }
 
     /// Returns the name of the `autopack.yaml` in use, relative to the workspace if inside; without one, of the

@@ -5,6 +5,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::agent_settings::{AgentSettings, AgentsSettings};
+use super::command_setting::CommandLine;
+use super::notify_settings::NotifySettings;
 use super::sandbox_settings::SandboxSettings;
 use crate::phase::budget::Budgets;
 
@@ -25,6 +27,8 @@ pub struct Settings {
     pub workspace: WorkspaceSettings,
     /// Settings of the sandbox.
     pub sandbox: SandboxSettings,
+    /// Settings of notifications.
+    pub notify: NotifySettings,
     /// Settings of telemetry.
     pub telemetry: TelemetrySettings,
     /// Settings of model prices.
@@ -52,6 +56,8 @@ pub struct ExecutorSettings {
     pub lease_seconds: u64,
     /// Agents by attempt; the last entry takes all further attempts. If empty, the default agent takes all.
     pub ladder: Vec<String>,
+    /// Handling of phases whose agent is rate limited.
+    pub on_limit: OnLimit,
     /// Number of parallel phases, unless `--jobs` is given.
     pub jobs: u32,
     /// Budgets.
@@ -73,6 +79,16 @@ pub enum Unscoped {
     Refuse,
     /// The phase runs, limited by the protected paths only.
     Allow,
+}
+
+/// Handling of phases whose agent is rate limited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnLimit {
+    /// The phases wait for the end of the limit.
+    Wait,
+    /// The phases go to the ladder's next agent without a limit.
+    NextAgent,
 }
 
 /// Settings of CI.
@@ -127,16 +143,6 @@ pub enum MovedTip {
     Always,
     /// Only if the new commits are near the phase's change or within its scope.
     Overlapping,
-}
-
-/// A command: a list of arguments, or text for `sh -c`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "expected a list of arguments or a shell command")]
-pub enum CommandLine {
-    /// Program and arguments.
-    Argv(Vec<String>),
-    /// Text for the shell.
-    Shell(String),
 }
 
 /// Settings of the workspace.
@@ -204,6 +210,7 @@ impl Default for ExecutorSettings {
             unscoped: Unscoped::Refuse,
             lease_seconds: 60,
             ladder: Vec::new(),
+            on_limit: OnLimit::Wait,
             jobs: 1,
             budgets: Budgets::default(),
             circuit_breaker: 3,

@@ -2,28 +2,34 @@
 //!
 //! `bounds` checks single values.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::agent_settings::{AgentSettings, AgentsSettings, ProgramAgentSettings};
 use super::bounds::{
     at_least_one, command_line, dollars, filled, host, inside, jobs, key_variable, linked,
     passed_name, revision, seconds, url, variable, without_nul, word,
 };
+use super::command_setting::CommandLine;
 use super::memory_settings::{EmbedderSettings, MemorySettings};
 use super::sandbox_validation;
 use super::schema::{KeyPath, Problem, SchemaEntry};
-use super::settings::{CommandLine, Settings};
+use super::settings::{OnLimit, Settings};
 use super::suggestion::suggestion;
 
 /// Returns the first problem in `autopack.yaml`.
 pub fn settings(settings: &Settings) -> Result<(), Problem> {
-    let Settings { executor, agents, ci, workspace, sandbox, telemetry: _, prices } = settings;
+    let Settings { executor, agents, ci, workspace, sandbox, notify, telemetry: _, prices } =
+        settings;
     at("executor.max_attempts", at_least_one(executor.max_attempts.into()))?;
     at("executor.lease_seconds", seconds(executor.lease_seconds))?;
     at("executor.jobs", jobs(executor.jobs))?;
     at("prices.file", prices.file.as_deref().map_or(Ok(()), filled))?;
     agents_settings(agents)?;
     at("executor.ladder", executor.ladder.iter().try_for_each(|name| known_agent(name, agents)))?;
+    if executor.on_limit == OnLimit::NextAgent && distinct(&executor.ladder) < 2 {
+        let why = "is next_agent, but executor.ladder names fewer than two agents".to_owned();
+        at("executor.on_limit", Err(why))?;
+    }
     let budgets = &executor.budgets;
     for (name, budget) in [
         ("attempt", &budgets.attempt),
@@ -49,6 +55,14 @@ pub fn settings(settings: &Settings) -> Result<(), Problem> {
     at("workspace.protected_paths", workspace.protected_paths.iter().try_for_each(|p| inside(p)))?;
     at("workspace.env_pass", workspace.env_pass.iter().try_for_each(|name| passed_name(name)))?;
     at("ci.env_pass", ci.env_pass.iter().try_for_each(|name| passed_name(name)))?;
+    at("notify.command", notify.command.as_ref().map_or(Ok(()), command_line))?;
+    at("notify.webhook.url", notify.webhook.url.as_deref().map_or(Ok(()), url))?;
+    let url_env = notify.webhook.url_env.as_deref();
+    at("notify.webhook.url_env", url_env.map_or(Ok(()), key_variable))?;
+    if notify.webhook.url.is_some() && url_env.is_some() {
+        let why = "excludes notify.webhook.url; set one of them".to_owned();
+        at("notify.webhook.url_env", Err(why))?;
+    }
     sandbox_validation::settings(sandbox)
         .or_else(|(key, why)| at(&format!("sandbox.{key}"), Err(why)))
 }
@@ -129,6 +143,10 @@ fn variables(path: KeyPath, env: &BTreeMap<String, String>) -> Result<(), Proble
     env.iter().try_for_each(|(name, value)| {
         at_path([path.clone(), vec![name.clone()]].concat(), variable(name, value))
     })
+}
+
+fn distinct(names: &[String]) -> usize {
+    names.iter().collect::<BTreeSet<_>>().len()
 }
 
 fn known_agent(name: &str, agents: &AgentsSettings) -> Result<(), String> {

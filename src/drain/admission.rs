@@ -36,9 +36,9 @@ impl Limits {
         self.spent.cost_usd += used.cost_usd;
     }
 
-    /// Defers all phases of an agent until the given time.
-    pub fn defer_agent(&mut self, agent: String, until: UnixMs) {
-        self.deferred_agents.insert(agent, until);
+    /// Defers all phases of an agent until the given time. Returns whether the agent was ready before.
+    pub fn defer_agent(&mut self, agent: String, until: UnixMs, now: UnixMs) -> bool {
+        self.deferred_agents.insert(agent, until).is_none_or(|before| before.0 <= now.0)
     }
 
     /// Returns the usage of this drain so far.
@@ -60,8 +60,8 @@ impl Limits {
         drain: &BudgetUsage,
         now: UnixMs,
     ) -> Admission {
-        let agent = match context.agent_for(candidate.phase, candidate.counted_attempts) {
-            Ok(agent) => agent,
+        let agents = match context.agents_for(candidate.phase, candidate.counted_attempts) {
+            Ok(agents) => agents,
             // `--agent`, the ladder and the default agent are checked earlier: only the agent named by the phase can
             // be wrong.
             Err(error) => {
@@ -69,12 +69,18 @@ impl Limits {
                 return Admission::Refuse(Failure::new(FailureKind::Unfixable, why));
             }
         };
-        if let Some(until) = self.deferred_agents.get(agent.0).filter(|until| until.0 > now.0) {
-            return Admission::Later { until: *until };
-        }
+        let ready = |name: &str| self.deferred_agents.get(name).copied().unwrap_or_default();
+        let Some(agent) = agents.iter().copied().find(|(name, _)| ready(name).0 <= now.0) else {
+            let until = agents.iter().map(|(name, _)| ready(name)).min().unwrap_or(now);
+            return Admission::Later { until };
+        };
+        let go = match agents[0].0 == agent.0 {
+            true => Admission::Go,
+            false => Admission::GoWith { agent: agent.0.to_owned() },
+        };
         let budgets = &context.settings.executor.budgets;
         if !budgets.needs_past_usage() {
-            return Admission::Go;
+            return go;
         }
         let predicted = context.estimator.early(candidate.phase, agent).output_tokens;
         let (phase, run) = (&candidate.spent.phase, &candidate.spent.run);
@@ -95,7 +101,7 @@ impl Limits {
             Some(exhausted) => {
                 Admission::Refuse(Failure::new(FailureKind::OverBudget, exhausted.why))
             }
-            None => Admission::Go,
+            None => go,
         }
     }
 }

@@ -72,6 +72,9 @@ impl Drain<'_> {
         for note in self.unproven().await? {
             self.context.progress.note(&note);
         }
+        if let Some(limit) = &self.request.time_limit {
+            self.context.progress.note(&format!("no phase starts from {} on", limit.shown));
+        }
         self.context.note_sandbox();
         if self.request.is_trial {
             self.context
@@ -105,7 +108,8 @@ impl Drain<'_> {
     }
 
     /// Emits the final summary, retires the owner and returns the exit code.
-    pub(super) async fn conclude(self, reason: StopReason) -> anyhow::Result<Exit> {
+    pub(super) async fn conclude(mut self, reason: StopReason) -> anyhow::Result<Exit> {
+        self.notify_stop(&reason);
         let runs = self.summaries().await?;
         let is_red = |run: &RunSummary| {
             run.clean_test
@@ -120,10 +124,18 @@ impl Drain<'_> {
             StopReason::Error(error) if is_our_failure(error) => Exit::OurFailure,
             StopReason::Error(_) => Exit::Systemic,
             StopReason::Interrupted => self.signals.exit(),
-            StopReason::Drained | StopReason::MaxBatches | StopReason::Trial if is_troubled => {
+            StopReason::Drained
+            | StopReason::MaxBatches
+            | StopReason::Trial
+            | StopReason::ClaimsEnded(_)
+                if is_troubled =>
+            {
                 Exit::PhasesFailed
             }
-            StopReason::Drained | StopReason::MaxBatches | StopReason::Trial => Exit::Done,
+            StopReason::Drained
+            | StopReason::MaxBatches
+            | StopReason::Trial
+            | StopReason::ClaimsEnded(_) => Exit::Done,
         };
         // Every phase passed, but some phases count as settled without evidence.
         let unproven = self.unproven().await?.join("; ");
@@ -144,9 +156,11 @@ impl Drain<'_> {
         };
         let record = self.end_record(&end);
         end.overview = self.overview(&end, runs, &record).await;
+        self.notify_end(&end);
         self.context.progress.emit(&Event::DrainFinished(end));
         self.record_end(&record).await;
         self.retire().await?;
+        self.context.notifier.close(&self.stop).await;
         if let Some(why) = self.context.progress.unwritten() {
             tracing::error!(
                 "cannot write to stdout: {why}; the drain continued without output; run `autopack status` to see the result"
@@ -207,6 +221,7 @@ impl From<&RunSummary> for RunCounts {
             complete: run.counts.complete,
             failed: run.counts.failed,
             blocked: run.blocked,
+            held: run.held,
             queued: run.counts.queued,
             skipped: run.counts.skipped,
             clean_clone: run.clean_test.as_ref().map(|test| test.outcome.as_str()),

@@ -34,6 +34,8 @@ pub struct PlannedPhase {
     pub waits_for: Vec<PhaseId>,
     /// Time until which the phase is deferred.
     pub not_before: Option<UnixMs>,
+    /// Whether the operator stopped the phase.
+    pub held: bool,
     /// Protected paths that the phase may change, because it sets `allow_protected`.
     pub protected_paths: Vec<String>,
     /// Dependencies, met or not.
@@ -58,6 +60,7 @@ impl PlannedPhase {
             unfixable: None,
             waits_for: Vec::new(),
             not_before: None,
+            held: false,
             protected_paths: Vec::new(),
             depends_on: Vec::new(),
             footprint: Footprint::everything(),
@@ -94,7 +97,7 @@ pub fn plan(
     let mut order = 0;
     while let Some((_, n)) = ready.pop_first() {
         let mut phase = one(&rows[n], fix, settings, agent, estimator);
-        if phase.unfixable.is_none() {
+        if phase.unfixable.is_none() && !phase.held {
             order += 1;
             phase.order = Some(order);
             passed.insert(n);
@@ -146,6 +149,7 @@ fn one(
         unfixable: repair.result.as_ref().err().map(|why| why.0.clone()).or(nobody),
         waits_for: Vec::new(),
         not_before: row.not_before,
+        held: row.held,
         protected_paths: spec.map(|spec| opened_paths(spec, settings)).unwrap_or_default(),
         depends_on: row.depends_on.clone(),
         footprint: spec.map_or_else(Footprint::everything, Footprint::of),

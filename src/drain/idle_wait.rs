@@ -8,10 +8,12 @@ use std::time::Duration;
 use super::Drain;
 use crate::attempt::{AttemptError, AttemptResult};
 use crate::clock::now;
-use crate::phase::{PhaseId, UnixMs};
+use crate::phase::words::quoted;
+use crate::phase::{PhaseId, RunId, UnixMs};
 use crate::process::StopLevel;
+use crate::progress::shown_id;
 
-/// Interval between polls while waiting for another drain.
+/// Interval between polls while waiting for another process: another drain, or the operator.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// Longest single wait for a point in time, so that clock changes and new work are noticed.
 const STEP: Duration = Duration::from_secs(5);
@@ -23,6 +25,8 @@ pub(super) struct WakeConditions {
     pub another: Option<PhaseId>,
     /// Time at which the earliest deferred phase becomes ready.
     pub until: Option<UnixMs>,
+    /// Paused runs with phases that could run.
+    pub paused: Vec<RunId>,
 }
 
 impl WakeConditions {
@@ -33,7 +37,7 @@ impl WakeConditions {
 
     /// Returns whether only the end of one of our workers can bring new work.
     pub fn is_for_worker(&self) -> bool {
-        self.another.is_none() && self.until.is_none()
+        self.another.is_none() && self.until.is_none() && self.paused.is_empty()
     }
 
     fn left(&self) -> Option<Duration> {
@@ -43,7 +47,8 @@ impl WakeConditions {
 
     /// Returns the longest wait before the next poll; `None` if only the end of a worker can bring new work.
     fn pause(&self) -> Option<Duration> {
-        let poll = self.another.as_ref().map(|_| POLL_INTERVAL);
+        let polls = self.another.is_some() || !self.paused.is_empty();
+        let poll = polls.then_some(POLL_INTERVAL);
         let step = self.left().map(|left| left.min(STEP));
         [poll, step].into_iter().flatten().min()
     }
@@ -51,6 +56,14 @@ impl WakeConditions {
     fn text(&self) -> Option<String> {
         if let Some(phase) = &self.another {
             return Some(format!("waiting for {phase}, running in another drain"));
+        }
+        if let Some(run) = self.paused.first() {
+            let name = shown_id(run.as_str());
+            let what = match self.paused.len() {
+                1 => format!("run {name} is paused"),
+                n => format!("{n} runs are paused"),
+            };
+            return Some(format!("{what}; waiting for `autopack resume {}`", quoted(&name)));
         }
         let left = self.left().filter(|left| !left.is_zero())?;
         Some(format!("all remaining phases are rate limited; resuming in {} s", left.as_secs()))
@@ -69,6 +82,7 @@ impl Drain<'_> {
             && let Some(text) = waits.text()
         {
             self.context.progress.note(&text);
+            self.notify_wait(&text);
             *is_reported = true;
         }
         let pause = async {
@@ -81,6 +95,7 @@ impl Drain<'_> {
             Some(result) = self.workers.next() => return Ok(Some(result)),
             () = pause => {}
             () = self.stop.reached(StopLevel::Graceful) => {}
+            () = self.claim_end.wait() => {}
         }
         if waits.another.is_some() {
             // If the other drain died, its phase is reclaimed here.

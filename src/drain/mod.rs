@@ -4,6 +4,7 @@
 //! `idle_wait` waits, `attempt` executes one attempt, `recover` reclaims the work of dead drains.
 
 mod admission;
+mod claim_end;
 mod drain_overview;
 mod drain_summary;
 mod dry_run;
@@ -12,8 +13,10 @@ mod forecast;
 mod idle_wait;
 mod liveness;
 mod memory_upkeep;
+mod notifications;
 mod old_slot_removal;
 mod owner;
+mod phase_stops;
 mod plan_waves;
 mod recover;
 mod run_upkeep;
@@ -33,16 +36,18 @@ use crate::attempt::{AttemptError, DrainContext};
 use crate::failure::Exit;
 use crate::memory::Backend;
 use crate::phase::{PhaseId, RunId};
-use crate::process::StopReceiver;
+use crate::process::{StopLevel, StopReceiver};
 use crate::progress::Event;
 use crate::store::Fixer;
 
 use admission::Limits;
+use claim_end::ClaimEndWatch;
 use liveness::HeartbeatChecks;
 use scheduler::SchedulerStep;
 use stop_reason::StopReason;
 use workers::WorkerPool;
 
+pub use claim_end::TimeLimit;
 pub use drain_summary::Tallies;
 pub use dry_run::{PlannedPhase, plan};
 pub use final_test::describe_tip_test;
@@ -67,6 +72,8 @@ pub struct Request {
     pub stop_on_first_failure: bool,
     /// Phases to try first; the rest run only if at least one of the sample passes.
     pub sample: Option<u32>,
+    /// Time from which no phase starts.
+    pub time_limit: Option<TimeLimit>,
     /// Whether only one phase runs.
     pub is_trial: bool,
 }
@@ -85,6 +92,7 @@ pub struct Drain<'a> {
     pub stop: StopReceiver,
     /// Signals received by this process.
     pub signals: &'a Signals,
+    claim_end: ClaimEndWatch,
     workers: WorkerPool,
     tallies: Tallies,
     limits: Limits,
@@ -100,6 +108,8 @@ pub struct Drain<'a> {
     lost: bool,
     /// Whether a phase ended as FAILED in this drain.
     had_failure: bool,
+    /// Whether the stop reason was notified.
+    has_notified_stop: bool,
     /// Heartbeat checks of drains possibly gone.
     heartbeat_checks: HeartbeatChecks,
     /// Whether idle workers were reported.
@@ -130,6 +140,7 @@ impl<'a> Drain<'a> {
             fix,
             stop,
             signals,
+            claim_end: ClaimEndWatch::new(request.time_limit.clone(), signals.winding_down()),
             workers: WorkerPool::default(),
             tallies: Tallies::default(),
             limits: Limits::default(),
@@ -139,6 +150,7 @@ impl<'a> Drain<'a> {
             batches_begun: 0,
             lost: false,
             had_failure: false,
+            has_notified_stop: false,
             heartbeat_checks: HeartbeatChecks::default(),
             has_reported_idle_workers: false,
             reported_lost: HashSet::new(),
@@ -191,6 +203,7 @@ impl<'a> Drain<'a> {
             };
             match reason {
                 StopReason::Error(AttemptError::Full(why)) => {
+                    self.notify_wait(&why);
                     if !self.context.disk.wait_until_free(why, &self.stop).await? {
                         return Ok(StopReason::Interrupted);
                     }
@@ -279,8 +292,15 @@ impl<'a> Drain<'a> {
             Ok(reason) => reason,
             Err(error) => self.stop_after(error).await,
         };
+        if !matches!(reason, StopReason::Error(AttemptError::Full(_))) {
+            self.notify_stop(&reason);
+        }
         self.wind_down(&reason).await;
         match reason {
+            // Interrupted while the running phases finished.
+            StopReason::ClaimsEnded(_) if self.stop.level() > StopLevel::Run => {
+                StopReason::Interrupted
+            }
             StopReason::Error(AttemptError::Systemic(why))
                 if self.request.stop_on_first_failure && self.had_failure =>
             {

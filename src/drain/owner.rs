@@ -6,14 +6,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::liveness::this_process;
+use super::phase_stops::{AttemptStop, PhaseStops};
 use super::undo_recovery::settle_undos;
 use crate::clock::now;
 use crate::config::ExecutorSettings;
 use crate::failure::Exit;
-use crate::phase::RunId;
+use crate::phase::{PhaseId, RunId};
 use crate::process::{FileLock, StopHandle, StopLevel, StopReceiver, boot_clock_ms};
 use crate::store::{Control, Owner, OwnerId, StopRequest, Store, StoreError};
 use crate::workspace::Repo;
@@ -29,6 +31,8 @@ pub struct RegisteredDrain {
     heartbeats: JoinHandle<()>,
     /// Stops the attempts of this owner: together with the drain, or when the owner is fenced.
     attempts: StopHandle,
+    /// Stops single attempts.
+    phases: PhaseStops,
     following: JoinHandle<()>,
 }
 
@@ -73,9 +77,15 @@ impl RegisteredDrain {
             let (attempts, whole) = (attempts.clone(), signals.handle.watch());
             async move { match attempts.forward(&whole).await {} }
         });
-        let stops = StopSignals { drain: signals.handle.clone(), attempts: attempts.clone() };
+        let phases = PhaseStops::default();
+        let stops = StopSignals {
+            drain: signals.handle.clone(),
+            attempts: attempts.clone(),
+            phases: phases.clone(),
+            winding_down: signals.winding_down.clone(),
+        };
         let heartbeats = tokio::spawn(send_heartbeats(store.clone(), id.clone(), lease, stops));
-        Ok(Self { id, lock, heartbeats, attempts, following })
+        Ok(Self { id, lock, heartbeats, attempts, phases, following })
     }
 
     /// Returns the owner's id.
@@ -83,9 +93,9 @@ impl RegisteredDrain {
         &self.id
     }
 
-    /// Returns the stop signal for attempts of this owner.
-    pub fn stop(&self) -> StopReceiver {
-        self.attempts.watch()
+    /// Creates the stop signal of an attempt of this owner.
+    pub(super) fn attempt_stop(&self, run: &RunId, phase: &PhaseId) -> AttemptStop {
+        self.phases.add((run.clone(), phase.clone()), self.attempts.watch())
     }
 
     /// Stops all attempts of this owner: none of them counts any more.
@@ -119,6 +129,8 @@ impl Drop for RegisteredDrain {
 struct StopSignals {
     drain: StopHandle,
     attempts: StopHandle,
+    phases: PhaseStops,
+    winding_down: watch::Sender<bool>,
 }
 
 /// Sends heartbeats and reads stop requests. A database busy for a while does not end the drain.
@@ -138,12 +150,19 @@ async fn send_heartbeats(store: Store, id: OwnerId, lease: Duration, stops: Stop
         match control {
             // The store refuses results of fenced attempts; the loop registers again.
             Ok(Control { fenced: true, .. }) => return stops.attempts.raise(StopLevel::Now),
+            Ok(Control { stop: StopRequest::AfterCurrent, .. }) => {
+                stops.winding_down.send_replace(true);
+            }
             Ok(Control { stop: StopRequest::Graceful, .. }) => {
                 stops.drain.raise(StopLevel::Graceful);
             }
             Ok(Control { stop: StopRequest::Now, .. }) => stops.drain.raise(StopLevel::Now),
             Ok(_) => {}
             Err(error) => tracing::warn!("cannot renew the lease: {error}"),
+        }
+        // An error is reported above, unless gone by the next round.
+        for (run, phase, hold) in store.stopped_phases(&id).await.unwrap_or_default() {
+            stops.phases.stop(&(run, phase), hold);
         }
     }
 }
@@ -153,6 +172,8 @@ async fn send_heartbeats(store: Store, id: OwnerId, lease: Duration, stops: Stop
 pub struct Signals {
     handle: StopHandle,
     terminated: std::sync::Arc<Mutex<bool>>,
+    /// Set by `stop --after-current`.
+    winding_down: watch::Sender<bool>,
 }
 
 impl Signals {
@@ -196,7 +217,12 @@ impl Signals {
                 }
             }
         });
-        Ok(Self { handle, terminated })
+        Ok(Self { handle, terminated, winding_down: watch::Sender::new(false) })
+    }
+
+    /// Returns a receiver for the request to finish running phases and start no others.
+    pub(super) fn winding_down(&self) -> watch::Receiver<bool> {
+        self.winding_down.subscribe()
     }
 
     /// Returns the exit code: SIGTERM and SIGHUP share a code; every other stop is an interrupt.

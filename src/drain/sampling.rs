@@ -88,7 +88,8 @@ fn spread(rows: &[PhaseRow], size: usize) -> Vec<(RunId, PhaseId)> {
         rows.iter().filter(over).map(|row| (&row.run_id, &row.phase_id)).collect();
     let ready = rows.iter().filter(|row| {
         let met = |need: &PhaseId| done.contains(&(&row.run_id, need));
-        row.state == PhaseState::Queued && row.unfixable.is_none() && row.depends_on.iter().all(met)
+        let may_run = row.state == PhaseState::Queued && !row.held && row.unfixable.is_none();
+        may_run && row.depends_on.iter().all(met)
     });
     let (now, later): (Vec<_>, Vec<_>) = ready.partition(|row| row.not_before.is_none());
     let mut kinds: BTreeMap<String, Vec<&PhaseRow>> = BTreeMap::new();
@@ -123,6 +124,8 @@ mod tests {
             row("c1", "docs", &[]),
             row("c2", "docs", &[]),
         ];
+        let held = PhaseRow { held: true, ..row("d1", "other", &[]) };
+        let rows = [&rows[..], &[held]].concat();
         let ids =
             |size| spread(&rows, size).iter().map(|(_, id)| id.to_string()).collect::<Vec<_>>();
         assert_eq!(ids(3), ["a1", "c1", "a2"]);

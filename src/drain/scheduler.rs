@@ -7,10 +7,11 @@ use super::idle_wait::WakeConditions;
 use super::{Drain, RegisteredDrain, StopReason};
 use crate::attempt::{AttemptError, AttemptResult, Finished, NextStep};
 use crate::clock::now;
-use crate::phase::PhaseState;
+use crate::config::OnLimit;
 use crate::phase::budget::ExhaustedBudget;
+use crate::phase::{PhaseState, UnixMs};
 use crate::process::StopLevel;
-use crate::progress::{Event, PhaseFinished};
+use crate::progress::{Event, PhaseFinished, duration};
 use crate::store::{Candidate, Claim, ClaimOutcome, Claimer, StoreError};
 
 /// Outcome of a scheduler step.
@@ -35,8 +36,19 @@ impl Drain<'_> {
     async fn assign_and_wait(&mut self) -> Result<SchedulerStep, AttemptError> {
         let mut is_reported = false;
         loop {
+            if let Some(end) = self.claim_end.reached() {
+                let is_done = self.workers.is_empty() && self.is_empty().await?;
+                return Ok(match is_done {
+                    true => SchedulerStep::NothingLeft,
+                    false => SchedulerStep::Stop(StopReason::ClaimsEnded(end)),
+                });
+            }
             if !self.may_claim() {
-                match self.workers.next().await {
+                let ended = tokio::select! {
+                    ended = self.workers.next() => ended,
+                    () = self.claim_end.wait() => continue,
+                };
+                match ended {
                     Some(result) => return self.process_end(result),
                     None if self.lost && self.stop.level() == StopLevel::Run => {
                         self.register_again().await?;
@@ -64,9 +76,12 @@ impl Drain<'_> {
                 ClaimOutcome::Waiting { until } => {
                     WakeConditions { until: Some(until), ..WakeConditions::default() }
                 }
-                ClaimOutcome::Held { by_another, until, overlapping } => {
+                ClaimOutcome::Paused { runs: paused, until } => {
+                    WakeConditions { until, paused, ..WakeConditions::default() }
+                }
+                ClaimOutcome::Held { by_another, until, overlapping, paused } => {
                     self.report_idle_workers(overlapping);
-                    WakeConditions { another: by_another, until }
+                    WakeConditions { another: by_another, until, paused }
                 }
                 ClaimOutcome::Nothing => WakeConditions::for_worker(),
             };
@@ -130,7 +145,8 @@ impl Drain<'_> {
     fn start(&mut self, claim: Claim) {
         self.count_claim();
         let spent = self.workers.with_estimates(self.limits.spent());
-        self.workers.start(&self.context, claim, spent, self.owner.stop());
+        let stop = self.owner.attempt_stop(&claim.run_id, &claim.phase_id);
+        self.workers.start(&self.context, claim, spent, stop);
     }
 
     fn count_claim(&mut self) {
@@ -153,11 +169,7 @@ impl Drain<'_> {
             Ok(NextStep::Continue) => self.context.disk.note_success(),
             // Counts neither for the phase nor for the drain.
             Ok(NextStep::FreedSpace) => self.give_claim_back(),
-            Ok(NextStep::DeferAgent { agent, until }) => {
-                let left = u64::try_from(until.0.saturating_sub(now().0)).unwrap_or_default();
-                self.context.progress.defer_agent(&agent, Duration::from_millis(left));
-                self.limits.defer_agent(agent, until);
-            }
+            Ok(NextStep::DeferAgent { agent, until }) => self.defer_agent(agent, until),
             Ok(NextStep::OverBudget(budget)) => return Ok(spent(budget)),
             Err(AttemptError::LeaseLost) => {
                 self.context
@@ -175,10 +187,26 @@ impl Drain<'_> {
         Ok(step)
     }
 
+    /// Defers the phases of an agent; reports that other agents take them.
+    fn defer_agent(&mut self, agent: String, until: UnixMs) {
+        let at = now();
+        let left = Duration::from_millis(u64::try_from(until.0 - at.0).unwrap_or_default());
+        let hands_on = self.context.settings.executor.on_limit == OnLimit::NextAgent;
+        if self.limits.defer_agent(agent.clone(), until, at) && hands_on {
+            self.context.progress.note(&format!(
+                "agent {agent} is rate limited for {}; other agents of the ladder take its phases",
+                duration(left)
+            ));
+        }
+    }
+
     fn process_finished_phase(&mut self, phase: PhaseFinished) -> SchedulerStep {
         let failed = phase.state == PhaseState::Failed;
         self.had_failure |= failed;
         self.tallies.add(&phase);
+        if failed {
+            self.notify_failed_phase(&phase);
+        }
         self.context.progress.emit(&Event::PhaseFinished(Box::new(phase)));
         match failed && self.request.stop_on_first_failure {
             true => SchedulerStep::Stop(StopReason::FirstFailure),
@@ -209,8 +237,7 @@ impl Drain<'_> {
     /// Stops claiming; finishes and counts the running attempts.
     pub(super) async fn wind_down(&mut self, reason: &StopReason) {
         if !self.workers.is_empty() && self.stop.level() == StopLevel::Run {
-            // Errors for the user to fix are reported at the end of the drain.
-            let why = reason.why().filter(|_| !reason.is_reported_at_end());
+            let why = reason.why_no_claims();
             let why = why.map_or(String::new(), |why| format!(": {why}"));
             let (under_way, meets) = match self.workers.len() {
                 1 => ("1 running phase".to_owned(), "it reaches"),

@@ -1,5 +1,6 @@
 //! Reasons for a drain to stop.
 
+use super::claim_end::ClaimEnd;
 use crate::attempt::AttemptError;
 use crate::failure::one_line;
 use crate::phase::budget::ExhaustedBudget;
@@ -13,6 +14,8 @@ pub(super) enum StopReason {
     /// The one phase of a trial ended.
     Trial,
     Interrupted,
+    /// A time limit, or a request of the operator: no further phase starts.
+    ClaimsEnded(ClaimEnd),
     /// A budget is spent.
     Budget(ExhaustedBudget),
     /// The drain cannot go on. With [`AttemptError::Full`] it goes on when there is room again.
@@ -28,6 +31,8 @@ impl StopReason {
             Self::MaxBatches => Reason::MaxBatches,
             Self::Trial => Reason::Trial,
             Self::Interrupted => Reason::Interrupted,
+            Self::ClaimsEnded(ClaimEnd::AfterCurrent) => Reason::AfterCurrent,
+            Self::ClaimsEnded(ClaimEnd::TimeLimit(_)) => Reason::TimeLimit,
             Self::Budget(_) => Reason::Budget,
             Self::Error(error) if is_our_failure(error) => Reason::Failed,
             Self::Error(_) => Reason::Systemic,
@@ -44,7 +49,18 @@ impl StopReason {
             | Self::FirstFailure
             | Self::MaxBatches
             | Self::Trial
-            | Self::Interrupted => None,
+            | Self::Interrupted
+            | Self::ClaimsEnded(_) => None,
+        }
+    }
+
+    /// Returns why no further phase starts, for the note before running phases finish. Errors for the user to fix are
+    /// reported at the end of the drain.
+    pub fn why_no_claims(&self) -> Option<String> {
+        match self {
+            Self::ClaimsEnded(end) => Some(end.describe()),
+            reason if reason.is_reported_at_end() => None,
+            reason => reason.why(),
         }
     }
 

@@ -10,8 +10,9 @@ use tracing::Instrument as _;
 
 use crate::attempt::{AttemptError, AttemptResult, DrainContext, execute};
 use crate::phase::budget::BudgetUsage;
-use crate::process::StopReceiver;
 use crate::store::Claim;
+
+use super::phase_stops::AttemptStop;
 
 #[derive(Default)]
 pub(super) struct WorkerPool {
@@ -27,11 +28,14 @@ impl WorkerPool {
         context: &Arc<DrainContext>,
         claim: Claim,
         drain_spent: BudgetUsage,
-        stop: StopReceiver,
+        stop: AttemptStop,
     ) {
         let expected = context.expected_output(&claim);
         let context = Arc::clone(context);
-        let attempt = async move { execute(&context, claim, drain_spent, &stop).await };
+        let attempt = async move {
+            let own = stop.watch();
+            stop.during(execute(&context, claim, drain_spent, &own)).await
+        };
         let id = self.attempts.spawn(attempt.in_current_span()).id();
         self.expected.insert(id, expected);
     }

@@ -56,6 +56,11 @@ pub fn format_details(run: &RunOverview, options: &TextOptions) -> String {
         run.waiting.iter().partition(|group| group.is_blocked());
     details.waiting("blocked", &of, &blocked);
     details.waiting("waiting", &of, &waiting);
+    if let Some(at) = run.summary.paused_at {
+        let time = options.now.map(|now| format!(" for {}", elapsed(at, now))).unwrap_or_default();
+        let resume = format!("autopack resume {}", run_argument(id));
+        details.page.line("paused", &format!("{of}paused{time}; continue: {resume}"));
+    }
     details.landings(run);
     for (n, line) in run.final_test.iter().enumerate() {
         let (label, of) = if n == 0 { ("tested", of.as_str()) } else { ("", "") };
@@ -70,6 +75,7 @@ pub fn format_next_drain(runs: &[RunOverview], options: &TextOptions) -> String 
     let open: Vec<String> = runs
         .iter()
         .filter(|run| run.summary.has_work() && run.budget_to_raise().is_none())
+        .filter(|run| run.summary.paused_at.is_none())
         .map(|run| run_argument(&run.summary.run_id))
         .collect();
     let mut page = LabeledPage::new(LABEL, options.columns, options.color);
@@ -134,8 +140,7 @@ impl DetailsPage<'_> {
         }
         let since = match (run.summary.looked_at, self.options.now) {
             (Some(at), Some(now)) if new.len() < run.landings.len() || new.is_empty() => {
-                let age = u64::try_from(now.0.saturating_sub(at.0)).unwrap_or(0);
-                format!(" since your last look {} ago", duration(Duration::from_millis(age)))
+                format!(" since your last look {} ago", elapsed(at, now))
             }
             (Some(_), None) => " since your last look".to_owned(),
             _ => String::new(),
@@ -165,6 +170,11 @@ impl DetailsPage<'_> {
     }
 }
 
+fn elapsed(then: UnixMs, now: UnixMs) -> String {
+    let time = u64::try_from(now.0.saturating_sub(then.0)).unwrap_or(0);
+    duration(Duration::from_millis(time))
+}
+
 /// Describes a group: `31 wait for setup-db`.
 fn describe_group(group: &WaitingGroup, now: Option<UnixMs>) -> String {
     let n = group.phases.len();
@@ -183,11 +193,11 @@ fn describe_group(group: &WaitingGroup, now: Option<UnixMs>) -> String {
         }
         WaitReason::RateLimit => match (group.until, now) {
             (Some(until), Some(now)) => {
-                let left = u64::try_from(until.0.saturating_sub(now.0)).unwrap_or(0);
-                format!("{n} rate limited for another {}", duration(Duration::from_millis(left)))
+                format!("{n} rate limited for another {}", elapsed(now, until))
             }
             _ => format!("{n} rate limited"),
         },
+        WaitReason::Held => format!("{n} held until `autopack resume`"),
         WaitReason::Unfixable => {
             let specs = if n == 1 { "a spec" } else { "specs" };
             format!("{n} with {specs} that cannot be repaired")

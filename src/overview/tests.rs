@@ -24,6 +24,8 @@ fn summary(counts: StateCounts, blocked: u64) -> RunSummary {
         }),
         counts,
         blocked,
+        held: 0,
+        paused_at: None,
         tokens: Tokens { input: Some(2_000_000), output: Some(100_000), ..Tokens::default() },
         cost_usd: Some(4.31),
         memory_backend: None,
@@ -75,6 +77,7 @@ fn night() -> RunOverview {
         overlaps: None,
         not_before: None,
         unfixable: None,
+        held: false,
     };
     RunOverview {
         summary: summary(counts, 2),
@@ -163,6 +166,7 @@ fn a_chain_of_waiting_phases_counts_for_its_start() {
         overlaps: None,
         not_before: None,
         unfixable: None,
+        held: false,
     };
     // Longer than a stack of recursive calls.
     let mut all: Vec<Waiting> = (0..50_000).rev().map(waiting).collect();

@@ -49,7 +49,8 @@ fn counts(run: &RunOverview) -> String {
         (counts.failed, "failed"),
         (run.summary.blocked, "blocked"),
         (counts.executing, "running"),
-        (counts.queued.saturating_sub(run.summary.blocked), "queued"),
+        (run.summary.held, "held"),
+        (counts.queued.saturating_sub(run.summary.blocked + run.summary.held), "queued"),
         (counts.skipped, "skipped"),
     ] {
         if n > 0 {

@@ -15,6 +15,8 @@ pub enum WaitReason {
     Overlap,
     /// A rate limit.
     RateLimit,
+    /// The operator stopped the phase.
+    Held,
     /// A spec that will be refused.
     Unfixable,
 }
@@ -66,6 +68,9 @@ fn reason<'a>(
     by_id: &HashMap<&'a PhaseId, &'a Waiting>,
     roots: &mut Roots<'a>,
 ) -> WaitReason {
+    if phase.held {
+        return WaitReason::Held;
+    }
     if phase.unfixable.is_some() && phase.needs.is_empty() {
         return WaitReason::Unfixable;
     }

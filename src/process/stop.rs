@@ -49,6 +49,11 @@ impl StopHandle {
         *self.0.borrow()
     }
 
+    /// Checks whether any receiver is left.
+    pub fn is_watched(&self) -> bool {
+        self.0.receiver_count() > 0
+    }
+
     /// Returns another receiver.
     pub fn watch(&self) -> StopReceiver {
         StopReceiver(self.0.subscribe())

@@ -5,8 +5,8 @@
 
 mod board;
 mod drain_log;
-mod labeled_page;
 pub mod event_schema;
+mod labeled_page;
 mod lines;
 mod reason;
 pub mod screen;
@@ -228,7 +228,9 @@ pub struct RunCounts {
     pub failed: u64,
     /// Number of blocked phases.
     pub blocked: u64,
-    /// Number of queued phases, including blocked ones.
+    /// Number of phases held by the operator, and phases behind them.
+    pub held: u64,
+    /// Number of queued phases, including blocked and held ones.
     pub queued: u64,
     /// Number of skipped phases.
     pub skipped: u64,

@@ -25,10 +25,14 @@ pub enum Reason {
     Trial,
     /// The operator stopped the drain.
     Interrupted,
+    /// The operator asked to finish the running phases only.
+    AfterCurrent,
+    /// The time limit was reached.
+    TimeLimit,
 }
 
 impl Reason {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::Drained,
         Self::StoppedOnFailure,
         Self::Systemic,
@@ -37,6 +41,8 @@ impl Reason {
         Self::MaxBatches,
         Self::Trial,
         Self::Interrupted,
+        Self::AfterCurrent,
+        Self::TimeLimit,
     ];
 
     /// Returns the reason with this name.
@@ -56,6 +62,8 @@ impl Reason {
             Self::MaxBatches => "stopped after the requested batches",
             Self::Trial => "stopped after one phase: there is neither a sandbox nor a budget",
             Self::Interrupted => "interrupted; running phases are queued again",
+            Self::AfterCurrent => "stopped after the running phases, as requested",
+            Self::TimeLimit => "stopped at the time limit",
         };
         format!("{what} ({took})")
     }
@@ -71,6 +79,8 @@ impl Reason {
             Self::MaxBatches => "max_batches",
             Self::Trial => "trial",
             Self::Interrupted => "interrupted",
+            Self::AfterCurrent => "after_current",
+            Self::TimeLimit => "time_limit",
         }
     }
 }

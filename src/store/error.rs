@@ -157,6 +157,17 @@ pub enum StoreError {
         cycle: Vec<PhaseId>,
     },
 
+    /// A phase would stand before a phase it depends on.
+    #[error("run {run}: phase {phase} cannot run before {needs}, which it depends on")]
+    OrderAgainstDependency {
+        /// Id of the run.
+        run: RunId,
+        /// Id of the phase.
+        phase: PhaseId,
+        /// Id of the dependency.
+        needs: PhaseId,
+    },
+
     /// The state machine does not allow the step.
     #[error("run {run}, phase {phase}: {source}")]
     IllegalStep {

@@ -42,6 +42,8 @@ pub struct PhaseRow {
     pub commit: Option<String>,
     /// Deferred until this time.
     pub not_before: Option<UnixMs>,
+    /// Whether the operator stopped the phase: no drain claims it before a resume or retry.
+    pub held: bool,
     /// Reason why the spec cannot be executed.
     pub unfixable: Option<String>,
 }
@@ -65,6 +67,7 @@ impl PhaseRow {
             last_failure: None,
             commit: None,
             not_before: None,
+            held: false,
             unfixable: None,
         }
     }
@@ -83,6 +86,7 @@ pub(super) struct PhaseRecord {
     pub uncounted: i64,
     pub max_attempts: Option<i64>,
     pub not_before: i64,
+    pub held: i64,
     pub commit_id: Option<String>,
     pub last_failure: Option<String>,
     pub raw_spec: String,
@@ -101,7 +105,7 @@ macro_rules! select_phases {
     ($conditions:literal) => {
         concat!(
             "SELECT p.id, r.run_id, p.phase_id, p.name, p.state, p.owner, p.executions, p.attempts, p.uncounted, p.max_attempts,
-                    p.not_before, p.commit_id, p.last_failure,
+                    p.not_before, p.held, p.commit_id, p.last_failure,
                     p.raw_spec, p.spec, p.spec_version, p.fixes, p.unfixable, p.note, p.footprint, p.band, p.position
                FROM phases p JOIN runs r ON r.id = p.run ",
             $conditions
@@ -165,6 +169,7 @@ impl TryFrom<PhaseRecord> for PhaseRow {
             executions: number(row.executions, name)?,
             max_attempts: row.max_attempts.map(|n| number(n, name)).transpose()?,
             last_failure: row.last_failure()?,
+            held: row.held > 0,
             not_before: (row.not_before > 0).then_some(UnixMs(row.not_before)),
             run_id: RunId::new(row.run_id),
             phase_id: PhaseId::new(row.phase_id),

@@ -14,6 +14,7 @@ pub mod docker;
 pub mod environment;
 pub mod fake_agent;
 pub mod golden;
+pub mod hook_server;
 pub mod json_schema;
 pub mod model_server;
 pub mod process;

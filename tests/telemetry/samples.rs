@@ -125,7 +125,7 @@ fn summed_samples_equal_the_status() {
     }
     let cost: f64 = samples.iter().map(|sample| sample["cost_usd"].as_f64().unwrap()).sum();
     assert_eq!(json!(cost), run["cost_usd"]);
-    project.autopack(["runs", "remove", "run"]).succeeded();
+    project.autopack(["runs", "remove", "run", "--yes"]).succeeded();
     assert_eq!(exported(&project, &["--run-id", "run"]), samples, "they outlive their run");
 }
 

@@ -48,6 +48,12 @@ impl Backoff {
         *limited_until
     }
 
+    /// Returns the end of the agent's limit; a time in the past if there is none.
+    pub fn limited_until(&self, agent: &str) -> UnixMs {
+        let agents = self.limited_agents.lock().unwrap_or_else(PoisonError::into_inner);
+        agents.get(agent).map_or(UnixMs(0), |(_, until)| *until)
+    }
+
     /// Returns the shortest wait for a phase limited this many times before, by this or earlier drains.
     pub fn at_least(times_before: u32, now: UnixMs) -> UnixMs {
         let Some(times) = times_before.checked_sub(1) else { return now };

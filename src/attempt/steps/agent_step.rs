@@ -234,11 +234,12 @@ impl Attempt<'_> {
         }))
     }
 
-    /// Returns when the agent is ready again: all phases of this agent are deferred until then.
+    /// Defers all phases of the agent until the agent is ready again. Returns when this phase may run again.
     fn defer_agent(&mut self, agent: String, until: Option<RateLimitReset>) -> UnixMs {
-        let not_before = self.context.backoff.next(&agent, until, now());
-        self.record.next = NextStep::DeferAgent { agent, until: not_before };
-        not_before
+        let at = now();
+        let ready = self.context.backoff.next(&agent, until, at);
+        self.record.next = NextStep::DeferAgent { agent, until: ready };
+        self.context.next_start(self.claim, at).unwrap_or(ready)
     }
 
     /// Keeps the agent's log directory, with secrets removed and within limits.

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+use super::spec_input::{refuse_by_state, refuse_unfixable, resolve, single_phase};
 use crate::cli::Context;
-use crate::cli::autofix_limits::fixer;
 use crate::cli::run_choice::{PhaseArg, RunUse};
 use crate::failure::{Failure, WithHint};
-use crate::import::{self, Existing};
+use crate::import;
 use crate::phase::plan::PlanPhase;
 use crate::phase::words::quoted;
-use crate::phase::{PhaseId, PhaseState, RunId};
+use crate::phase::{PhaseId, RunId};
 use crate::process::editor;
 use crate::progress::shown_id;
 use crate::store::{PhaseDetail, Store};
@@ -30,6 +30,7 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let (store, run, id) = args.phase.open(context, RunUse::Act).await?;
     let detail = store.phase(&run, &id).await?;
+    // Checked before the editor opens.
     refuse_by_state(&detail)?;
     match &args.file {
         Some(file) => {
@@ -40,24 +41,6 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     }
     store.close().await;
     Ok(())
-}
-
-/// Refuses complete and running phases. Checked before the editor opens.
-fn refuse_by_state(detail: &PhaseDetail) -> Result<(), Failure> {
-    let row = &detail.row;
-    match row.state {
-        PhaseState::Complete => Err(Failure::new(format!(
-            "phase {} is {} and cannot be edited",
-            row.phase_id, row.state
-        ))
-        .hint("`phases retry --redo` queues it again")),
-        PhaseState::Executing => Err(Failure::new(format!(
-            "phase {} is {} and cannot be edited",
-            row.phase_id, row.state
-        ))
-        .hint("`autopack stop` ends the drain")),
-        PhaseState::Queued | PhaseState::Failed | PhaseState::Skipped => Ok(()),
-    }
 }
 
 /// Opens the spec in an editor and stores the result. A refused spec is kept in the file.
@@ -104,15 +87,7 @@ async fn edit(
 async fn read(file: &Path, run: &RunId, id: &PhaseId, store: &Store) -> Result<PlanPhase, Failure> {
     let named = format!("the spec needs `phase_id: {}`", shown_id(id.as_str()));
     let draft = import::read(file, Some(run)).await.or_hint(named.clone())?;
-    let mut existing = Existing::default();
-    let phases = store.phases(run, None).await?;
-    existing.runs.insert(
-        run.clone(),
-        phases.into_iter().map(|row| (row.phase_id, row.depends_on)).collect(),
-    );
-    let plan = draft.resolve(&existing).or_hint(named)?;
-    let mut phases: Vec<PlanPhase> = plan.runs.into_iter().flat_map(|run| run.phases).collect();
-    let (Some(phase), true) = (phases.pop(), phases.is_empty()) else {
+    let Some(phase) = single_phase(resolve(draft, run, store).await.or_hint(named)?) else {
         return Err(Failure::new(format!(
             "{} contains several phases; expected a single phase",
             file.display()
@@ -132,10 +107,7 @@ async fn replace(
     phase: PlanPhase,
     context: &Context,
 ) -> Result<(), Failure> {
-    let fix = fixer(&context.config()?.settings, &context.workspace()?);
-    if let Err(why) = fix(&phase.spec, None).result {
-        return Err(Failure::new(format!("phase {} could not be executed: {why}", phase.phase_id)));
-    }
+    refuse_unfixable(&phase, context)?;
     store.operator().edit(run, &phase).await?;
     context.out.line(format_args!("{}: spec replaced", shown_id(phase.phase_id.as_str())))
 }

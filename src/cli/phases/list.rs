@@ -162,6 +162,9 @@ fn remark(row: &PhaseRow) -> String {
         let commit = row.commit.as_deref().map(short_commit);
         return commit.unwrap_or(&row.name).to_owned();
     }
+    if row.held && row.state == PhaseState::Queued {
+        return "held until `autopack resume`".to_owned();
+    }
     match (&row.unfixable, &row.last_failure) {
         (Some(why), _) => format!("cannot be repaired: {why}"),
         (None, Some(failure)) => format!("{}: {}", failure.kind.as_str(), failure.message),

@@ -1,19 +1,23 @@
 //! `phases`: shows phases and runs operator actions.
 
+mod add;
 mod changed_files;
 mod edit;
 mod list;
+mod move_phase;
 mod phase_json;
 mod retry_skip_accept;
+mod set;
 mod show;
 mod show_prompt;
+mod spec_input;
 
 use clap::Subcommand;
 
 use super::{Context, log};
 use crate::failure::{Exit, Failure};
 
-/// Show, retry, skip, accept and edit phases
+/// Show, add, move, change, retry, skip and accept phases
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -29,6 +33,9 @@ enum Action {
     Skip(retry_skip_accept::SkipArgs),
     Accept(retry_skip_accept::AcceptArgs),
     Edit(edit::Args),
+    Set(set::Args),
+    Add(add::Args),
+    Move(move_phase::Args),
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
@@ -40,6 +47,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         Action::Skip(args) => retry_skip_accept::skip(args, context).await?,
         Action::Accept(args) => retry_skip_accept::accept(args, context).await?,
         Action::Edit(args) => edit::run(args, context).await?,
+        Action::Set(args) => set::run(args, context).await?,
+        Action::Add(args) => add::run(args, context).await?,
+        Action::Move(args) => move_phase::run(args, context).await?,
     }
     Ok(Exit::Done)
 }

@@ -39,6 +39,8 @@ pub(super) struct PhaseView {
     pub started_at: Option<String>,
     /// End of the latest ended attempt.
     pub ended_at: Option<String>,
+    /// Whether the operator stopped the phase.
+    pub held: bool,
 }
 
 impl PhaseView {
@@ -71,6 +73,7 @@ impl PhaseView {
             duration_ms: usage.map_or(0, |usage| usage.duration_ms),
             started_at: usage.map(|usage| time(usage.started_at)),
             ended_at: usage.and_then(|usage| usage.ended_at).map(time),
+            held: row.held,
         }
     }
 }

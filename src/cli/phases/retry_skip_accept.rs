@@ -114,7 +114,11 @@ fn print_transitions(
             .line(format_args!("run {} has no failed phases", shown_id(run.as_str())));
     }
     for ChangedPhase { phase_id, from, to } in moved {
-        context.out.line(format_args!("{}: {from} -> {to}", shown_id(phase_id.as_str())))?;
+        let name = shown_id(phase_id.as_str());
+        context.out.line(match from == to {
+            true => format!("{name}: {to}, no longer held"),
+            false => format!("{name}: {from} -> {to}"),
+        })?;
     }
     Ok(())
 }

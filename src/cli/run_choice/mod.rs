@@ -4,8 +4,10 @@
 //! used last if none is named. Commands that act need a name if there are several runs.
 
 mod phase_names;
+mod targets;
 
 pub use phase_names::{PhaseArg, PhasesArg, choose_phase, choose_phases, choose_run_or_phases};
+pub use targets::{Targets, TargetsArg};
 
 use super::{Context, open_database};
 use crate::failure::{Exit, Failure};

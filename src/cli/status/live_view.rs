@@ -97,8 +97,10 @@ fn facts(status: &RunStatus) -> Vec<String> {
     let facts = [
         counted(run.counts.failed, "failed"),
         counted(run.blocked, "blocked"),
+        counted(run.held, "held"),
         counted(run.counts.skipped, "skipped"),
         time.map(|time| format!("about {} left", view::roughly(time))),
+        run.paused_at.map(|_| "paused".to_owned()),
         describe_money(run.cost_usd, run.tokens.billed()),
     ];
     facts.into_iter().flatten().collect()

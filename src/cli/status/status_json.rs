@@ -20,6 +20,8 @@ fn run(snapshot: &StatusSnapshot, status: &RunStatus) -> Value {
         "run_id": run.run_id,
         "counts": run.counts,
         "blocked": run.blocked,
+        "held": run.held,
+        "paused_at": run.paused_at.map(time),
         "tokens": run.tokens,
         "cost_usd": run.cost_usd,
         "branch": run.facts.as_ref().map(|facts| &facts.branch),
@@ -29,6 +31,7 @@ fn run(snapshot: &StatusSnapshot, status: &RunStatus) -> Value {
         "waiting": waiting.iter().map(|phase| json!({
             "phase_id": phase.phase_id,
             "blocked": phase.blocked,
+            "held": phase.held,
             "why": format_reasons(phase, snapshot.at),
         })).collect::<Vec<_>>(),
         "failures": overview.failures.iter().map(|group| json!({

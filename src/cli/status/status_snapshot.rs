@@ -126,6 +126,10 @@ impl StatusSnapshot {
                 format!("{died}; drain the runs of other repositories there: {names}")
             }
             [] => "no drain is running, and no phase can run".to_owned(),
+            [run] if run.paused_at.is_some() => {
+                let name = quoted(&shown_id(run.run_id.as_str())).into_owned();
+                format!("{died}; start: autopack resume {name} && autopack drain {name}")
+            }
             [run] => match self.budget_to_raise(&run.run_id) {
                 Some((key, why)) => format!("{died}; {why}: raise {key} before the next drain"),
                 None => format!(
@@ -156,6 +160,9 @@ impl StatusSnapshot {
 /// Lists all reasons why a phase waits.
 pub(super) fn format_reasons(phase: &Waiting, at: UnixMs) -> String {
     let mut reasons = describe_dependencies(&phase.needs);
+    if phase.held {
+        reasons.insert(0, "held until `autopack resume`".to_owned());
+    }
     if let Some((id, state)) = &phase.overlaps {
         let what = match state {
             PhaseState::Executing => "is running",

@@ -9,7 +9,8 @@ use super::{criteria, field};
 use crate::phase::words::find_similar;
 
 const PYTEST: &str = "pytest";
-const KNOWN: [&str; 6] = [COMMAND, TEST_CMD, "args", PYTEST, TIMEOUT, PER_TEST_TIMEOUT];
+/// Known keys.
+pub(super) const KNOWN: [&str; 6] = [COMMAND, TEST_CMD, "args", PYTEST, TIMEOUT, PER_TEST_TIMEOUT];
 /// Aliases of keys. If several names for the same key are used, the first in this list has precedence.
 const OTHER_NAMES: [(&str, &str); 7] = [
     ("cmd", COMMAND),

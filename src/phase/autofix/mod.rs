@@ -12,6 +12,7 @@ mod criteria;
 mod deliverables;
 mod draft;
 mod field;
+pub mod fields;
 mod fixed;
 #[cfg(any(test, fuzzing))]
 pub mod invariants;

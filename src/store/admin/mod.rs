@@ -3,6 +3,8 @@
 pub mod evidence;
 pub mod import_plan;
 pub mod operator_actions;
+pub mod operator_control;
+pub mod queue_move;
 pub mod remove_run;
 pub mod reverts;
 pub mod run_settlement;

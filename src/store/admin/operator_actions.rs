@@ -1,4 +1,4 @@
-//! Operator actions: retry, skip, accept, edit. All named phases are changed, or none.
+//! Operator actions: retry, skip, accept, edit; others are in `operator_control` and `queue_move`. All named phases are changed, or none.
 
 use sqlx::SqliteConnection;
 
@@ -37,7 +37,7 @@ pub struct ChangedPhase {
 /// What the operator does to phases of a run.
 #[derive(Clone, Copy)]
 pub struct OperatorActions<'a> {
-    store: &'a Store,
+    pub(super) store: &'a Store,
 }
 
 impl Store {
@@ -63,8 +63,8 @@ impl OperatorActions<'_> {
                 let mut tx = self.store.begin().await?;
                 let mut changed = Vec::new();
                 for row in self.select_rows(&mut tx, run, selector).await? {
-                    let event = retry_event(&row.snapshot()?, redo)?;
-                    changed.push(take_steps(&mut tx, &row, &[event]).await?);
+                    let event = retry_event(&row.snapshot()?, row.held > 0, redo)?;
+                    changed.push(take_steps(&mut tx, &row, event.as_slice()).await?);
                     reset_counters(&mut tx, &row).await?;
                 }
                 tx.commit().await?;
@@ -191,16 +191,22 @@ fn unique(ids: &[PhaseId]) -> Vec<PhaseId> {
     ids.iter().filter(|id| seen.insert(*id)).cloned().collect()
 }
 
-fn retry_event(snapshot: &PhaseSnapshot, redo: bool) -> Result<Event, StoreError> {
+/// Returns the step of a retry; a held phase stays QUEUED and is released.
+fn retry_event(
+    snapshot: &PhaseSnapshot,
+    held: bool,
+    redo: bool,
+) -> Result<Option<Event>, StoreError> {
     match snapshot.state {
-        PhaseState::Complete if redo => Ok(Event::Redo),
+        PhaseState::Complete if redo => Ok(Some(Event::Redo)),
         PhaseState::Complete => Err(wrong_state(snapshot, "is retried only with --redo")),
+        PhaseState::Queued if held => Ok(None),
         PhaseState::Queued => Err(wrong_state(snapshot, "will run anyway")),
-        _ => Ok(Event::Retry),
+        _ => Ok(Some(Event::Retry)),
     }
 }
 
-fn wrong_state(snapshot: &PhaseSnapshot, cannot: &'static str) -> StoreError {
+pub(super) fn wrong_state(snapshot: &PhaseSnapshot, cannot: &'static str) -> StoreError {
     StoreError::WrongState {
         run: snapshot.run_id.clone(),
         phase: snapshot.phase_id.clone(),
@@ -235,7 +241,7 @@ pub(super) async fn reset_counters(
         .last_failure()?
         .is_some_and(|f| !matches!(f.kind, FailureKind::Unfixable | FailureKind::GaveUp));
     sqlx::query(
-        "UPDATE phases SET attempts = 0, crashes = 0, rate_limits = 0, base_moves = 0, uncounted = 0, band = 0, not_before = 0,
+        "UPDATE phases SET attempts = 0, crashes = 0, rate_limits = 0, base_moves = 0, uncounted = 0, band = 0, not_before = 0, held = 0,
                 last_failure = CASE WHEN ? THEN last_failure END
           WHERE id = ?",
     )

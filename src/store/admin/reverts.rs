@@ -264,6 +264,7 @@ async fn claim_of(
         uncounted: 0,
         max_attempts: 1,
         last_failure: None,
+        agent: None,
         owner: owner.clone(),
         spent: Spending::default(),
         session: None,

@@ -18,6 +18,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("0011_clean_tests.sql"),
     include_str!("0012_settlements.sql"),
     include_str!("0013_reverts.sql"),
+    include_str!("0014_operator_control.sql"),
     include_str!("0015_last_looks.sql"),
 ];
 pub(super) const SCHEMA: Schema = Schema { application_id: APPLICATION_ID, migrations: MIGRATIONS };

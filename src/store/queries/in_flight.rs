@@ -123,7 +123,7 @@ fn with_work(
             Ok(OwnerRow {
                 owner: Owner::try_from(&row)?,
                 heartbeat_boot_ms: row.heartbeat_boot_ms,
-                stop: stop_request(row.stop),
+                stop: stop_request(row.stop, row.winding_down),
                 fenced: row.fenced,
                 executing: work.remove(&row.owner).unwrap_or_default(),
             })

@@ -42,7 +42,7 @@ pub(crate) async fn overlaps(
     let queue: Vec<(i64, String, String)> = sqlx::query_as(
         concat!(
         "SELECT position, phase_id, footprint FROM phases
-          WHERE run = ? AND state = 'QUEUED' AND unmet = 0 AND not_before <= ? AND footprint IS NOT NULL
+          WHERE run = ? AND state = 'QUEUED' AND unmet = 0 AND held = 0 AND not_before <= ? AND footprint IS NOT NULL
           ORDER BY ", queue_order!(), " LIMIT ?")
     )
     .bind(run)

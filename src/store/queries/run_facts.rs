@@ -44,6 +44,7 @@ pub(crate) struct RunRecord {
     pub spent_tokens: i64,
     pub spent_usd: f64,
     pub spent_ms: i64,
+    pub paused_at: Option<i64>,
 }
 
 impl Store {

@@ -36,6 +36,10 @@ pub struct RunSummary {
     pub counts: StateCounts,
     /// QUEUED phases behind a FAILED phase.
     pub blocked: u64,
+    /// QUEUED phases stopped by the operator, and phases behind them; none of them are in `blocked`.
+    pub held: u64,
+    /// Time of the operator's pause.
+    pub paused_at: Option<UnixMs>,
     /// Sums of the known values; `None` if nothing is known.
     pub tokens: Tokens,
     /// Sum of the known costs in US dollars.
@@ -55,9 +59,9 @@ pub struct RunSummary {
 }
 
 impl RunSummary {
-    /// Checks whether a phase is executing or could run; phases queued behind a failure wait for the operator.
+    /// Checks whether a phase is executing or could run; phases behind a failed or held phase wait for the operator.
     pub fn has_work(&self) -> bool {
-        self.counts.queued > self.blocked || self.counts.executing > 0
+        self.counts.queued > self.blocked + self.held || self.counts.executing > 0
     }
 }
 
@@ -112,6 +116,12 @@ impl Store {
                     .await?
                     .into_iter()
                     .collect();
+            let held: HashMap<i64, i64> =
+                sqlx::query_as("SELECT run, COUNT(*) FROM held_back GROUP BY run")
+                    .fetch_all(&mut *tx)
+                    .await?
+                    .into_iter()
+                    .collect();
             let usage = usage_by_run(&mut tx).await?;
             let mut clean_tests = clean_tests::latest(&mut tx).await?;
             let untested = clean_tests::untested_runs(&mut tx).await?;
@@ -119,11 +129,13 @@ impl Store {
                 .map(|run| {
                     let counts = counts.remove(&run.id).unwrap_or_default();
                     let blocked = blocked.get(&run.id).copied().unwrap_or_default();
+                    let held = held.get(&run.id).copied().unwrap_or_default();
+                    let held = number(held, || format!("run {}", run.run_id))?;
                     let usage = usage.get(&run.id);
                     let clean_test = clean_tests.remove(&run.id);
                     let is_untested = untested.contains(&run.id);
                     let summary = run.summary(counts, blocked, usage)?;
-                    Ok(RunSummary { clean_test, is_untested, ..summary })
+                    Ok(RunSummary { held, clean_test, is_untested, ..summary })
                 })
                 .collect()
         })
@@ -248,13 +260,14 @@ const BACKLOG: &str = "SELECT
     (SELECT COUNT(*) FROM blocked
       WHERE run IN (SELECT id FROM runs WHERE run_id IN (SELECT value FROM json_each(?1))))";
 
-/// Dependencies have no cycle. So if a queued phase is not blocked by a FAILED phase, then either the phase or some
+/// Dependencies have no cycle. So if a queued phase is behind neither a FAILED nor a held phase, then either the phase or some
 /// dependency of the phase can run or is executing. The `band` condition selects the index of claimable phases.
 const HAS_WORK: &str = "SELECT EXISTS (
     SELECT 1 FROM runs r WHERE r.run_id IN (SELECT value FROM json_each(?1))
        AND (EXISTS (SELECT 1 FROM phases p WHERE p.run = r.id AND p.owner IS NOT NULL)
          OR EXISTS (SELECT 1 FROM phases p
-                     WHERE p.run = r.id AND p.state = 'QUEUED' AND p.unmet = 0 AND p.band >= 0)))";
+                     WHERE p.run = r.id AND p.state = 'QUEUED' AND p.unmet = 0 AND p.held = 0
+                       AND p.band >= 0)))";
 
 fn names(runs: &[RunId]) -> String {
     to_json(&runs.iter().map(RunId::as_str).collect::<Vec<_>>())
@@ -312,6 +325,8 @@ impl RunRecord {
             facts: self.facts(),
             counts,
             blocked: number(blocked, name)?,
+            held: 0,
+            paused_at: self.paused_at.map(UnixMs),
             tokens: usage.map(|usage| usage.tokens).unwrap_or_default().tokens(name)?,
             cost_usd: usage.and_then(|usage| usage.cost_usd),
             memory_backend: self.memory_backend,

@@ -24,6 +24,8 @@ pub struct Waiting {
     pub overlaps: Option<(PhaseId, PhaseState)>,
     /// Deferred until this time.
     pub not_before: Option<UnixMs>,
+    /// Whether the operator stopped the phase.
+    pub held: bool,
     /// Reason for refusing the spec at the next claim.
     pub unfixable: Option<String>,
 }
@@ -35,6 +37,7 @@ struct WaitingRecord {
     phase_id: String,
     blocked: bool,
     not_before: i64,
+    held: bool,
     unfixable: Option<String>,
 }
 
@@ -53,10 +56,10 @@ impl Store {
             let run = self.run_row(&mut tx, run).await?;
             let rows: Vec<WaitingRecord> = sqlx::query_as(
                 "SELECT p.id, p.position, p.phase_id, p.id IN (SELECT id FROM blocked WHERE run = ?1) AS blocked,
-                        p.not_before, p.unfixable
+                        p.not_before, p.held > 0 AS held, p.unfixable
                    FROM phases p
                   WHERE p.run = ?1 AND p.state = 'QUEUED'
-                    AND (p.unmet > 0 OR p.not_before > ?2 OR p.unfixable IS NOT NULL)
+                    AND (p.unmet > 0 OR p.not_before > ?2 OR p.held > 0 OR p.unfixable IS NOT NULL)
                   ORDER BY p.position",
             )
             .bind(run)
@@ -104,6 +107,7 @@ impl WaitingRecord {
             blocked: self.blocked,
             overlaps: None,
             not_before: (self.not_before > now.0).then_some(UnixMs(self.not_before)),
+            held: self.held,
             unfixable: self.unfixable,
         }
     }
@@ -117,6 +121,7 @@ impl From<Overlap> for Waiting {
             needs: Vec::new(),
             overlaps: Some(overlap.with),
             not_before: None,
+            held: false,
             unfixable: None,
         }
     }

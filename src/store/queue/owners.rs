@@ -54,6 +54,8 @@ pub enum StopRequest {
     /// No stop requested.
     #[default]
     None,
+    /// Claim nothing more and finish the running phases.
+    AfterCurrent,
     /// Claim nothing more; stop and requeue the running phase, as on Ctrl-C.
     Graceful,
     /// Stop at once.
@@ -80,6 +82,7 @@ pub(crate) struct OwnerRecord {
     started_at: i64,
     pub heartbeat_boot_ms: i64,
     pub stop: i64,
+    pub winding_down: bool,
     pub fenced: bool,
     lease_ms: Option<i64>,
     repo: Option<String>,
@@ -135,15 +138,14 @@ impl Store {
         boot_ms: i64,
     ) -> Result<Control, StoreError> {
         self.named(async {
-            let stop: Option<i64> = sqlx::query_scalar(
-                "UPDATE owners SET heartbeat_boot_ms = ? WHERE owner = ? AND fenced = 0 RETURNING stop",
+            let row: Option<(i64, bool)> = sqlx::query_as(
+                "UPDATE owners SET heartbeat_boot_ms = ? WHERE owner = ? AND fenced = 0 RETURNING stop, winding_down",
             )
             .bind(boot_ms)
             .bind(owner.as_str())
             .fetch_optional(&self.writer)
             .await?;
-            let fenced = stop.is_none();
-            Ok(Control { fenced, stop: stop_request(stop.unwrap_or_default()) })
+            Ok(Control::of(row))
         })
         .await
     }
@@ -170,12 +172,13 @@ impl Store {
     /// The database cannot be read.
     pub async fn read_control(&self, owner: &OwnerId) -> Result<Control, StoreError> {
         self.named(async {
-            let stop: Option<i64> =
-                sqlx::query_scalar("SELECT stop FROM owners WHERE owner = ? AND fenced = 0")
-                    .bind(owner.as_str())
-                    .fetch_optional(&self.reader)
-                    .await?;
-            Ok(Control { fenced: stop.is_none(), stop: stop_request(stop.unwrap_or_default()) })
+            let row: Option<(i64, bool)> = sqlx::query_as(
+                "SELECT stop, winding_down FROM owners WHERE owner = ? AND fenced = 0",
+            )
+            .bind(owner.as_str())
+            .fetch_optional(&self.reader)
+            .await?;
+            Ok(Control::of(row))
         })
         .await
     }
@@ -243,8 +246,12 @@ impl Store {
                 if !runs.is_empty() && !owner.runs.iter().any(|run| runs.contains(run)) {
                     continue;
                 }
-                sqlx::query("UPDATE owners SET stop = ?1 WHERE owner = ?2 AND stop < ?1")
-                    .bind(stop as i64)
+                let (level, winding_down) = stored_request(stop);
+                sqlx::query(
+                    "UPDATE owners SET stop = MAX(stop, ?1), winding_down = MAX(winding_down, ?2) WHERE owner = ?3",
+                )
+                    .bind(level)
+                    .bind(winding_down)
                     .bind(owner.id.as_str())
                     .execute(&mut *tx)
                     .await?;
@@ -270,9 +277,28 @@ pub(crate) async fn is_fenced(
     Ok(!may)
 }
 
+impl Control {
+    /// Decodes the row of an owner; a missing row means the owner is fenced or gone.
+    fn of(row: Option<(i64, bool)>) -> Self {
+        let (stop, winding_down) = row.unwrap_or_default();
+        Self { fenced: row.is_none(), stop: stop_request(stop, winding_down) }
+    }
+}
+
+/// Encodes a stop request as the columns `stop` and `winding_down`.
+fn stored_request(stop: StopRequest) -> (i64, bool) {
+    match stop {
+        StopRequest::None => (0, false),
+        StopRequest::AfterCurrent => (0, true),
+        StopRequest::Graceful => (1, false),
+        StopRequest::Now => (2, false),
+    }
+}
+
 /// Decodes a stop request; a CHECK constraint allows no other number.
-pub(crate) fn stop_request(stored: i64) -> StopRequest {
+pub(crate) fn stop_request(stored: i64, winding_down: bool) -> StopRequest {
     match stored {
+        0 if winding_down => StopRequest::AfterCurrent,
         0 => StopRequest::None,
         1 => StopRequest::Graceful,
         _ => StopRequest::Now,

@@ -191,7 +191,7 @@ async fn overlapping_phase_waits_until_the_executing_phase_ends() {
     let next = bed.store.claim_next(&claimer, NOW).await.unwrap();
     assert!(matches!(
         next,
-        ClaimOutcome::Held { by_another: None, until: None, overlapping: true }
+        ClaimOutcome::Held { by_another: None, until: None, overlapping: true, .. }
     ));
     bed.finish(c, passed()).await;
     assert!(bed.claim_within().await.is_none(), "the other one still runs");

@@ -121,3 +121,91 @@ async fn run_is_removed_with_history_unless_drained() {
     assert_eq!(bed.samples().await.len(), 1);
     assert!(bed.store.integrity_check().await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn held_phase_is_not_claimed_and_holds_back_its_dependents() {
+    let bed =
+        StoreFixture::with(vec![phase("a", &[]), phase("b", &["a"]), phase("c", &["b"])]).await;
+    let claim = bed.claim().await;
+    let named = [(run(), PhaseId::new("a"))];
+    let held = bed.store.operator().hold(&named, Hold::Now).await.unwrap();
+    assert_eq!(held[0].state, PhaseState::Executing);
+    let stopped = bed.store.stopped_phases(&bed.owner).await.unwrap();
+    assert_eq!(stopped, [(run(), PhaseId::new("a"), Hold::Now)]);
+    // A weaker request changes nothing.
+    bed.store.operator().hold(&named, Hold::Graceful).await.unwrap();
+    assert_eq!(bed.store.stopped_phases(&bed.owner).await.unwrap(), stopped);
+    bed.finish(claim, Verdict::Requeued(RequeueReason::Interrupted)).await;
+    assert!(matches!(bed.next().await, ClaimOutcome::Nothing));
+    assert!(!bed.store.has_work(&[run()]).await.unwrap());
+    let summary = bed.store.run(&run()).await.unwrap();
+    assert_eq!((summary.held, summary.blocked, summary.has_work()), (3, 0, false));
+
+    assert_eq!(bed.store.operator().release(&named).await.unwrap(), named);
+    assert_eq!(bed.store.operator().release(&named).await.unwrap(), []);
+    assert_eq!(bed.claim().await.phase_id.as_str(), "a");
+}
+
+#[tokio::test]
+async fn phase_behind_a_failure_and_a_held_phase_counts_as_blocked() {
+    let bed =
+        StoreFixture::with(vec![phase("a", &[]), phase("b", &[]), phase("c", &["a", "b"])]).await;
+    fail(&bed).await;
+    bed.store.operator().hold(&[(run(), PhaseId::new("b"))], Hold::Graceful).await.unwrap();
+    let summary = bed.store.run(&run()).await.unwrap();
+    assert_eq!((summary.held, summary.blocked), (1, 1));
+    let refused = bed.store.operator().hold(&[(run(), PhaseId::new("a"))], Hold::Graceful).await;
+    assert!(matches!(refused, Err(StoreError::WrongState { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn paused_run_is_not_claimed_while_phases_run_or_wait() {
+    let bed = StoreFixture::with(vec![phase("a", &[]), phase("b", &[])]).await;
+    let claim = bed.claim().await;
+    assert_eq!(bed.store.operator().pause_run(&run(), NOW).await.unwrap(), None);
+    let next = bed.next().await;
+    let ClaimOutcome::Held { paused, .. } = &next else { panic!("{next:?}") };
+    assert_eq!(paused, &[run()]);
+    let later = UnixMs(NOW.0 + 9);
+    assert_eq!(bed.store.operator().pause_run(&run(), later).await.unwrap(), Some(NOW));
+    bed.finish(claim, passed()).await;
+    let next = bed.next().await;
+    let ClaimOutcome::Paused { runs, until: None } = &next else { panic!("{next:?}") };
+    assert_eq!(runs, &[run()]);
+    assert_eq!(bed.store.run(&run()).await.unwrap().paused_at, Some(NOW));
+    assert_eq!(bed.store.operator().resume_run(&run()).await.unwrap(), Some(NOW));
+    let claim = bed.claim().await;
+    bed.finish(claim, passed()).await;
+    // A run without claimable phases keeps no drain waiting.
+    bed.store.operator().pause_run(&run(), NOW).await.unwrap();
+    assert!(matches!(bed.next().await, ClaimOutcome::Nothing));
+}
+
+#[tokio::test]
+async fn moves_keep_positions_unique_and_bands_apart() {
+    let names = ["a", "b", "c", "d", "e"];
+    let bed = StoreFixture::with(names.iter().map(|name| phase(name, &[])).collect()).await;
+    let order = async || {
+        let rows = bed.store.phases(&run(), None).await.unwrap();
+        rows.iter().map(|row| row.phase_id.as_str().to_owned()).collect::<Vec<_>>().concat()
+    };
+    let at = |name: &str| PhaseId::new(name);
+    for (moved, before, expected) in [
+        ("e", "a", "eabcd"),
+        ("e", "c", "abecd"),
+        ("a", "d", "becad"),
+        ("d", "c", "bedca"),
+        ("b", "e", "bedca"),
+    ] {
+        let next = at(before);
+        let place = NewPlace::Before(&next);
+        bed.store.operator().move_phase(&run(), &at(moved), place).await.unwrap();
+        assert_eq!(order().await, expected, "{moved} before {before}");
+    }
+    bed.store.operator().move_phase(&run(), &at("a"), NewPlace::First).await.unwrap();
+    bed.store.operator().move_phase(&run(), &at("a"), NewPlace::First).await.unwrap();
+    assert_eq!(order().await, "abedc");
+    assert_eq!(bed.claim().await.phase_id.as_str(), "a");
+    let refused = bed.store.operator().move_phase(&run(), &at("a"), NewPlace::First).await;
+    assert!(matches!(refused, Err(StoreError::WrongState { .. })), "{refused:?}");
+}

@@ -130,6 +130,7 @@ async fn statements_of_a_drain(bed: &StoreFixture) {
     let hold = Claimer { admit: &|_| Admission::Hold, ..claimer };
     bed.store.claim_next(&hold, UnixMs(NOW.0 + 9)).await.unwrap();
     assert!(bed.store.has_work(&runs).await.unwrap());
+    bed.store.stopped_phases(&bed.owner).await.unwrap();
     let only = [(run(), PhaseId::new("p20")), (run(), PhaseId::new("late"))];
     let named = Claimer { only: &only, ..claimer };
     for _ in 0..2 {

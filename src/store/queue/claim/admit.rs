@@ -30,6 +30,11 @@ pub struct Candidate<'a> {
 pub enum Admission {
     /// The phase may be claimed.
     Go,
+    /// The phase may be claimed for this agent, in place of a rate-limited agent.
+    GoWith {
+        /// Name of the agent.
+        agent: String,
+    },
     /// Defers this phase; other phases may be claimed.
     Later {
         /// End of the deferral.

@@ -21,8 +21,8 @@ macro_rules! candidates {
     ($selected:literal) => {
         concat!(
             $selected,
-            " WHERE run = (SELECT id FROM runs WHERE run_id = ?1)
-                AND state = 'QUEUED' AND unmet = 0 AND not_before <= ?2 AND (",
+            " WHERE run = (SELECT id FROM runs WHERE run_id = ?1 AND paused_at IS NULL)
+                AND state = 'QUEUED' AND unmet = 0 AND held = 0 AND not_before <= ?2 AND (",
             queue_order!(),
             ") > (?3, ?4)
                 AND (footprint IS NULL OR footprint NOT IN (SELECT value FROM json_each(?5)))
@@ -205,14 +205,14 @@ fn of_run(only: &[(RunId, PhaseId)], run: &RunId) -> String {
 
 /// Selects the earliest end of a deferral; answered by the index `phases_put_off` alone.
 const SOONEST: &str = "SELECT MIN(not_before) FROM phases
-      WHERE run = (SELECT id FROM runs WHERE run_id = ?1)
-        AND state = 'QUEUED' AND unmet = 0 AND not_before > 0 AND not_before > ?2";
+      WHERE run = (SELECT id FROM runs WHERE run_id = ?1 AND paused_at IS NULL)
+        AND state = 'QUEUED' AND unmet = 0 AND held = 0 AND not_before > 0 AND not_before > ?2";
 
 /// Selects the earliest end of a deferral among named phases.
 const SOONEST_AMONG: &str = "SELECT MIN(not_before)
        FROM (SELECT value AS wanted FROM json_each(?3)) CROSS JOIN phases ON phase_id = wanted
-      WHERE run = (SELECT id FROM runs WHERE run_id = ?1)
-        AND state = 'QUEUED' AND unmet = 0 AND not_before > ?2";
+      WHERE run = (SELECT id FROM runs WHERE run_id = ?1 AND paused_at IS NULL)
+        AND state = 'QUEUED' AND unmet = 0 AND held = 0 AND not_before > ?2";
 
 /// Selects executing phases. If phases were named, other phases matter only while they hold back a named phase.
 const EXECUTING: &str = "SELECT phase_id, owner FROM phases
@@ -220,7 +220,13 @@ const EXECUTING: &str = "SELECT phase_id, owner FROM phases
         AND (?2 OR phase_id IN (SELECT value FROM json_each(?4)) OR EXISTS (
                 SELECT 1 FROM json_each(?4) AS named CROSS JOIN phases kept ON kept.phase_id = named.value
                  WHERE kept.run = phases.run AND kept.state = 'QUEUED' AND kept.unmet = 0
-                   AND kept.not_before <= ?3))";
+                   AND kept.held = 0 AND kept.not_before <= ?3))";
+
+/// Selects a paused run with claimable phases. The `band` condition selects their index.
+const PAUSED: &str = "SELECT EXISTS (
+    SELECT 1 FROM runs r WHERE r.run_id = ?1 AND r.paused_at IS NOT NULL
+       AND EXISTS (SELECT 1 FROM phases p
+                    WHERE p.run = r.id AND p.state = 'QUEUED' AND p.unmet = 0 AND p.held = 0 AND p.band >= 0))";
 
 /// Explains why nothing can be claimed, and when to ask again.
 pub(super) async fn explain_no_claim(
@@ -231,6 +237,7 @@ pub(super) async fn explain_no_claim(
     let all = claimer.only.is_empty();
     let mut until: Option<i64> = None;
     let mut executing: Vec<(String, String)> = Vec::new();
+    let mut paused: Vec<RunId> = Vec::new();
     for run in claimer.runs {
         let among = of_run(claimer.only, run);
         let query = sqlx::query_scalar(if all { SOONEST } else { SOONEST_AMONG });
@@ -240,12 +247,19 @@ pub(super) async fn explain_no_claim(
         until = [until, soonest].into_iter().flatten().min();
         let query = sqlx::query_as(EXECUTING).bind(run.as_str()).bind(all);
         executing.extend(query.bind(now.0).bind(among).fetch_all(&mut *tx).await?);
+        if sqlx::query_scalar(PAUSED).bind(run.as_str()).fetch_one(&mut *tx).await? {
+            paused.push(run.clone());
+        }
     }
     let until = until.map(UnixMs);
     if executing.is_empty() {
-        return Ok(until.map_or(ClaimOutcome::Nothing, |until| ClaimOutcome::Waiting { until }));
+        return Ok(match until {
+            _ if !paused.is_empty() => ClaimOutcome::Paused { runs: paused, until },
+            Some(until) => ClaimOutcome::Waiting { until },
+            None => ClaimOutcome::Nothing,
+        });
     }
     let theirs = executing.into_iter().find(|(_, owner)| OwnerId::new(owner) != *claimer.owner);
     let by_another = theirs.map(|(phase, _)| PhaseId::new(phase));
-    Ok(ClaimOutcome::Held { by_another, until, overlapping: walk.overlapping })
+    Ok(ClaimOutcome::Held { by_another, until, overlapping: walk.overlapping, paused })
 }

@@ -70,6 +70,8 @@ pub struct Claim {
     pub max_attempts: u32,
     /// Failure of the last attempt.
     pub last_failure: Option<Failure>,
+    /// Agent in place of a rate-limited agent.
+    pub agent: Option<String>,
     /// Owner of the claim.
     pub owner: OwnerId,
     /// Budget usage before this attempt; zero if not requested.
@@ -111,6 +113,13 @@ pub enum ClaimOutcome {
         /// Earliest time for the next claim.
         until: UnixMs,
     },
+    /// Nothing is executing, and nothing can run before the operator resumes a run, or before `until`.
+    Paused {
+        /// Paused runs with phases that could run.
+        runs: Vec<RunId>,
+        /// Earliest end of a deferral.
+        until: Option<UnixMs>,
+    },
     /// Nothing can run before an executing phase ends, or before `until`.
     Held {
         /// A phase executed by another owner, if any.
@@ -119,6 +128,8 @@ pub enum ClaimOutcome {
         until: Option<UnixMs>,
         /// Whether phases are held back only by overlaps with executing phases.
         overlapping: bool,
+        /// Paused runs with phases that could run.
+        paused: Vec<RunId>,
     },
     /// Nothing can run, and no executing phase could change that.
     Nothing,
@@ -193,7 +204,12 @@ async fn examine_candidate(
     let counted_attempts = number(row.attempts, || row.name())?;
     let candidate = Candidate { run_id: &run_id, phase: &phase, counted_attempts, spent };
     Ok(match (claimer.admit)(&candidate) {
-        Admission::Go => Some(execute(tx, claimer, &row, phase, last_failure, spent, now).await?),
+        Admission::Go => {
+            Some(execute(tx, claimer, &row, (phase, None), last_failure, spent, now).await?)
+        }
+        Admission::GoWith { agent } => {
+            Some(execute(tx, claimer, &row, (phase, Some(agent)), last_failure, spent, now).await?)
+        }
         Admission::Later { until } => {
             defer(tx, &row, until, now).await?;
             None
@@ -240,7 +256,7 @@ async fn execute(
     tx: &mut SqliteConnection,
     claimer: &Claimer<'_>,
     row: &PhaseRecord,
-    phase: FixedSpec,
+    (phase, agent): (FixedSpec, Option<String>),
     last_failure: Option<Failure>,
     spent: Spending,
     now: UnixMs,
@@ -266,6 +282,7 @@ async fn execute(
         max_attempts: phase.max_attempts().or(own_max).unwrap_or(claimer.max_attempts),
         phase,
         last_failure,
+        agent,
         owner: claimer.owner.clone(),
         spent,
         session,

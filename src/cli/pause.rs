@@ -1,0 +1,42 @@
+//! `pause`: keeps drains from starting phases of a run; running phases finish.
+
+use std::time::Duration;
+
+use super::Context;
+use super::run_choice::{RunArg, RunUse};
+use crate::clock::now;
+use crate::failure::{Exit, Failure};
+use crate::phase::UnixMs;
+use crate::phase::words::quoted;
+use crate::progress::{duration, shown_id};
+
+/// Pause a run: running phases finish, and no other phase starts
+///
+/// A drain with no other work waits until `autopack resume RUN`. The pause is stored, so it also holds for drains
+/// started later.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    run: RunArg,
+}
+
+pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let (store, run) = args.run.open(context, RunUse::Act).await?;
+    let before = store.operator().pause_run(&run, now()).await?;
+    store.close().await;
+    let name = shown_id(run.as_str());
+    let resume = format!("`autopack resume {}`", quoted(&name));
+    context.out.line(match before {
+        Some(at) => {
+            let time = time_since(at);
+            format!("run {name} was paused {time} ago; continue with {resume}")
+        }
+        None => format!("run {name} is paused; continue with {resume}"),
+    })?;
+    Ok(Exit::Done)
+}
+
+/// Formats the time since then.
+pub fn time_since(then: UnixMs) -> String {
+    duration(Duration::from_millis(u64::try_from(now().0 - then.0).unwrap_or_default()))
+}
