@@ -6,11 +6,11 @@ use super::Drain;
 use crate::attempt::run_end;
 use crate::clock::now;
 use crate::overview::{
-    RunOverview, TextOptions, describe_money, format_details, format_facts, format_next_drain,
-    format_verdict, read_run,
+    RunOverview, TextOptions, format_details, format_facts, format_next_drain, format_verdict,
+    read_run,
 };
 use crate::phase::budget::Level;
-use crate::progress::{DrainFinished, LineOptions, Reason, RunCounts};
+use crate::progress::{DrainFinished, LineOptions, Reason, RunCounts, describe_money};
 use crate::store::{BudgetStop, LastDrain, RunSummary};
 
 impl Drain<'_> {

@@ -19,11 +19,12 @@ pub struct Tallies {
     done: u64,
     failed: u64,
     tokens: u64,
+    cost_usd: Option<f64>,
 }
 
 impl Default for Tallies {
     fn default() -> Self {
-        Self { started: Instant::now(), done: 0, failed: 0, tokens: 0 }
+        Self { started: Instant::now(), done: 0, failed: 0, tokens: 0, cost_usd: None }
     }
 }
 
@@ -41,6 +42,8 @@ impl Tallies {
             _ => {}
         }
         self.tokens += phase.tokens.billed().unwrap_or_default();
+        let costs = self.cost_usd.into_iter().chain(phase.cost_usd);
+        self.cost_usd = costs.reduce(|all, one| all + one);
     }
 
     fn phases_per_hour(&self) -> Option<f64> {
@@ -97,6 +100,7 @@ impl Drain<'_> {
             left: queued + executing,
             blocked,
             tokens: self.tallies.tokens,
+            cost_usd: self.tallies.cost_usd,
             phases_per_hour: self.tallies.phases_per_hour(),
         }));
         Ok(())

@@ -1,19 +1,9 @@
-//! Cost, tokens and the rest of a budget in words.
+//! The rest of a budget in words.
 
 use std::time::Duration;
 
 use crate::phase::budget::{Budget, BudgetUsage, format_dollars};
 use crate::progress::{duration, thousands};
-
-/// Describes the usage: `$4.31 (2.10M tokens)`, or tokens alone if the cost is unknown. `None` if nothing is known.
-pub fn describe_money(cost_usd: Option<f64>, tokens: Option<u64>) -> Option<String> {
-    let tokens = tokens.map(|tokens| format!("{} tokens", thousands(tokens)));
-    match (cost_usd, tokens) {
-        (Some(cost), Some(tokens)) => Some(format!("{} ({tokens})", dollars(cost))),
-        (Some(cost), None) => Some(dollars(cost)),
-        (None, tokens) => tokens,
-    }
-}
 
 fn dollars(amount: f64) -> String {
     let [text] = format_dollars([amount]);

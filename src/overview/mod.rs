@@ -12,7 +12,6 @@ mod text_options;
 mod verdict_line;
 mod waiting_groups;
 
-pub use budget_left::describe_money;
 pub use failure_groups::FailureGroup;
 pub use overview_text::{
     describe_failures, describe_waiting, format_details, format_facts, format_next_drain,

@@ -206,10 +206,3 @@ fn a_spent_budget_is_raised_before_the_next_drain() {
     run.budgets.run.tokens = Some(9_000_000);
     assert_eq!(run.budget_to_raise(), None);
 }
-
-#[test]
-fn usage_without_a_price_is_tokens_alone() {
-    assert_eq!(describe_money(None, Some(1200)).unwrap(), "1200 tokens");
-    assert_eq!(describe_money(Some(0.5), Some(1200)).unwrap(), "$0.50 (1200 tokens)");
-    assert_eq!(describe_money(None, None), None);
-}

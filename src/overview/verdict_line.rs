@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::budget_left::{describe_left, describe_money};
+use super::budget_left::describe_left;
 use super::run_overview::RunOverview;
 use super::text_options::TextOptions;
 use crate::phase::UnixMs;
-use crate::progress::{Reason, duration, shown_id, width};
+use crate::progress::{Reason, describe_money, duration, shown_id, width};
 use crate::store::LastDrain;
 
 /// Indentation of further lines of a verdict.

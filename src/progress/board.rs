@@ -291,6 +291,7 @@ mod tests {
             left: 5,
             blocked: 2,
             tokens: 0,
+            cost_usd: None,
             phases_per_hour: None,
         };
         board.take(&Event::BatchFinished(batch), now);

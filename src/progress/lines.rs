@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use console::Style;
 
-use super::terminal_text::{
-    duration, fit, printable, shown_id, shown_message, thousands, width, wrap,
-};
+use super::terminal_text::{duration, fit, printable, shown_id, shown_message, width, wrap};
+use super::usage_text::describe_money;
 use super::{BatchFinished, DrainStarted, Event, PhaseFinished};
 use crate::phase::words::short_commit;
 use crate::phase::{PhaseState, RunId};
@@ -143,9 +142,7 @@ fn facts(phase: &PhaseFinished) -> Vec<String> {
     } else if phase.tries > 1 || phase.state != PhaseState::Complete {
         facts.push(format!("attempt {}/{}", phase.tries, phase.max_attempts));
     }
-    if let Some(tokens) = phase.tokens.billed() {
-        facts.push(format!("{} tokens", thousands(tokens)));
-    }
+    facts.extend(describe_money(phase.cost_usd, phase.tokens.billed()));
     facts
 }
 
@@ -160,12 +157,12 @@ fn batch_line(batch: &BatchFinished) -> String {
         _ => String::new(),
     };
     format!(
-        "batch {}: {} done, {} failed, {} left · {} tokens{rate}",
+        "batch {}: {} done, {} failed, {} left · {}{rate}",
         batch.batch,
         batch.done,
         batch.failed,
         batch.left,
-        thousands(batch.tokens),
+        describe_money(batch.cost_usd, Some(batch.tokens)).unwrap_or_default(),
     )
 }
 
@@ -233,6 +230,7 @@ mod tests {
             left: 2,
             blocked: 2,
             tokens: 0,
+            cost_usd: None,
             phases_per_hour: None,
         };
         let line = |batch| render(&Event::BatchFinished(batch), LineOptions::default());

@@ -11,6 +11,7 @@ mod lines;
 mod reason;
 pub mod screen;
 mod terminal_text;
+mod usage_text;
 pub mod view;
 
 pub use drain_log::{ENDS, NOTES};
@@ -21,6 +22,8 @@ pub use terminal_text::{
     duration, fill, fit, fit_words, printable, printable_lines, shown_id, shown_message, stopwatch,
     thousands, width, without_escapes, wrap,
 };
+
+pub use usage_text::describe_money;
 
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -132,6 +135,8 @@ pub struct PhaseFinished {
     pub duration_ms: u64,
     /// Tokens used.
     pub tokens: Tokens,
+    /// Cost in US dollars, if known.
+    pub cost_usd: Option<f64>,
 }
 
 impl PhaseFinished {
@@ -153,6 +158,7 @@ impl PhaseFinished {
             failure: Some(failure),
             duration_ms: 0,
             tokens: Tokens::default(),
+            cost_usd: None,
         }
     }
 }
@@ -172,6 +178,8 @@ pub struct BatchFinished {
     pub blocked: u64,
     /// Input, output and cache writes of this batch; unknown tokens are left out.
     pub tokens: u64,
+    /// Known cost of this batch in US dollars; `None` if no cost is known.
+    pub cost_usd: Option<f64>,
     /// Completed phases per hour.
     pub phases_per_hour: Option<f64>,
 }

@@ -40,6 +40,12 @@ pub fn output_columns() -> Option<usize> {
     Some(columns.into())
 }
 
+/// Returns the width of stderr if stderr is a terminal.
+pub fn error_columns() -> Option<usize> {
+    let (_, columns) = Term::stderr().size_checked().filter(|_| io::stderr().is_terminal())?;
+    Some(columns.into())
+}
+
 /// Draws these lines over the previous ones. The lines must be shorter than the terminal is wide, and fewer
 /// than its rows.
 pub fn paint(lines: Vec<String>) {

@@ -35,6 +35,7 @@ pub(crate) async fn finish(
         failure: None,
         duration_ms: millis(started.elapsed()),
         tokens: usage.tokens,
+        cost_usd: usage.cost_usd,
     };
     if let Verdict::Passed { commit } = &verdict {
         finished.commit.clone_from(commit);

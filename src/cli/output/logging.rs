@@ -22,7 +22,7 @@ use tracing_subscriber::{Layer, Registry};
 use crate::cli::{Global, LogFormat};
 use crate::config::{Config, Env};
 use crate::process::Redactor;
-use crate::progress::{printable, screen, shown_id};
+use crate::progress::{printable, screen, shown_id, wrap};
 
 /// Secrets to redact in all lines, set before the first line is logged.
 static SECRETS: Mutex<Secrets> =
@@ -188,7 +188,12 @@ impl Lines {
             }
             _ => String::new(),
         };
-        format!("{word}{}", printable(&format!("{of}{message}")))
+        let line = format!("{word}{}", printable(&format!("{of}{message}")));
+        // A terminal would break words.
+        match screen::error_columns() {
+            Some(columns) => wrap(&line, columns).join("\n"),
+            None => line,
+        }
     }
 }
 

@@ -85,6 +85,9 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         let view = |row| PhaseView::new(row, usages.get(&row.phase_id), max_attempts);
         return context.out.json(&rows.iter().map(view).collect::<Vec<_>>());
     }
+    if rows.is_empty() {
+        return context.out.line("no phase matches");
+    }
     context.out.text(&text(&rows, &usages, max_attempts))
 }
 

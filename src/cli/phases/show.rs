@@ -10,11 +10,12 @@ use crate::cli::open_database::time;
 use crate::cli::output::table::table;
 use crate::cli::run_choice::{PhaseArg, RunUse};
 use crate::failure::Failure;
-use crate::overview::describe_money;
 use crate::phase::shell;
 use crate::phase::words::{quoted, short_commit};
 use crate::phase::{Failure as PhaseFailure, PhaseCi, PhaseState, UnixMs};
-use crate::progress::{duration, printable, screen, shown_id, shown_message, width, wrap};
+use crate::progress::{
+    describe_money, duration, printable, screen, shown_id, shown_message, width, wrap,
+};
 use crate::store::{AttemptRow, PhaseDetail, PhaseUsage};
 use crate::workspace::ChangedFile;
 

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::status_snapshot::{RunStatus, StatusSnapshot};
-use crate::overview::{describe_failures, describe_money, describe_waiting};
+use crate::overview::{describe_failures, describe_waiting};
 use crate::progress::screen::Size;
 use crate::progress::view::{self, Fraction, RunningPhase};
-use crate::progress::{fill, fit, fit_words, shown_id, width};
+use crate::progress::{describe_money, fill, fit, fit_words, shown_id, width};
 use crate::store::InFlight;
 
 /// Minimum width of a run name; the maximum is a third of the line.

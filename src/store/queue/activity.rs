@@ -54,6 +54,8 @@ pub struct EndedAttempt {
     pub failure: Option<Failure>,
     /// Tokens used.
     pub tokens: Tokens,
+    /// Known cost in US dollars.
+    pub cost_usd: Option<f64>,
 }
 
 #[derive(FromRow)]
@@ -73,6 +75,7 @@ struct EndedAttemptRecord {
     failure: Option<String>,
     #[sqlx(flatten)]
     tokens: TokenColumns,
+    cost_usd: Option<f64>,
 }
 
 impl Store {
@@ -133,7 +136,7 @@ impl Store {
                         MAX(p.attempts - (SELECT COUNT(*) FROM attempts l
                               WHERE l.phase = p.id AND l.attempt > a.attempt
                                 AND l.outcome IN ('landed', 'no_change_needed', 'failed')), 0) AS tries,
-                        p.max_attempts, a.started_at, a.ended_at, a.landing_commit, a.failure, a.input_tokens, a.output_tokens, a.cache_read_tokens, a.cache_write_tokens
+                        p.max_attempts, a.started_at, a.ended_at, a.landing_commit, a.failure, a.input_tokens, a.output_tokens, a.cache_read_tokens, a.cache_write_tokens, a.cost_usd
                    FROM attempts a JOIN phases p ON p.id = a.phase JOIN runs r ON r.id = p.run
                   WHERE a.id > ? AND a.ended_at IS NOT NULL
                   ORDER BY a.ended_at, a.id",
@@ -173,6 +176,7 @@ impl TryFrom<EndedAttemptRecord> for EndedAttempt {
             commit: row.landing_commit.clone().filter(|_| landed),
             failure: row.failure.as_deref().map(|text| json(text, name)).transpose()?,
             tokens: row.tokens.tokens(name)?,
+            cost_usd: row.cost_usd,
             run_id: RunId::new(&row.run_id),
             phase_id: PhaseId::new(&row.phase_id),
         })
