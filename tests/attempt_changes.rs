@@ -84,32 +84,3 @@ fn the_editor_gets_the_directory() {
     let directory = project.path(".autopack/attempts/run/good/1");
     assert_eq!(ran.succeeded().stdout, format!("opened {}\n", directory.display()));
 }
-
-/// What, why and what next; nothing is changed.
-#[test]
-fn mistakes_name_the_next_command() {
-    let project = drained();
-    let mut shown = String::new();
-    for line in [
-        "log held",
-        "log bad --attempt 7",
-        "diff held",
-        "diff goood",
-        "open held",
-        "open nope/one",
-        "diff good --attempt 2",
-        "log bad --raw --json",
-        "log",
-    ] {
-        let ran = project.autopack(line.split(' '));
-        assert!(ran.code == Some(1) || ran.code == Some(2), "{line}: {ran:#?}");
-        shown += &format!("$ autopack {line}\n{}\n", ran.stderr);
-    }
-    std::fs::remove_dir_all(project.path(".autopack/attempts")).unwrap();
-    for line in ["log good", "open good", "diff bad"] {
-        let ran = project.autopack(line.split(' ')).exited(1);
-        shown += &format!("$ autopack {line}\n{}\n", ran.stderr);
-    }
-    let shown = crate::support::golden::filtered(&project, &shown);
-    golden!("attempt_mistakes", shown);
-}

@@ -147,7 +147,7 @@ fn runs_and_phases() {
                 Help::Command("phases edit one --file spec.yaml", 0)
             ),
             Mistake::new("a log before the first attempt", one(), "phases log one", 1)
-                .help("`autopack drain`", Help::Command("drain week1", 0)),
+                .help("`autopack drain week1`", Help::Command("drain week1", 0)),
             Mistake::new("an attempt that is not there", done(), "phases log one --attempt 7", 1)
                 .help("the last attempt is 1", Help::Command("phases log one --attempt 1", 0)),
             Mistake::new("a retry of a queued phase", one(), "phases retry one", 1)
@@ -321,4 +321,60 @@ fn another_worktree() {
     assert!(!std::path::Path::new(side).join(".autopack/autopack.db").exists());
     project.autopack(["--workspace", project.root().to_str().unwrap(), "status"]).succeeded();
     project.autopack([&args[..], &["plan.yaml", "--run-id", "side"]].concat()).succeeded();
+}
+
+/// `log`, `diff` and `open`; of `lost`, the files of the attempt are gone.
+#[test]
+fn looking_into_attempts() {
+    let body = "if phase_id == 'one': write_deliverables()";
+    let ran = || {
+        let project = with_runs(&["week1"])
+            .agent_with(body, "executor: {max_attempts: 1}\nci: {command: 'true'}\n");
+        project.autopack(["drain", "week1"]).exited(3);
+        project
+    };
+    let lost = || {
+        let project = ran();
+        std::fs::remove_dir_all(project.path(".autopack/attempts")).unwrap();
+        project
+    };
+    let skipped = || {
+        let project = with_runs(&["week1"]);
+        project.autopack(["phases", "skip", "one"]).succeeded();
+        project
+    };
+    snapshot!(
+        "mistakes_attempts",
+        make(vec![
+            Mistake::new("a log of a step that did not run", ran(), "log one --setup", 1)
+                .help("`autopack log week1/one`", Help::Command("log week1/one", 0)),
+            Mistake::new("a log whose files are gone", lost(), "log one", 1)
+                .help("`autopack gc`", Help::Command("gc --dry-run", 0)),
+            Mistake::new("a log of a skipped phase", skipped(), "log one", 1).help(
+                "`autopack phases retry week1/one`",
+                Help::Command("phases retry week1/one", 0)
+            ),
+            Mistake::new("bytes as JSON", ran(), "log one --raw --json", 2)
+                .help("'--json'", Help::Command("log one --json", 0)),
+            Mistake::new("a change before the first attempt", with_runs(&["week1"]), "diff two", 1)
+                .help("`autopack drain week1`", Help::Command("status week1", 0)),
+            Mistake::new("a change of an idle agent", ran(), "diff two", 1)
+                .help("`autopack log week1/two`", Help::Command("log week1/two", 0)),
+            Mistake::new("a phase with a typo to diff", ran(), "diff onee", 1)
+                .help("did you mean", Help::Command("diff one", 0)),
+            Mistake::new("files of an attempt that is not there", ran(), "open one --attempt 2", 1)
+                .help(
+                    "`autopack phases show week1/one`",
+                    Help::Command("phases show week1/one", 0)
+                ),
+            Mistake::new("a slot that another attempt used", ran(), "open one --slot", 1)
+                .help("`autopack diff week1/one`", Help::Command("diff week1/one", 0)),
+            Mistake::new("a directory that is gone", lost(), "open one", 1)
+                .help("`autopack gc`", Help::Command("gc --dry-run", 0)),
+            Mistake::new("a schema of nothing", ran(), "schema plans", 2)
+                .help("a similar value exists: 'plan'", Help::Command("schema plan", 0)),
+            Mistake::new("a plan without a template", ran(), "plan", 2)
+                .help("--template", Help::Command("plan --template", 0)),
+        ])
+    );
 }

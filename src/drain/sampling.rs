@@ -77,7 +77,7 @@ fn none_passed(tried: usize, names: &str) -> String {
         1 => "the sampled phase did not pass".to_owned(),
         _ => format!("none of the {tried} sampled phases passed"),
     };
-    format!("{none} ({names}); `autopack phases log PHASE` shows why")
+    format!("{none} ({names}); `autopack log PHASE` shows why")
 }
 
 /// Picks phases ready to run, cycling through the categories, in the order of the plan. Deferred phases are picked

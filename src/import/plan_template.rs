@@ -1,6 +1,10 @@
 //! The prompt with which a language model writes a plan: the rules, the fields and an example.
 
 use crate::phase::autofix::spec_fields::FIELDS;
+use crate::progress::wrap;
+
+/// Width of the prompt.
+const COLUMNS: usize = 80;
 
 /// An example plan, in YAML.
 pub const EXAMPLE: &str = include_str!("example_plan.yaml");
@@ -11,9 +15,14 @@ const RARE: [&str; 5] = ["scope.ci", "ci_args", "agent", "allow_no_change", "all
 /// Returns the prompt. The goal follows at the end.
 pub fn text() -> String {
     let fields = FIELDS.iter().filter(|field| !RARE.contains(&field.name));
-    let rows: String =
-        fields.map(|field| format!("- `{}`: {}\n", field.name, field.meaning)).collect();
+    let rows: String = fields.map(|field| row(field.name, field.meaning)).collect();
     format!("{RULES}\n## Fields of a phase\n\n{rows}\n## Example\n\n```yaml\n{EXAMPLE}```\n\n{END}")
+}
+
+/// Formats a list item, wrapped.
+fn row(name: &str, meaning: &str) -> String {
+    let lines = wrap(&format!("`{name}`: {meaning}"), COLUMNS - 2);
+    format!("- {}\n", lines.join("\n  "))
 }
 
 const RULES: &str = "\
@@ -67,11 +76,9 @@ mod tests {
     }
 
     #[test]
-    fn each_line_fits_80_columns() {
-        let is_row = |line: &&str| line.starts_with("- `");
-        let wide: Vec<_> =
-            text().lines().filter(|line| line.chars().count() > 80).map(str::to_owned).collect();
-        let others: Vec<_> = wide.iter().filter(|line| !is_row(&line.as_str())).collect();
-        assert!(others.is_empty(), "{others:?}");
+    fn each_line_fits() {
+        let text = text();
+        let wide: Vec<&str> = text.lines().filter(|line| line.chars().count() > COLUMNS).collect();
+        assert!(wide.is_empty(), "{wide:?}");
     }
 }
