@@ -106,7 +106,7 @@ fn show_tells_a_phase_and_its_attempts() {
     assert_eq!(
         shown["attempt_log"],
         json!([{"attempt": 1, "agent": "my-agent", "started_at": "2026-01-01T00:00:00Z",
-            "ended_at": "2026-01-01T00:01:30Z", "outcome": "failed",
+            "ended_at": "2026-01-01T00:01:30Z", "outcome": "failed", "reverted_by": null,
             "failure": {"kind": "ci_failed", "exit_code": 1,
                 "message": "2 tests failed in tests/test_api.py", "detail": {}},
             "note": null,
