@@ -42,7 +42,11 @@ fn state(project: &Project) -> UserState {
         refs: project.git(["for-each-ref", "--format=%(refname) %(objectname)"]),
         status: project.git(["status", "--porcelain=v2", "--branch", "--ignored"]),
         index: fs::read(project.path(".git/index")).unwrap(),
-        files: listed.lines().map(|path| (path.to_owned(), content(path))).collect(),
+        files: listed
+            .lines()
+            .filter(|path| !path.starts_with(".autopack/"))
+            .map(|path| (path.to_owned(), content(path)))
+            .collect(),
     }
 }
 
