@@ -1,5 +1,6 @@
 //! `autopack merge`: a run's landings come into a branch of the user, or nothing changes.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use serde_json::json;
@@ -26,15 +27,27 @@ fn commit_of(project: &Project, name: &str) -> String {
 }
 
 /// Everything of the user's that a refused merge must leave alone.
-fn state(project: &Project) -> (String, String, Vec<u8>, Vec<(String, Vec<u8>)>) {
-    let refs = project.git(["for-each-ref", "--format=%(refname) %(objectname)"]);
-    let status = project.git(["status", "--porcelain=v2", "--branch", "--ignored"]);
-    let index = fs::read(project.path(".git/index")).unwrap();
-    let mut files = Vec::new();
-    for path in project.git(["ls-files", "--cached", "--others"]).lines() {
-        files.push((path.to_owned(), fs::read(project.path(path)).unwrap_or_default()));
+#[derive(Debug, PartialEq, Eq)]
+struct UserState {
+    refs: String,
+    status: String,
+    index: Vec<u8>,
+    files: BTreeMap<String, Vec<u8>>,
+}
+
+fn state(project: &Project) -> UserState {
+    let listed = project.git(["ls-files", "--cached", "--others"]);
+    let content = |path: &str| fs::read(project.path(path)).unwrap_or_default();
+    UserState {
+        refs: project.git(["for-each-ref", "--format=%(refname) %(objectname)"]),
+        status: project.git(["status", "--porcelain=v2", "--branch", "--ignored"]),
+        index: fs::read(project.path(".git/index")).unwrap(),
+        files: listed
+            .lines()
+            .filter(|path| !path.starts_with(".autopack/"))
+            .map(|path| (path.to_owned(), content(path)))
+            .collect(),
     }
-    (refs, status, index, files)
 }
 
 /// The merge is refused with this text and this hint, and changes nothing.

@@ -58,7 +58,13 @@ pub async fn land_revert(
     let mut record = Record::default();
     let ended = try_to_land(context, begun, stop, &mut record).await;
     let (Err(error), Some(commit)) = (&ended, &record.landing) else { return ended };
-    match context.repo.has_landed(&begun.claim.run_id, commit).await {
+    let run = &begun.claim.run_id;
+    // Without the fence, a git process still at work cannot land the revert after the check.
+    let has_landed = match context.repo.drop_undo_fence(run).await {
+        Ok(()) => context.repo.has_landed(run, commit).await,
+        Err(error) => Err(error),
+    };
+    match has_landed {
         Ok(true) => {
             tracing::warn!("{error}; the revert had already landed");
             Ok(UndoEnd::Landed { commit: commit.clone() })
