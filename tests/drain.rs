@@ -123,13 +123,13 @@ fn what_landed_where_nothing_was_committed_yet_is_looked_at_as_it_says() {
 
 #[test]
 fn a_dry_run_reports_obstacles_ahead_of_the_first_phase() {
-    let project = Project::new().plan(phases(["one"]));
+    let project = Project::new().env("PATH", "/usr/bin:/bin").plan(phases(["one"]));
     let dry = project.autopack(["drain", "--dry-run"]).succeeded();
     assert!(dry.stdout.starts_with("1 phase would run, 0 would not\n"), "{dry:#?}");
     let why = project.drain().exited(1).stderr;
     let why = why.lines().next().unwrap().strip_prefix("error: ").unwrap();
-    assert_eq!(why, "no agent is configured");
-    assert!(dry.stderr.contains(&format!("a drain would not start: {why}; `autopack init`")));
+    assert!(why.starts_with("no agent is configured, none is on PATH (claude, "), "{why}");
+    assert!(dry.stderr.contains(&format!("a drain would not start: {why}; install an agent")));
     let json = project.autopack(["drain", "--dry-run", "--json"]).succeeded();
     assert!(json.json().is_array() && json.stderr.contains(why), "{json:#?}");
 }
