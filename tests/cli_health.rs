@@ -50,7 +50,8 @@ fn a_place_where_a_drain_can_start() {
 
 #[test]
 fn without_an_agent_it_is_degraded() {
-    let ran = health(&repository(), &["--json"]).succeeded();
+    let project = repository().env("PATH", "/usr/bin:/bin");
+    let ran = health(&project, &["--json"]).succeeded();
     let report = ran.json();
     assert_eq!(report["status"], "degraded");
     let agent = check(&report, "agent");

@@ -124,6 +124,19 @@ fn a_file_is_imported_into_the_named_run() {
 }
 
 #[test]
+fn a_run_of_another_repository_is_not_updated() {
+    let there = project();
+    let database = format!("sqlite:///{}", there.path(".autopack/autopack.db").display());
+    there.autopack(["drain", "plan.yaml"]).succeeded();
+    let here = project().env("AUTOPACK_DATABASE_URL", database);
+    here.write("plan.yaml", &format!("{PLAN}- {{phase_id: two, deliverables: [src/two.py]}}\n"));
+    let ran = here.autopack(["drain", "plan.yaml"]).exited(1);
+    assert!(ran.stderr.contains("run plan belongs to the repository "), "{ran:#?}");
+    assert_eq!(states(&there, "plan"), ["one COMPLETE"]);
+    here.autopack(["drain", "plan.yaml", "--run-id", "mine"]).succeeded();
+}
+
+#[test]
 fn a_file_that_is_no_plan_changes_nothing() {
     let project = project().file("todo.md", "# todo\n- one\n").file("bad.yaml", "phases: [{");
     for file in ["todo.md", "bad.yaml", "nosuch.yaml"] {

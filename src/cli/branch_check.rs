@@ -4,29 +4,39 @@ use super::{Context, open_database};
 use crate::failure::{Failure, WithHint};
 use crate::phase::RunId;
 use crate::phase::words::quoted;
+use crate::progress::shown_id;
 use crate::store::{Store, StoreError};
 use crate::workspace::{Repo, WorkspaceError};
 
-/// Checks the runs that the store does not have yet, see [`check_branches`].
+/// Checks the runs of plan files before they are imported: known ones belong to this repository, and new ones get a
+/// branch, see [`check_branches`].
 ///
 /// # Errors
-/// As [`check_branches`], or the database cannot be read.
-pub(super) async fn check_new_runs(
+/// A run belongs to another repository, as [`check_branches`], or the database cannot be read.
+pub(super) async fn check_planned_runs(
     runs: &[RunId],
     base: Option<&str>,
     context: &Context,
     repo: &Repo,
 ) -> Result<(), Failure> {
-    let known = match Store::open_existing(&open_database::url(context)?).await {
+    let mut known = Vec::new();
+    match Store::open_existing(&open_database::url(context)?).await {
         Ok(store) => {
-            let known = store.run_ids_by_use().await?;
+            known = store.runs().await?;
+            let elsewhere = open_database::elsewhere(&store, repo, &known).await?;
             store.close().await;
-            known
+            let other = runs.iter().find_map(|run| Some((run, elsewhere.get(run)?)));
+            if let Some((run, place)) = other {
+                let run = shown_id(run.as_str());
+                return Err(Failure::new(format!("run {run} belongs to the repository {place}"))
+                    .hint("drain it there, or import the plan here with another --run-id"));
+            }
         }
-        Err(StoreError::NoDatabase { .. }) => Vec::new(),
+        Err(StoreError::NoDatabase { .. }) => {}
         Err(error) => return Err(error.into()),
-    };
-    let new: Vec<RunId> = runs.iter().filter(|run| !known.contains(run)).cloned().collect();
+    }
+    let is_new = |run: &&RunId| known.iter().all(|known| known.run_id != **run);
+    let new: Vec<RunId> = runs.iter().filter(is_new).cloned().collect();
     check_branches(&new, base, context, repo).await
 }
 
@@ -48,7 +58,6 @@ pub(super) async fn check_branches(
     }
     for run in runs {
         match repo.plan_branch(run, from).await {
-            Ok(_) => {}
             Err(error @ WorkspaceError::BranchNotOurs { .. }) => {
                 return match other_database(repo) {
                     Some(hint) => Err(error).or_hint(hint),
@@ -65,7 +74,8 @@ pub(super) async fn check_branches(
                 };
                 return Err(error).or_hint(hint);
             }
-            Err(error) => return Err(error.into()),
+            // The drain meets other errors, and tells what it was doing.
+            Ok(_) | Err(_) => {}
         }
     }
     Ok(())

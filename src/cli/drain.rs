@@ -91,17 +91,18 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             let Some(runs) = args.targets.default_runs(&store, &repo).await? else {
                 return end_empty(&args, context, &store, &repo).await;
             };
+            agent_choice::check_agents(args.agent.as_deref(), context).await?;
             (store, runs)
         }
         NamedTargets::Some { runs, files } => {
             // Before a plan is imported.
             agent_choice::check_agents(args.agent.as_deref(), context).await?;
-            let new: Vec<RunId> = files.iter().flat_map(PlanFile::runs).collect();
-            branch_check::check_new_runs(&new, args.base.as_deref(), context, &repo).await?;
+            let planned: Vec<RunId> = files.iter().flat_map(PlanFile::runs).collect();
+            branch_check::check_planned_runs(&planned, args.base.as_deref(), context, &repo)
+                .await?;
             import_files(runs, files, context, &repo).await?
         }
     };
-    agent_choice::check_agents(args.agent.as_deref(), context).await?;
     check_sandbox(context, &repo, &store)?;
     super::price_check::check(&config.settings, &context.workspace()?, args.agent.as_deref())?;
     open_database::reassign_moved_runs(&store, &repo, &mut runs, MoveMode::Record).await?;

@@ -153,6 +153,10 @@ pub async fn find_run(store: &Store, name: &str) -> Result<RunId, Failure> {
 /// # Errors
 /// The database cannot be read.
 pub async fn known_run(store: &Store, name: &str) -> Result<Option<RunId>, Failure> {
+    let exact = RunId::new(name);
+    if store.require_runs(std::slice::from_ref(&exact)).await.is_ok() {
+        return Ok(Some(exact));
+    }
     let runs = store.run_ids_by_use().await?;
     Ok(find_id(&runs, RunId::as_str, name).cloned())
 }
