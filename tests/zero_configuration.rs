@@ -285,7 +285,7 @@ fn the_first_screen_of_the_readme_lands_a_phase() {
         .claude_on_path(GREETING);
     let ran = project.autopack(args).succeeded();
     assert_eq!(states(&project, "plan"), ["greeting COMPLETE"], "{ran:#?}");
-    assert!(ran.stdout.contains("\nplan: CI is green in a clean clone at "), "{ran:#?}");
+    assert!(ran.stdout.contains("\ntested   CI is green in a clean clone at "), "{ran:#?}");
     // Nothing else was written.
     assert_eq!(project.git(["status", "--porcelain", "--ignored"]), "!! .autopack/\n");
     assert_eq!(project.git(["branch", "--format=%(refname:short)"]), "autopack/plan\nmain\n");
