@@ -48,7 +48,6 @@ pub(super) async fn check_branches(
     }
     for run in runs {
         match repo.plan_branch(run, from).await {
-            Ok(_) => {}
             Err(error @ WorkspaceError::BranchNotOurs { .. }) => {
                 return match other_database(repo) {
                     Some(hint) => Err(error).or_hint(hint),
@@ -65,7 +64,8 @@ pub(super) async fn check_branches(
                 };
                 return Err(error).or_hint(hint);
             }
-            Err(error) => return Err(error.into()),
+            // The drain meets other errors, and tells what it was doing.
+            Ok(_) | Err(_) => {}
         }
     }
     Ok(())

@@ -227,8 +227,9 @@ mod tests {
         let find = |name: &str| find_id(&ids, RunId::as_str, name).map(RunId::as_str);
         assert_eq!(find("a b"), Some("a b"), "exactly, though both are printed like that");
         assert_eq!(find("a\nb"), Some("a\nb"));
-        assert_eq!(find(&ids[1].file_name()), Some("a\nb"));
-        assert_eq!(find(&ids[2].file_name()), Some("week/1"));
+        let [_, second, third] = ids.each_ref().map(RunId::file_name);
+        assert_eq!(find(&second), Some("a\nb"));
+        assert_eq!(find(&third), Some("week/1"));
         assert_eq!(find("week"), None);
         let doubled = ["x\ny", "x\ty"].map(RunId::new);
         assert!(find_id(&doubled, RunId::as_str, "x y").is_none(), "two are printed like that");
