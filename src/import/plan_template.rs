@@ -42,7 +42,7 @@ and `phases`. Answer with the YAML alone, without a fence and without comments.
 - Each phase leaves the tests green, and adds tests for what it adds.
 - `description` says all that the agent must know: what to build, where, how it
   behaves, which existing code to use. The agent sees no other phase.
-- `deliverables` names every file that must exist afterwards, with paths relative
+- `deliverables` names every file that must exist afterwards. Paths are relative
   to the root of the repository. Name files that exist, or that the phase adds.
 - A phase may change its deliverables, and files in their directories. Add
   `scope.paths` for anything else that it must change.

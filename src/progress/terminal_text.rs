@@ -29,9 +29,9 @@ pub fn printable_lines(text: &str) -> String {
 /// state stays.
 pub fn without_escapes(text: &str) -> String {
     let text = strip_escapes(text);
-    let last = |line: &str| match line.trim_end_matches('\r').rsplit_once('\r') {
-        Some((_, last)) => last.to_owned(),
-        None => line.to_owned(),
+    let last = |line: &str| {
+        let line = line.trim_end_matches('\r');
+        line.rsplit_once('\r').map_or(line, |(_, last)| last).to_owned()
     };
     printable_lines(&text.split('\n').map(last).collect::<Vec<_>>().join("\n"))
 }
