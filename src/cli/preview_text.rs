@@ -232,7 +232,7 @@ mod tests {
     fn backlog() -> Vec<PlannedPhase> {
         let phase = |n: usize| PlannedPhase {
             order: (n <= 36).then_some(n),
-            agent: Some(if n % 4 == 0 { "codex" } else { "claude" }.to_owned()),
+            agent: Some(if n.is_multiple_of(4) { "codex" } else { "claude" }.to_owned()),
             estimated_output_tokens: (n <= 36).then_some(2_500),
             fixes: match n % 3 {
                 0 => vec!["deliverables: rewrote \"./a.py (new)\"".to_owned()],
