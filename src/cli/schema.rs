@@ -33,10 +33,15 @@ enum Subject {
     Events,
 }
 
+/// Returns the schema of autopack.yaml.
+pub(super) fn config_schema() -> serde_json::Value {
+    json_schema::schema::<Settings>(&program_kinds())
+}
+
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let schema = match args.subject {
         Subject::Plan => plan_schema::schema(),
-        Subject::Config => json_schema::schema::<Settings>(&program_kinds()),
+        Subject::Config => config_schema(),
         Subject::Memory => json_schema::schema::<MemoryFile>(&program_kinds()),
         Subject::Events => event_schema::schema(),
     };

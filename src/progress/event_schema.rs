@@ -112,14 +112,15 @@ const EVENTS: [(&str, &str, &[Field]); 6] = [
 ];
 
 /// Counters of a run, in `drain_finished`.
-const COUNTS: [Field; 9] = [
+const COUNTS: [Field; 10] = [
     ("run_id", Shape::Text, "id of the run"),
     ("branch", Shape::MaybeText, "branch of the run"),
     ("tip", Shape::MaybeText, "ref to merge"),
     ("complete", Shape::Count, "complete phases"),
     ("failed", Shape::Count, "failed phases"),
     ("blocked", Shape::Count, "blocked phases"),
-    ("queued", Shape::Count, "queued phases, including blocked ones"),
+    ("held", Shape::Count, "phases stopped by the operator"),
+    ("queued", Shape::Count, "queued phases, including blocked and held ones"),
     ("skipped", Shape::Count, "skipped phases"),
     ("clean_clone", Shape::MaybeText, "result of CI for the tip in a clean clone"),
 ];

@@ -2,8 +2,8 @@
 
 use super::escape::{code, fence, markdown};
 use super::figure_words::{UNKNOWN, count, counted, figure, millis, money, percent, rate};
+use super::run_verdict::verdict;
 use super::story::{PhaseStory, RunReport};
-use super::verdict_line::verdict;
 use crate::phase::PhaseState;
 use crate::phase::words::short_commit;
 use crate::telemetry::summary::Rate;

@@ -11,8 +11,8 @@ mod landed_change;
 mod markdown;
 mod page;
 mod run_figures;
+mod run_verdict;
 mod story;
-mod verdict_line;
 
 use crate::config::FinalTest;
 use crate::failure::Failure;

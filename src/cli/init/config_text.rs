@@ -2,9 +2,10 @@
 
 use super::project_facts::{FoundAgent, FoundCommand, ProjectFacts};
 
-/// Formats the configuration file, at most 25 lines.
-pub fn format_config(facts: &ProjectFacts) -> String {
+/// Formats the configuration file, at most 25 lines. `schema` is the file of the JSON Schema, for editors.
+pub fn format_config(facts: &ProjectFacts, schema: &str) -> String {
     let mut lines = vec![
+        format!("# yaml-language-server: $schema={schema}"),
         "# Settings of autopack for this repository; every key is optional. All keys are"
             .to_owned(),
         "# in docs/configuration.md of autopack; `autopack config show` prints the values."
@@ -118,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_file_without_findings_has_only_defaults() {
-        assert_eq!(parsed(&format_config(&ProjectFacts::default())), Settings::default());
+        assert_eq!(parsed(&format_config(&ProjectFacts::default(), "x.json")), Settings::default());
     }
 
     #[test]
@@ -131,7 +132,7 @@ mod tests {
             link: vec![".env".to_owned()],
             budget_usd: Some(7.5),
         };
-        let text = format_config(&facts);
+        let text = format_config(&facts, "x.json");
         let settings = parsed(&text);
         assert_eq!(settings.agents.default.as_deref(), Some("claude"));
         assert_eq!(settings.agents.named.len(), 7);

@@ -11,11 +11,14 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use super::Context;
+use super::schema::config_schema;
 use crate::config::{self, PRIVATE_DIRECTORY, SHARED_DIRECTORY};
 use crate::failure::{Exit, Failure};
 use crate::workspace::Repo;
 use project_facts::ProjectFacts;
 
+/// JSON Schema of the configuration, in the private directory.
+const SCHEMA_FILE: &str = "autopack.schema.json";
 const COMPOSE_FILE: (&str, &str) =
     ("docker-compose.yml", include_str!("../../../docker-compose.yml"));
 
@@ -59,7 +62,10 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
                 facts = questions::ask(facts)?;
             }
             repo.prepare_directory()?;
-            write(&repo, name, &config_text::format_config(&facts), context)?;
+            let schema = if args.shared { "../.autopack/config/" } else { "" };
+            let schema = format!("{schema}{SCHEMA_FILE}");
+            write(&repo, name, &config_text::format_config(&facts, &schema), context)?;
+            write_schema(&repo)?;
             for line in facts.describe() {
                 context.out.line(format_args!("      {line}"))?;
             }
@@ -72,6 +78,17 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         write(&repo, COMPOSE_FILE.0, COMPOSE_FILE.1, context)?;
     }
     Ok(Exit::Done)
+}
+
+/// Writes the schema that the configuration names for editors; replaces that of an earlier version.
+fn write_schema(repo: &Repo) -> anyhow::Result<()> {
+    let file = repo.root().join(PRIVATE_DIRECTORY).join(SCHEMA_FILE);
+    let cannot = || format!("cannot write {}", file.display());
+    if let Some(directory) = file.parent() {
+        fs::create_dir_all(directory).with_context(cannot)?;
+    }
+    let text = serde_json::to_string_pretty(&config_schema())?;
+    fs::write(&file, text + "\n").with_context(cannot)
 }
 
 fn write(repo: &Repo, name: &str, text: &str, context: &Context) -> Result<(), Failure> {

@@ -16,8 +16,8 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
 use super::escape::json_in_script;
+use super::run_verdict::verdict;
 use super::story::RunReport;
-use super::verdict_line::verdict;
 use crate::failure::Failure;
 use crate::phase::UnixMs;
 use crate::phase::words::short_commit;

@@ -12,7 +12,8 @@ pub fn verdict(report: &RunReport) -> Vec<String> {
         (counts.failed, "failed"),
         (blocked, "blocked"),
         (counts.executing, "running"),
-        (counts.queued.saturating_sub(blocked), "queued"),
+        (report.run.held, "held"),
+        (counts.queued.saturating_sub(blocked + report.run.held), "queued"),
         (counts.skipped, "skipped"),
     ] {
         if number > 0 {
