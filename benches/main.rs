@@ -11,6 +11,7 @@
 mod autofix;
 mod claims;
 mod drains;
+mod linked_directory;
 mod machine;
 mod memory;
 mod others;

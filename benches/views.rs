@@ -7,6 +7,7 @@ use std::time::Duration;
 use autopack::process::view::{Access, Mount, ViewMode, ViewSpec, probe};
 use autopack::process::{self, Job, JobEnd, StopReceiver};
 
+use super::linked_directory;
 use super::process::{AUTOPACK, first_line_of};
 use super::scale::Scale;
 use super::stats::{Samples, figure, timed};
@@ -99,6 +100,9 @@ pub fn section(scale: &Scale) -> String {
     if let (Some(own), Some(other)) = (cost("namespaces"), cost("off, `bwrap`")) {
         text +=
             &format!("\nNamespaces cost {} times as much as bubblewrap.\n", figure(own / other));
+    }
+    if cost("namespaces").is_some() {
+        text += &linked_directory::table(scale);
     }
     text
 }

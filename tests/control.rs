@@ -132,13 +132,13 @@ fn a_held_phase_holds_back_its_dependents_and_a_retry_releases_it() {
         .plan(json!({"phases": [phase("a"), after("b", "a"), phase("c")]}));
     project.autopack(["stop", "a"]).succeeded();
     let ran = project.drain().succeeded();
-    assert!(ran.stdout.contains("\nrun: 1 complete, 2 held\n"), "{ran:#?}");
+    assert!(ran.stdout.contains("\nrun: 1 landed, 2 held · drained after "), "{ran:#?}");
     assert_eq!(project.landed(), ["c"]);
     let status = project.json(["status", "run", "--json"]);
     assert_eq!(status["runs"][0]["held"], 2, "{status}");
     assert_eq!(status["runs"][0]["waiting"][0]["held"], true, "{status}");
     let text = project.autopack(["status", "run"]).succeeded().stdout;
-    assert!(text.contains("waiting  a of run: held until `autopack resume`"), "{text}");
+    assert!(text.contains("waiting  a held until `autopack resume`; 1 waits for a\n"), "{text}");
     assert!(!text.contains("start: autopack drain"), "nothing can run: {text}");
     assert!(project.autopack(["phases", "list", "run"]).stdout.contains("held until"));
     let ran = project.autopack(["phases", "retry", "a"]).succeeded();
@@ -197,7 +197,7 @@ fn a_paused_run_starts_nothing_until_it_is_resumed() {
     assert_eq!(project.landed(), ["p000"]);
     let status = project.json(["status", "--json"]);
     assert!(status["runs"][0]["paused_at"].is_string(), "{status}");
-    assert!(project.autopack(["status"]).stdout.contains("\npaused   run for "));
+    assert!(project.autopack(["status"]).stdout.contains("\npaused   for "));
     let ran = project.autopack(["resume", "run"]).succeeded();
     assert!(ran.stdout.starts_with("run run continues after a pause of "), "{ran:#?}");
     let (text, code) = ended(child, rest);

@@ -338,7 +338,7 @@ fn an_undo_makes_the_final_test_run_again() {
     project.drain().succeeded();
     undo(&project, &["one", "--skip"]).succeeded();
     let drained = project.drain().succeeded();
-    assert!(drained.stdout.contains("run: CI is green in a clean clone at"), "{drained:#?}");
+    assert!(drained.stdout.contains("\ntested   CI is green in a clean clone at "), "{drained:#?}");
     let green = commit_of(&project, "refs/autopack/green/run");
     assert_eq!(green, commit_of(&project, "autopack/run"));
 }

@@ -162,7 +162,7 @@ fn an_empty_backlog_is_no_error() {
     assert_eq!(ran.stdout, "nothing to drain: no phase is queued\n");
     let ran = project.autopack(["drain", "--json"]).succeeded();
     assert_eq!(ran.json()["reason"], "drained");
-    project.autopack(["runs", "remove", "plan"]).succeeded();
+    project.autopack(["runs", "remove", "plan", "--yes"]).succeeded();
     for args in [&["drain"][..], &["drain", "--all"]] {
         let ran = project.autopack(args).succeeded();
         assert_eq!(

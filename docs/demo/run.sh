@@ -52,6 +52,6 @@ What to try next, in $project:
   autopack phases show --run-id demo command-line   red, then green on its retry
   autopack phases log --run-id demo tidy            what the stray agent did
   autopack phases retry --run-id demo tidy          new attempts for a failed phase
-  git merge autopack/demo                           take what landed
+  autopack merge demo                               take what landed
 The binary is $autopack
 TEXT

@@ -46,7 +46,7 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_batches: Option<u32>,
 
-    /// Number of workers; phases with overlapping scopes never run at the same time [default: executor.jobs]
+    /// Workers; phases with overlapping scopes never run together [default: executor.jobs]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_JOBS)))]
     jobs: Option<u32>,
 

@@ -111,5 +111,12 @@ impl Drain<'_> {
 
 /// Whether the same command goes on with the rest of the backlog. Other ends have a hint.
 fn is_continued(reason: Reason) -> bool {
-    matches!(reason, Reason::MaxBatches | Reason::StoppedOnFailure | Reason::Interrupted)
+    matches!(
+        reason,
+        Reason::MaxBatches
+            | Reason::StoppedOnFailure
+            | Reason::Interrupted
+            | Reason::AfterCurrent
+            | Reason::TimeLimit
+    )
 }

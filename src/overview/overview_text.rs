@@ -57,9 +57,9 @@ pub fn format_details(run: &RunOverview, options: &TextOptions) -> String {
     details.waiting("blocked", &of, &blocked);
     details.waiting("waiting", &of, &waiting);
     if let Some(at) = run.summary.paused_at {
-        let time = options.now.map(|now| format!(" for {}", elapsed(at, now))).unwrap_or_default();
+        let time = options.now.map(|now| format!("for {}; ", elapsed(at, now))).unwrap_or_default();
         let resume = format!("autopack resume {}", run_argument(id));
-        details.page.line("paused", &format!("{of}paused{time}; continue: {resume}"));
+        details.page.line("paused", &format!("{of}{time}continue with {resume}"));
     }
     details.landings(run);
     for (n, line) in run.final_test.iter().enumerate() {
@@ -197,7 +197,10 @@ fn describe_group(group: &WaitingGroup, now: Option<UnixMs>) -> String {
             }
             _ => format!("{n} rate limited"),
         },
-        WaitReason::Held => format!("{n} held until `autopack resume`"),
+        WaitReason::Held => {
+            let names: Vec<String> = group.phases.iter().map(|id| shown_id(id.as_str())).collect();
+            format!("{} held until `autopack resume`", first_few(&names, NAMED_FAILED))
+        }
         WaitReason::Unfixable => {
             let specs = if n == 1 { "a spec" } else { "specs" };
             format!("{n} with {specs} that cannot be repaired")

@@ -83,6 +83,7 @@ const EVENTS: [(&str, &str, &[Field]); 6] = [
             ("failure", Shape::Failure, "why the attempt failed"),
             ("duration_ms", Shape::Count, "duration of the attempt in milliseconds"),
             ("tokens", Shape::Tokens, "tokens used"),
+            ("cost_usd", Shape::MaybeNumber, "cost of the attempt; null if unknown"),
         ],
     ),
     (
@@ -95,6 +96,7 @@ const EVENTS: [(&str, &str, &[Field]); 6] = [
             ("left", Shape::Count, "phases that are queued or running"),
             ("blocked", Shape::Count, "remaining phases blocked by a failed phase"),
             ("tokens", Shape::Count, "input, output and cache writes of the batch"),
+            ("cost_usd", Shape::MaybeNumber, "known cost of the batch; null if unknown"),
             ("phases_per_hour", Shape::MaybeNumber, "completed phases per hour"),
         ],
     ),
