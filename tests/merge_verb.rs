@@ -404,3 +404,36 @@ fn files_converted_at_checkout_and_sparse_checkouts_are_kept_so() {
     assert!(!project.path("left/two.txt").exists(), "outside of the sparse checkout");
     assert_eq!(project.git(["status", "--porcelain"]), "");
 }
+
+/// Such as `master` for `main` after a rename.
+#[test]
+fn a_symbolic_branch_stands_for_its_target() {
+    let project = drained(&["one"]);
+    project.git(["symbolic-ref", "refs/heads/master", "refs/heads/main"]);
+    merge(&project, &["--into", "master"]).succeeded();
+    assert_eq!(commit_of(&project, "main"), commit_of(&project, "autopack/run"));
+    assert_eq!(project.git(["status", "--porcelain"]), "");
+    assert!(project.path("src/one.txt").exists());
+}
+
+/// Git lists the git directory as the worktree, which it is not.
+#[test]
+fn a_separate_git_directory_gets_no_files() {
+    let project = Project::bare_folder().file("README", "");
+    let place = project.outside("git-directory");
+    project.git(["init", "-q", "-b", "main", "--separate-git-dir", place.to_str().unwrap()]);
+    let plan = json!({"phases": [{"phase_id": "one", "deliverables": ["src/one.txt"]}]});
+    let project = project.commit("start").agent(AGENT).plan(plan);
+    project.drain().succeeded();
+    merge(&project, &[]).succeeded();
+    assert_eq!(project.git(["status", "--porcelain"]), "");
+    assert!(project.path("src/one.txt").exists() && !place.join("src").exists());
+}
+
+#[test]
+fn a_revision_is_no_branch() {
+    let project = drained(&["one"]);
+    for name in ["main@{0}", "main~0", ""] {
+        refused(&project, &["--into", name], 2, "is no name of a branch", "--into BRANCH");
+    }
+}

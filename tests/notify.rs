@@ -210,7 +210,7 @@ fn a_url_in_a_variable_is_secret_and_has_to_be_set() {
 fn wrong_settings_are_refused_with_their_key() {
     for (notify, text) in [
         ("{events: [finished]}", "notify.events"),
-        ("{webhook: {url: ftp://x}}", "expected a URL that starts with http:// or https://"),
+        ("{webhook: {url: ftp://x}}", "is not a URL that starts with http:// or https://"),
         ("{webhook: {url: http://x, url_env: X}}", "excludes notify.webhook.url"),
         ("{webhook: {format: teams}}", r#"expected one of "json", "slack", "ntfy""#),
         ("{webhok: {url: http://x}}", "did you mean \"webhook\"?"),

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::support::database::{execute, texts};
+use crate::support::database::texts;
 use crate::support::{Project, Ran, has_pytest};
 
 const AGENT: &str = "write_deliverables(f'made by {phase_id}, attempt {attempt}\\n')";
@@ -219,18 +219,6 @@ fn only_landed_phases_can_be_undone() {
 }
 
 #[test]
-fn dependents_completed_elsewhere_are_not_undone() {
-    let project = drained(&[phase("one", &[]), phase("two", &["one"])]);
-    // As an import or `phases accept` leaves a phase without a commit of ours.
-    let sql = "UPDATE phases SET commit_id = NULL, redone = executions WHERE phase_id = 'two'";
-    execute(&project, sql);
-    project.autopack(["phases", "accept", "--run-id", "run", "two"]).succeeded();
-    let hint = "autopack phases retry --redo --run-id run two";
-    let problem = "two depends on one, and was not completed by an attempt";
-    refused(&project, &["one", "--with-dependents"], problem, hint);
-}
-
-#[test]
 fn a_rewritten_branch_and_a_revert_by_hand_are_told() {
     let project = drained(&[phase("one", &[])]);
     project.git(["switch", "-q", "autopack/run"]);
@@ -337,8 +325,33 @@ fn an_undo_makes_the_final_test_run_again() {
         .plan(json!({"phases": [phase("one", &[]), phase("two", &[])]}));
     project.drain().succeeded();
     undo(&project, &["one", "--skip"]).succeeded();
+    let ran = project.autopack(["merge", "run", "--to-green"]).exited(1);
+    assert!(ran.stderr.contains("still has the undone phase one"), "{ran:#?}");
     let drained = project.drain().succeeded();
     assert!(drained.stdout.contains("\ntested   CI is green in a clean clone at "), "{drained:#?}");
     let green = commit_of(&project, "refs/autopack/green/run");
     assert_eq!(green, commit_of(&project, "autopack/run"));
+}
+
+#[test]
+fn all_landings_of_a_phase_that_was_done_again_are_taken_back() {
+    let project = drained(&[phase("one", &[]), phase("two", &["one"])]);
+    project.autopack(["phases", "retry", "run/one", "--redo"]).succeeded();
+    project.drain().succeeded();
+    assert_eq!(project.landed(), ["one", "two", "one"]);
+    refused(&project, &["one"], "two", "--with-dependents");
+    undo(&project, &["one", "--with-dependents"]).succeeded();
+    assert_eq!(files(&project), [""; 0]);
+    refused(&project, &["one"], "queued", "");
+}
+
+/// A phase that waits to be done again has its landing still on the branch.
+#[test]
+fn a_queued_dependent_with_a_landing_is_taken_back_too() {
+    let project = drained(&[phase("one", &[]), phase("two", &["one"])]);
+    project.autopack(["phases", "retry", "run/two", "--redo"]).succeeded();
+    refused(&project, &["one"], "two", "--with-dependents");
+    undo(&project, &["one", "--with-dependents"]).succeeded();
+    assert_eq!(files(&project), [""; 0]);
+    assert_eq!(project.states()["two"], "QUEUED");
 }

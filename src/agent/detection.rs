@@ -30,10 +30,13 @@ const BUILTIN: &str = "builtin";
 pub fn detect(workspace: &Path, env: &Env) -> Vec<DetectedAgent> {
     let programs = ADAPTERS.iter().filter_map(|adapter| {
         let settings = ProgramAgentSettings::default();
-        let found = program::find(*adapter, &settings, workspace, env);
-        // A program that refuses to start here is there: the check before a drain tells why.
-        if let Err(AgentError::Missing { .. }) = found {
-            return None;
+        // A program that cannot start here is there: the check before a drain tells why.
+        let found = program::locate(*adapter, &settings, workspace, env);
+        match found {
+            Err(AgentError::Missing { .. }) => return None,
+            // A file of the repository: only a configuration may name it.
+            Ok(program) if is_in(&program, workspace) => return None,
+            _ => {}
         }
         let name = adapter.kind();
         let settings = AgentSettings::Program { kind: name.to_owned(), settings };
@@ -44,6 +47,13 @@ pub fn detect(workspace: &Path, env: &Env) -> Vec<DetectedAgent> {
         DetectedAgent { name: BUILTIN, settings, origin }
     });
     programs.chain(of_key).collect()
+}
+
+fn is_in(program: &Path, workspace: &Path) -> bool {
+    match (program.canonicalize(), workspace.canonicalize()) {
+        (Ok(program), Ok(workspace)) => program.starts_with(workspace),
+        _ => false,
+    }
 }
 
 /// Returns the programs and variables that [`detect`] looks for, for hints.
@@ -66,7 +76,7 @@ mod tests {
         }
         let mut env: Env = [("PATH".into(), bin.path().into())].into();
         env.extend(keys.iter().map(|(name, value)| (name.into(), value.into())));
-        let found = detect(bin.path(), &env);
+        let found = detect(Path::new("/nonexistent"), &env);
         found.iter().map(|agent| format!("{}: {}", agent.name, agent.origin)).collect()
     }
 
@@ -82,6 +92,18 @@ mod tests {
             "builtin: key in OPENAI_API_KEY",
         ];
         assert_eq!(all, expected);
+    }
+
+    #[test]
+    fn files_of_the_repository_are_not_agents_of_the_machine() {
+        let repository = tempfile::tempdir().unwrap();
+        let path = repository.path().join("claude");
+        std::fs::write(&path, "#!/bin/sh\nexit 1\n").unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+        for search in [repository.path().as_os_str(), ".".as_ref(), "".as_ref()] {
+            let env: Env = [("PATH".into(), search.into())].into();
+            assert_eq!(detect(repository.path(), &env), [], "{search:?}");
+        }
     }
 
     #[test]

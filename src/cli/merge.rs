@@ -72,7 +72,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     open_database::check_repository(&run, summary.facts.as_ref(), &repo, "merge it there")?;
     let mut target = repo.merge_target(args.into.as_deref()).await?.map_err(failure_of)?;
     let before = target.commit.clone();
-    let tip = choose_tip(&args, &summary, &repo).await?;
+    let tip = choose_tip(&args, &store, &summary, &repo).await?;
     let end = match (&tip, &summary.facts) {
         (Some(tip), Some(facts)) => {
             let plan = repo.plan_merge(&run, &facts.base_commit, tip, &target, args.squash).await?;
@@ -97,6 +97,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 /// Returns the commit to merge; `None` if nothing has landed.
 async fn choose_tip(
     args: &Args,
+    store: &Store,
     summary: &RunSummary,
     repo: &Repo,
 ) -> Result<Option<String>, Failure> {
@@ -116,14 +117,26 @@ async fn choose_tip(
     }
     let name = quoted(run.as_str());
     if args.to_green {
-        let green = repo.green(run).await?;
-        return green.map(Some).ok_or_else(|| {
-            Failure::new(format!(
-                "no commit of run {} is known to be green",
-                shown_id(run.as_str())
-            ))
-            .hint(format!("test the tip in a clean clone: autopack verify {name}"))
-        });
+        let hint = format!("test the tip in a clean clone: autopack verify {name}");
+        let Some(green) = repo.green(run).await? else {
+            let id = shown_id(run.as_str());
+            return Err(
+                Failure::new(format!("no commit of run {id} is known to be green")).hint(hint)
+            );
+        };
+        // Green before an undo: the phase would come back.
+        for taken in store.taken_back_landings(run).await? {
+            if repo.contains(&green, &taken.landing_commit).await?
+                && !repo.contains(&green, &taken.reverted_by).await?
+            {
+                let (at, phase) = (short_commit(&green), shown_id(&taken.phase_id));
+                return Err(Failure::new(format!(
+                    "the last green commit {at} still has the undone phase {phase}"
+                ))
+                .hint(hint));
+            }
+        }
+        return Ok(Some(green));
     }
     let red =
         summary.clean_test.as_ref().filter(|test| test.outcome == CleanOutcome::RedInCleanClone);

@@ -142,6 +142,11 @@ pub(super) fn host(host: &str) -> Result<(), String> {
     }
 }
 
+/// Checks a URL with a secret in its path, which no message may show.
+pub(super) fn secret_url(secret: &str) -> Result<(), String> {
+    url(secret).map_err(|_| "is not a URL that starts with http:// or https://".to_owned())
+}
+
 pub(super) fn url(url: &str) -> Result<(), String> {
     match url.strip_prefix("http://").or_else(|| url.strip_prefix("https://")) {
         Some(rest) if !rest.is_empty() => Ok(()),

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::agent_settings::{AgentSettings, AgentsSettings, ProgramAgentSettings};
 use super::bounds::{
     at_least_one, command_line, dollars, filled, host, inside, jobs, key_variable, linked,
-    passed_name, revision, seconds, url, variable, without_nul, word,
+    passed_name, revision, seconds, secret_url, url, variable, without_nul, word,
 };
 use super::command_setting::CommandLine;
 use super::memory_settings::{EmbedderSettings, MemorySettings};
@@ -56,7 +56,7 @@ pub fn settings(settings: &Settings) -> Result<(), Problem> {
     at("workspace.env_pass", workspace.env_pass.iter().try_for_each(|name| passed_name(name)))?;
     at("ci.env_pass", ci.env_pass.iter().try_for_each(|name| passed_name(name)))?;
     at("notify.command", notify.command.as_ref().map_or(Ok(()), command_line))?;
-    at("notify.webhook.url", notify.webhook.url.as_deref().map_or(Ok(()), url))?;
+    at("notify.webhook.url", notify.webhook.url.as_deref().map_or(Ok(()), secret_url))?;
     let url_env = notify.webhook.url_env.as_deref();
     at("notify.webhook.url_env", url_env.map_or(Ok(()), key_variable))?;
     if notify.webhook.url.is_some() && url_env.is_some() {

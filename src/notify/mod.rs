@@ -99,9 +99,10 @@ impl Notifier {
         while deliveries.try_join_next().is_some() {}
         for channel in &self.channels {
             let (channel, message) = (Arc::clone(channel), Arc::clone(&message));
+            let redactor = self.redactor.clone();
             deliveries.spawn(async move {
                 let Err(why) = channel.0.deliver(&message).await else { return };
-                let name = channel.0.name();
+                let (name, why) = (channel.0.name(), redacted(redactor.as_ref(), &why));
                 if channel.1.swap(true, Ordering::Relaxed) {
                     return tracing::debug!("cannot notify by {name}: {why}");
                 }
@@ -118,6 +119,7 @@ impl Notifier {
         let mut results = Vec::new();
         for channel in &self.channels {
             let error = channel.0.deliver(&message).await.err();
+            let error = error.map(|why| redacted(self.redactor.as_ref(), &why));
             results.push(Delivery { channel: channel.0.name(), error });
         }
         results
@@ -146,4 +148,8 @@ impl Notifier {
             None => message,
         }
     }
+}
+/// Removes secrets from what a command or a server answered.
+fn redacted(redactor: Option<&Redactor>, why: &str) -> String {
+    redactor.map_or_else(|| why.to_owned(), |redactor| redactor.redact(why).into_owned())
 }

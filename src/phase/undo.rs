@@ -11,7 +11,7 @@ pub struct UndoCandidate {
     pub phase_id: PhaseId,
     /// Present state.
     pub state: PhaseState,
-    /// Whether a commit of the phase landed.
+    /// Whether a commit of the phase landed and was not taken back. A phase that is to be done again keeps its commit.
     pub has_landed: bool,
     /// Whether an attempt completed the phase; else an import or the operator did.
     pub is_by_attempt: bool,
@@ -32,8 +32,8 @@ pub enum UndoRefusal {
     CompletedElsewhere(Vec<PhaseId>),
 }
 
-/// Returns the indexes of the phases to undo, in ascending order: the target, and with `with_dependents` all complete
-/// phases that depend on it, directly or through others.
+/// Returns the indexes of the phases to undo, in ascending order: the target, and with `with_dependents` all complete or
+/// landed phases that depend on it, directly or through others.
 ///
 /// # Errors
 /// If the target, or one of its dependents, cannot be undone.
@@ -43,15 +43,15 @@ pub fn choose_undone(
     with_dependents: bool,
 ) -> Result<Vec<usize>, UndoRefusal> {
     let named = &phases[target];
-    if named.state != PhaseState::Complete {
-        return Err(UndoRefusal::NotComplete(named.state));
-    }
     if !named.has_landed {
-        return Err(UndoRefusal::NothingLanded);
+        return Err(match named.state {
+            PhaseState::Complete => UndoRefusal::NothingLanded,
+            state => UndoRefusal::NotComplete(state),
+        });
     }
     let complete: Vec<usize> = dependents(phases, target)
         .into_iter()
-        .filter(|index| phases[*index].state == PhaseState::Complete)
+        .filter(|index| phases[*index].has_landed || phases[*index].state == PhaseState::Complete)
         .collect();
     let ids = |indexes: &[usize]| indexes.iter().map(|i| phases[*i].phase_id.clone()).collect();
     if !complete.is_empty() && !with_dependents {

@@ -75,8 +75,26 @@ pub(crate) async fn run(
     Ok(run.reply(&ended, by_deadline, settings, &task))
 }
 
-/// Finds the program to start.
+/// Finds the program to start, unless the agent refuses to work here.
 pub(crate) fn find(
+    adapter: &dyn Adapter,
+    settings: &ProgramAgentSettings,
+    cwd: &Path,
+    env: &Env,
+) -> Result<PathBuf, AgentError> {
+    let found = locate(adapter, settings, cwd, env)?;
+    match adapter.refuses(settings, env) {
+        None => Ok(found),
+        Some(Refusal { why, hint }) => Err(AgentError::CannotStart {
+            program: settings.program.as_deref().unwrap_or(adapter.program()).to_owned(),
+            why: why.to_owned(),
+            hint: hint.to_owned(),
+        }),
+    }
+}
+
+/// Finds the program of an agent.
+pub(crate) fn locate(
     adapter: &dyn Adapter,
     settings: &ProgramAgentSettings,
     cwd: &Path,
@@ -84,7 +102,10 @@ pub(crate) fn find(
 ) -> Result<PathBuf, AgentError> {
     let program = settings.program.as_deref().unwrap_or(adapter.program());
     let path = search_path(&settings.env, env);
-    let found = find_program(program.as_ref(), cwd, path).map_err(|error| match error {
+    // The present directory is the repository's: agents and phases change its files.
+    let absolute = path.and_then(without_relative_directories);
+    let path = if settings.program.is_none() { absolute.as_deref() } else { path };
+    find_program(program.as_ref(), cwd, path).map_err(|error| match error {
         AgentError::Missing { program, searched, .. } => AgentError::Missing {
             program,
             searched,
@@ -94,15 +115,13 @@ pub(crate) fn find(
             ),
         },
         other => other,
-    })?;
-    match adapter.refuses(settings, env) {
-        None => Ok(found),
-        Some(Refusal { why, hint }) => Err(AgentError::CannotStart {
-            program: program.to_owned(),
-            why: why.to_owned(),
-            hint: hint.to_owned(),
-        }),
-    }
+    })
+}
+
+/// Removes empty and relative directories from a search path; `None` if no other is left.
+fn without_relative_directories(path: &OsStr) -> Option<OsString> {
+    let absolute = std::env::split_paths(path).filter(|directory| directory.is_absolute());
+    std::env::join_paths(absolute).ok().filter(|path| !path.is_empty())
 }
 
 /// Creates a directory for the agents' unredacted records, which are read and then removed.

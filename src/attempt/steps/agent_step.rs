@@ -14,7 +14,7 @@ use crate::phase::budget::{Budget, BudgetUsage, ExhaustedBudget, Level};
 use crate::phase::{Failure, FailureKind, RequeueReason, UnixMs, Verdict};
 use crate::process::JobEnd;
 use crate::process::view::ViewMode;
-use crate::progress::Step;
+use crate::progress::{Step, without_escapes};
 use crate::workspace::Side;
 use crate::workspace::view::{ViewPurpose, session_directory};
 
@@ -163,6 +163,7 @@ impl Attempt<'_> {
             AgentEvent::Started | AgentEvent::Usage(_) | AgentEvent::Finished => return,
         };
         tracing::trace!(agent_says = text);
+        let text = without_escapes(&text);
         self.activity.report_agent_text(&text);
         self.context.progress.step(&self.claim.run_id, &self.claim.phase_id, &text);
     }

@@ -122,7 +122,7 @@ impl Store {
             .await?;
             let mut landings = Vec::new();
             for index in chosen {
-                landings.push(add_landing(&mut tx, revert, rows[index]).await?);
+                landings.extend(add_landings(&mut tx, revert, rows[index]).await?);
             }
             let claim = claim_of(&mut tx, &named, owner, ci).await?;
             tx.commit().await?;
@@ -215,25 +215,37 @@ async fn is_busy(
     .await?)
 }
 
-async fn add_landing(
+/// Adds the landings of a phase to a revert: several, if the phase was done again. A phase that is complete without a
+/// change has one without a commit.
+async fn add_landings(
     tx: &mut SqliteConnection,
     revert: i64,
     phase: i64,
-) -> Result<UndoneLanding, StoreError> {
+) -> Result<Vec<UndoneLanding>, StoreError> {
     let row = phase_by_row(tx, phase).await?;
-    let landing = UndoneLanding {
-        attempt: number(row.executions, || row.name())?,
-        phase_id: PhaseId::new(row.phase_id),
-        name: row.name,
-        commit: row.commit_id,
-    };
-    sqlx::query("INSERT INTO reverted_attempts (revert, phase, attempt) VALUES (?, ?, ?)")
-        .bind(revert)
-        .bind(phase)
-        .bind(landing.attempt)
-        .execute(tx)
-        .await?;
-    Ok(landing)
+    let live: Vec<(i64, Option<String>)> = sqlx::query_as(
+        "SELECT attempt, landing_commit FROM live_landings WHERE phase = ? ORDER BY attempt",
+    )
+    .bind(phase)
+    .fetch_all(&mut *tx)
+    .await?;
+    let live = if live.is_empty() { vec![(row.executions, None)] } else { live };
+    let mut landings = Vec::new();
+    for (attempt, commit) in live {
+        sqlx::query("INSERT INTO reverted_attempts (revert, phase, attempt) VALUES (?, ?, ?)")
+            .bind(revert)
+            .bind(phase)
+            .bind(attempt)
+            .execute(&mut *tx)
+            .await?;
+        landings.push(UndoneLanding {
+            attempt: number(attempt, || row.name())?,
+            phase_id: PhaseId::new(row.phase_id.clone()),
+            name: row.name.clone(),
+            commit,
+        });
+    }
+    Ok(landings)
 }
 
 async fn phase_by_row(tx: &mut SqliteConnection, row: i64) -> Result<PhaseRecord, StoreError> {
@@ -280,10 +292,11 @@ async fn requeue_phases(
     revert: i64,
     next: PhaseState,
 ) -> Result<(), StoreError> {
-    let rows: Vec<i64> = sqlx::query_scalar("SELECT phase FROM reverted_attempts WHERE revert = ?")
-        .bind(revert)
-        .fetch_all(&mut *tx)
-        .await?;
+    let rows: Vec<i64> =
+        sqlx::query_scalar("SELECT DISTINCT phase FROM reverted_attempts WHERE revert = ?")
+            .bind(revert)
+            .fetch_all(&mut *tx)
+            .await?;
     for phase in rows {
         let row = phase_by_row(tx, phase).await?;
         let events: &[Event] = match (row.snapshot()?.state, next) {

@@ -15,7 +15,7 @@ struct CandidateRecord {
     id: i64,
     phase_id: String,
     state: String,
-    commit_id: Option<String>,
+    has_landed: bool,
     is_by_attempt: bool,
 }
 
@@ -25,7 +25,8 @@ pub(super) async fn candidates(
     run: i64,
 ) -> Result<(Vec<i64>, Vec<UndoCandidate>), StoreError> {
     let records: Vec<CandidateRecord> = sqlx::query_as(
-        "SELECT p.id, p.phase_id, p.state, p.commit_id,
+        "SELECT p.id, p.phase_id, p.state,
+                EXISTS (SELECT 1 FROM live_landings l WHERE l.phase = p.id) AS has_landed,
                 EXISTS (SELECT 1 FROM attempts a
                          WHERE a.phase = p.id AND a.attempt = p.executions AND a.attempt > p.redone
                            AND a.outcome IN ('landed', 'no_change_needed')) AS is_by_attempt
@@ -45,7 +46,7 @@ pub(super) async fn candidates(
         candidates.push(UndoCandidate {
             state: parse(&record.state, || format!("phase {}", record.phase_id))?,
             phase_id: PhaseId::new(&record.phase_id),
-            has_landed: record.commit_id.is_some(),
+            has_landed: record.has_landed,
             is_by_attempt: record.is_by_attempt,
             needs: needs.remove(&record.id).unwrap_or_default(),
         });

@@ -28,7 +28,7 @@ CREATE TABLE reverted_attempts (
     revert  INTEGER NOT NULL REFERENCES reverts (id) ON DELETE CASCADE,
     phase   INTEGER NOT NULL REFERENCES phases (id) ON DELETE CASCADE,
     attempt INTEGER NOT NULL CHECK (attempt > 0),
-    PRIMARY KEY (revert, phase)
+    PRIMARY KEY (revert, phase, attempt)
 ) STRICT;
 CREATE INDEX reverted_attempts_by_phase ON reverted_attempts (phase, attempt);
 
@@ -37,3 +37,11 @@ CREATE VIEW undone_attempts (phase, attempt, reverted_by) AS
     SELECT t.phase, t.attempt, v.revert_commit
       FROM reverted_attempts t JOIN reverts v ON v.id = t.revert
      WHERE v.outcome = 'undone';
+
+-- Landings not taken back. A phase that was done again has several.
+CREATE VIEW live_landings (phase, attempt, landing_commit) AS
+    SELECT a.phase, a.attempt, a.landing_commit
+      FROM attempts a
+     WHERE a.outcome = 'landed' AND a.landing_commit IS NOT NULL
+       AND NOT EXISTS (SELECT 1 FROM undone_attempts u
+                        WHERE u.phase = a.phase AND u.attempt = a.attempt);

@@ -117,7 +117,7 @@ impl Repo {
         reason: &str,
     ) -> Result<bool> {
         let BranchMove { branch, old, new } = wanted;
-        let args = ["update-ref", "-m", reason, branch, new, old];
+        let args = ["update-ref", "--no-deref", "-m", reason, branch, new, old];
         let answer = git.call("move the branch", args).answer().await?;
         let now = match answer.ok() {
             true => return Ok(true),

@@ -130,6 +130,10 @@ impl Repo {
         }
         let messages = String::from_utf8_lossy(&call.bytes().await?).into_owned();
         for squashed in squashes_of(run, &messages) {
+            // Of a run with the same id in another clone.
+            if self.resolve(&squashed).await?.is_none() {
+                continue;
+            }
             if self.contains(tip, &squashed).await? || self.contains(&squashed, tip).await? {
                 return Ok(Some(squashed));
             }

@@ -45,7 +45,17 @@ impl Repo {
     /// If git fails.
     pub async fn merge_target(&self, into: Option<&str>) -> Result<Answer<MergeTarget>> {
         let branch = match into {
-            Some(name) => format!("{HEADS}{}", name.strip_prefix(HEADS).unwrap_or(name)),
+            Some(name) => {
+                let branch = format!("{HEADS}{}", name.strip_prefix(HEADS).unwrap_or(name));
+                let check = self.git.call("check the name", ["check-ref-format", &branch]);
+                if !check.answer().await?.ok() {
+                    return reject(
+                        format!("{name:?} is no name of a branch"),
+                        "name a branch with --into BRANCH",
+                    );
+                }
+                self.real_branch(branch).await?
+            }
             None => match self.current_branch().await? {
                 Some(branch) => branch,
                 None => {
@@ -118,6 +128,13 @@ impl Repo {
                 "switch one of them to another branch",
             ),
         }
+    }
+
+    /// Returns the branch that a symbolic branch stands for, such as `master` for `main` after a rename.
+    async fn real_branch(&self, branch: String) -> Result<String> {
+        let call = self.git.call("read the branch", ["symbolic-ref", "--quiet", &branch]);
+        let answer = call.answer().await?;
+        if answer.ok() { answer.text() } else { Ok(branch) }
     }
 
     /// Whether autopack created this branch for a run.

@@ -76,6 +76,10 @@ impl Repo {
         let mut all = parse(&listed);
         for worktree in &mut all {
             worktree.git_dir = self.git_dir_of(&worktree.path).await?;
+            // For a submodule or a separate git directory, git lists the git directory as the path.
+            if worktree.git_dir.as_ref() == Some(&self.git_dir) {
+                worktree.path.clone_from(&self.root);
+            }
         }
         Ok(all)
     }
@@ -87,10 +91,16 @@ impl Repo {
         if !path.is_dir() {
             return Ok(None);
         }
-        let args = ["rev-parse", "--absolute-git-dir"];
-        let call = Git::at(path, &self.env).call("find the worktree's git directory", args);
-        let answer = call.answer().await?;
-        Ok(if answer.ok() { Some(PathBuf::from(answer.text()?)) } else { None })
+        let ask = async |argument: &'static str| {
+            let call = Git::at(path, &self.env).call("find the worktree", ["rev-parse", argument]);
+            let answer = call.answer().await?;
+            Ok(if answer.ok() { Some(PathBuf::from(answer.text()?)) } else { None })
+        };
+        let git_dir: Option<PathBuf> = ask("--absolute-git-dir").await?;
+        let is_ours = git_dir.as_ref() == Some(&self.git_dir);
+        // In a git directory, git has no worktree.
+        let has_files = is_ours || ask("--show-toplevel").await?.is_some();
+        Ok(git_dir.filter(|_| has_files))
     }
 
     /// Returns the full name of the branch checked out here; `None` for a detached HEAD. The branch may have no commit
