@@ -1,6 +1,6 @@
 //! Reads the kept log of an attempt as a transcript: texts, tool calls, results and errors of the agent.
 //!
-//! Each adapter's [`Reader`](super::runner::signal::Reader) turns lines into signals, here as during the attempt. An
+//! Each adapter's [`Reader`] turns lines into signals, here as during the attempt. An
 //! agent without a known stream has a transcript of plain lines.
 
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! JSON Schemas of the configuration files, derived from the types.
 //!
-//! The defaults give the keys, as in [`super::schema`]. The types of a value are found by trying: a sample of each JSON
+//! The defaults give the keys, as in the module `schema`. The types of a value are found by trying: a sample of each JSON
 //! type is laid over the defaults, and the error for a wrong word names the allowed words. The comments of the shipped
 //! file are the descriptions.
 
