@@ -6,6 +6,8 @@ use crate::phase::words::first_few;
 use crate::phase::{Failure, FailureKind, PhaseId, RunId};
 use crate::store::{PhaseRow, PhaseUsage};
 
+/// Most groups of different reasons; more are joined by kind.
+const DISTINCT_GROUPS: usize = 4;
 /// Failing tests named in a reason.
 const NAMED_TESTS: usize = 2;
 
@@ -46,8 +48,32 @@ pub(super) fn group_failures(
         });
         groups[place].phases.push(row.phase_id.clone());
     }
+    if groups.len() > DISTINCT_GROUPS {
+        groups = fold_by_kind(groups);
+    }
     groups.sort_by_key(|group| std::cmp::Reverse(group.phases.len()));
     groups
+}
+
+/// Joins the groups of each kind, such as phases that each fail in a test of their own.
+fn fold_by_kind(groups: Vec<FailureGroup>) -> Vec<FailureGroup> {
+    let mut folded: Vec<(FailureGroup, u64)> = Vec::new();
+    for group in groups {
+        match folded.iter_mut().find(|(first, _)| first.kind == group.kind) {
+            Some((first, reasons)) => {
+                first.phases.extend(group.phases);
+                *reasons += 1;
+            }
+            None => folded.push((group, 1)),
+        }
+    }
+    let name = |(mut group, reasons): (FailureGroup, u64)| {
+        if reasons > 1 {
+            group.reason = format!("{reasons} different reasons");
+        }
+        group
+    };
+    folded.into_iter().map(name).collect()
 }
 
 /// Names the failing tests, else repeats the message.

@@ -143,6 +143,31 @@ fn failures_are_grouped_by_kind_and_failing_tests() {
 }
 
 #[test]
+fn many_different_failures_of_a_kind_are_one_group() {
+    let rows = |count: u32| -> Vec<PhaseRow> {
+        let row = |n| failed(&format!("p{n}"), FailureKind::GaveUp, &format!("reason {n}"));
+        (0..count).map(row).chain([failed("x", FailureKind::NoChange, "none")]).collect()
+    };
+    assert_eq!(failure_groups::group_failures(&rows(3), &HashMap::new()).len(), 4);
+    let groups = failure_groups::group_failures(&rows(12), &HashMap::new());
+    assert_eq!(groups.iter().map(|group| group.phases.len()).collect::<Vec<_>>(), [12, 1]);
+    assert_eq!([&*groups[0].reason, &*groups[1].reason], ["12 different reasons", "none"]);
+    assert_eq!(groups[0].next_step(), "autopack phases retry r --failed");
+}
+
+#[test]
+fn the_rest_of_a_drains_budget_is_shown_where_the_run_has_none() {
+    let mut run = night();
+    run.budgets = Budgets {
+        drain: Budget { cost_usd: Some(10.0), ..Budget::default() },
+        ..Budgets::default()
+    };
+    let left = 10.0 - run.end.as_ref().unwrap().cost_usd;
+    let text = page(&run, None);
+    assert!(text.contains(&format!("${left:.2} of $10.00 left for the drain")), "{text}");
+}
+
+#[test]
 fn a_key_to_raise_names_the_agent() {
     let usage = PhaseUsage { agent: Some("claude".to_owned()), ..PhaseUsage::default() };
     let rows = [failed("p", FailureKind::AgentTimeout, "too long")];

@@ -6,6 +6,7 @@ use super::budget_left::describe_left;
 use super::run_overview::RunOverview;
 use super::text_options::TextOptions;
 use crate::phase::UnixMs;
+use crate::phase::budget::BudgetUsage;
 use crate::progress::{Reason, describe_money, duration, shown_id, width};
 use crate::store::LastDrain;
 
@@ -19,8 +20,24 @@ pub(super) fn verdict_lines(run: &RunOverview, options: &TextOptions) -> Vec<Str
     let ended = || run.end.as_ref().and_then(|end| describe_end(end, options.now));
     facts.extend(ended().filter(|_| !run.is_draining));
     facts.extend(describe_money(run.summary.cost_usd, run.summary.tokens.billed()));
-    facts.extend(describe_left(&run.budgets.run, &run.summary.spent));
+    facts.extend(describe_rest(run));
     join_facts(&facts, options.width())
+}
+
+/// Describes what is left of the run's budget, else of the budget of the last drain.
+fn describe_rest(run: &RunOverview) -> Vec<String> {
+    let left = describe_left(&run.budgets.run, &run.summary.spent);
+    let Some(end) = run.end.as_ref().filter(|_| left.is_empty() && !run.is_draining) else {
+        return left;
+    };
+    let used = BudgetUsage {
+        tokens: end.tokens,
+        cost_usd: end.cost_usd,
+        wall: Duration::from_millis(end.duration_ms),
+        ..BudgetUsage::default()
+    };
+    let of_drain = describe_left(&run.budgets.drain, &used);
+    of_drain.into_iter().map(|text| format!("{text} for the drain")).collect()
 }
 
 /// Joins facts with ` · ` and breaks lines only between them.
