@@ -134,7 +134,7 @@ impl ViewOpener<'_> {
                 sockets: &sandbox.sockets,
             },
             links: &slot.overlay_links(side),
-            has_new_links: slot.has_new_links(side),
+            has_new_links: slot.take_link_reset(side),
             env,
             argv: program.argv,
             attempt_dir: Some(program.directory),

@@ -1,7 +1,5 @@
 //! `drain --dry-run`: the plan of a drain on one screen, with `-v` also each phase. Writes nothing.
 
-use std::time::Duration;
-
 use super::preview_text::{PreviewFacts, preview_text};
 use super::{Context, autofix_limits, calibration_in_force};
 use crate::attempt::Estimator;
@@ -98,9 +96,8 @@ fn phase_text(phase: &PlannedPhase, columns: Option<usize>) -> String {
 
 /// Returns the remaining rate limit of a deferred phase as text.
 fn describe_deferral(phase: &PlannedPhase) -> Option<String> {
-    let left = phase.not_before?.0.saturating_sub(now().0);
-    let left = Duration::from_millis(u64::try_from(left).ok().filter(|left| *left > 0)?);
-    Some(format!("rate limited for another {}", duration(left)))
+    let left = phase.not_before?.since(now());
+    (!left.is_zero()).then(|| format!("rate limited for another {}", duration(left)))
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use super::{Context, open_database};
 use crate::failure::{Exit, Failure};
 use crate::phase::repair::{is_ignored_setting, repair_kind};
 use crate::phase::words::{first_few, quoted};
-use crate::progress::{LabeledPage, printable_lines, screen, shown_id, shown_message};
+use crate::progress::{LabeledPage, printable_lines, screen, shown_id, shown_message, shown_phase};
 use crate::store::{RepairCounts, RepairedPhase};
 
 /// Repair the specs of queued phases
@@ -164,8 +164,7 @@ impl RepairSummary {
 }
 
 fn name(repaired: &RepairedPhase) -> String {
-    let (run, phase) = (repaired.run_id.as_str(), repaired.phase_id.as_str());
-    format!("{}/{}", shown_id(run), shown_id(phase))
+    shown_phase(&repaired.run_id, &repaired.phase_id, true)
 }
 
 fn text(repaired: &RepairedPhase, dry_run: bool) -> String {

@@ -1,7 +1,5 @@
 //! `pause`: keeps drains from starting phases of a run; running phases finish.
 
-use std::time::Duration;
-
 use super::Context;
 use super::run_choice::{RunArg, RunUse};
 use crate::clock::now;
@@ -38,5 +36,5 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 
 /// Formats the time since then.
 pub fn time_since(then: UnixMs) -> String {
-    duration(Duration::from_millis(u64::try_from(now().0 - then.0).unwrap_or_default()))
+    duration(now().since(then))
 }

@@ -8,7 +8,9 @@ use crate::drain::{Forecast, PlannedPhase, Range, Waves};
 use crate::phase::repair::{is_ignored_setting, repair_kind};
 use crate::phase::words::{first_few, quoted};
 use crate::phase::{PhaseId, RunId, UnixMs};
-use crate::progress::{LabeledPage, duration, shown_id, shown_message, thousands};
+use crate::progress::{
+    LabeledPage, dollars, duration, shown_id, shown_message, shown_phase, thousands,
+};
 
 /// Width of the labels.
 const LABEL: usize = 12;
@@ -64,7 +66,9 @@ fn obstacles(page: &mut LabeledPage, planned: &[PlannedPhase], facts: &PreviewFa
         let why = match (&phase.unfixable, roots.get(&(&phase.run_id, &phase.phase_id))) {
             (Some(why), _) => shown_message(why),
             (None, None) if phase.held => "held until `autopack resume`".to_owned(),
-            (None, Some(root)) => format!("behind {}", name(&phase.run_id, root, facts.several)),
+            (None, Some(root)) => {
+                format!("behind {}", shown_phase(&phase.run_id, root, facts.several))
+            }
             (None, None) => "waits".to_owned(),
         };
         match groups.iter_mut().find(|(known, _)| *known == why) {
@@ -81,7 +85,7 @@ fn obstacles(page: &mut LabeledPage, planned: &[PlannedPhase], facts: &PreviewFa
         page.prose("", &format!("… and {more} more; -v lists each phase"));
     }
     if let Some(phase) = planned.iter().find(|phase| phase.unfixable.is_some()) {
-        let first = name(&phase.run_id, &phase.phase_id, true);
+        let first = shown_phase(&phase.run_id, &phase.phase_id, true);
         page.command("", &format!("repair a spec: autopack phases edit {}", quoted(&first)));
     }
 }
@@ -112,7 +116,7 @@ fn protected(page: &mut LabeledPage, will_run: &[&PlannedPhase], facts: &Preview
         .iter()
         .filter(|phase| !phase.protected_paths.is_empty())
         .map(|phase| {
-            let id = name(&phase.run_id, &phase.phase_id, facts.several);
+            let id = shown_phase(&phase.run_id, &phase.phase_id, facts.several);
             format!("{id} may change {}", first_few(&phase.protected_paths, NAMED_WITH))
         })
         .collect();
@@ -127,8 +131,7 @@ fn order(page: &mut LabeledPage, will_run: &[&PlannedPhase], facts: &PreviewFact
     let left = |phase: &&&PlannedPhase| phase.not_before.filter(|until| until.0 > facts.now.0);
     let limited: Vec<UnixMs> = will_run.iter().filter_map(|phase| left(&phase)).collect();
     if let Some(first) = limited.iter().min() {
-        let wait = u64::try_from(first.0 - facts.now.0).unwrap_or_default();
-        let wait = duration(Duration::from_millis(wait));
+        let wait = duration(first.since(facts.now));
         let count = counted(limited.len() as u64, "phase");
         page.prose("limited", &format!("{count} rate limited, the first for another {wait}"));
     }
@@ -180,7 +183,7 @@ fn usage(page: &mut LabeledPage, will_run: &[&PlannedPhase], facts: &PreviewFact
 /// Lists settings without effect, and counts the repairs by kind.
 fn repairs(page: &mut LabeledPage, will_run: &[&PlannedPhase], facts: &PreviewFacts) {
     let ignored = will_run.iter().flat_map(|phase| {
-        let id = name(&phase.run_id, &phase.phase_id, facts.several);
+        let id = shown_phase(&phase.run_id, &phase.phase_id, facts.several);
         let fixes = phase.fixes.iter().filter(|fix| is_ignored_setting(fix));
         fixes.map(move |fix| format!("{id}: {fix}"))
     });
@@ -208,19 +211,10 @@ fn describe(range: Range, format: impl Fn(f64) -> String) -> String {
     format!("about {} ({} to {})", format(expected), format(low), format(high))
 }
 
-fn dollars(amount: f64) -> String {
-    format!("${amount:.2}")
-}
-
 fn names(phases: &[&PlannedPhase], few: usize, several: bool) -> String {
     let names: Vec<String> =
-        phases.iter().map(|phase| name(&phase.run_id, &phase.phase_id, several)).collect();
+        phases.iter().map(|phase| shown_phase(&phase.run_id, &phase.phase_id, several)).collect();
     first_few(&names, few)
-}
-
-fn name(run: &RunId, phase: &PhaseId, several: bool) -> String {
-    let phase = shown_id(phase.as_str());
-    if several { format!("{}/{phase}", shown_id(run.as_str())) } else { phase }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use crate::drain::appears_dead;
 use crate::failure::{Exit, Failure};
 use crate::phase::words::{counted, quoted};
 use crate::phase::{PhaseId, PhaseState, RunId};
-use crate::progress::shown_id;
+use crate::progress::{shown_id, shown_phase};
 use crate::store::{HeldPhase, Hold, StopRequest, Store};
 
 /// Stop a running drain like Ctrl-C, or stop single phases
@@ -76,7 +76,7 @@ async fn hold_phases(
     let hold = if at_once { Hold::Now } else { Hold::Graceful };
     let held = store.operator().hold(phases, hold).await?;
     for HeldPhase { run_id, phase_id, state } in &held {
-        let name = format!("{}/{}", shown_id(run_id.as_str()), shown_id(phase_id.as_str()));
+        let name = shown_phase(run_id, phase_id, true);
         context.out.line(match state {
             PhaseState::Executing => {
                 format!("{name}: held; its running attempt ends and does not count")

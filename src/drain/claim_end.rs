@@ -72,11 +72,11 @@ impl ClaimEndWatch {
         let late = async {
             let Some(limit) = &self.limit else { return std::future::pending().await };
             loop {
-                let left = u64::try_from(limit.at.0 - now().0).unwrap_or_default();
-                if left == 0 {
+                let left = limit.at.since(now());
+                if left.is_zero() {
                     return;
                 }
-                tokio::time::sleep(Duration::from_millis(left).min(STEP)).await;
+                tokio::time::sleep(left.min(STEP)).await;
             }
         };
         tokio::select! {

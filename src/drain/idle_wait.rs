@@ -41,8 +41,7 @@ impl WakeConditions {
     }
 
     fn left(&self) -> Option<Duration> {
-        let until = self.until?;
-        Some(Duration::from_millis(u64::try_from(until.0 - now().0).unwrap_or_default()))
+        Some(self.until?.since(now()))
     }
 
     /// Returns the longest wait before the next poll; `None` if only the end of a worker can bring new work.

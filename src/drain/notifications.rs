@@ -8,13 +8,12 @@ use super::{Drain, StopReason};
 use crate::config::NotifyEvent;
 use crate::notify::Message;
 use crate::phase::words::quoted;
-use crate::progress::{DrainFinished, PhaseFinished, RunCounts, duration, shown_id};
+use crate::progress::{DrainFinished, PhaseFinished, RunCounts, duration, shown_id, shown_phase};
 
 impl Drain<'_> {
     /// Notifies of a phase that failed for good.
     pub(super) fn notify_failed_phase(&self, phase: &PhaseFinished) {
-        let name =
-            format!("{}/{}", shown_id(phase.run_id.as_str()), shown_id(phase.phase_id.as_str()));
+        let name = shown_phase(&phase.run_id, &phase.phase_id, true);
         let why = phase.failure.as_ref();
         let why = why.map_or_else(
             || phase.verdict.to_owned(),

@@ -1,7 +1,6 @@
 //! Scheduler step: assigns phases to idle workers, then processes the first attempt to finish.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use super::idle_wait::WakeConditions;
 use super::{Drain, RegisteredDrain, StopReason};
@@ -190,7 +189,7 @@ impl Drain<'_> {
     /// Defers the phases of an agent; reports that other agents take them.
     fn defer_agent(&mut self, agent: String, until: UnixMs) {
         let at = now();
-        let left = Duration::from_millis(u64::try_from(until.0 - at.0).unwrap_or_default());
+        let left = until.since(at);
         let hands_on = self.context.settings.executor.on_limit == OnLimit::NextAgent;
         if self.limits.defer_agent(agent.clone(), until, at) && hands_on {
             self.context.progress.note(&format!(

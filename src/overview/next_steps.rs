@@ -3,7 +3,7 @@
 use super::failure_groups::FailureGroup;
 use crate::phase::words::quoted;
 use crate::phase::{FailureKind, PhaseId, RunId};
-use crate::progress::{shown_id, width};
+use crate::progress::{shown_id, shown_phase, width};
 
 /// Widest list of phases in a command. With more phases, the command names the run.
 const WIDEST_COMMAND: usize = 70;
@@ -76,8 +76,7 @@ fn retry_command(run: &RunId, phases: &[PhaseId]) -> String {
 
 /// Returns `RUN/PHASE` as a word of the shell.
 fn address(run: &RunId, phase: &PhaseId) -> String {
-    let name = format!("{}/{}", shown_id(run.as_str()), shown_id(phase.as_str()));
-    quoted(&name).into_owned()
+    quoted(&shown_phase(run, phase, true)).into_owned()
 }
 
 /// Returns the run as a word of the shell.

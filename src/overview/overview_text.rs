@@ -1,7 +1,5 @@
 //! An overview as text. All lines fit 80 columns, except commands and messages in a file or a pipe.
 
-use std::time::Duration;
-
 use super::failure_groups::FailureGroup;
 use super::next_steps::run_argument;
 use super::run_overview::RunOverview;
@@ -10,7 +8,7 @@ use super::verdict_line::{join_facts, verdict_lines};
 use super::waiting_groups::{WaitReason, WaitingGroup};
 use crate::phase::words::{counted, first_few, short_commit};
 use crate::phase::{PhaseId, PhaseState, RunId, UnixMs};
-use crate::progress::{LabeledPage, duration, printable, shown_id, shown_message};
+use crate::progress::{LabeledPage, duration, printable, shown_id, shown_message, shown_phase};
 use crate::store::CleanOutcome;
 
 /// Width of the labels.
@@ -57,7 +55,8 @@ pub fn format_details(run: &RunOverview, options: &TextOptions) -> String {
     details.waiting("blocked", &of, &blocked);
     details.waiting("waiting", &of, &waiting);
     if let Some(at) = run.summary.paused_at {
-        let time = options.now.map(|now| format!("for {}; ", elapsed(at, now))).unwrap_or_default();
+        let time =
+            options.now.map(|now| format!("for {}; ", duration(now.since(at)))).unwrap_or_default();
         let resume = format!("autopack resume {}", run_argument(id));
         details.page.line("paused", &format!("{of}{time}continue with {resume}"));
     }
@@ -104,9 +103,7 @@ fn describe_failure(group: &FailureGroup, several: bool) -> String {
 
 /// Names the first few phases, with their run if there are several runs.
 fn name_phases(run: &RunId, phases: &[PhaseId], few: usize, several: bool) -> String {
-    let prefix = if several { format!("{}/", shown_id(run.as_str())) } else { String::new() };
-    let names: Vec<String> =
-        phases.iter().map(|id| format!("{prefix}{}", shown_id(id.as_str()))).collect();
+    let names: Vec<String> = phases.iter().map(|id| shown_phase(run, id, several)).collect();
     first_few(&names, few)
 }
 
@@ -140,7 +137,7 @@ impl DetailsPage<'_> {
         }
         let since = match (run.summary.looked_at, self.options.now) {
             (Some(at), Some(now)) if new.len() < run.landings.len() || new.is_empty() => {
-                format!(" since your last look {} ago", elapsed(at, now))
+                format!(" since your last look {} ago", duration(now.since(at)))
             }
             (Some(_), None) => " since your last look".to_owned(),
             _ => String::new(),
@@ -170,11 +167,6 @@ impl DetailsPage<'_> {
     }
 }
 
-fn elapsed(then: UnixMs, now: UnixMs) -> String {
-    let time = u64::try_from(now.0.saturating_sub(then.0)).unwrap_or(0);
-    duration(Duration::from_millis(time))
-}
-
 /// Describes a group: `31 wait for setup-db`.
 fn describe_group(group: &WaitingGroup, now: Option<UnixMs>) -> String {
     let n = group.phases.len();
@@ -193,7 +185,7 @@ fn describe_group(group: &WaitingGroup, now: Option<UnixMs>) -> String {
         }
         WaitReason::RateLimit => match (group.until, now) {
             (Some(until), Some(now)) => {
-                format!("{n} rate limited for another {}", elapsed(now, until))
+                format!("{n} rate limited for another {}", duration(until.since(now)))
             }
             _ => format!("{n} rate limited"),
         },

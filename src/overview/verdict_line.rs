@@ -82,10 +82,8 @@ fn describe_end(end: &LastDrain, now: Option<UnixMs>) -> Option<String> {
     let reason = Reason::of_name(&end.reason)?;
     let text = reason.describe(Duration::from_millis(end.duration_ms));
     let Some(now) = now else { return Some(text) };
-    let age = u64::try_from(now.0.saturating_sub(end.ended_at.0)).unwrap_or(0);
-    match age {
-        // The end of this drain.
-        0..1000 => Some(text),
-        _ => Some(format!("{text}, {} ago", duration(Duration::from_millis(age)))),
-    }
+    let age = now.since(end.ended_at);
+    // The end of this drain.
+    let is_just_now = age < Duration::from_secs(1);
+    Some(if is_just_now { text } else { format!("{text}, {} ago", duration(age)) })
 }

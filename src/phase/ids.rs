@@ -4,6 +4,7 @@
 //! [`file_name`](RunId::file_name), a safe name that is still unique per id.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -57,6 +58,13 @@ id!(
 )]
 #[serde(transparent)]
 pub struct UnixMs(pub i64);
+
+impl UnixMs {
+    /// Returns the time since `earlier`; zero if `earlier` is later.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+}
 
 const LONGEST_PLAIN_NAME: usize = 100;
 const SLUG_CHARS: usize = 60;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::screen::Size;
-use super::terminal_text::{fit, shown_id, stopwatch};
+use super::terminal_text::{fit, shown_id, shown_phase, stopwatch};
 use super::view::{self, Fraction, Pace, RunningPhase};
 use super::{Event, Step};
 use crate::phase::{PhaseId, PhaseState, RunId};
@@ -168,12 +168,8 @@ impl Board {
     }
 
     fn running_phase(&self, work: &PhaseProgress, now: Instant) -> RunningPhase {
-        let phase = shown_id(work.phase.as_str());
         RunningPhase {
-            name: match self.several_runs() {
-                true => format!("{}/{phase}", shown_id(work.run.as_str())),
-                false => phase,
-            },
+            name: shown_phase(&work.run, &work.phase, self.several_runs()),
             try_number: work.try_number,
             of_tries: Some(work.max_attempts),
             elapsed: now.saturating_duration_since(work.since),

@@ -19,11 +19,11 @@ pub use labeled_page::LabeledPage;
 pub use lines::{LineOptions, finished_line};
 pub use reason::Reason;
 pub use terminal_text::{
-    duration, fill, fit, fit_words, printable, printable_lines, shown_id, shown_message, stopwatch,
-    thousands, width, without_escapes, wrap,
+    duration, fill, fit, fit_words, printable, printable_lines, shown_id, shown_message,
+    shown_phase, stopwatch, thousands, width, without_escapes, wrap,
 };
 
-pub use usage_text::describe_money;
+pub use usage_text::{describe_money, dollars};
 
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};

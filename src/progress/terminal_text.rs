@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use crate::phase::{PhaseId, RunId};
+
 /// Maximum width of a shown id; longer ids are cut. `--json` has the full id.
 const LONGEST_ID: usize = 100;
 /// Maximum width of a message in a line; `phases show` and `--json` have the full message.
@@ -87,6 +89,12 @@ fn is_trickery(c: char) -> bool {
 /// Formats an id for people.
 pub fn shown_id(id: &str) -> String {
     fit(id, LONGEST_ID)
+}
+
+/// Names a phase for people: `RUN/PHASE` where the run is not clear.
+pub fn shown_phase(run: &RunId, phase: &PhaseId, with_run: bool) -> String {
+    let phase = shown_id(phase.as_str());
+    if with_run { format!("{}/{phase}", shown_id(run.as_str())) } else { phase }
 }
 
 /// Formats an untrusted message for a line.

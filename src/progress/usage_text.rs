@@ -3,6 +3,11 @@
 use super::terminal_text::thousands;
 use crate::phase::budget::format_dollars;
 
+/// Formats an amount with cents: `$4.31`.
+pub fn dollars(amount: f64) -> String {
+    format!("${amount:.2}")
+}
+
 /// Describes the usage: `$4.31 (2.10M tokens)`, or tokens alone if the cost is unknown. `None` if nothing is known.
 pub fn describe_money(cost_usd: Option<f64>, tokens: Option<u64>) -> Option<String> {
     let tokens = tokens.map(|tokens| format!("{} tokens", thousands(tokens)));

@@ -29,9 +29,7 @@ impl Backoff {
         let same = now.0 < limited_until.0;
         *times += u32::from(!same);
         let reported = match until {
-            Some(RateLimitReset::At(at)) => {
-                u64::try_from(at.0.saturating_sub(now.0)).unwrap_or_default()
-            }
+            Some(RateLimitReset::At(at)) => millis(at.since(now)),
             Some(RateLimitReset::After(wait)) => millis(wait),
             None => 0,
         };

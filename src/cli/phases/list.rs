@@ -15,7 +15,7 @@ use crate::clock::now;
 use crate::failure::Failure;
 use crate::phase::words::short_commit;
 use crate::phase::{PhaseId, PhaseState, UnixMs};
-use crate::progress::{duration, thousands};
+use crate::progress::{dollars, duration, thousands};
 use crate::store::{PhaseRow, PhaseUsage};
 
 /// List the phases of a run
@@ -154,7 +154,7 @@ fn text(rows: &[PhaseRow], usages: &Usages, max_attempts: u32) -> String {
 /// Formats the cost, or the tokens if the cost is unknown.
 fn cost(usage: &PhaseUsage) -> Option<String> {
     match usage.cost_usd {
-        Some(cost) => Some(format!("${cost:.2}")),
+        Some(cost) => Some(dollars(cost)),
         None => usage.tokens.billed().map(|tokens| format!("{} tokens", thousands(tokens))),
     }
 }

@@ -14,7 +14,7 @@ use crate::phase::shell;
 use crate::phase::words::{quoted, short_commit};
 use crate::phase::{Failure as PhaseFailure, PhaseCi, PhaseState, UnixMs};
 use crate::progress::{
-    describe_money, duration, printable, screen, shown_id, shown_message, width, wrap,
+    describe_money, dollars, duration, printable, screen, shown_id, shown_message, width, wrap,
 };
 use crate::store::{AttemptRow, PhaseDetail, PhaseUsage};
 use crate::workspace::ChangedFile;
@@ -169,7 +169,7 @@ fn attempts(log: &[AttemptRow]) -> String {
             took.unwrap_or_else(|| "-".to_owned()),
             number(row.usage.tokens.input),
             number(row.usage.tokens.output),
-            row.usage.cost_usd.map_or_else(|| "-".to_owned(), |cost| format!("${cost:.2}")),
+            row.usage.cost_usd.map_or_else(|| "-".to_owned(), dollars),
             shown_outcome(row).to_owned(),
             reason.or(undone).unwrap_or_default(),
         ]

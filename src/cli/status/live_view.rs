@@ -6,7 +6,7 @@ use super::status_snapshot::{RunStatus, StatusSnapshot};
 use crate::overview::{describe_failures, describe_waiting};
 use crate::progress::screen::Size;
 use crate::progress::view::{self, Fraction, RunningPhase};
-use crate::progress::{describe_money, fill, fit, fit_words, shown_id, width};
+use crate::progress::{describe_money, fill, fit, fit_words, shown_id, shown_phase, width};
 use crate::store::InFlight;
 
 /// Minimum width of a run name; the maximum is a third of the line.
@@ -107,12 +107,8 @@ fn facts(status: &RunStatus) -> Vec<String> {
 }
 
 fn running_phase(snapshot: &StatusSnapshot, work: &InFlight) -> RunningPhase {
-    let phase = shown_id(work.phase_id.as_str());
     RunningPhase {
-        name: match snapshot.runs.len() {
-            1 => phase,
-            _ => format!("{}/{phase}", shown_id(work.run_id.as_str())),
-        },
+        name: shown_phase(&work.run_id, &work.phase_id, snapshot.runs.len() != 1),
         try_number: work.counted_attempts + 1,
         of_tries: Some(work.max_attempts.unwrap_or(snapshot.max_attempts)),
         elapsed: snapshot.since(work.started_at),

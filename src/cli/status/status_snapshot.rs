@@ -153,7 +153,7 @@ impl StatusSnapshot {
     }
 
     pub fn since(&self, then: UnixMs) -> Duration {
-        Duration::from_millis(u64::try_from(self.at.0 - then.0).unwrap_or(0))
+        self.at.since(then)
     }
 }
 
@@ -172,8 +172,7 @@ pub(super) fn format_reasons(phase: &Waiting, at: UnixMs) -> String {
         reasons.push(format!("overlaps with the scope of {id}, which {what}"));
     }
     if let Some(until) = phase.not_before {
-        let left = Duration::from_millis(u64::try_from(until.0 - at.0).unwrap_or(0));
-        reasons.push(format!("rate limited for another {}", duration(left)));
+        reasons.push(format!("rate limited for another {}", duration(until.since(at))));
     }
     if let Some(reason) = &phase.unfixable {
         reasons.push(format!("its spec will be refused: {}", shown_message(reason)));

@@ -168,9 +168,7 @@ impl ViewSpec {
         }
         best.map_or_else(|| path.to_owned(), |(_, shown)| shown)
     }
-}
 
-impl ViewSpec {
     /// Returns where a file that the program made at a path is on the machine.
     pub fn outside(&self, path: &Path) -> PathBuf {
         let covering = self.mounts.iter().rev().find(|mount| path.starts_with(mount.target()));

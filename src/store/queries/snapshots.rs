@@ -99,6 +99,15 @@ struct UsageRecord {
     cost_usd: Option<f64>,
 }
 
+/// Returns the counts of a query for (run, count).
+async fn rows_by_run(
+    tx: &mut SqliteConnection,
+    query: &'static str,
+) -> Result<HashMap<i64, i64>, StoreError> {
+    let rows: Vec<(i64, i64)> = sqlx::query_as(query).fetch_all(tx).await?;
+    Ok(rows.into_iter().collect())
+}
+
 impl Store {
     /// Returns all runs in order of import.
     ///
@@ -110,18 +119,10 @@ impl Store {
             let runs: Vec<RunRecord> =
                 sqlx::query_as("SELECT * FROM runs ORDER BY id").fetch_all(&mut *tx).await?;
             let mut counts = counts_by_run(&mut tx).await?;
-            let blocked: HashMap<i64, i64> =
-                sqlx::query_as("SELECT run, COUNT(*) FROM blocked GROUP BY run")
-                    .fetch_all(&mut *tx)
-                    .await?
-                    .into_iter()
-                    .collect();
-            let held: HashMap<i64, i64> =
-                sqlx::query_as("SELECT run, COUNT(*) FROM held_back GROUP BY run")
-                    .fetch_all(&mut *tx)
-                    .await?
-                    .into_iter()
-                    .collect();
+            let blocked =
+                rows_by_run(&mut tx, "SELECT run, COUNT(*) FROM blocked GROUP BY run").await?;
+            let held =
+                rows_by_run(&mut tx, "SELECT run, COUNT(*) FROM held_back GROUP BY run").await?;
             let usage = usage_by_run(&mut tx).await?;
             let mut clean_tests = clean_tests::latest(&mut tx).await?;
             let untested = clean_tests::untested_runs(&mut tx).await?;

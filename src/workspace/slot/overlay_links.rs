@@ -65,8 +65,8 @@ impl Slot {
         contents.overlay_links.links.iter().filter(is_shown).cloned().collect()
     }
 
-    /// Whether changes by earlier programs are to be removed: true once after each reset.
-    pub fn has_new_links(&self, side: Side) -> bool {
+    /// Returns whether changes by earlier programs are to be removed: true once after each reset.
+    pub fn take_link_reset(&self, side: Side) -> bool {
         self.contents_of(side)
             .is_some_and(|contents| !contents.overlay_links.is_used.swap(true, Ordering::Relaxed))
     }
