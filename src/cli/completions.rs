@@ -9,7 +9,7 @@ use crate::failure::{Exit, Failure};
 
 /// Print a shell completion script
 ///
-/// The script calls autopack for each completion, which knows runs, phases, agents and states. For bash, add
+/// Completes runs, phases, agents and states, too. For bash, add
 /// `source <(autopack completions bash)` to ~/.bashrc; for zsh, the same with zsh to ~/.zshrc; for fish, run
 /// `autopack completions fish > ~/.config/fish/completions/autopack.fish`.
 #[derive(Debug, clap::Args)]
@@ -31,7 +31,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Returns the program that the shell starts: the one that printed the script, if it was named by its path.
+/// Returns the program for the shell to start: this program's path if it was started by a path, else its name.
 fn program(name: &str) -> String {
     let own = std::env::args_os().next().map(std::path::PathBuf::from);
     match own

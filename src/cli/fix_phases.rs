@@ -1,19 +1,18 @@
 //! `fix-phases`: repairs the specs of queued phases and lists the repairs.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 use serde_json::Value;
 use similar::TextDiff;
 
 use super::autofix_limits::fixer;
+use super::output::repair_kinds::RepairKinds;
 use super::output::table::counted;
 use super::run_choice::RunFilter;
 use super::{Context, open_database};
 use crate::failure::{Exit, Failure};
-use crate::phase::repair::{is_ignored_setting, repair_kind};
-use crate::phase::words::{first_few, quoted};
-use crate::progress::{LabeledPage, printable_lines, screen, shown_id, shown_message, shown_phase};
+use crate::phase::repair::is_ignored_setting;
+use crate::phase::words::quoted;
+use crate::progress::{LabeledPage, printable_lines, screen, shown_message, shown_phase};
 use crate::store::{RepairCounts, RepairedPhase};
 
 /// Repair the specs of queued phases
@@ -116,8 +115,7 @@ const LISTED: usize = 8;
 /// Repairs by kind, and the phases without a repair.
 #[derive(Default)]
 struct RepairSummary {
-    /// Repairs by repaired field.
-    kinds: BTreeMap<String, u64>,
+    kinds: RepairKinds,
     /// Phases with settings that have no effect, with the reason.
     ignored: Vec<String>,
     /// `RUN/PHASE` and the reason.
@@ -126,12 +124,9 @@ struct RepairSummary {
 
 impl RepairSummary {
     fn add(&mut self, repaired: &RepairedPhase) {
-        for fix in &repaired.fixes {
-            if is_ignored_setting(fix) {
-                self.ignored.push(format!("{}: {fix}", name(repaired)));
-            }
-            *self.kinds.entry(repair_kind(fix).to_owned()).or_default() += 1;
-        }
+        let ignored = repaired.fixes.iter().filter(|fix| is_ignored_setting(fix));
+        self.ignored.extend(ignored.map(|fix| format!("{}: {fix}", name(repaired))));
+        self.kinds.add(&repaired.fixes);
         if let Some(why) = &repaired.unfixable {
             self.unfixable.push((name(repaired), why.clone()));
         }
@@ -152,12 +147,8 @@ impl RepairSummary {
         for (n, text) in self.ignored.iter().take(LISTED).enumerate() {
             page.message(if n == 0 { "ignored" } else { "" }, &shown_message(text));
         }
-        let mut kinds: Vec<(&String, &u64)> = self.kinds.iter().collect();
-        kinds.sort_by_key(|(_, n)| std::cmp::Reverse(**n));
-        let kinds: Vec<String> =
-            kinds.iter().map(|(kind, n)| format!("{} {n}", shown_id(kind))).collect();
-        if !kinds.is_empty() {
-            page.prose("repairs", &format!("{}; -v shows each", first_few(&kinds, LISTED)));
+        if let Some(kinds) = self.kinds.describe() {
+            page.prose("repairs", &format!("{kinds}; -v shows each"));
         }
         page.into_text()
     }

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use super::output::repair_kinds::RepairKinds;
 use super::output::table::counted;
 use crate::drain::{Forecast, PlannedPhase, Range, Waves};
-use crate::phase::repair::{is_ignored_setting, repair_kind};
+use crate::phase::repair::is_ignored_setting;
 use crate::phase::words::{first_few, quoted};
 use crate::phase::{PhaseId, RunId, UnixMs};
 use crate::progress::{
@@ -190,19 +191,11 @@ fn repairs(page: &mut LabeledPage, will_run: &[&PlannedPhase], facts: &PreviewFa
     for (n, text) in ignored.take(NAMED_WITH).enumerate() {
         page.message(if n == 0 { "ignored" } else { "" }, &shown_message(&text));
     }
-    let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut phases = 0;
-    for phase in will_run {
-        phases += usize::from(!phase.fixes.is_empty());
-        phase.fixes.iter().for_each(|fix| *kinds.entry(repair_kind(fix)).or_default() += 1);
-    }
-    if phases > 0 {
-        let mut kinds: Vec<(&str, usize)> = kinds.into_iter().collect();
-        kinds.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
-        let kinds: Vec<String> =
-            kinds.iter().map(|(kind, n)| format!("{} {n}", shown_id(kind))).collect();
-        let phases = counted(phases as u64, "phase");
-        page.prose("repairs", &format!("{phases}: {}", first_few(&kinds, NAMED)));
+    let mut kinds = RepairKinds::default();
+    will_run.iter().for_each(|phase| kinds.add(&phase.fixes));
+    if let Some(kinds) = kinds.describe() {
+        let phases = will_run.iter().filter(|phase| !phase.fixes.is_empty()).count();
+        page.prose("repairs", &format!("{}: {kinds}", counted(phases as u64, "phase")));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Writes results to stdout, and sets up the terminal. All other messages go to stderr through `tracing`.
 
 pub mod logging;
+pub mod repair_kinds;
 pub mod table;
 
 use std::fs::File;
