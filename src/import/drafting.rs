@@ -56,8 +56,30 @@ impl PlanDraftBuilder {
     pub(super) fn phase_of_run(
         &mut self,
         place: SourcePosition,
+        spec: Map<String, Value>,
+        run_id: Option<&str>,
+    ) {
+        let status = standing::of(&spec);
+        if status == SourceStatus::Open {
+            for field in standing::unread(&spec) {
+                let id = spec_keys::phase_id(&spec).map(|id| id.to_string()).unwrap_or_default();
+                self.warn(format!(
+                    "{place}: phase `{id}` is queued: {field} looks like a status, but is not read; use `status`"
+                ));
+            }
+        }
+        self.phase_with_status(place, spec, run_id, status, None);
+    }
+
+    /// Adds a phase whose status is known. Phases with a rank are items of other tools: ordered by it, and their unknown
+    /// dependencies are noted instead of refused.
+    pub(super) fn phase_with_status(
+        &mut self,
+        place: SourcePosition,
         mut spec: Map<String, Value>,
         run_id: Option<&str>,
+        status: SourceStatus,
+        rank: Option<i64>,
     ) {
         let read = match read_keys(&spec) {
             Ok(read) => read,
@@ -66,16 +88,7 @@ impl PlanDraftBuilder {
         let run_id = self.given_run.clone().or(read.run_id).or_else(|| run_id.map(RunId::new));
         let run_id = run_id.unwrap_or_else(|| self.stem.clone());
         name_itself(&mut spec, &read.phase_id);
-        let standing = standing::of(&spec);
-        if standing == SourceStatus::Open {
-            for field in standing::unread(&spec) {
-                self.warn(format!(
-                    "{place}: phase `{}` is queued: {field} looks like a status, but is not read; use `status`",
-                    read.phase_id
-                ));
-            }
-        }
-        let (state, note) = self.standing(&place, &read.phase_id, standing);
+        let (state, note) = self.standing(&place, &read.phase_id, status);
         let phase = PlanPhase {
             name: read.name.unwrap_or_else(|| read.phase_id.to_string()),
             phase_id: read.phase_id,
@@ -87,7 +100,7 @@ impl PlanDraftBuilder {
             last_failure: None,
             note,
         };
-        self.add(&run_id, place, phase);
+        self.add_ranked(&run_id, place, phase, rank);
     }
 
     /// Returns the state of a phase according to the source, and a note with the reason: work done elsewhere is not
@@ -135,6 +148,16 @@ impl PlanDraftBuilder {
 
     /// Adds a phase with a state of its own.
     pub(super) fn add(&mut self, run_id: &RunId, place: SourcePosition, phase: PlanPhase) {
+        self.add_ranked(run_id, place, phase, None);
+    }
+
+    fn add_ranked(
+        &mut self,
+        run_id: &RunId,
+        place: SourcePosition,
+        phase: PlanPhase,
+        rank: Option<i64>,
+    ) {
         let run = self.run(run_id);
         let key = (run, phase.phase_id.clone());
         if let Some(first) = self.seen.get(&key) {
@@ -146,7 +169,7 @@ impl PlanDraftBuilder {
             });
         }
         self.seen.insert(key, place.clone());
-        self.draft.runs[run].phases.push(DraftPhase { place, phase });
+        self.draft.runs[run].phases.push(DraftPhase { place, phase, rank });
     }
 
     pub(super) fn add_sample(&mut self, run_id: &RunId, sample: ImportedSample) {
@@ -155,9 +178,12 @@ impl PlanDraftBuilder {
     }
 
     /// Returns the draft; an input without phases is an error, because an empty import is never intended.
-    pub(super) fn finish(self) -> Result<PlanDraft, ImportError> {
+    pub(super) fn finish(mut self) -> Result<PlanDraft, ImportError> {
         if self.draft.runs.is_empty() && self.draft.errors.is_empty() {
             return Err(ImportError::Empty { name: self.source });
+        }
+        for run in &mut self.draft.runs {
+            run.phases.sort_by_key(|draft| draft.rank);
         }
         Ok(self.draft)
     }

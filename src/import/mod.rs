@@ -7,6 +7,7 @@
 //! The formats are a registry. A new format is one file, its `mod` line and its entry in `FORMATS` here, fixtures in
 //! `tests/fixtures/import/<name>/`, and a row in docs/plan-format.md.
 
+mod backlog_item;
 mod depends;
 mod drafting;
 mod error;

@@ -29,6 +29,8 @@ pub(super) struct DraftPhase {
     pub(super) place: SourcePosition,
     /// The phase, with `depends_on` still empty.
     pub(super) phase: PlanPhase,
+    /// Rank of an item of another tool; `None` in plans.
+    pub(super) rank: Option<i64>,
 }
 
 impl PlanDraft {
