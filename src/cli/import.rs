@@ -19,7 +19,7 @@ const NOTES: usize = 10;
 /// Import a plan (YAML, JSON, JSONL) or the Python Autopack's database
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Plan or database file; `-` is standard input
+    /// Plan, backlog or database: a file or a directory; `-` is standard input
     file: PathBuf,
     /// Import all phases into this run; from a database, import only this run
     #[arg(long, value_name = "RUN", value_parser = clap::builder::NonEmptyStringValueParser::new())]
@@ -66,7 +66,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 
 /// Records the content of the file, for `drain FILE`. Outside of `.autopack/` nothing is written.
 async fn record(file: &Path, plan: &Plan, context: &Context) -> Result<(), Failure> {
-    if file.is_file() {
+    if file.is_file() || file.is_dir() {
         let repo = Repo::discover(&context.workspace()?).await?;
         repo.prepare_directory()?;
         let runs: Vec<RunId> = plan.runs.iter().map(|run| run.run_id.clone()).collect();

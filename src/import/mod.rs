@@ -1,4 +1,4 @@
-//! Converts a backlog in a file or on standard input to a [`Plan`] for the store.
+//! Converts a backlog in a file, in a directory or on standard input to a [`Plan`] for the store.
 //!
 //! Import never repairs a spec: specs arrive as written, with the run's defaults merged in. Import assigns run ids,
 //! phase ids, order and dependencies, and refuses the whole input if a part cannot be understood. Import writes
@@ -9,10 +9,12 @@
 
 mod backlog_item;
 mod depends;
+mod directory_layout;
 mod drafting;
 mod error;
 mod format;
 mod input;
+mod input_directory;
 #[cfg(any(test, fuzzing))]
 pub mod invariants;
 mod json;
@@ -33,12 +35,13 @@ mod text_decoding;
 mod written_numbers;
 mod yaml;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::phase::RunId;
 use crate::phase::plan::Plan;
 use drafting::PlanDraftBuilder;
 use format::{Format, Input, Recognition};
+use input_directory::InputFile;
 
 pub use depends::Existing;
 pub use error::ImportError;
@@ -48,15 +51,35 @@ pub use plan_draft::PlanDraft;
 /// All formats. The first certain format reads an input; `plan` is last, because it accepts anything.
 static FORMATS: &[&dyn Format] = &[&python_db::PythonAutopack, &plan_file::PlanFile];
 
-/// Reads `file` (`-` is standard input). Dependencies are not yet checked, see [`PlanDraft::resolve`].
+/// Reads `file`: a file, a directory, or standard input (`-`). Dependencies are not yet checked, see [`PlanDraft::resolve`].
 ///
 /// # Errors
 /// The file cannot be read or understood.
 pub async fn read(file: &Path, run_id: Option<&RunId>) -> Result<PlanDraft, ImportError> {
     let input = Input::open(file)?;
     let mut draft = PlanDraftBuilder::new(&input, run_id);
-    format_of(FORMATS, &input).read_file(&input, &mut draft).await?;
+    let format = format_of(FORMATS, &input);
+    if let Some(directory) = input.directory() {
+        if format.directory().is_none() {
+            return Err(directory_layout::unknown_directory(FORMATS, &input));
+        }
+        directory.warnings().into_iter().for_each(|warning| draft.warn(warning));
+    }
+    format.read_file(&input, &mut draft).await?;
     draft.finish()
+}
+
+/// Returns the files that an input consists of, with a name for each: the file itself, or the files of a directory.
+///
+/// # Errors
+/// The directory cannot be read, or has too many files.
+pub fn input_files(input: &Path) -> std::io::Result<Vec<(String, PathBuf)>> {
+    if !input.is_dir() {
+        return Ok(vec![(String::new(), input.to_owned())]);
+    }
+    let directory = input_directory::InputDirectory::open(input)?;
+    let named = |file: &InputFile| (file.path().to_owned(), file.on_disk().to_owned());
+    Ok(directory.files().iter().map(named).collect())
 }
 
 /// Parses a plan. The extension of `file` gives the syntax; the file name becomes the run id unless the plan names a
