@@ -8,6 +8,7 @@ use super::plan_import::{PlanFile, similar_file};
 use super::run_choice::{find_run, known_run};
 use crate::config::suggestion::nearest;
 use crate::failure::{Exit, Failure};
+use crate::import::ReadOptions;
 use crate::phase::words::{first_few, quoted};
 use crate::phase::{PhaseState, RunId};
 use crate::progress::{NOTES, shown_id};
@@ -39,6 +40,8 @@ pub(super) enum NamedTargets {
     None,
     /// Runs, and plan files that can be read.
     Some { runs: Vec<RunId>, files: Vec<PlanFile> },
+    /// Nothing but files that list no phases, described in a line.
+    Empty(String),
 }
 
 impl DrainTargets {
@@ -84,12 +87,27 @@ impl DrainTargets {
                     .exit(Exit::Usage));
             }
         };
-        let mut files = Vec::new();
+        let options = ReadOptions {
+            workspace: context.workspace().ok(),
+            ..ReadOptions::of_run(into.as_ref())
+        };
+        let (mut files, mut empty) = (Vec::new(), Vec::new());
         for path in paths {
-            files.push(PlanFile::read(path, into.as_ref(), store.as_ref()).await?);
+            let file = PlanFile::read(path, &options, store.as_ref()).await?;
+            match file.is_empty() {
+                true => empty.push(shown_id(file.name())),
+                false => files.push(file),
+            }
         }
         if let Some(store) = store {
             store.close().await;
+        }
+        if !empty.is_empty() {
+            let line = format!("no phases in {}", empty.join(", "));
+            if runs.is_empty() && files.is_empty() {
+                return Ok(NamedTargets::Empty(format!("nothing to drain: {line}")));
+            }
+            tracing::info!(target: NOTES, "{line}");
         }
         Ok(NamedTargets::Some { runs, files })
     }

@@ -92,12 +92,12 @@ mod tests {
 
     use super::*;
     use crate::import::input::Input;
-    use crate::import::{Existing, PlanDraft};
+    use crate::import::{Existing, PlanDraft, ReadOptions};
     use crate::phase::PhaseState;
 
     fn draft(items: Vec<BacklogItem>) -> PlanDraft {
         let input = Input::of_bytes(Path::new("list.json"), b"");
-        let mut builder = PlanDraftBuilder::new(&input, None);
+        let mut builder = PlanDraftBuilder::new(&input, "list", &ReadOptions::default());
         for (line, item) in (1..).zip(items) {
             builder.item(input.at_line(line), item, None);
         }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
+use super::format::Recognition;
 use super::*;
 use crate::phase::plan::PlanRun;
 
@@ -83,7 +84,11 @@ async fn each_format_recognizes_its_fixtures_alone() {
             let certain: Vec<_> = FORMATS.iter().filter(claims).map(|other| other.name()).collect();
             let is_plan = format.name() == "plan";
             assert!(certain == [format.name()] || is_plan && certain.is_empty(), "{certain:?}");
-            let plan = read(&file, None).await.unwrap().resolve(&Existing::default()).unwrap();
+            let plan = read(&file, &ReadOptions::default())
+                .await
+                .unwrap()
+                .resolve(&Existing::default())
+                .unwrap();
             assert_eq!(phases(&plan), expected, "{name}");
         }
     }
@@ -99,7 +104,12 @@ fn the_toy_format_is_the_one_of_contributing() {
 fn the_toy_format_works_as_documented() {
     static WITH_TOY: &[&dyn Format] = &[&toy::Toy, &plan_file::PlanFile];
     let read = |text: &str| {
-        let draft = parse_with(WITH_TOY, Path::new("backlog.txt"), text.as_bytes(), None)?;
+        let draft = parse_with(
+            WITH_TOY,
+            Path::new("backlog.txt"),
+            text.as_bytes(),
+            &ReadOptions::default(),
+        )?;
         draft.resolve(&Existing::default())
     };
     let text = "# toy backlog\n\n- [x] parser: Read it (src/parser.py)\n\

@@ -2,12 +2,15 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
+
+use serde_json::Value;
 
 use crate::phase::RunId;
 
 use super::error::ImportError;
 use super::input_directory::InputDirectory;
+use super::json_text;
 use super::source_place::SourcePosition;
 use super::text_decoding;
 
@@ -25,6 +28,7 @@ pub(crate) struct Input {
     extension: Option<String>,
     content: Content,
     text: OnceLock<String>,
+    json: OnceLock<Option<Value>>,
 }
 
 enum Content {
@@ -79,6 +83,7 @@ impl Input {
             extension: file.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()),
             content,
             text: OnceLock::new(),
+            json: OnceLock::new(),
         }
     }
 
@@ -106,6 +111,17 @@ impl Input {
             Content::Directory(directory) => Some(directory),
             Content::File { .. } | Content::Bytes(_) => None,
         }
+    }
+
+    /// Name that is the same from every directory: a path relative to `workspace`, else absolute.
+    pub(super) fn origin(&self, workspace: Option<&Path>) -> String {
+        let path = self.directory().map(InputDirectory::path).or_else(|| self.path());
+        let Some(path) = path.and_then(|path| path.canonicalize().ok()) else {
+            return self.name.clone();
+        };
+        let workspace = workspace.and_then(|workspace| workspace.canonicalize().ok());
+        let inside = workspace.and_then(|workspace| path.strip_prefix(workspace).ok());
+        inside.unwrap_or(&path).display().to_string()
     }
 
     /// The extension in lower case.
@@ -146,9 +162,42 @@ impl Input {
         Ok(self.text.get_or_init(|| text))
     }
 
+    /// The value of a text that is one JSON object or list, parsed on first use.
+    pub(super) fn json(&self) -> Option<&Value> {
+        let parse = || {
+            let text = self.text().ok()?;
+            let is_json = text.trim_start().starts_with(['{', '[']);
+            is_json.then(|| serde_json::from_str(text).ok())?
+        };
+        self.json.get_or_init(parse).as_ref()
+    }
+
+    /// Positions of the items of lists, in the order of the text: of the list that is the whole text, and of the lists
+    /// under `keys` in any object.
+    pub(super) fn item_places(&self, keys: &[&str]) -> ItemPlaces {
+        let lines = self.text().map(|text| json_text::lines_of_items(text, keys));
+        ItemPlaces { file: self.name.as_str().into(), lines: lines.unwrap_or_default().into_iter() }
+    }
+
     /// Position for errors, counted from 1.
     pub(super) fn at_line(&self, line: usize) -> SourcePosition {
         SourcePosition::Line(self.name.as_str().into(), line)
+    }
+}
+
+/// Positions of JSON items, in the order of the text.
+pub(crate) struct ItemPlaces {
+    file: Arc<str>,
+    lines: std::vec::IntoIter<usize>,
+}
+
+impl ItemPlaces {
+    /// Returns the position of the next item; without a line after the last.
+    pub(super) fn next(&mut self) -> SourcePosition {
+        match self.lines.next() {
+            Some(line) => SourcePosition::Line(self.file.clone(), line),
+            None => SourcePosition::File(self.file.clone()),
+        }
     }
 }
 

@@ -25,7 +25,7 @@ const LEFT_OUT: [&str; 4] = ["node_modules", "target", "vendor", "__pycache__"];
 
 /// A directory and its files. Texts are read on first use.
 pub(crate) struct InputDirectory {
-    name: String,
+    path: PathBuf,
     files: Vec<InputFile>,
     by_path: HashMap<String, usize>,
     /// Links that lead out of the directory, or nowhere.
@@ -52,16 +52,20 @@ impl InputDirectory {
         walk.enter(root, "", 0)?;
         let Walk { mut files, refused, .. } = walk;
         files.sort_by(|(one, _), (other, _)| natural_order(one, other));
-        let name = root.display().to_string();
         let by_path = (0..).zip(&files).map(|(index, (path, _))| (path.clone(), index)).collect();
         let file = |(path, file): (String, PathBuf)| InputFile {
-            name: Path::new(&name).join(&path).display().to_string(),
+            name: root.join(&path).display().to_string(),
             path,
             file,
             text: OnceLock::new(),
         };
         let files = files.into_iter().map(file).collect();
-        Ok(Self { files, by_path, refused_links: refused, name })
+        Ok(Self { files, by_path, refused_links: refused, path: root.to_owned() })
+    }
+
+    /// The directory as named by the user.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The files in natural order: `task-9.md` before `task-10.md`.
@@ -76,9 +80,8 @@ impl InputDirectory {
 
     /// Warnings about files that are not read.
     pub(super) fn warnings(&self) -> Vec<String> {
-        let warning = |path: &String| {
-            format!("{}: the link leads out of {}; not read", path, self.name)
-        };
+        let root = self.path.display();
+        let warning = |path: &String| format!("{path}: the link leads out of {root}; not read");
         self.refused_links.iter().map(warning).collect()
     }
 }

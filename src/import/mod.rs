@@ -4,10 +4,11 @@
 //! phase ids, order and dependencies, and refuses the whole input if a part cannot be understood. Import writes
 //! nothing.
 //!
-//! The formats are a registry. A new format is one file, its `mod` line and its entry in `FORMATS` here, fixtures in
-//! `tests/fixtures/import/<name>/`, and a row in docs/plan-format.md.
+//! The formats are a registry. A new format is one file, its `mod` line here, its entry in `registry::FORMATS`, fixtures
+//! in `tests/fixtures/import/<name>/`, and a row in docs/plan-format.md.
 
 mod backlog_item;
+mod dependency_cycles;
 mod depends;
 mod directory_layout;
 mod drafting;
@@ -28,6 +29,8 @@ mod plan_source;
 mod plan_syntax;
 pub mod plan_template;
 mod python_db;
+mod read_options;
+mod registry;
 mod source_place;
 mod spec_keys;
 mod standing;
@@ -40,25 +43,26 @@ use std::path::{Path, PathBuf};
 use crate::phase::RunId;
 use crate::phase::plan::Plan;
 use drafting::PlanDraftBuilder;
-use format::{Format, Input, Recognition};
+use format::{Format, Input};
 use input_directory::InputFile;
+use registry::{FORMATS, format_of};
 
 pub use depends::Existing;
 pub use error::ImportError;
 pub use input::STDIN;
 pub use plan_draft::PlanDraft;
+pub use read_options::ReadOptions;
+pub use registry::{FormatEntry, formats};
 
-/// All formats. The first certain format reads an input; `plan` is last, because it accepts anything.
-static FORMATS: &[&dyn Format] = &[&python_db::PythonAutopack, &plan_file::PlanFile];
-
-/// Reads `file`: a file, a directory, or standard input (`-`). Dependencies are not yet checked, see [`PlanDraft::resolve`].
+/// Reads `file`: a file, a directory, or standard input (`-`). Dependencies are not yet checked, see
+/// [`PlanDraft::resolve`].
 ///
 /// # Errors
 /// The file cannot be read or understood.
-pub async fn read(file: &Path, run_id: Option<&RunId>) -> Result<PlanDraft, ImportError> {
+pub async fn read(file: &Path, options: &ReadOptions) -> Result<PlanDraft, ImportError> {
     let input = Input::open(file)?;
-    let mut draft = PlanDraftBuilder::new(&input, run_id);
-    let format = format_of(FORMATS, &input);
+    let format = format_of(FORMATS, options.format.as_deref(), &input)?;
+    let mut draft = PlanDraftBuilder::new(&input, format.name(), options);
     if let Some(directory) = input.directory() {
         if format.directory().is_none() {
             return Err(directory_layout::unknown_directory(FORMATS, &input));
@@ -82,34 +86,26 @@ pub fn input_files(input: &Path) -> std::io::Result<Vec<(String, PathBuf)>> {
     Ok(directory.files().iter().map(named).collect())
 }
 
-/// Parses a plan. The extension of `file` gives the syntax; the file name becomes the run id unless the plan names a
-/// run.
+/// Parses a backlog. The extension of `file` gives the syntax of a plan; the file name becomes the run id unless the
+/// source names a run.
 ///
 /// # Errors
 /// The bytes cannot be understood.
 pub fn parse(file: &Path, bytes: &[u8], run_id: Option<&RunId>) -> Result<PlanDraft, ImportError> {
-    parse_with(FORMATS, file, bytes, run_id)
+    parse_with(FORMATS, file, bytes, &ReadOptions::of_run(run_id))
 }
 
 fn parse_with(
     formats: &[&'static dyn Format],
     file: &Path,
     bytes: &[u8],
-    run_id: Option<&RunId>,
+    options: &ReadOptions,
 ) -> Result<PlanDraft, ImportError> {
     let input = Input::of_bytes(file, bytes);
-    let mut draft = PlanDraftBuilder::new(&input, run_id);
-    format_of(formats, &input).read(&input, &mut draft)?;
+    let format = format_of(formats, options.format.as_deref(), &input)?;
+    let mut draft = PlanDraftBuilder::new(&input, format.name(), options);
+    format.read(&input, &mut draft)?;
     draft.finish()
-}
-
-/// Returns the first certain format, else a plan.
-fn format_of(formats: &[&'static dyn Format], input: &Input) -> &'static dyn Format {
-    let first =
-        |wanted| formats.iter().copied().find(move |format| format.recognize(input) == wanted);
-    first(Recognition::Certain)
-        .or_else(|| first(Recognition::Possible))
-        .unwrap_or(&plan_file::PlanFile)
 }
 
 /// Parses a plan without dependencies on stored phases.

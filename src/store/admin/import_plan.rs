@@ -8,14 +8,27 @@ use crate::phase::plan::{Plan, PlanPhase, PlanRun};
 use crate::phase::{PhaseId, PhaseState, RawSpec, RunId, UnixMs};
 
 use super::evidence::{IMPORT, record_evidence, record_inserted_evidence};
+use super::source_removals::{RemovedPhase, find_removed, prune, record_source};
+use super::source_settlement::stop_and_settle;
 use crate::store::columns::{json, parse, to_json};
 use crate::store::error::StoreError;
 use crate::store::open::Store;
 use crate::store::queue::dependencies::{edges, insert_dependencies, recount_dependencies};
 use crate::store::telemetry::samples::import_sample;
 
+/// Changes of stored phases by an import.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImportMode {
+    /// New phases are added; stored phases stay.
+    Add,
+    /// Specs are replaced, and open phases done or given up in the plan's source are settled.
+    Update,
+    /// As [`ImportMode::Update`]; open phases that the source no longer has are skipped.
+    UpdateAndPrune,
+}
+
 /// Result of an import, in phases except for `runs` and `samples`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImportReport {
     /// New runs.
     pub runs: u64,
@@ -35,19 +48,26 @@ pub struct ImportReport {
     pub done: u64,
     /// Added and updated phases that were given up in the plan's source, and therefore SKIPPED.
     pub skipped: u64,
+    /// Executing phases that were done or given up in the plan's source: their attempts end uncounted, then they are
+    /// settled.
+    pub stopped: u64,
+    /// Phases that the source no longer has, left as they are.
+    pub removed: Vec<RemovedPhase>,
+    /// Phases that the source no longer has, SKIPPED by this import.
+    pub pruned: Vec<PhaseId>,
 }
 
 impl Store {
-    /// Imports a plan and returns a report per run, in plan order. With `update`, the specs of phases that are neither
-    /// COMPLETE nor EXECUTING are replaced, and open phases done or given up in the plan's source become COMPLETE or
-    /// SKIPPED. No other state of a stored phase changes.
+    /// Imports a plan and returns a report per run, in plan order. An update replaces the specs of phases that are neither
+    /// COMPLETE nor EXECUTING. Open phases done or given up in the plan's source become COMPLETE or SKIPPED, executing
+    /// ones after their attempts, which are stopped. No other state of a stored phase changes.
     ///
     /// # Errors
     /// The plan contradicts the stored run, or the database cannot be written; nothing is imported then.
     pub async fn import_by_run(
         &self,
         plan: &Plan,
-        update: bool,
+        mode: ImportMode,
         now: UnixMs,
     ) -> Result<Vec<ImportReport>, StoreError> {
         self.named(async {
@@ -55,8 +75,8 @@ impl Store {
             let mut tx = self.begin().await?;
             for run in &plan.runs {
                 let mut report = ImportReport::default();
-                if !run.phases.is_empty() {
-                    import_run(&mut tx, run, update, now, &mut report).await?;
+                if !run.phases.is_empty() || is_update(mode) {
+                    import_run(&mut tx, run, mode, now, &mut report).await?;
                 }
                 for sample in &run.samples {
                     report.samples += u64::from(import_sample(&mut tx, &run.run_id, sample).await?);
@@ -83,7 +103,7 @@ struct ExistingPhase {
 async fn import_run(
     tx: &mut SqliteConnection,
     run: &PlanRun,
-    update: bool,
+    mode: ImportMode,
     now: UnixMs,
     report: &mut ImportReport,
 ) -> Result<(), StoreError> {
@@ -102,13 +122,17 @@ async fn import_run(
             new.push(phase);
             continue;
         };
-        match before.compare(phase, update) {
+        match before.compare(phase, is_update(mode)) {
             StoredComparison::Settled => {
                 replace_spec(tx, before.id, phase).await?;
                 apply_settled_state(tx, before.id, phase).await?;
                 with_new_dependencies.push(phase);
                 report.count_settled(phase);
                 report.updated += 1;
+            }
+            StoredComparison::Stop => {
+                stop_and_settle(tx, before.id, phase).await?;
+                report.stopped += 1;
             }
             StoredComparison::Same => report.unchanged += 1,
             StoredComparison::Differs => report.differing += 1,
@@ -126,7 +150,21 @@ async fn import_run(
     ids.extend(insert_phases(tx, row, last, &new).await?.into_iter().map(|(id, name)| (name, id)));
     with_new_dependencies.append(&mut new);
     insert_dependencies(tx, &run.run_id, &with_new_dependencies, &ids).await?;
+    record_source(tx, row, run).await?;
+    if is_update(mode) {
+        let gone = find_removed(tx, row, run).await?;
+        (report.removed, report.pruned) = match mode {
+            ImportMode::UpdateAndPrune => prune(tx, gone, run).await?,
+            ImportMode::Update | ImportMode::Add => {
+                (gone.into_iter().map(|(_, phase)| phase).collect(), Vec::new())
+            }
+        };
+    }
     recount_dependencies(tx, row, &run.run_id).await
+}
+
+fn is_update(mode: ImportMode) -> bool {
+    mode != ImportMode::Add
 }
 
 async fn run_row(
@@ -227,6 +265,8 @@ async fn apply_settled_state(
 enum StoredComparison {
     /// Done or given up in the source, open in the store.
     Settled,
+    /// Done or given up in the source, executing here.
+    Stop,
     Same,
     Differs,
     MovedOn,
@@ -240,8 +280,10 @@ impl ExistingPhase {
             && self.max_attempts == phase.max_attempts.map(i64::from)
             && self.needs.iter().eq(phase.depends_on.iter().collect::<BTreeSet<_>>());
         let open = matches!(self.state, PhaseState::Queued | PhaseState::Failed);
-        let settled = open && settled_by_source(phase).is_some();
+        let is_settled_there = settled_by_source(phase).is_some();
+        let settled = open && is_settled_there;
         match self.state {
+            PhaseState::Executing if is_settled_there && update => StoredComparison::Stop,
             _ if settled && update => StoredComparison::Settled,
             _ if settled => StoredComparison::Differs,
             _ if same => StoredComparison::Same,
