@@ -1,7 +1,7 @@
 //! Collects the phases of an input, for every format alike.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
@@ -23,6 +23,7 @@ pub(crate) struct PlanDraftBuilder {
     /// `--run-id`, overriding everything.
     given_run: Option<RunId>,
     format: &'static str,
+    workspace: Option<PathBuf>,
     no_subtasks: bool,
     /// Run of phases that name none.
     stem: RunId,
@@ -38,6 +39,7 @@ impl PlanDraftBuilder {
             origin: input.origin(options.workspace.as_deref()),
             given_run: options.run_id.clone(),
             format,
+            workspace: options.workspace.clone(),
             no_subtasks: options.no_subtasks,
             stem: input.stem().clone(),
             draft: PlanDraft { break_cycles: options.break_cycles, ..PlanDraft::default() },
@@ -49,6 +51,13 @@ impl PlanDraftBuilder {
     /// The run requested by `--run-id`.
     pub(super) fn given_run(&self) -> Option<&RunId> {
         self.given_run.as_ref()
+    }
+
+    /// Path of a file from the workspace; `None` for files outside.
+    pub(super) fn workspace_path(&self, file: &Path) -> Option<String> {
+        let workspace = self.workspace.as_ref()?.canonicalize().ok()?;
+        let file = file.canonicalize().ok()?;
+        Some(file.strip_prefix(workspace).ok()?.to_string_lossy().into_owned())
     }
 
     /// Whether subtasks are folded into their parents.
@@ -64,12 +73,17 @@ impl PlanDraftBuilder {
 
     /// Counts an item that is given up in the source and left out of the plan, under the source's word.
     pub(super) fn leave_out(&mut self, run_id: Option<&str>, word: &str) {
-        let run = self.begin_run(run_id);
+        self.leave_out_of_run(&self.run_of(run_id), word);
+    }
+
+    /// Like [`leave_out`](Self::leave_out) for a chosen run.
+    pub(super) fn leave_out_of_run(&mut self, run: &RunId, word: &str) {
+        let run = self.run(run);
         *self.draft.runs[run].counts.dropped.entry(word.to_owned()).or_default() += 1;
     }
 
     /// Returns the run of an item: `--run-id`, else `run_id`, else the run named after the file.
-    fn run_of(&self, run_id: Option<&str>) -> RunId {
+    pub(super) fn run_of(&self, run_id: Option<&str>) -> RunId {
         let named = self.given_run.clone().or_else(|| run_id.map(RunId::new));
         named.unwrap_or_else(|| self.stem.clone())
     }
@@ -98,7 +112,9 @@ impl PlanDraftBuilder {
                 ));
             }
         }
-        self.phase_with_status(place, spec, run_id, status, None);
+        let named = spec_keys::label(&spec, "run_id").ok().flatten();
+        let run = self.run_of(named.as_deref().or(run_id));
+        self.phase_with_status(place, spec, run, status, None);
     }
 
     /// Adds a phase whose status is known. Phases with a rank are items of other tools: ordered by it, and their unknown
@@ -107,7 +123,7 @@ impl PlanDraftBuilder {
         &mut self,
         place: SourcePosition,
         mut spec: Map<String, Value>,
-        run_id: Option<&str>,
+        run_id: RunId,
         status: SourceStatus,
         rank: Option<i64>,
     ) {
@@ -115,8 +131,6 @@ impl PlanDraftBuilder {
             Ok(read) => read,
             Err(message) => return self.fail(ImportError::malformed(&place, message)),
         };
-        let named = read.run_id.as_ref().map(RunId::as_str).or(run_id);
-        let run_id = self.run_of(named);
         name_itself(&mut spec, &read.phase_id);
         let (state, note) = self.standing(&place, &read.phase_id, &status);
         let phase = PlanPhase {
@@ -261,17 +275,14 @@ fn shown_word(word: &str) -> String {
 }
 
 struct PhaseKeys {
-    run_id: Option<RunId>,
     phase_id: PhaseId,
     name: Option<String>,
 }
 
 fn read_keys(spec: &Map<String, Value>) -> Result<PhaseKeys, String> {
-    Ok(PhaseKeys {
-        run_id: spec_keys::label(spec, "run_id")?.map(RunId::new),
-        phase_id: spec_keys::phase_id(spec)?,
-        name: spec_keys::name(spec)?,
-    })
+    // A run that is no text is an error, too.
+    spec_keys::label(spec, "run_id")?;
+    Ok(PhaseKeys { phase_id: spec_keys::phase_id(spec)?, name: spec_keys::name(spec)? })
 }
 
 /// Adds the phase id to the spec: the auto-fixer and the agent later receive the spec alone.

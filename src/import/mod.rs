@@ -8,6 +8,8 @@
 //! in `tests/fixtures/import/<name>/`, and a row in docs/plan-format.md.
 
 mod backlog_item;
+mod backlog_md;
+mod checklist;
 mod dependency_cycles;
 mod depends;
 mod directory_layout;
@@ -18,8 +20,12 @@ mod input;
 mod input_directory;
 #[cfg(any(test, fuzzing))]
 pub mod invariants;
+mod item_fields;
 mod json;
 mod json_text;
+mod markdown;
+mod markdown_kind;
+mod open_spec;
 mod plan_document;
 mod plan_draft;
 mod plan_file;
@@ -29,11 +35,16 @@ mod plan_source;
 mod plan_syntax;
 pub mod plan_template;
 mod python_db;
+mod ralphex;
 mod read_options;
 mod registry;
 mod source_place;
+mod source_text;
 mod spec_keys;
+mod spec_kit;
+mod spec_order;
 mod standing;
+mod task_directories;
 mod text_decoding;
 mod written_numbers;
 mod yaml;

@@ -6,10 +6,18 @@ use crate::config::suggestion::suggestion;
 
 use super::error::ImportError;
 use super::format::{Description, Format, Input, Recognition};
-use super::{plan_file, python_db};
+use super::{backlog_md, checklist, open_spec, plan_file, python_db, ralphex, spec_kit};
 
 /// All formats. The first certain format reads an input; `plan` is last, because it is the format of last resort.
-pub(super) static FORMATS: &[&dyn Format] = &[&python_db::PythonAutopack, &plan_file::PlanFile];
+pub(super) static FORMATS: &[&dyn Format] = &[
+    &python_db::PythonAutopack,
+    &backlog_md::BacklogMd,
+    &spec_kit::SpecKit,
+    &open_spec::OpenSpec,
+    &ralphex::Ralphex,
+    &checklist::Checklist,
+    &plan_file::PlanFile,
+];
 
 /// Formats named for an unrecognized input.
 const NEAREST: usize = 3;

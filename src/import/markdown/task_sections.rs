@@ -1,6 +1,5 @@
 //! Sections with a task in their heading and boxes below: `### Task 1: Add the parser`.
 
-use super::item_text::without_comments;
 use super::list_item::BoxState;
 use super::{LineKind, MarkdownLine, MarkdownText, box_outline};
 use crate::import::standing::SourceStatus;
@@ -49,16 +48,7 @@ impl TaskSection<'_, '_> {
 
     /// The text of the section as written, without hidden lines.
     pub fn body(&self) -> String {
-        let shown = self.lines.iter().filter(|line| line.kind != LineKind::Hidden);
-        let lines: Vec<String> = shown.map(|line| shown_line(line)).collect();
-        lines.join("\n").trim().to_owned()
-    }
-}
-
-fn shown_line(line: &MarkdownLine<'_>) -> String {
-    match line.kind {
-        LineKind::Code => line.text.to_owned(),
-        _ => without_comments(line.text),
+        super::shown_text(self.lines)
     }
 }
 
