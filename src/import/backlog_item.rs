@@ -5,6 +5,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::phase::RunId;
+
 use super::drafting::PlanDraftBuilder;
 use super::source_place::SourcePosition;
 use super::standing::SourceStatus;
@@ -81,8 +83,20 @@ impl BacklogItem {
 impl PlanDraftBuilder {
     /// Adds an item as a phase. `run_id` is the run of the item; `None` is the run named after the file. `--run-id` wins.
     pub(super) fn item(&mut self, place: SourcePosition, item: BacklogItem, run_id: Option<&str>) {
+        let run = self.run_of(run_id);
+        self.item_of_run(place, item, Some(run));
+    }
+
+    /// Adds an item as a phase of a run, also against `--run-id`; `None` is the run of items that name none.
+    pub(super) fn item_of_run(
+        &mut self,
+        place: SourcePosition,
+        item: BacklogItem,
+        run: Option<RunId>,
+    ) {
+        let run = run.unwrap_or_else(|| self.run_of(None));
         let (spec, status, rank) = (item.spec(), item.status, item.rank);
-        self.phase_with_status(place, spec, run_id, status, Some(rank));
+        self.phase_with_status(place, spec, run, status, Some(rank));
     }
 }
 

@@ -69,7 +69,7 @@ impl PlanDraftBuilder {
     }
 
     /// Returns the run of an item: `--run-id`, else `run_id`, else the run named after the file.
-    fn run_of(&self, run_id: Option<&str>) -> RunId {
+    pub(super) fn run_of(&self, run_id: Option<&str>) -> RunId {
         let named = self.given_run.clone().or_else(|| run_id.map(RunId::new));
         named.unwrap_or_else(|| self.stem.clone())
     }
@@ -98,7 +98,9 @@ impl PlanDraftBuilder {
                 ));
             }
         }
-        self.phase_with_status(place, spec, run_id, status, None);
+        let named = spec_keys::label(&spec, "run_id").ok().flatten();
+        let run = self.run_of(named.as_deref().or(run_id));
+        self.phase_with_status(place, spec, run, status, None);
     }
 
     /// Adds a phase whose status is known. Phases with a rank are items of other tools: ordered by it, and their unknown
@@ -107,7 +109,7 @@ impl PlanDraftBuilder {
         &mut self,
         place: SourcePosition,
         mut spec: Map<String, Value>,
-        run_id: Option<&str>,
+        run_id: RunId,
         status: SourceStatus,
         rank: Option<i64>,
     ) {
@@ -115,8 +117,6 @@ impl PlanDraftBuilder {
             Ok(read) => read,
             Err(message) => return self.fail(ImportError::malformed(&place, message)),
         };
-        let named = read.run_id.as_ref().map(RunId::as_str).or(run_id);
-        let run_id = self.run_of(named);
         name_itself(&mut spec, &read.phase_id);
         let (state, note) = self.standing(&place, &read.phase_id, &status);
         let phase = PlanPhase {
@@ -261,17 +261,14 @@ fn shown_word(word: &str) -> String {
 }
 
 struct PhaseKeys {
-    run_id: Option<RunId>,
     phase_id: PhaseId,
     name: Option<String>,
 }
 
 fn read_keys(spec: &Map<String, Value>) -> Result<PhaseKeys, String> {
-    Ok(PhaseKeys {
-        run_id: spec_keys::label(spec, "run_id")?.map(RunId::new),
-        phase_id: spec_keys::phase_id(spec)?,
-        name: spec_keys::name(spec)?,
-    })
+    // A run that is no text is an error, too.
+    spec_keys::label(spec, "run_id")?;
+    Ok(PhaseKeys { phase_id: spec_keys::phase_id(spec)?, name: spec_keys::name(spec)? })
 }
 
 /// Adds the phase id to the spec: the auto-fixer and the agent later receive the spec alone.

@@ -8,14 +8,19 @@
 //! in `tests/fixtures/import/<name>/`, and a row in docs/plan-format.md.
 
 mod backlog_item;
+mod beads;
 mod dependency_cycles;
 mod depends;
 mod drafting;
 mod error;
 mod format;
+mod github_issues;
+mod gitlab_issues;
 mod input;
 #[cfg(any(test, fuzzing))]
 pub mod invariants;
+mod issue_text;
+mod item_fields;
 mod json;
 mod json_text;
 mod plan_document;
@@ -26,12 +31,14 @@ mod plan_shapes;
 mod plan_source;
 mod plan_syntax;
 pub mod plan_template;
+mod prd_stories;
 mod python_db;
 mod read_options;
 mod registry;
 mod source_place;
 mod spec_keys;
 mod standing;
+mod taskmaster;
 mod text_decoding;
 mod written_numbers;
 mod yaml;

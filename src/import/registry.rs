@@ -6,10 +6,18 @@ use crate::config::suggestion::suggestion;
 
 use super::error::ImportError;
 use super::format::{Description, Format, Input, Recognition};
-use super::{plan_file, python_db};
+use super::{beads, github_issues, gitlab_issues, plan_file, prd_stories, python_db, taskmaster};
 
 /// All formats. The first certain format reads an input; `plan` is last, because it is the format of last resort.
-pub(super) static FORMATS: &[&dyn Format] = &[&python_db::PythonAutopack, &plan_file::PlanFile];
+pub(super) static FORMATS: &[&dyn Format] = &[
+    &python_db::PythonAutopack,
+    &taskmaster::Taskmaster,
+    &prd_stories::PrdStories,
+    &beads::Beads,
+    &github_issues::GitHubIssues,
+    &gitlab_issues::GitLabIssues,
+    &plan_file::PlanFile,
+];
 
 /// Formats named for an unrecognized input.
 const NEAREST: usize = 3;
