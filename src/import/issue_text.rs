@@ -21,14 +21,16 @@ pub(super) fn dependencies(text: &str, own_url: &str) -> Vec<u64> {
             plain.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start))
         };
         let Some(start) = WAITS.iter().find(begins) else { continue };
-        let rest = plain[start.len()..].replace([',', ';', ':', '(', ')', '*', '_'], " ");
-        for word in rest.split_whitespace() {
+        let is_between = |c: char| c.is_whitespace() || matches!(c, ',' | ';');
+        let words = plain[start.len()..].split(is_between);
+        let words = words.map(|word| word.trim_matches(['(', ')', '*', '_', ':', '.']));
+        for word in words.filter(|word| !word.is_empty()) {
             let number = match word.strip_prefix('#') {
                 Some(number) => Some(number),
                 None if prefix.is_empty() => None,
                 None => word.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('/')),
             };
-            let number = number.and_then(|number| number.trim_end_matches('.').parse().ok());
+            let number = number.and_then(|number| number.parse().ok());
             match number {
                 Some(number) if !numbers.contains(&number) => numbers.push(number),
                 Some(_) => {}
