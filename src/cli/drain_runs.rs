@@ -21,7 +21,7 @@ const NAMED: usize = 8;
 /// Runs and plan files on the command line of a drain.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct DrainTargets {
-    /// Runs to drain, or plan files to import and drain [default: the only run with queued phases]
+    /// Runs to drain, or plan files and directories to import and drain [default: the only run with queued phases]
     #[arg(value_name = "RUN | FILE")]
     targets: Vec<String>,
 
@@ -66,7 +66,7 @@ impl DrainTargets {
             };
             match run {
                 Some(run) => runs.push(run),
-                None if is_file(target) => paths.push(Path::new(target)),
+                None if is_input(target) => paths.push(Path::new(target)),
                 None => return Err(unknown_target(target, store.as_ref(), context).await?),
             }
         }
@@ -192,8 +192,9 @@ pub(super) async fn describe_empty_backlog(
     }
 }
 
-fn is_file(target: &str) -> bool {
-    target == crate::import::STDIN || Path::new(target).is_file()
+fn is_input(target: &str) -> bool {
+    let path = Path::new(target);
+    target == crate::import::STDIN || path.is_file() || path.is_dir()
 }
 
 /// Builds the error for a target that is neither a run nor a file.
@@ -203,10 +204,6 @@ async fn unknown_target(
     context: &Context,
 ) -> Result<Failure, Failure> {
     let path = Path::new(target);
-    let kind = match path.is_dir() {
-        true => "is a directory, not a plan file, and no run has this name",
-        false => "is neither a run nor a file",
-    };
     let runs = match store {
         Some(store) => store.run_ids_by_use().await?,
         None => Vec::new(),
@@ -227,5 +224,5 @@ async fn unknown_target(
             "`autopack runs list` lists the runs; a plan file is imported and drained".to_owned()
         }
     };
-    Ok(Failure::new(format!("{target:?} {kind}; {known}")).hint(hint))
+    Ok(Failure::new(format!("{target:?} is neither a run nor a file; {known}")).hint(hint))
 }

@@ -23,7 +23,7 @@ const NOTES: usize = 10;
 /// complete, and abandoned ones as skipped. Errors are reported together, and then nothing is imported.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// File to import; `-` is standard input
+    /// File or directory to import; `-` is standard input
     #[arg(required_unless_present = "list_formats")]
     file: Option<PathBuf>,
     /// Import all phases into this run; from a database, import only this run
@@ -142,7 +142,7 @@ fn list_formats(json: bool, context: &Context) -> Result<Exit, Failure> {
 
 /// Records the content of the file, for `drain FILE`. Outside of `.autopack/` nothing is written.
 async fn record(file: &Path, plan: &Plan, context: &Context) -> Result<(), Failure> {
-    if file.is_file() {
+    if file.is_file() || file.is_dir() {
         let repo = Repo::discover(&context.workspace()?).await?;
         repo.prepare_directory()?;
         let runs: Vec<RunId> = plan.runs.iter().map(|run| run.run_id.clone()).collect();

@@ -26,7 +26,7 @@ const BLOCK: usize = 64 * 1024;
 /// Warnings shown for each source.
 const SHOWN: usize = 10;
 
-/// A plan file that was read, and not imported yet.
+/// A plan file or directory that was read, and not imported yet.
 pub(super) struct PlanFile {
     name: String,
     plan: Plan,
@@ -233,17 +233,24 @@ pub(super) fn remember(repo: &Repo, runs: &[RunId], digest: &str) -> Result<(), 
     Ok(())
 }
 
-/// Returns the digest of a file's content.
-pub(super) fn digest_of(file: &Path) -> Result<String, Failure> {
-    let cannot = || format!("cannot read {}", file.display());
-    let mut open = File::open(file).with_context(cannot)?;
+/// Returns the digest of a file's content; of a directory, the digest of the names and contents of its files.
+pub(super) fn digest_of(input: &Path) -> Result<String, Failure> {
+    let cannot = || format!("cannot read {}", input.display());
     let (mut digest, mut block) = (Sha256::new(), vec![0; BLOCK]);
-    loop {
-        match open.read(&mut block).with_context(cannot)? {
-            0 => return Ok(hex(&digest.finalize())),
-            length => digest.update(&block[..length]),
+    for (name, file) in import::input_files(input).with_context(cannot)? {
+        let mut open = File::open(file).with_context(cannot)?;
+        if !name.is_empty() {
+            let length = open.metadata().with_context(cannot)?.len();
+            digest.update(format!("{name}\0{length}\0"));
+        }
+        loop {
+            match open.read(&mut block).with_context(cannot)? {
+                0 => break,
+                length => digest.update(&block[..length]),
+            }
         }
     }
+    Ok(hex(&digest.finalize()))
 }
 
 fn record(repo: &Repo, run: &RunId) -> PathBuf {

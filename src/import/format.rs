@@ -3,6 +3,7 @@
 use std::future::{Future, ready};
 use std::pin::Pin;
 
+use super::directory_layout::DirectoryLayout;
 use super::drafting::PlanDraftBuilder;
 use super::error::ImportError;
 pub(super) use super::input::Input;
@@ -17,6 +18,11 @@ pub(crate) trait Format: Sync {
 
     /// Returns whether the input has this format. Never fails: an unreadable input is not recognized.
     fn recognize(&self, input: &Input) -> Recognition;
+
+    /// The directory that the format reads; `None` if it reads files only.
+    fn directory(&self) -> Option<DirectoryLayout> {
+        None
+    }
 
     /// Adds the phases of the input, each as a spec with the keys of docs/plan-format.md. Errors of single items go to
     /// [`PlanDraftBuilder::fail`], to be reported together.

@@ -1,4 +1,4 @@
-//! Converts a backlog in a file or on standard input to a [`Plan`] for the store.
+//! Converts a backlog in a file, in a directory or on standard input to a [`Plan`] for the store.
 //!
 //! Import never repairs a spec: specs arrive as written, with the run's defaults merged in. Import assigns run ids,
 //! phase ids, order and dependencies, and refuses the whole input if a part cannot be understood. Import writes
@@ -11,12 +11,14 @@ mod backlog_item;
 mod beads;
 mod dependency_cycles;
 mod depends;
+mod directory_layout;
 mod drafting;
 mod error;
 mod format;
 mod github_issues;
 mod gitlab_issues;
 mod input;
+mod input_directory;
 #[cfg(any(test, fuzzing))]
 pub mod invariants;
 mod issue_text;
@@ -43,12 +45,13 @@ mod text_decoding;
 mod written_numbers;
 mod yaml;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::phase::RunId;
 use crate::phase::plan::Plan;
 use drafting::PlanDraftBuilder;
 use format::{Format, Input};
+use input_directory::InputFile;
 use registry::{FORMATS, format_of};
 
 pub use depends::Existing;
@@ -58,7 +61,8 @@ pub use plan_draft::PlanDraft;
 pub use read_options::ReadOptions;
 pub use registry::{FormatEntry, formats};
 
-/// Reads `file` (`-` is standard input). Dependencies are not yet checked, see [`PlanDraft::resolve`].
+/// Reads `file`: a file, a directory, or standard input (`-`). Dependencies are not yet checked, see
+/// [`PlanDraft::resolve`].
 ///
 /// # Errors
 /// The file cannot be read or understood.
@@ -66,8 +70,27 @@ pub async fn read(file: &Path, options: &ReadOptions) -> Result<PlanDraft, Impor
     let input = Input::open(file)?;
     let format = format_of(FORMATS, options.format.as_deref(), &input)?;
     let mut draft = PlanDraftBuilder::new(&input, format.name(), options);
+    if let Some(directory) = input.directory() {
+        if format.directory().is_none() {
+            return Err(directory_layout::unknown_directory(FORMATS, &input));
+        }
+        directory.warnings().into_iter().for_each(|warning| draft.warn(warning));
+    }
     format.read_file(&input, &mut draft).await?;
     draft.finish()
+}
+
+/// Returns the files that an input consists of, with a name for each: the file itself, or the files of a directory.
+///
+/// # Errors
+/// The directory cannot be read, or has too many files.
+pub fn input_files(input: &Path) -> std::io::Result<Vec<(String, PathBuf)>> {
+    if !input.is_dir() {
+        return Ok(vec![(String::new(), input.to_owned())]);
+    }
+    let directory = input_directory::InputDirectory::open(input)?;
+    let named = |file: &InputFile| (file.path().to_owned(), file.on_disk().to_owned());
+    Ok(directory.files().iter().map(named).collect())
 }
 
 /// Parses a backlog. The extension of `file` gives the syntax of a plan; the file name becomes the run id unless the
