@@ -167,7 +167,7 @@ impl Input {
         let parse = || {
             let text = self.text().ok()?;
             let is_json = text.trim_start().starts_with(['{', '[']);
-            is_json.then(|| serde_json::from_str(text).ok())?
+            is_json.then(|| serde_json::from_str(&json_text::quote_names(text)).ok())?
         };
         self.json.get_or_init(parse).as_ref()
     }

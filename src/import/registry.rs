@@ -6,7 +6,10 @@ use crate::config::suggestion::suggestion;
 
 use super::error::ImportError;
 use super::format::{Description, Format, Input, Recognition};
-use super::{backlog_md, checklist, open_spec, plan_file, python_db, ralphex, spec_kit};
+use super::{
+    backlog_md, beads, checklist, github_issues, gitlab_issues, open_spec, plan_file, prd_stories,
+    python_db, ralphex, spec_kit, taskmaster,
+};
 
 /// All formats. The first certain format reads an input; `plan` is last, because it is the format of last resort.
 pub(super) static FORMATS: &[&dyn Format] = &[
@@ -16,6 +19,11 @@ pub(super) static FORMATS: &[&dyn Format] = &[
     &open_spec::OpenSpec,
     &ralphex::Ralphex,
     &checklist::Checklist,
+    &taskmaster::Taskmaster,
+    &prd_stories::PrdStories,
+    &beads::Beads,
+    &github_issues::GitHubIssues,
+    &gitlab_issues::GitLabIssues,
     &plan_file::PlanFile,
 ];
 

@@ -28,6 +28,10 @@ pub(super) fn decode<'a>(name: &str, bytes: &'a [u8]) -> Result<Cow<'a, str>, Im
 /// are zero, all at odd or all at even positions.
 fn unmarked_utf16(bytes: &[u8]) -> Option<fn([u8; 2]) -> u16> {
     let (pairs, _) = bytes[..bytes.len().min(SAMPLE)].as_chunks::<2>();
+    // A few bytes with a zero may be anything.
+    if bytes.len() % 2 == 1 && pairs.len() < 8 {
+        return None;
+    }
     let zeros = |at: usize| pairs.iter().filter(|pair| pair[at] == 0).count();
     let is_mostly = |zeros: usize| zeros > 0 && zeros * 4 >= pairs.len() * 3;
     match (zeros(0), zeros(1)) {
