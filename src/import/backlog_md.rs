@@ -2,8 +2,6 @@
 //!
 //! Files in `completed/` are done. Drafts and the archive are left out. A parent waits for its subtasks.
 
-use std::collections::HashMap;
-
 use serde_json::{Map, Value, json};
 
 use super::backlog_item::BacklogItem;
@@ -12,7 +10,7 @@ use super::drafting::PlanDraftBuilder;
 use super::error::ImportError;
 use super::format::{Description, Format, Input, Recognition};
 use super::item_fields::{ItemFields, rank_of_word, with_sections};
-use super::markdown::item_text::UniqueIds;
+use super::linked_items::{LinkedItem, add_linked};
 use super::markdown::{MarkdownText, box_outline, front_matter};
 use super::markdown_kind::MarkdownKind;
 use super::source_text::{SourceText, is_markdown};
@@ -27,6 +25,8 @@ const COMPLETED: &str = "completed/";
 const CRITERIA: [&str; 2] = ["acceptance criteria", "definition of done"];
 /// Sections about finished work.
 const UNUSED: [&str; 2] = ["final summary", "comments"];
+/// Word for groups, which Backlog.md does not have.
+const GROUP: &str = "groups";
 /// Range of `ordinal` within a priority.
 const ORDINALS: i64 = 1_000_000_000;
 
@@ -56,8 +56,8 @@ impl Format for BacklogMd {
 
     fn read(&self, input: &Input, draft: &mut PlanDraftBuilder) -> Result<(), ImportError> {
         let Some(directory) = input.directory() else {
-            let tasks = task(SourceText::of_input(input)?, false, draft).into_iter().collect();
-            add(tasks, None, draft);
+            let task = task(&SourceText::of_input(input)?, false, draft);
+            add_linked(task.into_iter().collect(), None, plain_id, GROUP, draft);
             return Ok(());
         };
         let run = (input.stem().as_str() == "tasks")
@@ -74,12 +74,12 @@ impl Format for BacklogMd {
                 || path.starts_with("tasks/")
                 || !has_tasks && !path.contains('/')
             {
-                tasks.extend(task(SourceText::of_file(file)?, is_completed, draft));
+                tasks.extend(task(&SourceText::of_file(file)?, is_completed, draft));
             }
         }
         let config = directory.file("config.yml").and_then(|file| file.text().ok());
         apply_last_status(&mut tasks, config.unwrap_or_default());
-        add(tasks, run, draft);
+        add_linked(tasks, run.as_deref(), plain_id, GROUP, draft);
         Ok(())
     }
 }
@@ -90,20 +90,12 @@ fn parent_name(file: &std::path::Path) -> Option<String> {
     Some(whole.parent()?.parent()?.file_name()?.to_string_lossy().into_owned())
 }
 
-/// A task and its links to others, as written.
-struct Task<'a> {
-    source: SourceText<'a>,
-    item: BacklogItem,
-    parent: String,
-    subtasks: Vec<String>,
-}
-
 /// Reads a task; warns of files without an id.
-fn task<'a>(
-    source: SourceText<'a>,
+fn task(
+    source: &SourceText<'_>,
     is_completed: bool,
     draft: &mut PlanDraftBuilder,
-) -> Option<Task<'a>> {
+) -> Option<LinkedItem> {
     let name = source.name;
     let Some(front) = front_matter::read(name, source.text) else {
         draft.warn(format!("{name}: no front matter; not imported"));
@@ -134,8 +126,11 @@ fn task<'a>(
     item.depends_on = fields.texts("dependencies");
     item.extra = extra(fields);
     (item.body, item.acceptance_criteria) = sections(source.text);
-    let (parent, subtasks) = (fields.text("parent_task_id"), fields.texts("subtasks"));
-    Some(Task { source, item, parent, subtasks })
+    Some(LinkedItem {
+        parent: fields.text("parent_task_id"),
+        children: fields.texts("subtasks"),
+        ..LinkedItem::new(source.at_line(1), item)
+    })
 }
 
 fn extra(fields: ItemFields<'_>) -> Map<String, Value> {
@@ -196,7 +191,7 @@ fn unnumbered(criterion: &str) -> String {
 }
 
 /// The last status of the project's configuration means done, in any language.
-fn apply_last_status(tasks: &mut [Task<'_>], config: &str) {
+fn apply_last_status(tasks: &mut [LinkedItem], config: &str) {
     let config = yaml::documents("", config).ok().and_then(|mut documents| documents.pop());
     let Some(Value::Object(config)) = config.map(|document| document.value) else { return };
     let Some(last) = ItemFields(&config).texts("statuses").pop() else { return };
@@ -204,46 +199,6 @@ fn apply_last_status(tasks: &mut [Task<'_>], config: &str) {
         if task.item.status == SourceStatus::Unknown(last.clone()) {
             task.item.status = SourceStatus::Done;
         }
-    }
-}
-
-/// Adds the tasks with the links between them.
-fn add(mut tasks: Vec<Task<'_>>, run: Option<String>, draft: &mut PlanDraftBuilder) {
-    let mut ids = UniqueIds::default();
-    let mut known: HashMap<String, String> = HashMap::new();
-    for task in &mut tasks {
-        let id = ids.next(&task.item.id);
-        if id != task.item.id {
-            let name = task.source.name;
-            draft.warn(format!("{name}: the id {} is used twice; this is `{id}`", task.item.id));
-        }
-        known.entry(plain_id(&task.item.id)).or_insert_with(|| id.clone());
-        task.item.id = id;
-    }
-    let resolve = |id: &String| known.get(&plain_id(id)).unwrap_or(id).clone();
-    let mut children: HashMap<String, Vec<String>> = HashMap::new();
-    for task in &tasks {
-        if !task.parent.is_empty() {
-            children.entry(resolve(&task.parent)).or_default().push(task.item.id.clone());
-        }
-        let listed = task.subtasks.iter().map(resolve).filter(|id| ids.is_used(id));
-        children.entry(task.item.id.clone()).or_default().extend(listed);
-    }
-    let waits_for: HashMap<String, Vec<String>> = tasks
-        .iter()
-        .map(|task| (task.item.id.clone(), task.item.depends_on.iter().map(resolve).collect()))
-        .collect();
-    for Task { source, mut item, .. } in tasks {
-        item.depends_on = waits_for.get(&item.id).cloned().unwrap_or_default();
-        for child in children.remove(&item.id).unwrap_or_default() {
-            // A subtask that waits for its parent comes after it.
-            let comes_after = waits_for.get(&child).is_some_and(|needs| needs.contains(&item.id));
-            if !comes_after && !item.depends_on.contains(&child) {
-                item.depends_on.push(child);
-                item.extra.insert("allow_no_change".to_owned(), json!(true));
-            }
-        }
-        draft.item(source.at_line(1), item, run.as_deref());
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use crate::phase::plan::{ImportedSample, PlanPhase, SourceCounts};
 use crate::phase::{PhaseId, PhaseState, RawSpec, RunId};
 
+use super::csv_columns::ColumnChoice;
 use super::error::ImportError;
 use super::input::Input;
 use super::plan_draft::{DraftPhase, DraftRun, PlanDraft};
@@ -24,6 +25,7 @@ pub(crate) struct PlanDraftBuilder {
     given_run: Option<RunId>,
     format: &'static str,
     workspace: Option<PathBuf>,
+    columns: Vec<ColumnChoice>,
     no_subtasks: bool,
     /// Run of phases that name none.
     stem: RunId,
@@ -40,6 +42,7 @@ impl PlanDraftBuilder {
             given_run: options.run_id.clone(),
             format,
             workspace: options.workspace.clone(),
+            columns: options.columns.clone(),
             no_subtasks: options.no_subtasks,
             stem: input.stem().clone(),
             draft: PlanDraft { break_cycles: options.break_cycles, ..PlanDraft::default() },
@@ -51,6 +54,11 @@ impl PlanDraftBuilder {
     /// The run requested by `--run-id`.
     pub(super) fn given_run(&self) -> Option<&RunId> {
         self.given_run.as_ref()
+    }
+
+    /// The columns of a CSV file that were chosen.
+    pub(super) fn columns(&self) -> &[ColumnChoice] {
+        &self.columns
     }
 
     /// Path of a file from the workspace; `None` for files outside.

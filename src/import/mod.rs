@@ -9,8 +9,12 @@
 
 mod backlog_item;
 mod backlog_md;
-mod checklist;
 mod beads;
+mod checklist;
+mod csv_columns;
+mod csv_files;
+mod csv_kind;
+mod csv_table;
 mod dependency_cycles;
 mod depends;
 mod directory_layout;
@@ -25,8 +29,11 @@ mod input_directory;
 pub mod invariants;
 mod issue_text;
 mod item_fields;
+mod jira_csv;
 mod json;
 mod json_text;
+mod linear_csv;
+mod linked_items;
 mod markdown;
 mod markdown_kind;
 mod open_spec;
@@ -64,6 +71,7 @@ use format::{Format, Input};
 use input_directory::InputFile;
 use registry::{FORMATS, format_of};
 
+pub use csv_columns::ColumnChoice;
 pub use depends::Existing;
 pub use error::ImportError;
 pub use input::STDIN;

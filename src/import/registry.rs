@@ -7,8 +7,8 @@ use crate::config::suggestion::suggestion;
 use super::error::ImportError;
 use super::format::{Description, Format, Input, Recognition};
 use super::{
-    backlog_md, beads, checklist, github_issues, gitlab_issues, open_spec, plan_file, prd_stories,
-    python_db, ralphex, spec_kit, taskmaster,
+    backlog_md, beads, checklist, csv_files, github_issues, gitlab_issues, jira_csv, linear_csv,
+    open_spec, plan_file, prd_stories, python_db, ralphex, spec_kit, taskmaster,
 };
 
 /// All formats. The first certain format reads an input; `plan` is last, because it is the format of last resort.
@@ -19,6 +19,9 @@ pub(super) static FORMATS: &[&dyn Format] = &[
     &open_spec::OpenSpec,
     &ralphex::Ralphex,
     &checklist::Checklist,
+    &jira_csv::JiraCsv,
+    &linear_csv::LinearCsv,
+    &csv_files::CsvFile,
     &taskmaster::Taskmaster,
     &prd_stories::PrdStories,
     &beads::Beads,

@@ -52,11 +52,6 @@ pub(in crate::import) struct UniqueIds {
 }
 
 impl UniqueIds {
-    /// Whether an id was given out.
-    pub fn is_used(&self, id: &str) -> bool {
-        self.used.contains_key(id)
-    }
-
     /// Returns an id that was not given out before.
     pub fn next(&mut self, wanted: &str) -> String {
         let mut id = wanted.to_owned();

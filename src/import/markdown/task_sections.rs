@@ -1,6 +1,5 @@
 //! Sections with a task in their heading and boxes below: `### Task 1: Add the parser`.
 
-use super::list_item::BoxState;
 use super::{LineKind, MarkdownLine, MarkdownText, box_outline};
 use crate::import::standing::SourceStatus;
 
@@ -36,14 +35,6 @@ impl TaskSection<'_, '_> {
     pub fn criteria(&self) -> Vec<String> {
         let items = self.lines.iter().filter_map(MarkdownLine::item);
         items.filter(|item| item.state.is_some()).filter_map(box_outline::criterion).collect()
-    }
-
-    /// Number of boxes with a sign without an agreed meaning, with the line of the first.
-    pub fn unclear_box(&self) -> Option<(usize, char)> {
-        self.lines.iter().find_map(|line| match line.item()?.state {
-            Some(BoxState::Other(sign)) => Some((line.number, sign)),
-            _ => None,
-        })
     }
 
     /// The text of the section as written, without hidden lines.
