@@ -59,12 +59,13 @@ impl CsvTable {
     pub fn of(input: &Input) -> Result<Self, ImportError> {
         let text = input.text()?;
         let mut reader = reader(text);
+        let mut lines = LineCounter { rest: body(text), offset: 0, line: 1 + skipped_lines(text) };
         let mut rows = Vec::new();
         for record in reader.records() {
             let cells =
                 record.map_err(|error| ImportError::malformed(input.name(), error.to_string()))?;
-            let line = cells.position().map_or(0, csv::Position::line);
-            let line = usize::try_from(line).unwrap_or(usize::MAX) + skipped_lines(text);
+            let start = cells.position().map_or(0, csv::Position::byte);
+            let line = lines.line_at(usize::try_from(start).unwrap_or(usize::MAX));
             rows.push(CsvRow { line, cells });
         }
         rows.retain(|row| !row.is_blank());
@@ -117,10 +118,39 @@ pub(super) fn header(text: &str) -> Vec<String> {
 }
 
 fn reader(text: &str) -> csv::Reader<&[u8]> {
-    let body = text.splitn(skipped_lines(text) + 1, '\n').last().unwrap_or_default();
     let mut builder = csv::ReaderBuilder::new();
     builder.has_headers(false).flexible(true).delimiter(separator(text));
-    builder.from_reader(body.as_bytes())
+    builder.from_reader(body(text).as_bytes())
+}
+
+/// The text from the header on.
+fn body(text: &str) -> &str {
+    text.splitn(skipped_lines(text) + 1, '\n').last().unwrap_or_default()
+}
+
+/// Finds the lines of offsets that grow.
+struct LineCounter<'a> {
+    rest: &'a str,
+    offset: usize,
+    line: usize,
+}
+
+impl LineCounter<'_> {
+    /// Returns the line of the first text at or after an offset: records begin with the end of the line before.
+    fn line_at(&mut self, offset: usize) -> usize {
+        let step = |rest: &str, end: usize| {
+            let end = end.min(rest.len());
+            rest.as_bytes()[..end].iter().filter(|byte| **byte == b'\n').count()
+        };
+        let skipped = offset.saturating_sub(self.offset);
+        self.line += step(self.rest, skipped);
+        self.rest = self.rest.get(skipped..).unwrap_or_default();
+        let blank = self.rest.len() - self.rest.trim_start_matches(['\r', '\n']).len();
+        self.line += step(self.rest, blank);
+        self.rest = &self.rest[blank..];
+        self.offset = offset + blank;
+        self.line
+    }
 }
 
 /// Lines before the header.

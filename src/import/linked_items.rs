@@ -52,7 +52,9 @@ pub(super) fn add_linked(
             continue;
         }
         item.depends_on = links.needs(&item.id);
-        for child in links.open_children(&item.id) {
+        // A settled parent waits for nothing any more.
+        let is_open = matches!(item.status, SourceStatus::Open | SourceStatus::Unknown(_));
+        for child in links.children_before(&item.id).filter(|_| is_open) {
             if !item.depends_on.contains(child) {
                 item.depends_on.push(child.clone());
             }
@@ -163,7 +165,7 @@ impl ItemLinks {
     }
 
     /// The children of an item, except those that wait for it: they come after it.
-    fn open_children(&self, id: &str) -> impl Iterator<Item = &String> {
+    fn children_before(&self, id: &str) -> impl Iterator<Item = &String> {
         let comes_after = move |child: &&String| {
             self.needs.get(*child).is_some_and(|needs| needs.iter().any(|need| need == id))
         };
