@@ -31,6 +31,8 @@ pub(super) struct ImportedRun<'a> {
     skipped: u64,
     #[serde(skip_serializing_if = "is_none")]
     stopped: u64,
+    #[serde(skip_serializing_if = "is_none")]
+    reopened: u64,
     /// Phases that the source no longer has, and their states.
     #[serde(skip_serializing_if = "<[_]>::is_empty", serialize_with = "ids")]
     removed: &'a [RemovedPhase],
@@ -81,6 +83,7 @@ impl<'a> ImportedRun<'a> {
             done: report.done,
             skipped: report.skipped,
             stopped: report.stopped,
+            reopened: report.reopened,
             removed: &report.removed,
             pruned: &report.pruned,
             shown_notes: shown.map(|(_, note)| note.clone()).collect(),
@@ -107,6 +110,7 @@ impl<'a> ImportedRun<'a> {
             (self.done, "complete (done in the source)"),
             (self.skipped, "skipped (dropped in the source)"),
             (self.stopped, "stopped (settled in the source)"),
+            (self.reopened, "queued again (open in the source)"),
             (self.pruned.len() as u64, "skipped (no longer in the source)"),
         ];
         let counts: Vec<String> = parts
