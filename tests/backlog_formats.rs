@@ -365,7 +365,7 @@ fn a_beads_directory_is_imported_and_drained() {
         .file(".beads/config.yaml", "prefix: b\n");
     project.autopack(["import", ".beads"]).succeeded();
     assert_eq!(states(&project, "beads"), pairs(&[("b-1", "COMPLETE"), ("b-2", "QUEUED")]));
-    project.autopack(["drain", ".beads"]).succeeded();
+    project.autopack(["drain", ".beads", "--run-id", "run"]).succeeded();
     assert_eq!(project.landed(), ["b-2"]);
 }
 

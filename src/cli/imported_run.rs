@@ -100,6 +100,10 @@ impl<'a> ImportedRun<'a> {
 
     /// Formats the counts of a run.
     pub fn line(&self) -> String {
+        // The summary has the same numbers, if all of them are new.
+        let is_summarized =
+            self.updated == 0 && self.summary.format != PLAN && self.summary_line().is_some();
+        let settled = |count| if is_summarized { 0 } else { count };
         let parts = [
             (self.added, "added"),
             (self.updated, "updated"),
@@ -107,8 +111,8 @@ impl<'a> ImportedRun<'a> {
             (self.differing, "different here and kept (--update replaces them)"),
             (self.kept, "kept because work on them has started"),
             (self.samples, "telemetry samples"),
-            (self.done, "complete (done in the source)"),
-            (self.skipped, "skipped (dropped in the source)"),
+            (settled(self.done), "complete (done in the source)"),
+            (settled(self.skipped), "skipped (dropped in the source)"),
             (self.stopped, "stopped (settled in the source)"),
             (self.reopened, "queued again (open in the source)"),
             (self.pruned.len() as u64, "skipped (no longer in the source)"),

@@ -240,7 +240,11 @@ impl<'a> IssueTree<'a> {
         let mut seen = HashSet::from([issue.id.clone()]);
         let mut found = Vec::new();
         for blocker in &issue.blockers {
-            self.add_phases(blocker, &mut seen, &mut found);
+            match *blocker == issue.id {
+                // A cycle, which is reported.
+                true => found.push(blocker.clone()),
+                false => self.add_phases(blocker, &mut seen, &mut found),
+            }
         }
         for child in self.children(&issue.id) {
             self.add_phases(child, &mut seen, &mut found);
