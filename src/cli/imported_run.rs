@@ -31,6 +31,8 @@ pub(super) struct ImportedRun<'a> {
     skipped: u64,
     #[serde(skip_serializing_if = "is_none")]
     stopped: u64,
+    #[serde(skip_serializing_if = "is_none")]
+    reopened: u64,
     /// Phases that the source no longer has, and their states.
     #[serde(skip_serializing_if = "<[_]>::is_empty", serialize_with = "ids")]
     removed: &'a [RemovedPhase],
@@ -81,6 +83,7 @@ impl<'a> ImportedRun<'a> {
             done: report.done,
             skipped: report.skipped,
             stopped: report.stopped,
+            reopened: report.reopened,
             removed: &report.removed,
             pruned: &report.pruned,
             shown_notes: shown.map(|(_, note)| note.clone()).collect(),
@@ -97,6 +100,10 @@ impl<'a> ImportedRun<'a> {
 
     /// Formats the counts of a run.
     pub fn line(&self) -> String {
+        // The summary has the same numbers, if all of them are new.
+        let is_summarized =
+            self.updated == 0 && self.summary.format != PLAN && self.summary_line().is_some();
+        let settled = |count| if is_summarized { 0 } else { count };
         let parts = [
             (self.added, "added"),
             (self.updated, "updated"),
@@ -104,9 +111,10 @@ impl<'a> ImportedRun<'a> {
             (self.differing, "different here and kept (--update replaces them)"),
             (self.kept, "kept because work on them has started"),
             (self.samples, "telemetry samples"),
-            (self.done, "complete (done in the source)"),
-            (self.skipped, "skipped (dropped in the source)"),
+            (settled(self.done), "complete (done in the source)"),
+            (settled(self.skipped), "skipped (dropped in the source)"),
             (self.stopped, "stopped (settled in the source)"),
+            (self.reopened, "queued again (open in the source)"),
             (self.pruned.len() as u64, "skipped (no longer in the source)"),
         ];
         let counts: Vec<String> = parts

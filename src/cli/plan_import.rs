@@ -132,7 +132,8 @@ impl PlanFile {
             let is_known = known.contains(&run.run_id);
             let imported = ImportedRun::new((run, report));
             let counts = imported.line();
-            let changes = report.added + report.updated + report.kept + report.stopped;
+            let changes =
+                report.added + report.updated + report.kept + report.stopped + report.reopened;
             let name = &self.name;
             let removed = imported.removed_line(name);
             if is_known && changes == 0 {

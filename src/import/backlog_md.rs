@@ -41,7 +41,7 @@ impl Format for BacklogMd {
     fn description(&self) -> Description {
         Description {
             files: "backlog/, backlog/tasks/*.md",
-            content: "Markdown with front matter that has `id`, `title` and `status`",
+            content: "front matter with `id`, `title` and `status`",
             words: &["---\n", "id:", "title:", "status:"],
         }
     }
@@ -204,11 +204,13 @@ fn apply_last_status(tasks: &mut [LinkedItem], config: &str) {
 
 /// An id as compared: without case, and numbers without leading zeros.
 fn plain_id(id: &str) -> String {
-    let lower = id.trim().to_lowercase();
-    let parts: Vec<&str> = lower.split('.').collect();
-    let bare = |part: &&str| match part.trim_start_matches('0') {
-        "" => "0".to_owned(),
-        rest => rest.to_owned(),
-    };
-    parts.iter().map(bare).collect::<Vec<_>>().join(".")
+    let mut plain = String::new();
+    for c in id.trim().chars().flat_map(char::to_lowercase) {
+        let is_leading = !plain.ends_with(|c: char| c.is_ascii_digit());
+        // A zero after a digit counts; a lone zero does not matter in ids.
+        if c != '0' || !is_leading {
+            plain.push(c);
+        }
+    }
+    plain
 }

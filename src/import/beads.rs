@@ -9,9 +9,11 @@ use std::collections::{HashMap, HashSet};
 use serde_json::{Map, Value, json};
 
 use super::backlog_item::BacklogItem;
+use super::directory_layout::DirectoryLayout;
 use super::drafting::PlanDraftBuilder;
 use super::error::ImportError;
 use super::format::{Description, Format, Input, Recognition};
+use super::input_directory::{InputDirectory, InputFile};
 use super::issue_text::criteria_lines;
 use super::item_fields::{ItemFields, scalar, with_sections};
 use super::source_place::SourcePosition;
@@ -48,21 +50,41 @@ impl Format for Beads {
         }
     }
 
+    fn directory(&self) -> Option<DirectoryLayout> {
+        Some(DirectoryLayout { usual: ".beads", files: "issues.jsonl or beads.jsonl" })
+    }
+
     fn recognize(&self, input: &Input) -> Recognition {
-        let first =
-            input.text().ok().and_then(|text| text.lines().find(|line| !line.trim().is_empty()));
+        let text = match input.directory() {
+            Some(directory) => issue_file(directory).and_then(|file| file.text().ok()),
+            None => input.text().ok(),
+        };
+        let first = text.and_then(|text| text.lines().find(|line| !line.trim().is_empty()));
+        let is_new = input.directory().is_some() && text.is_some() && first.is_none();
+        let first = first.filter(|line| line.starts_with('{'));
         let first = first.and_then(|line| serde_json::from_str(line).ok());
-        match first.is_some_and(|value: Value| is_issue(&value)) {
+        match is_new || first.is_some_and(|value: Value| is_issue(&value)) {
             true => Recognition::Certain,
             false => Recognition::No,
         }
     }
 
     fn read(&self, input: &Input, draft: &mut PlanDraftBuilder) -> Result<(), ImportError> {
-        let text = input.text()?;
-        read_lines(text, |line| input.at_line(line), draft);
+        let Some(directory) = input.directory() else {
+            read_lines(input.text()?, |line| input.at_line(line), draft);
+            return Ok(());
+        };
+        let file = issue_file(directory).ok_or_else(|| {
+            ImportError::malformed(input.name(), "has no issues.jsonl and no beads.jsonl")
+        })?;
+        read_lines(file.text()?, |line| file.at_line(line), draft);
         Ok(())
     }
+}
+
+/// The issues of a directory `.beads`; older versions name the file `beads.jsonl`.
+fn issue_file(directory: &InputDirectory) -> Option<&InputFile> {
+    directory.file("issues.jsonl").or_else(|| directory.file("beads.jsonl"))
 }
 
 fn is_issue(value: &Value) -> bool {
@@ -218,7 +240,11 @@ impl<'a> IssueTree<'a> {
         let mut seen = HashSet::from([issue.id.clone()]);
         let mut found = Vec::new();
         for blocker in &issue.blockers {
-            self.add_phases(blocker, &mut seen, &mut found);
+            match *blocker == issue.id {
+                // A cycle, which is reported.
+                true => found.push(blocker.clone()),
+                false => self.add_phases(blocker, &mut seen, &mut found),
+            }
         }
         for child in self.children(&issue.id) {
             self.add_phases(child, &mut seen, &mut found);

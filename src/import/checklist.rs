@@ -72,7 +72,7 @@ impl Format for Checklist {
     fn description(&self) -> Description {
         Description {
             files: "TODO.md, fix_plan.md, PRD.md",
-            content: "boxes such as `- [ ] text` and `- [x] text`",
+            content: "boxes, `- [ ] text` and `- [x] text`",
             words: &["- [ ] "],
         }
     }
@@ -155,7 +155,7 @@ impl ChecklistReader<'_, '_> {
                 let id = found.iter().skip(1).flatten().next().map_or("", |id| id.as_str());
                 (id.to_owned(), &text[found[0].len()..])
             }
-            None => (text_id(text), text),
+            None => (text_id(&title(text)), text),
         };
         if !text.contains(char::is_alphanumeric) {
             return self.draft.warn(format!("{place}: an item without a text; not imported"));

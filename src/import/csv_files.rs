@@ -30,7 +30,7 @@ impl Format for CsvFile {
     fn description(&self) -> Description {
         Description {
             files: "tasks.csv, tasks.tsv",
-            content: "a header with a title, and a row for each item; --map chooses the columns",
+            content: "the name, or --map",
             words: &["title", ","],
         }
     }
@@ -81,7 +81,7 @@ fn item(
         draft.warn(format!("{place}: a row without a title; not imported"));
         return None;
     }
-    let id = match text("id").trim_start_matches('#') {
+    let id = match text("id").trim_start_matches('#').trim() {
         "" => text_id(&title),
         id => id.to_owned(),
     };
@@ -100,7 +100,7 @@ fn item(
     item.acceptance_criteria = row.all(columns.of("criteria")).flat_map(criteria_lines).collect();
     item.deliverables = row.all(columns.of("deliverables")).flat_map(list).collect();
     text("url").clone_into(&mut item.url);
-    let parent = text("parent").trim_start_matches('#').to_owned();
+    let parent = text("parent").trim_start_matches('#').trim().to_owned();
     Some(LinkedItem { parent, ..LinkedItem::new(place, item) })
 }
 
@@ -120,7 +120,7 @@ pub(super) fn rank(priority: &str) -> i64 {
 /// The entries of a cell with a list: `a, b; c`.
 pub(super) fn list(cell: &str) -> Vec<String> {
     let entries =
-        cell.split([',', ';', '|', '\n']).map(|entry| entry.trim().trim_start_matches('#'));
+        cell.split([',', ';', '|', '\n']).map(|entry| entry.trim().trim_start_matches('#').trim());
     entries.filter(|entry| !entry.is_empty()).map(str::to_owned).collect()
 }
 

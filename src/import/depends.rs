@@ -4,11 +4,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::phase::needs::Needs;
 use crate::phase::plan::{Plan, PlanPhase, PlanRun};
-use crate::phase::{PhaseId, PhaseState, RunId};
+use crate::phase::{PhaseId, PhaseState, RawSpec, RunId};
 
 use super::dependency_cycles::break_all_cycles;
 use super::error::ImportError;
@@ -16,6 +16,8 @@ use super::plan_draft::{DraftPhase, DraftRun, PlanDraft};
 use super::standing::plain_key;
 
 // Keys in their plain form, see `plain_key`.
+/// Key under which items of other tools have their dependencies.
+const DEPENDS_ON: &str = "depends_on";
 /// Keys whose names must be phases of the run.
 const STRICT: [&str; 6] =
     ["dependson", "depends", "blockedby", "after", "predecessors", "predecessor"];
@@ -97,7 +99,10 @@ impl PlanDraft {
                 source: run.source,
                 origin: run.origin,
                 phases: phases
-                    .map(|(draft, wanted)| {
+                    .map(|(mut draft, wanted)| {
+                        if draft.rank.is_some() {
+                            write_dependencies(&mut draft.phase.spec, &wanted.ids);
+                        }
                         let notes: Vec<String> =
                             draft.phase.note.into_iter().chain(wanted.notes).collect();
                         let note = (!notes.is_empty()).then(|| notes.join("; "));
@@ -111,6 +116,16 @@ impl PlanDraft {
         let runs: Vec<PlanRun> = runs.into_iter().map(resolve_run).collect();
         ImportError::all(errors)?;
         Ok(Plan { runs })
+    }
+}
+
+/// Writes the resolved dependencies of an item into its spec, because a spec is read again alone: by `phases edit`, for
+/// example.
+fn write_dependencies(spec: &mut RawSpec, ids: &[PhaseId]) {
+    let Some(fields) = spec.0.as_object_mut() else { return };
+    match ids {
+        [] => drop(fields.shift_remove(DEPENDS_ON)),
+        ids => drop(fields.insert(DEPENDS_ON.to_owned(), json!(ids))),
     }
 }
 

@@ -25,7 +25,7 @@ impl Format for LinearCsv {
     fn description(&self) -> Description {
         Description {
             files: "Linear.csv",
-            content: "the columns `ID`, `Title`, `Status`, `Priority`, `Team` and others of Linear",
+            content: "the columns `ID`, `Title`, `Status`, `Priority` and `Team`",
             words: &["ID", "Title", "Status", "Team"],
         }
     }

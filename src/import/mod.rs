@@ -120,6 +120,15 @@ pub fn parse(file: &Path, bytes: &[u8], run_id: Option<&RunId>) -> Result<PlanDr
     parse_with(FORMATS, file, bytes, &ReadOptions::of_run(run_id))
 }
 
+/// Parses a backlog of a named format, whatever its content looks like.
+///
+/// # Errors
+/// The format is unknown, or the bytes cannot be understood.
+pub fn parse_as(file: &Path, bytes: &[u8], format: &str) -> Result<PlanDraft, ImportError> {
+    let options = ReadOptions { format: Some(format.to_owned()), ..ReadOptions::default() };
+    parse_with(FORMATS, file, bytes, &options)
+}
+
 fn parse_with(
     formats: &[&'static dyn Format],
     file: &Path,

@@ -33,7 +33,7 @@ impl Format for OpenSpec {
     fn description(&self) -> Description {
         Description {
             files: "openspec/, openspec/changes/change/, tasks.md",
-            content: "boxes such as `- [ ] 1.1 text` under `## 1. Group`, or a proposal.md beside them",
+            content: "`- [ ] 1.1 text` under `## 1. Group`, or a proposal.md",
             words: &["- [ ] 1.1", "## 1."],
         }
     }

@@ -66,6 +66,7 @@ impl Format for Ralphex {
             read_plan(&source, &run, is_completed, draft);
             return Ok(());
         };
+        let is_completed = input.stem().as_str() == COMPLETED;
         let (mut plans, mut completed) = (Vec::new(), 0);
         for file in directory.files().iter().filter(|file| is_markdown(file.path())) {
             let source = SourceText::of_file(file)?;
@@ -83,7 +84,7 @@ impl Format for Ralphex {
         let runs: Vec<RunId> =
             plans.iter().map(|(name, _)| draft.part_run(name, is_only)).collect();
         for ((_, source), run) in plans.iter().zip(&runs) {
-            read_plan(source, run, false, draft);
+            read_plan(source, run, is_completed, draft);
         }
         let first = runs.first().cloned().unwrap_or_else(|| draft.run_of(None));
         (0..completed).for_each(|_| draft.leave_out_of_run(&first, "plans completed"));

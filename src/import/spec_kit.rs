@@ -55,7 +55,7 @@ impl Format for SpecKit {
     fn description(&self) -> Description {
         Description {
             files: "specs/, specs/001-feature/, tasks.md",
-            content: "boxes with task numbers such as `- [ ] T001 text`",
+            content: "boxes with task numbers, `- [ ] T001 text`",
             words: &["- [ ] T0", "## Phase"],
         }
     }

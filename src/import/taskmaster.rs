@@ -34,7 +34,7 @@ impl Format for Taskmaster {
     fn description(&self) -> Description {
         Description {
             files: ".taskmaster/tasks/tasks.json",
-            content: "`tasks` with `id`, `title` and `status`, directly or under tags",
+            content: "`tasks` with `id`, `title`, `status`; often under tags",
             words: &["\"tasks\"", "\"title\"", "\"status\""],
         }
     }
@@ -122,7 +122,7 @@ struct Parent<'a> {
     id: &'a str,
     status: &'a SourceStatus,
     priority: &'a str,
-    /// The dependencies of the task, which hold for its subtasks too.
+    /// The dependencies of the task outside of its subtasks, which hold for the subtasks too.
     depends_on: &'a [String],
 }
 
@@ -170,9 +170,12 @@ impl TagReader<'_, '_> {
             depends_on = depends_on.iter().map(|id| task_of(id).to_owned()).collect();
         }
         let within = format!("{id}.");
-        depends_on.retain(|other| *other != id && !(folds && other.starts_with(&within)));
-        let outside: Vec<String> =
-            depends_on.iter().filter(|other| !other.starts_with(&within)).cloned().collect();
+        // Subtasks folded into the task are no dependencies. A task that waits for itself is a cycle, which is reported.
+        if folds {
+            depends_on.retain(|other| *other != id);
+        }
+        let is_outside = |other: &&String| **other != id && !other.starts_with(&within);
+        let outside: Vec<String> = depends_on.iter().filter(is_outside).cloned().collect();
         let around = Parent { id: &id, status: &status, priority: &priority, depends_on: &outside };
         let mut children = Vec::new();
         for subtask in subtasks {

@@ -10,4 +10,5 @@ pub mod reverts;
 pub mod run_settlement;
 pub mod source_removals;
 pub mod source_settlement;
+mod stored_comparison;
 pub mod undo_candidates;

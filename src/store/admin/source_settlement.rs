@@ -1,5 +1,5 @@
-//! Executing phases that are done or given up in the source of their plan: their attempts are stopped, and they are
-//! settled when the attempts have ended.
+//! Phases whose source changed its mind. Executing phases that are done or given up in the source: their attempts are
+//! stopped, and they are settled when the attempts have ended. Phases settled by an import that are open again.
 
 use sqlx::SqliteConnection;
 
@@ -7,7 +7,7 @@ use crate::phase::plan::PlanPhase;
 use crate::store::error::StoreError;
 use crate::store::state_step::PhaseSnapshot;
 
-use super::evidence::{IMPORT, record_evidence};
+use super::evidence::{IMPORT, record_evidence, withdraw_evidence};
 
 /// Asks the drain to end the attempt, and records the state that the phase takes afterwards.
 pub(super) async fn stop_and_settle(
@@ -25,6 +25,20 @@ pub(super) async fn stop_and_settle(
     .execute(tx)
     .await?;
     Ok(())
+}
+
+/// Queues a phase that an earlier import settled.
+pub(super) async fn reopen(
+    tx: &mut SqliteConnection,
+    id: i64,
+    phase: &PlanPhase,
+) -> Result<(), StoreError> {
+    sqlx::query("UPDATE phases SET state = 'QUEUED', note = ? WHERE id = ? AND state IN ('COMPLETE', 'SKIPPED')")
+        .bind(&phase.note)
+        .bind(id)
+        .execute(&mut *tx)
+        .await?;
+    withdraw_evidence(tx, id).await
 }
 
 /// Settles a phase whose attempt has just ended without landing, if its source has settled it meanwhile.

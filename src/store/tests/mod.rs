@@ -58,6 +58,7 @@ impl Store {
             done: sum.done + report.done,
             skipped: sum.skipped + report.skipped,
             stopped: sum.stopped + report.stopped,
+            reopened: sum.reopened + report.reopened,
             removed: [sum.removed, report.removed.clone()].concat(),
             pruned: [sum.pruned, report.pruned.clone()].concat(),
         }))
