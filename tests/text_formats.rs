@@ -126,7 +126,10 @@ fn a_checklist_keeps_ids_when_lines_are_added() {
     project.write("TODO.md", &text.replace("# Todo\n", "# Todo\n\n- [ ] Something new\n"));
     let ran = project.autopack(["import", "TODO.md", "--update"]).succeeded();
     assert!(ran.stdout.contains("run TODO: 1 added, 11 unchanged"), "{ran:?}");
-    project.write("TODO.md", &text.replace("- [ ] Add login\n  - [ ] Form", "- [x] Add login\n  - [ ] Form"));
+    project.write(
+        "TODO.md",
+        &text.replace("- [ ] Add login\n  - [ ] Form", "- [x] Add login\n  - [ ] Form"),
+    );
     project.autopack(["import", "TODO.md", "--update"]).succeeded();
     assert!(states(&project, "TODO").contains(&"add-login COMPLETE".to_owned()));
     assert!(states(&project, "TODO").contains(&"form QUEUED".to_owned()));
@@ -166,11 +169,17 @@ fn columns_are_chosen_by_map_and_mistakes_are_named() {
     assert_eq!(phase(&project, "liste", "3")["depends_on"], json!(["2"]));
 
     let ran = project.autopack(["import", "liste.csv", "--run-id", "guess"]).exited(1);
-    assert!(ran.stderr.contains("no column is the title; columns: Nr, Was, Zustand, Nach"), "{ran:?}");
+    assert!(
+        ran.stderr.contains("no column is the title; columns: Nr, Was, Zustand, Nach"),
+        "{ran:?}"
+    );
     let ran = project.autopack(["import", "liste.csv", "--map", "title=Wa"]).exited(1);
     assert!(ran.stderr.contains("no column \"Wa\" for `title`; did you mean \"Was\"?"), "{ran:?}");
     let ran = project.autopack(["import", "liste.csv", "--map", "titel=Was"]).exited(2);
-    assert!(ran.stderr.contains("no field is called \"titel\"; did you mean \"title\"?"), "{ran:?}");
+    assert!(
+        ran.stderr.contains("no field is called \"titel\"; did you mean \"title\"?"),
+        "{ran:?}"
+    );
     let ran = project.autopack(["import", "liste.csv", "--map", map, "--from", "plan"]).exited(2);
     assert!(ran.stderr.contains("--map chooses columns of CSV files, not of plan"), "{ran:?}");
     let ran = project.autopack_reading(["import", "-", "--map", map], list).succeeded();
@@ -188,7 +197,8 @@ fn issues_of_jira_and_linear_are_marked_as_text_of_a_tracker() {
     let project = with_fixture("jira-csv/jira.csv", "jira.csv");
     let ran = project.autopack(["import", "jira.csv"]).succeeded();
     assert!(
-        ran.stdout.contains("jira-csv: 4 queued, 1 done before, 1 epics, 1 won't do; 5 dependencies"),
+        ran.stdout
+            .contains("jira-csv: 4 queued, 1 done before, 1 epics, 1 won't do; 5 dependencies"),
         "{ran:?}"
     );
     let issue = phase(&project, "jira", "SHOP-2");
@@ -218,9 +228,11 @@ fn a_checklist_drains_and_a_ticked_item_is_settled_by_the_next_drain() {
     let expected =
         ["write-src-a-txt COMPLETE", "write-src-b-txt COMPLETE", "write-src-c-txt COMPLETE"];
     assert_eq!(states(&project, "TODO"), expected);
-    let log = project.git(["log", "--format=%(trailers:key=Autopack-Phase,valueonly)", "autopack/TODO"]);
+    let log =
+        project.git(["log", "--format=%(trailers:key=Autopack-Phase,valueonly)", "autopack/TODO"]);
     assert!(!log.contains("write-src-b-txt") && log.contains("write-src-a-txt"), "{log}");
-    project.write("TODO.md", "- [x] Write src/a.txt\n- [ ] Write src/d.txt\n- [x] Write src/e.txt\n");
+    project
+        .write("TODO.md", "- [x] Write src/a.txt\n- [ ] Write src/d.txt\n- [x] Write src/e.txt\n");
     let ran = project.autopack(["drain", "TODO.md"]).succeeded();
     assert!(ran.stderr.contains("TODO.md has changed"), "{ran:?}");
     assert!(states(&project, "TODO").contains(&"write-src-e-txt COMPLETE".to_owned()));
@@ -237,7 +249,10 @@ fn a_directory_drains_again_only_after_a_change() {
     assert_eq!(states(&project, "001-a"), ["T001 COMPLETE"]);
     let ran = project.autopack(["drain", "specs"]).succeeded();
     assert!(!ran.stderr.contains("specs has changed"), "{ran:?}");
-    project.write("specs/001-a/tasks.md", "## Phase 1\n- [X] T001 Write src/a.txt\n- [ ] T002 Write src/b.txt\n");
+    project.write(
+        "specs/001-a/tasks.md",
+        "## Phase 1\n- [X] T001 Write src/a.txt\n- [ ] T002 Write src/b.txt\n",
+    );
     let ran = project.autopack(["drain", "specs"]).succeeded();
     assert!(ran.stderr.contains("specs has changed"), "{ran:?}");
     assert_eq!(states(&project, "001-a"), ["T001 COMPLETE", "T002 COMPLETE"]);
@@ -263,7 +278,10 @@ fn written(items: &[(String, bool)]) -> Vec<(&'static str, String)> {
     let word = |done: bool| if done { "Done" } else { "To Do" };
     vec![
         ("TODO.md", lines(&|_, title, done| format!("- [{}] {title}\n", tick(done)))),
-        ("tasks.md", lines(&|at, title, done| format!("- [{}] T{at:03} [P] {title}\n", tick(done)))),
+        (
+            "tasks.md",
+            lines(&|at, title, done| format!("- [{}] T{at:03} [P] {title}\n", tick(done))),
+        ),
         (
             "change.md",
             "## 1. All\n".to_owned()
@@ -298,19 +316,51 @@ fn written(items: &[(String, bool)]) -> Vec<(&'static str, String)> {
 /// Pieces of texts that mean something to a reader.
 fn piece() -> impl Strategy<Value = String> {
     let known = [
-        "- [ ] ", "- [x] ", "  - [ ] ", "\t* [X] ", "1. [ ] ", "T001 ", "[P] ", "[US1] ", "1.1 ", "## ", "### ",
-        "Task 1: ", "US-1: ", "**", "**Files:**\n", "- Modify: `a.py`\n", "```\n", "~~~", "<!--", "-->", "---\n",
-        "id: a\n", "title: b\n", "status: Done\n", "\n", "\r\n", "a,b;c\n", "\"", "Issue key,Summary\n", "sep=;\n",
-        "ID,Title,Status,Priority,Team,Triaged\n", "(depends on T001-T9)", "## Validation Commands\n", "é", "`x`",
-        "phases:\n", "[]", "{}",
+        "- [ ] ",
+        "- [x] ",
+        "  - [ ] ",
+        "\t* [X] ",
+        "1. [ ] ",
+        "T001 ",
+        "[P] ",
+        "[US1] ",
+        "1.1 ",
+        "## ",
+        "### ",
+        "Task 1: ",
+        "US-1: ",
+        "**",
+        "**Files:**\n",
+        "- Modify: `a.py`\n",
+        "```\n",
+        "~~~",
+        "<!--",
+        "-->",
+        "---\n",
+        "id: a\n",
+        "title: b\n",
+        "status: Done\n",
+        "\n",
+        "\r\n",
+        "a,b;c\n",
+        "\"",
+        "Issue key,Summary\n",
+        "sep=;\n",
+        "ID,Title,Status,Priority,Team,Triaged\n",
+        "(depends on T001-T9)",
+        "## Validation Commands\n",
+        "é",
+        "`x`",
+        "phases:\n",
+        "[]",
+        "{}",
     ];
     prop_oneof![4 => prop::sample::select(&known[..]).prop_map(str::to_owned), 1 => "\\PC{0,6}"]
 }
 
 const NAMES: [&str; 7] = ["-", "a.md", "TODO", "a.txt", "tasks.md", "a.csv", "a.tsv"];
-const TEXT_FORMATS: [&str; 8] = [
-    "backlog-md", "spec-kit", "openspec", "ralphex", "checklist", "jira-csv", "linear-csv", "csv",
-];
+const TEXT_FORMATS: [&str; 8] =
+    ["backlog-md", "spec-kit", "openspec", "ralphex", "checklist", "jira-csv", "linear-csv", "csv"];
 
 proptest! {
     #[test]

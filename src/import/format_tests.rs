@@ -91,11 +91,11 @@ async fn each_format_recognizes_its_fixtures_alone() {
             let plan = draft.resolve(&Existing::default()).unwrap();
             let found = phases(&plan);
             let expected = std::fs::read_to_string(&golden).ok();
-            let expected: Option<Value> =
-                expected.map(|text| serde_json::from_str(&text).unwrap());
+            let expected: Option<Value> = expected.map(|text| serde_json::from_str(&text).unwrap());
             let updates = std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always");
             if updates && expected.as_ref() != Some(&found) {
-                std::fs::write(&golden, serde_json::to_string_pretty(&found).unwrap() + "\n").unwrap();
+                std::fs::write(&golden, serde_json::to_string_pretty(&found).unwrap() + "\n")
+                    .unwrap();
                 continue;
             }
             assert!(expected.is_some(), "missing: {}", golden.display());

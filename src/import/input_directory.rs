@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use super::error::ImportError;
+use super::source_place::SourcePosition;
 use super::text_decoding;
 
 /// Maximum number of files.
@@ -123,6 +124,11 @@ impl InputFile {
         let bytes = fs::read(&self.file).map_err(unreadable)?;
         let text = text_decoding::decode(&self.name, &bytes)?.into_owned();
         Ok(self.text.get_or_init(|| text))
+    }
+
+    /// Position for errors, counted from 1.
+    pub(super) fn at_line(&self, line: usize) -> SourcePosition {
+        SourcePosition::Line(self.name.as_str().into(), line)
     }
 }
 

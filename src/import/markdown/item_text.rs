@@ -18,8 +18,7 @@ pub(in crate::import) fn title(text: &str) -> String {
         // `**Step 1:** text` has its title after the bold words.
         Some((lead, rest)) if lead.split_whitespace().count() > 2 => {
             let separators = [':', '-', '–', '—', '.'];
-            let is_apart =
-                lead.ends_with([':', '.']) || rest.trim_start().starts_with(separators);
+            let is_apart = lead.ends_with([':', '.']) || rest.trim_start().starts_with(separators);
             if is_apart { lead.trim_end_matches([':', '.']) } else { text }
         }
         _ => text,
