@@ -4,11 +4,11 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use autopack::phase::autofix::{Limits, autofix};
-use autopack::phase::plan::{Plan, PlanPhase, PlanRun};
+use autopack::phase::plan::{Plan, PlanPhase, PlanRun, SourceCounts};
 use autopack::phase::{Failure, PhaseId, PhaseState, RawSpec, Repair, RunId, UnixMs, Verdict};
 use autopack::store::{
-    Admission, Claim, ClaimOutcome, Claimer, DatabaseUrl, Finish, Owner, OwnerId, OwnerProcess,
-    Store,
+    Admission, Claim, ClaimOutcome, Claimer, DatabaseUrl, Finish, ImportMode, Owner, OwnerId,
+    OwnerProcess, Store,
 };
 use serde_json::json;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
@@ -48,7 +48,7 @@ async fn measure(queued: usize, count: usize) -> [Samples; 3] {
     let url = DatabaseUrl::parse("sqlite:///queue.db", dir.path()).expect("a URL");
     let run = RunId::new("r");
     let store = Store::open(&url).await.expect("a database");
-    store.import_by_run(&plan(&run), false, NOW).await.expect("imported");
+    store.import_by_run(&plan(&run), ImportMode::Add, NOW).await.expect("imported");
     store.repair_queued(None, &fix, false, &mut |_| {}).await.expect("repaired");
     multiply(url.path(), queued).await;
     let owner = register(&store, &run).await;
@@ -149,5 +149,14 @@ fn plan(run: &RunId) -> Plan {
         note: None,
     };
     let (run_id, source) = (run.clone(), "bench".into());
-    Plan { runs: vec![PlanRun { run_id, source, phases: vec![phase], samples: vec![] }] }
+    Plan {
+        runs: vec![PlanRun {
+            run_id,
+            origin: source.clone(),
+            source,
+            phases: vec![phase],
+            samples: vec![],
+            counts: SourceCounts::default(),
+        }],
+    }
 }

@@ -10,7 +10,9 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
 
 async fn read(file: &Path, run: Option<&str>) -> Result<Plan, ImportError> {
-    import::read(file, run.map(RunId::new).as_ref()).await?.resolve(&Existing::default())
+    import::read(file, &import::ReadOptions::of_run(run.map(RunId::new).as_ref()))
+        .await?
+        .resolve(&Existing::default())
 }
 
 fn run<'a>(plan: &'a Plan, id: &str) -> &'a PlanRun {

@@ -88,12 +88,15 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let config = context.config()?;
     let repo = open_repository(context).await?;
     let named = args.targets.read(context).await?;
+    if let (NamedTargets::Empty(line), false) = (&named, args.dry_run) {
+        return end_without_phases(&args, context, line, Exit::Done);
+    }
     if args.dry_run {
         let opened = DryRunStore::open(&args.targets, named, context, &repo).await?;
         return dry_run(&args, context, opened.as_ref()).await;
     }
     let (store, mut runs) = match named {
-        NamedTargets::None => {
+        NamedTargets::None | NamedTargets::Empty(_) => {
             let store = open_database::open_existing(context).await?;
             let Some(runs) = args.targets.default_runs(&store, &repo).await? else {
                 return end_empty(&args, context, &runs_here(&store, &repo).await?);
@@ -206,6 +209,16 @@ async fn import_files(
 /// Ends a drain without queued phases.
 fn end_empty(args: &Args, context: &Context, runs: &[RunSummary]) -> Result<Exit, Failure> {
     let (line, exit) = describe_empty_backlog(runs);
+    end_without_phases(args, context, &line, exit)
+}
+
+/// Prints the end of a drain that has nothing to do.
+fn end_without_phases(
+    args: &Args,
+    context: &Context,
+    line: &str,
+    exit: Exit,
+) -> Result<Exit, Failure> {
     match args.json {
         false => context.out.line(line)?,
         true => context.out.json_line(&json!({

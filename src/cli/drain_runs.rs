@@ -9,6 +9,7 @@ use super::run_choice::{find_run, known_run};
 use crate::config::FinalTest;
 use crate::config::suggestion::nearest;
 use crate::failure::{Exit, Failure};
+use crate::import::ReadOptions;
 use crate::phase::words::{first_few, quoted};
 use crate::phase::{PhaseState, RunId};
 use crate::progress::{NOTES, shown_id};
@@ -21,7 +22,7 @@ const NAMED: usize = 8;
 /// Runs and plan files on the command line of a drain.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct DrainTargets {
-    /// Runs to drain, or plan files to import and drain [default: the only run with queued phases]
+    /// Runs to drain, or plan files and directories to import and drain [default: the only run with queued phases]
     #[arg(value_name = "RUN | FILE")]
     targets: Vec<String>,
 
@@ -40,6 +41,8 @@ pub(super) enum NamedTargets {
     None,
     /// Runs, and plan files that can be read.
     Some { runs: Vec<RunId>, files: Vec<PlanFile> },
+    /// Nothing but files that list no phases, described in a line.
+    Empty(String),
 }
 
 impl DrainTargets {
@@ -64,7 +67,7 @@ impl DrainTargets {
             };
             match run {
                 Some(run) => runs.push(run),
-                None if is_file(target) => paths.push(Path::new(target)),
+                None if is_input(target) => paths.push(Path::new(target)),
                 None => return Err(unknown_target(target, store.as_ref(), context).await?),
             }
         }
@@ -85,12 +88,27 @@ impl DrainTargets {
                     .exit(Exit::Usage));
             }
         };
-        let mut files = Vec::new();
+        let options = ReadOptions {
+            workspace: context.workspace().ok(),
+            ..ReadOptions::of_run(into.as_ref())
+        };
+        let (mut files, mut empty) = (Vec::new(), Vec::new());
         for path in paths {
-            files.push(PlanFile::read(path, into.as_ref(), store.as_ref()).await?);
+            let file = PlanFile::read(path, &options, store.as_ref()).await?;
+            match file.is_empty() {
+                true => empty.push(shown_id(file.name())),
+                false => files.push(file),
+            }
         }
         if let Some(store) = store {
             store.close().await;
+        }
+        if !empty.is_empty() {
+            let line = format!("no phases in {}", empty.join(", "));
+            if runs.is_empty() && files.is_empty() {
+                return Ok(NamedTargets::Empty(format!("nothing to drain: {line}")));
+            }
+            tracing::info!(target: NOTES, "{line}");
         }
         Ok(NamedTargets::Some { runs, files })
     }
@@ -194,8 +212,9 @@ pub(super) async fn is_settled(
     Ok(store.unproven_phases(&ids).await?.is_empty() && store.open_undos(&ids).await?.is_empty())
 }
 
-fn is_file(target: &str) -> bool {
-    target == crate::import::STDIN || Path::new(target).is_file()
+fn is_input(target: &str) -> bool {
+    let path = Path::new(target);
+    target == crate::import::STDIN || path.is_file() || path.is_dir()
 }
 
 /// Builds the error for a target that is neither a run nor a file.
@@ -205,10 +224,6 @@ async fn unknown_target(
     context: &Context,
 ) -> Result<Failure, Failure> {
     let path = Path::new(target);
-    let kind = match path.is_dir() {
-        true => "is a directory, not a plan file, and no run has this name",
-        false => "is neither a run nor a file",
-    };
     let runs = match store {
         Some(store) => store.run_ids_by_use().await?,
         None => Vec::new(),
@@ -229,5 +244,5 @@ async fn unknown_target(
             "`autopack runs list` lists the runs; a plan file is imported and drained".to_owned()
         }
     };
-    Ok(Failure::new(format!("{target:?} {kind}; {known}")).hint(hint))
+    Ok(Failure::new(format!("{target:?} is neither a run nor a file; {known}")).hint(hint))
 }

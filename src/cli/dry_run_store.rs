@@ -32,6 +32,7 @@ impl DryRunStore {
     ) -> Result<Option<Self>, Failure> {
         let (mut runs, files) = match named {
             NamedTargets::Some { runs, files } => (runs, files),
+            NamedTargets::Empty(_) => return Ok(None),
             NamedTargets::None => {
                 let store = open_database::open_existing(context).await?;
                 let runs = targets.default_runs(&store, repo).await?;

@@ -1,56 +1,97 @@
-//! `import`: converts a plan file or another system's database into runs and phases.
+//! `import`: converts a plan file, or another tool's backlog, into runs and phases.
 
 use std::path::{Path, PathBuf};
 
+use super::imported_run::ImportedRun;
 use super::output::table::counted;
-use super::plan_import::{self, ImportedRun, known_phases, read_plan};
+use super::plan_import::{self, empty_run, known_phases, read_plan, warn_of};
 use super::{Context, open_database};
 use crate::failure::{Exit, Failure};
-use crate::import::Existing;
+use crate::import::{ColumnChoice, Existing, FormatEntry, ReadOptions, formats};
 use crate::phase::RunId;
 use crate::phase::plan::Plan;
 use crate::progress::shown_message;
-use crate::store::{Store, StoreError};
+use crate::store::{DatabaseUrl, ImportMode, Store, StoreError};
 use crate::workspace::Repo;
 
+/// Format whose columns `--map` chooses.
+const CSV: &str = "csv";
 /// Maximum number of notes shown per run.
 const NOTES: usize = 10;
 
-/// Import a plan (YAML, JSON, JSONL) or the Python Autopack's database
+/// Import a backlog: a plan (YAML, JSON, JSONL), or another tool's list or database
+///
+/// The format is recognized by content; `--list-formats` lists all. Items done in the source are imported as
+/// complete, and abandoned ones as skipped. Errors are reported together, and then nothing is imported.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Plan or database file; `-` is standard input
-    file: PathBuf,
+    /// File or directory to import; `-` is standard input
+    #[arg(required_unless_present = "list_formats")]
+    file: Option<PathBuf>,
     /// Import all phases into this run; from a database, import only this run
     #[arg(long, value_name = "RUN", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     run_id: Option<String>,
+    /// Format of the file [default: recognized by content]
+    #[arg(long, value_name = "FORMAT", value_parser = format_names(), hide_possible_values = true)]
+    from: Option<String>,
+    /// Columns of a CSV file, as in title=Summary,id=Key; implies --from csv
+    ///
+    /// Fields: title, body, id, status, priority, labels, depends_on, url, criteria, deliverables, parent.
+    #[arg(long, value_name = "FIELD=COLUMN", value_delimiter = ',')]
+    map: Vec<ColumnChoice>,
+    /// List the formats and how they are recognized
+    #[arg(long, conflicts_with_all = ["file", "run_id", "from", "map", "update", "break_cycles", "no_subtasks"])]
+    list_formats: bool,
     /// Replace the specs of existing phases, except complete and running ones
     #[arg(long)]
     update: bool,
-    /// Print {database, runs}
+    /// Skip queued and failed phases that the file no longer has
+    #[arg(long, requires = "update")]
+    prune: bool,
+    /// Fold subtasks into their tasks, instead of a phase for each
+    #[arg(long)]
+    no_subtasks: bool,
+    /// Drop dependencies that form a cycle, instead of refusing the file
+    #[arg(long)]
+    break_cycles: bool,
+    /// Print {database, runs}; with --list-formats, a list of {name, files, recognized_by}
     #[arg(long)]
     json: bool,
 }
 
+fn format_names() -> clap::builder::PossibleValuesParser {
+    formats().iter().map(|format| format.name).collect::<Vec<_>>().into()
+}
+
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let url = open_database::url(context)?;
-    let run_id = args.run_id.map(RunId::new);
-    let draft = read_plan(&args.file, run_id.as_ref()).await?;
-    for warning in &draft.warnings {
-        tracing::warn!("{warning}");
-    }
-    // A refused plan creates no database.
-    let existing = match Store::open_existing(&url).await {
-        Ok(store) => known_phases(&store, &draft).await?,
-        Err(StoreError::NoDatabase { .. }) => Existing::default(),
-        Err(error) => return Err(error.into()),
+    let Some(file) = &args.file else {
+        return list_formats(args.json, context);
     };
-    let plan = draft.resolve(&existing)?;
+    let url = open_database::url(context)?;
+    if let Some(from) = args.from.as_deref().filter(|from| !args.map.is_empty() && *from != CSV) {
+        return Err(Failure::new(format!("--map chooses columns of CSV files, not of {from}"))
+            .hint("leave out --map, or use --from csv")
+            .exit(Exit::Usage));
+    }
+    let options = ReadOptions {
+        run_id: args.run_id.as_ref().map(RunId::new),
+        format: args.from.clone().or_else(|| (!args.map.is_empty()).then(|| CSV.to_owned())),
+        columns: args.map.clone(),
+        workspace: context.workspace().ok(),
+        no_subtasks: args.no_subtasks,
+        break_cycles: args.break_cycles,
+    };
+    let plan = read(file, &options, args.update, &url).await?;
     let store = open_database::create_store(&url, context).await?;
-    let reports = store.import_by_run(&plan, args.update, crate::clock::now()).await?;
+    let mode = match (args.update, args.prune) {
+        (true, true) => ImportMode::UpdateAndPrune,
+        (true, false) => ImportMode::Update,
+        (false, _) => ImportMode::Add,
+    };
+    let reports = store.import_by_run(&plan, mode, crate::clock::now()).await?;
     let runs: Vec<ImportedRun> = plan.runs.iter().zip(&reports).map(ImportedRun::new).collect();
     if reports.iter().all(|report| report.differing == 0)
-        && let Err(failure) = record(&args.file, &plan, context).await
+        && let Err(failure) = record(file, &plan, context).await
     {
         // The plan is imported: only the next `drain FILE` compares more.
         tracing::debug!("cannot record the imported file: {}", failure.text());
@@ -64,9 +105,57 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+/// Reads the file. Writes nothing: a refused file creates no database.
+async fn read(
+    file: &Path,
+    options: &ReadOptions,
+    update: bool,
+    url: &DatabaseUrl,
+) -> Result<Plan, Failure> {
+    let store = match Store::open_existing(url).await {
+        Ok(store) => Some(store),
+        Err(StoreError::NoDatabase { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let draft = match read_plan(file, options).await {
+        Ok(draft) => draft,
+        Err(failure) => {
+            // A source may lose its last phase, which an update then reports.
+            let (Some(run), Some(store), true) = (empty_run(&failure), &store, update) else {
+                return Err(failure);
+            };
+            let is_known = store.run_ids_by_use().await?.contains(&run.run_id);
+            return if is_known { Ok(Plan { runs: vec![run] }) } else { Err(failure) };
+        }
+    };
+    warn_of(&draft.warnings);
+    let existing = match &store {
+        Some(store) => known_phases(store, &draft).await?,
+        None => Existing::default(),
+    };
+    Ok(draft.resolve(&existing)?)
+}
+
+fn list_formats(json: bool, context: &Context) -> Result<Exit, Failure> {
+    let formats = formats();
+    if json {
+        context.out.json(&formats)?;
+        return Ok(Exit::Done);
+    }
+    let text: String = formats
+        .iter()
+        .map(|format| {
+            let FormatEntry { name, files, recognized_by } = format;
+            format!("{name}\n    {files}\n    recognized by {recognized_by}\n")
+        })
+        .collect();
+    context.out.text(&text)?;
+    Ok(Exit::Done)
+}
+
 /// Records the content of the file, for `drain FILE`. Outside of `.autopack/` nothing is written.
 async fn record(file: &Path, plan: &Plan, context: &Context) -> Result<(), Failure> {
-    if file.is_file() {
+    if file.is_file() || file.is_dir() {
         let repo = Repo::discover(&context.workspace()?).await?;
         repo.prepare_directory()?;
         let runs: Vec<RunId> = plan.runs.iter().map(|run| run.run_id.clone()).collect();
@@ -77,12 +166,16 @@ async fn record(file: &Path, plan: &Plan, context: &Context) -> Result<(), Failu
 
 fn text(plan: &Plan, runs: &[ImportedRun], database: &str) -> String {
     let mut text = String::new();
-    for run in runs {
+    for (run, source) in runs.iter().zip(&plan.runs) {
         text += &run.line();
-        for note in run.notes.iter().take(NOTES) {
+        let lines = run.summary_line().into_iter().chain(run.removed_line(&source.source));
+        for line in lines {
+            text += &format!("  {}\n", shown_message(&line));
+        }
+        for note in run.shown_notes.iter().take(NOTES) {
             text += &format!("  {}\n", shown_message(note));
         }
-        if let Some(more) = run.notes.len().checked_sub(NOTES).filter(|more| *more > 0) {
+        if let Some(more) = run.shown_notes.len().checked_sub(NOTES).filter(|more| *more > 0) {
             text += &format!("  ... and {more} more notes; see `autopack phases show`\n");
         }
     }

@@ -27,6 +27,7 @@ mod global_options;
 mod health;
 mod help_layout;
 mod import;
+mod imported_run;
 mod init;
 mod log;
 mod man;

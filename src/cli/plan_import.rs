@@ -9,23 +9,24 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use super::imported_run::ImportedRun;
 use crate::config::suggestion::nearest;
 use crate::failure::{Failure, WithHint};
-use crate::import::{self, Existing, ImportError, PlanDraft, STDIN};
+use crate::import::{self, Existing, ImportError, PlanDraft, ReadOptions, STDIN};
 use crate::phase::RunId;
-use crate::phase::plan::{Plan, PlanRun};
+use crate::phase::plan::{Plan, PlanRun, SourceCounts};
 use crate::phase::words::hex;
-use crate::progress::shown_id;
-use crate::store::{ImportReport, Store, StoreError};
+use crate::store::{ImportMode, Store, StoreError};
 use crate::workspace::Repo;
 
 /// Bytes read at a time: a database may be large.
 const BLOCK: usize = 64 * 1024;
+/// Warnings shown for each source.
+const SHOWN: usize = 10;
 
-/// A plan file that was read, and not imported yet.
+/// A plan file or directory that was read, and not imported yet.
 pub(super) struct PlanFile {
     name: String,
     plan: Plan,
@@ -41,10 +42,13 @@ impl PlanFile {
     /// The file cannot be read or understood.
     pub async fn read(
         file: &Path,
-        run: Option<&RunId>,
+        options: &ReadOptions,
         store: Option<&Store>,
     ) -> Result<Self, Failure> {
-        let mut draft = read_plan(file, run).await?;
+        let mut draft = match read_plan(file, options).await {
+            Err(failure) => return Self::without_phases(file, failure),
+            Ok(draft) => draft,
+        };
         let warnings = std::mem::take(&mut draft.warnings);
         let existing = match store {
             Some(store) => known_phases(store, &draft).await?,
@@ -53,6 +57,24 @@ impl PlanFile {
         let plan = draft.resolve(&existing)?;
         let digest = (file.as_os_str() != STDIN).then(|| digest_of(file)).transpose()?;
         Ok(Self { name: file.display().to_string(), plan, warnings, digest })
+    }
+
+    /// A file that lists no phases is a plan with an empty run. Fails for any other reason not to read the file.
+    fn without_phases(file: &Path, failure: Failure) -> Result<Self, Failure> {
+        match empty_run(&failure) {
+            None => Err(failure),
+            Some(run) => Ok(Self {
+                name: file.display().to_string(),
+                plan: Plan { runs: vec![run] },
+                warnings: Vec::new(),
+                digest: None,
+            }),
+        }
+    }
+
+    /// Returns whether the file lists no phases.
+    pub fn is_empty(&self) -> bool {
+        self.plan.runs.iter().all(|run| run.phases.is_empty() && run.samples.is_empty())
     }
 
     /// Returns the runs of the plan.
@@ -101,24 +123,28 @@ impl PlanFile {
     /// # Errors
     /// The plan contradicts the store, or the database cannot be written.
     pub async fn import(self, store: &Store) -> Result<Vec<String>, Failure> {
-        for warning in &self.warnings {
-            tracing::warn!("{warning}");
-        }
+        warn_of(&self.warnings);
         let plan = &self.plan;
         let known = store.run_ids_by_use().await?;
-        let reports = store.import_by_run(plan, true, crate::clock::now()).await?;
+        let reports = store.import_by_run(plan, ImportMode::Update, crate::clock::now()).await?;
         let mut lines = Vec::new();
         for (run, report) in plan.runs.iter().zip(&reports) {
             let is_known = known.contains(&run.run_id);
-            let counts = ImportedRun::new((run, report)).line();
-            if is_known && report.added + report.updated + report.kept == 0 {
+            let imported = ImportedRun::new((run, report));
+            let counts = imported.line();
+            let changes =
+                report.added + report.updated + report.kept + report.stopped + report.reopened;
+            let name = &self.name;
+            let removed = imported.removed_line(name);
+            if is_known && changes == 0 {
+                lines.extend(removed);
                 continue;
             }
-            let name = &self.name;
             lines.push(match is_known {
                 false => format!("imported {name}: {}", counts.trim_end()),
                 true => format!("{name} has changed (as `import --update`): {}", counts.trim_end()),
             });
+            lines.extend(removed);
         }
         Ok(lines)
     }
@@ -128,18 +154,42 @@ impl PlanFile {
 ///
 /// # Errors
 /// The file cannot be read or understood.
-pub(super) async fn read_plan(file: &Path, run: Option<&RunId>) -> Result<PlanDraft, Failure> {
-    let read = import::read(file, run).await;
-    let is_text = file.extension().is_some_and(|ending| ending == "md" || ending == "txt");
-    match read {
-        Err(error @ ImportError::Malformed { .. }) if is_text => Err(error).or_hint(
-            "a plan is YAML, JSON or JSONL; in Markdown, put it into a ```yaml block (docs/plan-format.md)",
+pub(super) async fn read_plan(file: &Path, options: &ReadOptions) -> Result<PlanDraft, Failure> {
+    match import::read(file, options).await {
+        Err(error @ ImportError::Unrecognized { .. }) => Err(error).or_hint(
+            "`autopack import --list-formats` lists all formats, and --from chooses one; a plan in Markdown is a ```yaml block (docs/plan-format.md)",
         ),
         Err(error @ ImportError::Unreadable { .. }) => match similar_file(file) {
             Some(near) => Err(error).or_hint(format!("did you mean {near:?}?")),
             None => Err(error.into()),
         },
         read => Ok(read?),
+    }
+}
+
+/// Returns the run of a source that lists no phases, if this is the reason of the failure.
+pub(super) fn empty_run(failure: &Failure) -> Option<PlanRun> {
+    let causes = failure.error().chain();
+    match causes.filter_map(|cause| cause.downcast_ref::<ImportError>()).next()? {
+        ImportError::Empty { name, origin, run: Some(run) } => Some(PlanRun {
+            run_id: run.clone(),
+            source: name.clone(),
+            origin: origin.clone(),
+            phases: Vec::new(),
+            samples: Vec::new(),
+            counts: SourceCounts::default(),
+        }),
+        _ => None,
+    }
+}
+
+/// Shows the first warnings about a source, and the number of the others.
+pub(super) fn warn_of(warnings: &[String]) {
+    for warning in warnings.iter().take(SHOWN) {
+        tracing::warn!("{warning}");
+    }
+    if let Some(more) = warnings.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        tracing::warn!("... and {more} more warnings");
     }
 }
 
@@ -174,74 +224,6 @@ pub(super) async fn known_phases(store: &Store, draft: &PlanDraft) -> Result<Exi
     Ok(existing)
 }
 
-#[derive(Serialize)]
-pub(super) struct ImportedRun<'a> {
-    run_id: &'a RunId,
-    added: u64,
-    updated: u64,
-    unchanged: u64,
-    differing: u64,
-    kept: u64,
-    samples: u64,
-    #[serde(skip_serializing_if = "is_none")]
-    done: u64,
-    #[serde(skip_serializing_if = "is_none")]
-    skipped: u64,
-    /// Decisions of the import, for people.
-    pub notes: Vec<String>,
-}
-
-impl<'a> ImportedRun<'a> {
-    pub fn new((run, report): (&'a PlanRun, &ImportReport)) -> Self {
-        let notes = run.phases.iter().filter_map(|phase| {
-            phase.note.as_ref().map(|note| format!("{}: {note}", phase.phase_id))
-        });
-        Self {
-            run_id: &run.run_id,
-            added: report.added,
-            updated: report.updated,
-            unchanged: report.unchanged,
-            differing: report.differing,
-            kept: report.kept,
-            samples: report.samples,
-            done: report.done,
-            skipped: report.skipped,
-            // Shown once, not on each repeated import of the same file.
-            notes: if report.added + report.done + report.skipped > 0 {
-                notes.collect()
-            } else {
-                Vec::new()
-            },
-        }
-    }
-
-    /// Formats the counts of a run.
-    pub fn line(&self) -> String {
-        let parts = [
-            (self.added, "added"),
-            (self.updated, "updated"),
-            (self.unchanged, "unchanged"),
-            (self.differing, "different here and kept (--update replaces them)"),
-            (self.kept, "kept because work on them has started"),
-            (self.samples, "telemetry samples"),
-            (self.done, "complete (done in the source)"),
-            (self.skipped, "skipped (dropped in the source)"),
-        ];
-        let counts: Vec<String> = parts
-            .into_iter()
-            .filter(|(count, _)| *count > 0)
-            .map(|(count, what)| format!("{count} {what}"))
-            .collect();
-        let counts = if counts.is_empty() { "nothing new".to_owned() } else { counts.join(", ") };
-        format!("run {}: {counts}\n", shown_id(self.run_id.as_str()))
-    }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
-fn is_none(count: &u64) -> bool {
-    *count == 0
-}
-
 /// Records the content of an imported file for its runs.
 pub(super) fn remember(repo: &Repo, runs: &[RunId], digest: &str) -> Result<(), Failure> {
     for run in runs {
@@ -252,17 +234,24 @@ pub(super) fn remember(repo: &Repo, runs: &[RunId], digest: &str) -> Result<(), 
     Ok(())
 }
 
-/// Returns the digest of a file's content.
-pub(super) fn digest_of(file: &Path) -> Result<String, Failure> {
-    let cannot = || format!("cannot read {}", file.display());
-    let mut open = File::open(file).with_context(cannot)?;
+/// Returns the digest of a file's content; of a directory, the digest of the names and contents of its files.
+pub(super) fn digest_of(input: &Path) -> Result<String, Failure> {
+    let cannot = || format!("cannot read {}", input.display());
     let (mut digest, mut block) = (Sha256::new(), vec![0; BLOCK]);
-    loop {
-        match open.read(&mut block).with_context(cannot)? {
-            0 => return Ok(hex(&digest.finalize())),
-            length => digest.update(&block[..length]),
+    for (name, file) in import::input_files(input).with_context(cannot)? {
+        let mut open = File::open(file).with_context(cannot)?;
+        if !name.is_empty() {
+            let length = open.metadata().with_context(cannot)?.len();
+            digest.update(format!("{name}\0{length}\0"));
+        }
+        loop {
+            match open.read(&mut block).with_context(cannot)? {
+                0 => break,
+                length => digest.update(&block[..length]),
+            }
         }
     }
+    Ok(hex(&digest.finalize()))
 }
 
 fn record(repo: &Repo, run: &RunId) -> PathBuf {

@@ -4,17 +4,20 @@
 
 use std::collections::{HashMap, HashSet};
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::phase::needs::Needs;
 use crate::phase::plan::{Plan, PlanPhase, PlanRun};
-use crate::phase::{PhaseId, PhaseState, RunId, cycle};
+use crate::phase::{PhaseId, PhaseState, RawSpec, RunId};
 
+use super::dependency_cycles::break_all_cycles;
 use super::error::ImportError;
 use super::plan_draft::{DraftPhase, DraftRun, PlanDraft};
 use super::standing::plain_key;
 
 // Keys in their plain form, see `plain_key`.
+/// Key under which items of other tools have their dependencies.
+const DEPENDS_ON: &str = "depends_on";
 /// Keys whose names must be phases of the run.
 const STRICT: [&str; 6] =
     ["dependson", "depends", "blockedby", "after", "predecessors", "predecessor"];
@@ -64,10 +67,10 @@ pub struct Existing {
 
 /// Dependencies of a phase.
 #[derive(Default)]
-struct PhaseDependencies {
-    ids: Vec<PhaseId>,
+pub(super) struct PhaseDependencies {
+    pub(super) ids: Vec<PhaseId>,
     /// Entries that are not dependencies.
-    notes: Vec<String>,
+    pub(super) notes: Vec<String>,
 }
 
 /// Checks whether a key may hold dependencies.
@@ -86,16 +89,20 @@ impl PlanDraft {
     /// # Errors
     /// All errors of the plan.
     pub fn resolve(self, existing: &Existing) -> Result<Plan, ImportError> {
-        let Self { runs, mut errors, .. } = self;
+        let Self { runs, mut errors, break_cycles, .. } = self;
         let resolve_run = |run: DraftRun| {
-            let (dependencies, wrong) = resolve(&run, existing);
+            let (dependencies, wrong) = resolve(&run, existing, break_cycles);
             errors.extend(wrong);
             let phases = run.phases.into_iter().zip(dependencies);
             PlanRun {
                 run_id: run.run_id,
                 source: run.source,
+                origin: run.origin,
                 phases: phases
-                    .map(|(draft, wanted)| {
+                    .map(|(mut draft, wanted)| {
+                        if draft.rank.is_some() {
+                            write_dependencies(&mut draft.phase.spec, &wanted.ids);
+                        }
                         let notes: Vec<String> =
                             draft.phase.note.into_iter().chain(wanted.notes).collect();
                         let note = (!notes.is_empty()).then(|| notes.join("; "));
@@ -103,6 +110,7 @@ impl PlanDraft {
                     })
                     .collect(),
                 samples: run.samples,
+                counts: run.counts,
             }
         };
         let runs: Vec<PlanRun> = runs.into_iter().map(resolve_run).collect();
@@ -111,19 +119,40 @@ impl PlanDraft {
     }
 }
 
+/// Writes the resolved dependencies of an item into its spec, because a spec is read again alone: by `phases edit`, for
+/// example.
+fn write_dependencies(spec: &mut RawSpec, ids: &[PhaseId]) {
+    let Some(fields) = spec.0.as_object_mut() else { return };
+    match ids {
+        [] => drop(fields.shift_remove(DEPENDS_ON)),
+        ids => drop(fields.insert(DEPENDS_ON.to_owned(), json!(ids))),
+    }
+}
+
 /// Returns the dependencies of each phase of `run`, in order, and all errors.
-fn resolve(run: &DraftRun, existing: &Existing) -> (Vec<PhaseDependencies>, Vec<ImportError>) {
+fn resolve(
+    run: &DraftRun,
+    existing: &Existing,
+    break_cycles: bool,
+) -> (Vec<PhaseDependencies>, Vec<ImportError>) {
     let stored = existing.runs.get(&run.run_id);
     let own = run.phases.iter().map(|draft| draft.phase.phase_id.as_str());
     let known: HashSet<&str> =
         own.chain(stored.iter().flat_map(|s| s.keys().map(PhaseId::as_str))).collect();
     let mut errors = Vec::new();
-    let all: Vec<PhaseDependencies> = run
+    let mut all: Vec<PhaseDependencies> = run
         .phases
         .iter()
         .map(|draft| phase_dependencies(run, draft, &known, &mut errors))
         .collect();
-    errors.extend(refuse_cycles(run, &all, stored).err());
+    let cycles = break_all_cycles(run, &mut all, stored);
+    if !cycles.is_empty() && !break_cycles {
+        errors.push(ImportError::Cycle {
+            run: run.run_id.clone(),
+            source_name: run.source.clone(),
+            cycles,
+        });
+    }
     (all, errors)
 }
 
@@ -138,6 +167,8 @@ fn phase_dependencies(
     let Some(spec) = draft.phase.spec.0.as_object() else { return dependencies };
     // A settled phase waits for nothing any more.
     let is_over = matches!(draft.phase.state, PhaseState::Complete | PhaseState::Skipped);
+    // Other tools delete and archive items on which others depend.
+    let is_lenient = is_over || draft.rank.is_some();
     for (key, given) in fields(spec) {
         let needs = needs(given, known);
         let (names, unknown): (Vec<String>, Vec<String>) = needs
@@ -147,7 +178,7 @@ fn phase_dependencies(
             .partition(|name| known.contains(name.as_str()));
         let last = plain_key(key.rsplit('.').next().unwrap_or(&key));
         let (wrong, idle): (Vec<String>, Vec<String>) = unknown.into_iter().partition(|name| {
-            !is_over
+            !is_lenient
                 && (STRICT.contains(&last.as_str())
                     || is_misspelled(&last, name, !names.is_empty(), known))
         });
@@ -258,28 +289,6 @@ fn hint(key: &str, dependency: &str, known: &HashSet<&str>) -> String {
 fn find_similar<'k>(name: &str, known: &HashSet<&'k str>) -> Option<&'k str> {
     let near = known.iter().map(|id| (strsim::osa_distance(id, name), *id)).min();
     near.filter(|(distance, _)| distance * 3 <= name.chars().count()).map(|(_, id)| id)
-}
-
-fn refuse_cycles(
-    run: &DraftRun,
-    dependencies: &[PhaseDependencies],
-    stored: Option<&HashMap<PhaseId, Vec<PhaseId>>>,
-) -> Result<(), ImportError> {
-    let mut graph: HashMap<&PhaseId, &[PhaseId]> = HashMap::new();
-    for (id, needs) in stored.into_iter().flatten() {
-        graph.insert(id, needs);
-    }
-    for (draft, needs) in run.phases.iter().zip(dependencies) {
-        graph.insert(&draft.phase.phase_id, &needs.ids);
-    }
-    let order = run.phases.iter().map(|draft| &draft.phase.phase_id);
-    match cycle::find(order, |id| graph.get(id).copied().unwrap_or_default()) {
-        None => Ok(()),
-        Some(cycle) => {
-            let names: Vec<&str> = cycle.iter().map(|id| id.as_str()).collect();
-            Err(ImportError::Cycle { run: run.run_id.clone(), cycle: names.join(" -> ") })
-        }
-    }
 }
 
 #[cfg(test)]

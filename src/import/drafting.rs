@@ -1,16 +1,18 @@
 //! Collects the phases of an input, for every format alike.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use crate::phase::plan::{ImportedSample, PlanPhase};
+use crate::phase::plan::{ImportedSample, PlanPhase, SourceCounts};
 use crate::phase::{PhaseId, PhaseState, RawSpec, RunId};
 
+use super::csv_columns::ColumnChoice;
 use super::error::ImportError;
 use super::input::Input;
 use super::plan_draft::{DraftPhase, DraftRun, PlanDraft};
+use super::read_options::ReadOptions;
 use super::source_place::SourcePosition;
 use super::spec_keys;
 use super::standing::{self, SourceStatus};
@@ -18,8 +20,13 @@ use super::standing::{self, SourceStatus};
 /// Sorts phases into runs in order of appearance, and refuses duplicate ids.
 pub(crate) struct PlanDraftBuilder {
     source: String,
+    origin: String,
     /// `--run-id`, overriding everything.
     given_run: Option<RunId>,
+    format: &'static str,
+    workspace: Option<PathBuf>,
+    columns: Vec<ColumnChoice>,
+    no_subtasks: bool,
     /// Run of phases that name none.
     stem: RunId,
     draft: PlanDraft,
@@ -28,12 +35,17 @@ pub(crate) struct PlanDraftBuilder {
 }
 
 impl PlanDraftBuilder {
-    pub(super) fn new(input: &Input, given_run: Option<&RunId>) -> Self {
+    pub(super) fn new(input: &Input, format: &'static str, options: &ReadOptions) -> Self {
         Self {
             source: input.name().to_owned(),
-            given_run: given_run.cloned(),
+            origin: input.origin(options.workspace.as_deref()),
+            given_run: options.run_id.clone(),
+            format,
+            workspace: options.workspace.clone(),
+            columns: options.columns.clone(),
+            no_subtasks: options.no_subtasks,
             stem: input.stem().clone(),
-            draft: PlanDraft::default(),
+            draft: PlanDraft { break_cycles: options.break_cycles, ..PlanDraft::default() },
             runs: HashMap::new(),
             seen: HashMap::new(),
         }
@@ -42,6 +54,46 @@ impl PlanDraftBuilder {
     /// The run requested by `--run-id`.
     pub(super) fn given_run(&self) -> Option<&RunId> {
         self.given_run.as_ref()
+    }
+
+    /// The columns of a CSV file that were chosen.
+    pub(super) fn columns(&self) -> &[ColumnChoice] {
+        &self.columns
+    }
+
+    /// Path of a file from the workspace; `None` for files outside.
+    pub(super) fn workspace_path(&self, file: &Path) -> Option<String> {
+        let workspace = self.workspace.as_ref()?.canonicalize().ok()?;
+        let file = file.canonicalize().ok()?;
+        Some(file.strip_prefix(workspace).ok()?.to_string_lossy().into_owned())
+    }
+
+    /// Whether subtasks are folded into their parents.
+    pub(super) fn folds_subtasks(&self) -> bool {
+        self.no_subtasks
+    }
+
+    /// Names a run that may have no phases, and returns its index.
+    pub(super) fn begin_run(&mut self, run_id: Option<&str>) -> usize {
+        let run = self.run_of(run_id);
+        self.run(&run)
+    }
+
+    /// Counts an item that is given up in the source and left out of the plan, under the source's word.
+    pub(super) fn leave_out(&mut self, run_id: Option<&str>, word: &str) {
+        self.leave_out_of_run(&self.run_of(run_id), word);
+    }
+
+    /// Like [`leave_out`](Self::leave_out) for a chosen run.
+    pub(super) fn leave_out_of_run(&mut self, run: &RunId, word: &str) {
+        let run = self.run(run);
+        *self.draft.runs[run].counts.dropped.entry(word.to_owned()).or_default() += 1;
+    }
+
+    /// Returns the run of an item: `--run-id`, else `run_id`, else the run named after the file.
+    pub(super) fn run_of(&self, run_id: Option<&str>) -> RunId {
+        let named = self.given_run.clone().or_else(|| run_id.map(RunId::new));
+        named.unwrap_or_else(|| self.stem.clone())
     }
 
     /// Adds a phase as written. Its id, name, run, status and dependencies follow the rules of plans; an error is kept
@@ -56,26 +108,39 @@ impl PlanDraftBuilder {
     pub(super) fn phase_of_run(
         &mut self,
         place: SourcePosition,
-        mut spec: Map<String, Value>,
+        spec: Map<String, Value>,
         run_id: Option<&str>,
+    ) {
+        let status = standing::of(&spec);
+        if status == SourceStatus::Open {
+            for field in standing::unread(&spec) {
+                let id = spec_keys::phase_id(&spec).map(|id| id.to_string()).unwrap_or_default();
+                self.warn(format!(
+                    "{place}: phase `{id}` is queued: {field} looks like a status, but is not read; use `status`"
+                ));
+            }
+        }
+        let named = spec_keys::label(&spec, "run_id").ok().flatten();
+        let run = self.run_of(named.as_deref().or(run_id));
+        self.phase_with_status(place, spec, run, status, None);
+    }
+
+    /// Adds a phase whose status is known. Phases with a rank are items of other tools: ordered by it, and their unknown
+    /// dependencies are noted instead of refused.
+    pub(super) fn phase_with_status(
+        &mut self,
+        place: SourcePosition,
+        mut spec: Map<String, Value>,
+        run_id: RunId,
+        status: SourceStatus,
+        rank: Option<i64>,
     ) {
         let read = match read_keys(&spec) {
             Ok(read) => read,
             Err(message) => return self.fail(ImportError::malformed(&place, message)),
         };
-        let run_id = self.given_run.clone().or(read.run_id).or_else(|| run_id.map(RunId::new));
-        let run_id = run_id.unwrap_or_else(|| self.stem.clone());
         name_itself(&mut spec, &read.phase_id);
-        let standing = standing::of(&spec);
-        if standing == SourceStatus::Open {
-            for field in standing::unread(&spec) {
-                self.warn(format!(
-                    "{place}: phase `{}` is queued: {field} looks like a status, but is not read; use `status`",
-                    read.phase_id
-                ));
-            }
-        }
-        let (state, note) = self.standing(&place, &read.phase_id, standing);
+        let (state, note) = self.standing(&place, &read.phase_id, &status);
         let phase = PlanPhase {
             name: read.name.unwrap_or_else(|| read.phase_id.to_string()),
             phase_id: read.phase_id,
@@ -87,7 +152,11 @@ impl PlanDraftBuilder {
             last_failure: None,
             note,
         };
-        self.add(&run_id, place, phase);
+        let word = match status {
+            SourceStatus::Dropped(word) => Some(shown_word(&word)),
+            _ => None,
+        };
+        self.add_ranked(&run_id, place, phase, rank, word);
     }
 
     /// Returns the state of a phase according to the source, and a note with the reason: work done elsewhere is not
@@ -96,7 +165,7 @@ impl PlanDraftBuilder {
         &mut self,
         place: &SourcePosition,
         phase: &PhaseId,
-        standing: SourceStatus,
+        standing: &SourceStatus,
     ) -> (PhaseState, Option<String>) {
         let source = self.source();
         match standing {
@@ -135,6 +204,17 @@ impl PlanDraftBuilder {
 
     /// Adds a phase with a state of its own.
     pub(super) fn add(&mut self, run_id: &RunId, place: SourcePosition, phase: PlanPhase) {
+        self.add_ranked(run_id, place, phase, None, None);
+    }
+
+    fn add_ranked(
+        &mut self,
+        run_id: &RunId,
+        place: SourcePosition,
+        phase: PlanPhase,
+        rank: Option<i64>,
+        dropped: Option<String>,
+    ) {
         let run = self.run(run_id);
         let key = (run, phase.phase_id.clone());
         if let Some(first) = self.seen.get(&key) {
@@ -146,7 +226,16 @@ impl PlanDraftBuilder {
             });
         }
         self.seen.insert(key, place.clone());
-        self.draft.runs[run].phases.push(DraftPhase { place, phase });
+        let DraftRun { phases, counts, .. } = &mut self.draft.runs[run];
+        match phase.state {
+            PhaseState::Complete => counts.done += 1,
+            PhaseState::Skipped => {
+                let word = dropped.unwrap_or_else(|| "skipped".to_owned());
+                *counts.dropped.entry(word).or_default() += 1;
+            }
+            PhaseState::Queued | PhaseState::Executing | PhaseState::Failed => counts.queued += 1,
+        }
+        phases.push(DraftPhase { place, number: phases.len(), phase, rank });
     }
 
     pub(super) fn add_sample(&mut self, run_id: &RunId, sample: ImportedSample) {
@@ -155,9 +244,15 @@ impl PlanDraftBuilder {
     }
 
     /// Returns the draft; an input without phases is an error, because an empty import is never intended.
-    pub(super) fn finish(self) -> Result<PlanDraft, ImportError> {
-        if self.draft.runs.is_empty() && self.draft.errors.is_empty() {
-            return Err(ImportError::Empty { name: self.source });
+    pub(super) fn finish(mut self) -> Result<PlanDraft, ImportError> {
+        let is_empty = |run: &DraftRun| run.phases.is_empty() && run.samples.is_empty();
+        if self.draft.runs.iter().all(is_empty) && self.draft.errors.is_empty() {
+            let run = self.draft.runs.pop().map(|run| run.run_id);
+            return Err(ImportError::Empty { name: self.source, origin: self.origin, run });
+        }
+        self.draft.runs.retain(|run| !is_empty(run));
+        for run in &mut self.draft.runs {
+            run.phases.sort_by_key(|draft| draft.rank);
         }
         Ok(self.draft)
     }
@@ -170,25 +265,32 @@ impl PlanDraftBuilder {
         self.draft.runs.push(DraftRun {
             run_id: run_id.clone(),
             source: self.source.clone(),
+            origin: self.origin.clone(),
             phases: Vec::new(),
             samples: Vec::new(),
+            counts: SourceCounts { format: self.format, ..SourceCounts::default() },
         });
         self.draft.runs.len() - 1
     }
 }
 
+/// Returns a status of given-up items as counted: in lower case, and `deleted` for a tombstone.
+fn shown_word(word: &str) -> String {
+    match word.trim().to_lowercase().replace('_', " ") {
+        word if word == "tombstone" => "deleted".to_owned(),
+        word => word,
+    }
+}
+
 struct PhaseKeys {
-    run_id: Option<RunId>,
     phase_id: PhaseId,
     name: Option<String>,
 }
 
 fn read_keys(spec: &Map<String, Value>) -> Result<PhaseKeys, String> {
-    Ok(PhaseKeys {
-        run_id: spec_keys::label(spec, "run_id")?.map(RunId::new),
-        phase_id: spec_keys::phase_id(spec)?,
-        name: spec_keys::name(spec)?,
-    })
+    // A run that is no text is an error, too.
+    spec_keys::label(spec, "run_id")?;
+    Ok(PhaseKeys { phase_id: spec_keys::phase_id(spec)?, name: spec_keys::name(spec)? })
 }
 
 /// Adds the phase id to the spec: the auto-fixer and the agent later receive the spec alone.

@@ -31,6 +31,26 @@ pub enum ImportError {
     Empty {
         /// Name of the input.
         name: String,
+        /// Name of the input that is the same from every directory.
+        origin: String,
+        /// Run of an input that lists no phases, such as `phases: []`; `None` for an input without a list.
+        run: Option<RunId>,
+    },
+    /// No format has this name.
+    #[error("no format is called `{format}`; {suggestion}")]
+    UnknownFormat {
+        /// The name.
+        format: String,
+        /// Suggestion, or all names.
+        suggestion: String,
+    },
+    /// No format recognizes the input.
+    #[error("{name} has no known format; nearest: {}", .nearest.join("; "))]
+    Unrecognized {
+        /// Name of the input.
+        name: String,
+        /// The nearest formats, each with the reason for not being recognized.
+        nearest: Vec<String>,
     },
     /// Two phases of a run have the same id.
     #[error(
@@ -62,15 +82,18 @@ pub enum ImportError {
         /// Suggestion, starting with `; `, or empty.
         hint: String,
     },
-    /// Dependencies form a cycle.
+    /// Dependencies form cycles.
     #[error(
-        "the phases of run `{run}` wait for each other: {cycle}; break the cycle in `depends_on`"
+        "the phases of run `{run}` wait for each other: {}; break the cycle in {source_name}, or import with --break-cycles",
+        first_few_cycles(.cycles)
     )]
     Cycle {
         /// Id of the run.
         run: RunId,
-        /// Phases of the cycle, joined by arrows.
-        cycle: String,
+        /// Name of the input.
+        source_name: String,
+        /// Phases of each cycle, joined by arrows.
+        cycles: Vec<String>,
     },
     /// The input has no run with the requested id.
     #[error("{name} has no run `{run}`; existing runs: {}", list(.runs))]
@@ -120,6 +143,16 @@ impl ImportError {
 
 fn lines(errors: &[ImportError]) -> String {
     errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// Cycles named in an error.
+const CYCLES: usize = 10;
+
+fn first_few_cycles(cycles: &[String]) -> String {
+    match cycles.len().checked_sub(CYCLES).filter(|more| *more > 0) {
+        None => cycles.join("; "),
+        Some(more) => format!("{}; and {more} more cycles", cycles[..CYCLES].join("; ")),
+    }
 }
 
 fn list(runs: &[RunId]) -> String {

@@ -1,12 +1,16 @@
-//! The input of an import: a file, standard input or bytes.
+//! The input of an import: a file, a directory, standard input or bytes.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
+
+use serde_json::Value;
 
 use crate::phase::RunId;
 
 use super::error::ImportError;
+use super::input_directory::InputDirectory;
+use super::json_text;
 use super::source_place::SourcePosition;
 use super::text_decoding;
 
@@ -24,6 +28,7 @@ pub(crate) struct Input {
     extension: Option<String>,
     content: Content,
     text: OnceLock<String>,
+    json: OnceLock<Option<Value>>,
 }
 
 enum Content {
@@ -33,45 +38,52 @@ enum Content {
         head: Vec<u8>,
     },
     Bytes(Vec<u8>),
+    Directory(InputDirectory),
 }
 
 impl Input {
-    /// Opens `file`; `-` is standard input. Pipes and devices are read whole, because they can be read only once.
+    /// Opens a file or a directory; `-` is standard input. Pipes and devices are read whole, because they can be read
+    /// only once.
     ///
     /// # Errors
     ///
     /// If the file cannot be read.
     pub(super) fn open(file: &Path) -> Result<Self, ImportError> {
+        let unreadable = |source| ImportError::Unreadable { name: name_of(file), source };
+        if file.is_dir() {
+            let directory = InputDirectory::open(file).map_err(unreadable)?;
+            return Ok(Self::new(file, Content::Directory(directory)));
+        }
         let mut bytes = Vec::new();
         let read = match file.as_os_str() == STDIN {
             true => std::io::stdin().lock().read_to_end(&mut bytes).map(|_| None),
             false => begin(file, &mut bytes),
         };
-        match read {
-            Ok(path) => Ok(Self::new(file, path, bytes)),
-            Err(source) => Err(ImportError::Unreadable { name: name_of(file), source }),
-        }
+        let content = match read.map_err(unreadable)? {
+            Some(path) => Content::File { path, head: bytes },
+            None => Content::Bytes(bytes),
+        };
+        Ok(Self::new(file, content))
     }
 
     /// Wraps bytes; `file` gives the name.
     pub(super) fn of_bytes(file: &Path, bytes: &[u8]) -> Self {
-        Self::new(file, None, bytes.to_owned())
+        Self::new(file, Content::Bytes(bytes.to_owned()))
     }
 
-    fn new(file: &Path, path: Option<PathBuf>, bytes: Vec<u8>) -> Self {
-        let stem = match file.as_os_str() == STDIN {
-            true => STDIN_RUN.into(),
-            false => file.file_stem().unwrap_or(file.as_os_str()).to_string_lossy(),
+    fn new(file: &Path, content: Content) -> Self {
+        let stem = match &content {
+            Content::Directory(_) => directory_run(file),
+            _ if file.as_os_str() == STDIN => STDIN_RUN.to_owned(),
+            _ => file.file_stem().unwrap_or(file.as_os_str()).to_string_lossy().into_owned(),
         };
         Self {
             name: name_of(file),
             stem: RunId::new(stem),
             extension: file.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()),
-            content: match path {
-                Some(path) => Content::File { path, head: bytes },
-                None => Content::Bytes(bytes),
-            },
+            content,
             text: OnceLock::new(),
+            json: OnceLock::new(),
         }
     }
 
@@ -89,8 +101,27 @@ impl Input {
     pub(super) fn path(&self) -> Option<&Path> {
         match &self.content {
             Content::File { path, .. } => Some(path),
-            Content::Bytes(_) => None,
+            Content::Bytes(_) | Content::Directory(_) => None,
         }
+    }
+
+    /// The files, if the input is a directory.
+    pub(super) fn directory(&self) -> Option<&InputDirectory> {
+        match &self.content {
+            Content::Directory(directory) => Some(directory),
+            Content::File { .. } | Content::Bytes(_) => None,
+        }
+    }
+
+    /// Name that is the same from every directory: a path relative to `workspace`, else absolute.
+    pub(super) fn origin(&self, workspace: Option<&Path>) -> String {
+        let path = self.directory().map(InputDirectory::path).or_else(|| self.path());
+        let Some(path) = path.and_then(|path| path.canonicalize().ok()) else {
+            return self.name.clone();
+        };
+        let workspace = workspace.and_then(|workspace| workspace.canonicalize().ok());
+        let inside = workspace.and_then(|workspace| path.strip_prefix(workspace).ok());
+        inside.unwrap_or(&path).display().to_string()
     }
 
     /// The extension in lower case.
@@ -98,11 +129,12 @@ impl Input {
         self.extension.as_deref()
     }
 
-    /// The first bytes, at most 4 KiB of a file.
+    /// The first bytes, at most 4 KiB of a file; none of a directory.
     pub(super) fn head(&self) -> &[u8] {
         match &self.content {
             Content::File { head, .. } => head,
             Content::Bytes(bytes) => bytes,
+            Content::Directory(_) => &[],
         }
     }
 
@@ -110,7 +142,7 @@ impl Input {
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, or is not UTF-8 or UTF-16.
+    /// If the file cannot be read, is not UTF-8 or UTF-16, or is a directory.
     pub(super) fn text(&self) -> Result<&str, ImportError> {
         if let Some(text) = self.text.get() {
             return Ok(text);
@@ -118,6 +150,9 @@ impl Input {
         let decode = |bytes| text_decoding::decode(&self.name, bytes).map(Into::into);
         let text: String = match &self.content {
             Content::Bytes(bytes) => decode(bytes)?,
+            Content::Directory(_) => {
+                return Err(ImportError::malformed(&self.name, "is a directory"));
+            }
             Content::File { path, .. } => {
                 let unreadable =
                     |source| ImportError::Unreadable { name: self.name.clone(), source };
@@ -127,11 +162,42 @@ impl Input {
         Ok(self.text.get_or_init(|| text))
     }
 
+    /// The value of a text that is one JSON object or list, parsed on first use.
+    pub(super) fn json(&self) -> Option<&Value> {
+        let parse = || {
+            let text = self.text().ok()?;
+            let is_json = text.trim_start().starts_with(['{', '[']);
+            is_json.then(|| serde_json::from_str(&json_text::quote_names(text)).ok())?
+        };
+        self.json.get_or_init(parse).as_ref()
+    }
+
+    /// Positions of the items of lists, in the order of the text: of the list that is the whole text, and of the lists
+    /// under `keys` in any object.
+    pub(super) fn item_places(&self, keys: &[&str]) -> ItemPlaces {
+        let lines = self.text().map(|text| json_text::lines_of_items(text, keys));
+        ItemPlaces { file: self.name.as_str().into(), lines: lines.unwrap_or_default().into_iter() }
+    }
+
     /// Position for errors, counted from 1.
-    // Plans find their lines in the syntax; formats of lines use this.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for formats of lines"))]
     pub(super) fn at_line(&self, line: usize) -> SourcePosition {
         SourcePosition::Line(self.name.as_str().into(), line)
+    }
+}
+
+/// Positions of JSON items, in the order of the text.
+pub(crate) struct ItemPlaces {
+    file: Arc<str>,
+    lines: std::vec::IntoIter<usize>,
+}
+
+impl ItemPlaces {
+    /// Returns the position of the next item; without a line after the last.
+    pub(super) fn next(&mut self) -> SourcePosition {
+        match self.lines.next() {
+            Some(line) => SourcePosition::Line(self.file.clone(), line),
+            None => SourcePosition::File(self.file.clone()),
+        }
     }
 }
 
@@ -144,6 +210,13 @@ fn begin(file: &Path, bytes: &mut Vec<u8>) -> std::io::Result<Option<PathBuf>> {
         false => open.read_to_end(bytes)?,
     };
     Ok(is_regular.then(|| file.to_owned()))
+}
+
+/// Run of a directory: its name, also for `.` and for hidden directories.
+fn directory_run(directory: &Path) -> String {
+    let whole = directory.canonicalize().unwrap_or_else(|_| directory.to_owned());
+    let name = whole.file_name().unwrap_or(whole.as_os_str()).to_string_lossy();
+    name.trim_start_matches('.').to_owned()
 }
 
 fn name_of(file: &Path) -> String {

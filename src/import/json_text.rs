@@ -161,6 +161,44 @@ fn loses_text(word: &str) -> bool {
     number.is_some_and(|number| written_numbers::is_another(&number.to_string(), word))
 }
 
+/// Returns the line of each item of the list that is the whole text, and of the lists under `keys` in any object, in
+/// the order of the text.
+pub(super) fn lines_of_items(text: &str, keys: &[&str]) -> Vec<usize> {
+    let mut lines = Vec::new();
+    // For each open object and list, whether its items are wanted.
+    let mut wanted: Vec<bool> = Vec::new();
+    let (mut line, mut counted) = (1, 0);
+    let (mut last_text, mut key) = ("", None);
+    for token in tokens(text) {
+        let (start, sign) = match &token {
+            Token::Sign(at) => (*at, text.as_bytes()[*at]),
+            Token::Text(range) | Token::Word(range) => (range.start, 0),
+            Token::Comment(_) => continue,
+        };
+        line += line_of(&text[counted..start], start - counted) - 1;
+        counted = start;
+        if wanted.last() == Some(&true) && !matches!(sign, b'}' | b']' | b',' | b':') {
+            lines.push(line);
+        }
+        match sign {
+            b':' => key = Some(last_text),
+            b'{' => wanted.push(false),
+            b'[' => {
+                wanted.push(wanted.is_empty() || key.is_some_and(|key| keys.contains(&key)));
+            }
+            b'}' | b']' => drop(wanted.pop()),
+            _ => {}
+        }
+        if let Token::Text(range) = &token {
+            last_text = text[range.clone()].trim_matches('"');
+        }
+        if sign != b':' {
+            key = None;
+        }
+    }
+    lines
+}
+
 /// Returns the line of each item of the list: either the whole text, or under `key` in the whole object.
 pub(super) fn item_lines(text: &str, key: &str) -> Vec<usize> {
     let mut lines = Vec::new();
@@ -262,12 +300,20 @@ mod tests {
         );
     }
 
+    #[test]
+    fn items_of_nested_lists_have_lines() {
+        let text = "{\"a\": {\"tasks\": [\n{\"id\": 1, \"n\": [1],\n\"subs\": [{},\n{}]},\n{}]}, \"b\": []}";
+        assert_eq!(lines_of_items(text, &["tasks", "subs"]), [2, 3, 4, 5]);
+        assert_eq!(lines_of_items("[{\"x\": [1]},\n{}]", &[]), [1, 2]);
+    }
+
     proptest! {
         #[test]
         fn any_text_is_searched(text in "[\\[\\]{},:\"\\\\/* a1.\n]{0,60}", odd in "\\PC{0,40}") {
             for text in [&text, &odd] {
                 without_comments(text);
                 item_lines(text, "phases");
+                lines_of_items(text, &["a"]);
                 quote_names(text);
             }
         }

@@ -2,12 +2,12 @@
 
 use super::drafting::PlanDraftBuilder;
 use super::error::ImportError;
-use super::format::{Format, Recognition};
+use super::format::{Description, Format, Recognition};
 use super::input::Input;
 use super::plan_syntax::Syntax;
-use super::{plan_shapes, plan_source};
+use super::{json_text, plan_shapes, plan_source, yaml};
 
-/// The format of last resort: takes whatever no other format claims.
+/// The format of last resort. Takes what may be a plan with a mistake, to report the mistake.
 pub(crate) struct PlanFile;
 
 impl Format for PlanFile {
@@ -15,8 +15,19 @@ impl Format for PlanFile {
         "plan"
     }
 
-    fn recognize(&self, _input: &Input) -> Recognition {
-        Recognition::Possible
+    fn description(&self) -> Description {
+        Description {
+            files: "plan.yaml, plan.json, plan.jsonl, or a fence in Markdown",
+            content: "`phases`, a list of phases, or a phase on each line",
+            words: &["phases", "id"],
+        }
+    }
+
+    fn recognize(&self, input: &Input) -> Recognition {
+        match input.text() {
+            Ok(text) if !may_be_plan(input, text) => Recognition::No,
+            _ => Recognition::Possible,
+        }
     }
 
     fn read(&self, input: &Input, draft: &mut PlanDraftBuilder) -> Result<(), ImportError> {
@@ -25,4 +36,26 @@ impl Format for PlanFile {
         plan_shapes::draft(plan_source::read(input.name(), syntax, text)?, draft);
         Ok(())
     }
+}
+
+/// Whether the text may be a plan, even with mistakes in its syntax.
+fn may_be_plan(input: &Input, text: &str) -> bool {
+    let has_fence = || text.lines().any(|line| line.starts_with("```") || line.starts_with("~~~"));
+    match input.extension() {
+        Some("yaml" | "yml") => true,
+        _ if text.trim().is_empty() || json_text::begins_with_comment(text) => true,
+        _ if text.trim_start().starts_with(['{', '[']) => {
+            input.json().is_none_or(plan_shapes::resembles_phases)
+        }
+        Some("json" | "jsonl" | "ndjson") => true,
+        Some("csv" | "tsv") => false,
+        Some("md" | "markdown") => has_fence(),
+        _ => has_fence() || resembles_yaml(input.name(), text),
+    }
+}
+
+/// Whether the text is YAML other than a bare text.
+fn resembles_yaml(name: &str, text: &str) -> bool {
+    let documents = yaml::documents(name, text);
+    documents.is_ok_and(|all| all.iter().any(|document| !document.value.is_string()))
 }

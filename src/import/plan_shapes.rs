@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::phase::autofix::aliases::written;
 use crate::phase::json::kind;
 use crate::phase::words::find_similar;
 
@@ -29,6 +30,23 @@ pub(super) const RUN_KEYS: [&str; 11] = [
 ];
 /// Names used by other tools for `phases`.
 const NEAR_PHASES: [&str; 5] = ["tasks", "tiers", "runs", "backlog", "items"];
+
+/// Whether a value has phases, or an object that could be a phase.
+pub(super) fn resembles_phases(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.is_empty() || items.iter().any(Value::is_object),
+        Value::Object(object) => {
+            let is_near = |key: &&str| object.get(*key).is_some_and(Value::is_array);
+            let names = ["phase_id", "name"].into_iter();
+            let is_phase = names.flat_map(|field| written(object, field)).next().is_some();
+            object.contains_key(PHASES)
+                || is_header(object)
+                || is_phase
+                || NEAR_PHASES.iter().any(is_near)
+        }
+        _ => true,
+    }
+}
 
 /// Adds the phases of all documents.
 pub(super) fn draft(source: Source, drafting: &mut PlanDraftBuilder) {
@@ -127,7 +145,10 @@ impl Reader<'_> {
                 self.list(place, items, lines, &keys);
                 Ok(())
             }
-            None | Some(Value::Null) => Ok(()),
+            None | Some(Value::Null) => {
+                self.drafting.begin_run(keys.run_id.as_deref());
+                Ok(())
+            }
             Some(other) => {
                 let message =
                     format!("`{PHASES}` must be a list of phases, found {}", kind(&other));
@@ -139,6 +160,9 @@ impl Reader<'_> {
     /// Reads each phase independently, to report all errors.
     fn list(&mut self, at: &SourcePosition, items: Vec<Value>, lines: &[usize], keys: &RunKeys) {
         // Ignore lines if their number differs from the number of phases, or if the whole text is a single line.
+        if items.is_empty() {
+            self.drafting.begin_run(keys.run_id.as_deref());
+        }
         let known = lines.len() == items.len() && lines.last() > Some(&1);
         for (index, item) in items.into_iter().enumerate() {
             self.items += 1;

@@ -1,15 +1,43 @@
-//! Decodes bytes to text: byte-order marks, UTF-16 as written by some shells, and the position of invalid UTF-8.
+//! Decodes bytes to text: byte-order marks, UTF-16 as written by some shells, line ends of old Macs, and the position of invalid UTF-8.
 
 use std::borrow::Cow;
 
 use super::ImportError;
 
+/// Bytes examined to find UTF-16 without a byte-order mark.
+const SAMPLE: usize = 1024;
+
 pub(super) fn decode<'a>(name: &str, bytes: &'a [u8]) -> Result<Cow<'a, str>, ImportError> {
-    match bytes {
+    let text = match bytes {
         [0xFF, 0xFE, rest @ ..] => utf16(name, rest, u16::from_le_bytes).map(Cow::Owned),
         [0xFE, 0xFF, rest @ ..] => utf16(name, rest, u16::from_be_bytes).map(Cow::Owned),
         [0xEF, 0xBB, 0xBF, rest @ ..] => utf8(name, rest).map(Cow::Borrowed),
-        bytes => utf8(name, bytes).map(Cow::Borrowed),
+        bytes => match unmarked_utf16(bytes) {
+            Some(unit) => utf16(name, bytes, unit).map(Cow::Owned),
+            None => utf8(name, bytes).map(Cow::Borrowed),
+        },
+    }?;
+    // Line ends of an old Mac.
+    match text.contains('\r') && !text.contains('\n') {
+        true => Ok(Cow::Owned(text.replace('\r', "\n"))),
+        false => Ok(text),
+    }
+}
+
+/// Returns the byte order of UTF-16 without a mark, as written by some shells: half of the bytes of mostly Latin text
+/// are zero, all at odd or all at even positions.
+fn unmarked_utf16(bytes: &[u8]) -> Option<fn([u8; 2]) -> u16> {
+    let (pairs, _) = bytes[..bytes.len().min(SAMPLE)].as_chunks::<2>();
+    // A few bytes with a zero may be anything.
+    if bytes.len() % 2 == 1 && pairs.len() < 8 {
+        return None;
+    }
+    let zeros = |at: usize| pairs.iter().filter(|pair| pair[at] == 0).count();
+    let is_mostly = |zeros: usize| zeros > 0 && zeros * 4 >= pairs.len() * 3;
+    match (zeros(0), zeros(1)) {
+        (0, low) if is_mostly(low) => Some(u16::from_le_bytes),
+        (high, 0) if is_mostly(high) => Some(u16::from_be_bytes),
+        _ => None,
     }
 }
 
@@ -46,6 +74,17 @@ mod tests {
         assert_eq!(decode("f", b"\xEF\xBB\xBFa").unwrap(), "a");
         assert_eq!(decode("f", b"\xFF\xFEa\0\xE9\0").unwrap(), "aé");
         assert_eq!(decode("f", b"\xFE\xFF\0a").unwrap(), "a");
+    }
+
+    #[test]
+    fn utf_16_without_a_mark_and_old_line_ends_are_read() {
+        let le: Vec<u8> = "[{\"ä\"}]".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let be: Vec<u8> = "[{\"ä\"}]".encode_utf16().flat_map(u16::to_be_bytes).collect();
+        assert_eq!(decode("f", &le).unwrap(), "[{\"ä\"}]");
+        assert_eq!(decode("f", &be).unwrap(), "[{\"ä\"}]");
+        assert_eq!(decode("f", b"a\0b").unwrap(), "a\0b", "a lone zero is no UTF-16");
+        assert_eq!(decode("f", b"a\rb\r").unwrap(), "a\nb\n");
+        assert_eq!(decode("f", b"a\r\nb\r").unwrap(), "a\r\nb\r");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::drafting::PlanDraftBuilder;
 use super::error::ImportError;
-use super::format::{Format, Input, Recognition};
+use super::format::{Description, Format, Input, Recognition};
 
 const HEADING: &str = "# toy backlog";
 
@@ -14,6 +14,14 @@ pub(crate) struct Toy;
 impl Format for Toy {
     fn name(&self) -> &'static str {
         "toy"
+    }
+
+    fn description(&self) -> Description {
+        Description {
+            files: "backlog.txt",
+            content: "the heading `# toy backlog`",
+            words: &[HEADING],
+        }
     }
 
     fn recognize(&self, input: &Input) -> Recognition {

@@ -3,22 +3,35 @@
 use std::collections::HashSet;
 use std::hash::Hash;
 
-/// Returns the first cycle in walking order, with its start repeated at the end.
-///
-/// Depth first with an explicit stack, since a chain may be as long as the backlog.
-pub fn find<'a, T: Eq + Hash>(
-    order: impl IntoIterator<Item = &'a T>,
-    needs: impl Fn(&T) -> &'a [T],
-) -> Option<Vec<&'a T>> {
-    let mut done: HashSet<&T> = HashSet::new();
-    for start in order {
+/// Search for cycles that remembers which nodes lead to none. Between calls, edges may be removed but not added.
+#[derive(Debug)]
+pub struct CycleSearch<'a, T> {
+    done: HashSet<&'a T>,
+}
+
+impl<T> Default for CycleSearch<'_, T> {
+    fn default() -> Self {
+        Self { done: HashSet::new() }
+    }
+}
+
+impl<'a, T: Eq + Hash> CycleSearch<'a, T> {
+    /// Returns a cycle reachable from `start`, with its start repeated at the end. `need` returns the nth node that a
+    /// node waits for.
+    ///
+    /// Depth first with an explicit stack, since a chain may be as long as the backlog.
+    pub fn find(
+        &mut self,
+        start: &'a T,
+        need: impl Fn(&T, usize) -> Option<&'a T>,
+    ) -> Option<Vec<&'a T>> {
         let mut path: Vec<(&T, usize)> = vec![(start, 0)];
         let mut on_path: HashSet<&T> = HashSet::from([start]);
         while let Some((id, next)) = path.last_mut() {
             let id = *id;
-            let Some(need) = needs(id).get(*next).filter(|_| !done.contains(id)) else {
+            let Some(need) = need(id, *next).filter(|_| !self.done.contains(id)) else {
                 on_path.remove(id);
-                done.insert(id);
+                self.done.insert(id);
                 path.pop();
                 continue;
             };
@@ -32,8 +45,17 @@ pub fn find<'a, T: Eq + Hash>(
             cycle.push(need);
             return Some(cycle);
         }
+        None
     }
-    None
+}
+
+/// Returns the first cycle in walking order, with its start repeated at the end.
+pub fn find<'a, T: Eq + Hash>(
+    order: impl IntoIterator<Item = &'a T>,
+    needs: impl Fn(&T) -> &'a [T],
+) -> Option<Vec<&'a T>> {
+    let mut search = CycleSearch::default();
+    order.into_iter().find_map(|start| search.find(start, |id, n| needs(id).get(n)))
 }
 
 #[cfg(test)]

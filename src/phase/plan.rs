@@ -1,5 +1,7 @@
 //! A backlog ready to be stored, from any source.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::ids::{PhaseId, RunId, UnixMs};
@@ -22,10 +24,27 @@ pub struct PlanRun {
     pub run_id: RunId,
     /// Source, for people: a file name, `stdin` or a database.
     pub source: String,
+    /// Source, as compared between imports: a path relative to the workspace if inside, else as `source`.
+    pub origin: String,
     /// Phases in order of execution.
     pub phases: Vec<PlanPhase>,
     /// Telemetry samples of another system.
     pub samples: Vec<ImportedSample>,
+    /// Items of the source by status.
+    pub counts: SourceCounts,
+}
+
+/// Items of a source by status, for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SourceCounts {
+    /// Format of the source; empty without one.
+    pub format: &'static str,
+    /// Items to do.
+    pub queued: u64,
+    /// Items done in the source.
+    pub done: u64,
+    /// Items given up in the source, by the source's word, including items left out of the plan.
+    pub dropped: BTreeMap<String, u64>,
 }
 
 /// A phase of a plan.

@@ -4,9 +4,11 @@ use std::borrow::Cow;
 
 /// Formats a count with its noun: `1 phase`, `2 phases`.
 pub fn counted(count: u64, what: &str) -> String {
-    match what.strip_suffix("ry") {
+    // `entry`, `dependency`, but not `day`.
+    let stem = what.strip_suffix('y').filter(|stem| !stem.ends_with(['a', 'e', 'i', 'o', 'u']));
+    match stem {
         _ if count == 1 => format!("{count} {what}"),
-        Some(stem) => format!("{count} {stem}ries"),
+        Some(stem) => format!("{count} {stem}ies"),
         None => format!("{count} {what}s"),
     }
 }
@@ -58,6 +60,7 @@ mod tests {
             (counted(1, "phase"), counted(0, "phase")),
             ("1 phase".into(), "0 phases".into())
         );
+        assert_eq!(counted(2, "dependency") + &counted(3, "day"), "2 dependencies3 days");
         assert_eq!((short_commit("0123456789abcdef"), short_commit("012")), ("0123456789", "012"));
     }
     #[test]

@@ -26,12 +26,13 @@ mod token_columns;
 mod tests;
 
 pub use admin::evidence::UnprovenPhase;
-pub use admin::import_plan::ImportReport;
+pub use admin::import_plan::{ImportMode, ImportReport};
 pub use admin::operator_actions::{ChangedPhase, OperatorActions, PhaseSelector};
 pub use admin::operator_control::{HeldPhase, Hold};
 pub use admin::queue_move::NewPlace;
 pub use admin::remove_run::AttemptDirectory;
 pub use admin::reverts::{BeginRefusal, BegunUndo, UndoOutcome, UndoRequest, UndoneLanding};
+pub use admin::source_removals::RemovedPhase;
 pub use database_url::{BadDatabaseUrl, DatabaseUrl};
 pub use error::StoreError;
 pub use open::Store;

@@ -65,6 +65,15 @@ impl PhaseSnapshot {
             (true, false) => 1,
             _ => return Ok(()),
         };
+        self.change_unmet(tx, change).await
+    }
+
+    /// Releases the dependents of a phase that was settled without a step.
+    pub async fn release_dependents(&self, tx: &mut SqliteConnection) -> Result<(), StoreError> {
+        self.change_unmet(tx, -1).await
+    }
+
+    async fn change_unmet(&self, tx: &mut SqliteConnection, change: i64) -> Result<(), StoreError> {
         sqlx::query(
             "UPDATE phases SET unmet = unmet + ?
               WHERE id IN (SELECT phase FROM dependencies WHERE needs = ?)",

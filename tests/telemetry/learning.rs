@@ -31,7 +31,11 @@ fn splits(examples: &[&Example], times: u64) -> Row {
 /// Samples of the Python Autopack's database (hshk99/Autopack, MIT); none without the data.
 async fn real() -> Vec<Sample> {
     let Some(file) = crate::support::shared_file("python-autopack.db") else { return Vec::new() };
-    let plan = import::read(&file, None).await.unwrap().resolve(&Existing::default()).unwrap();
+    let plan = import::read(&file, &import::ReadOptions::default())
+        .await
+        .unwrap()
+        .resolve(&Existing::default())
+        .unwrap();
     let imported = plan.runs.iter().flat_map(|run| run.samples.iter().map(|s| (&run.run_id, s)));
     imported
         .map(|(run, s)| Sample {

@@ -11,9 +11,9 @@ use crate::clock::now;
 use crate::failure::{Exit, Failure, WithHint};
 use crate::import;
 use crate::phase::ids::slug;
-use crate::phase::plan::PlanRun;
+use crate::phase::plan::{PlanRun, SourceCounts};
 use crate::phase::{PhaseId, RunId};
-use crate::store::Store;
+use crate::store::{ImportMode, Store};
 
 /// Add a phase to the end of a run, and print its id
 #[derive(Debug, clap::Args)]
@@ -58,10 +58,16 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     };
     refuse_unfixable(&phase, context)
         .or_hint("name its files with --file, or the paths it may change with --scope")?;
-    let run_part =
-        PlanRun { run_id: run.clone(), source, phases: vec![phase], samples: Vec::new() };
+    let run_part = PlanRun {
+        run_id: run.clone(),
+        origin: source.clone(),
+        source,
+        phases: vec![phase],
+        samples: Vec::new(),
+        counts: SourceCounts::default(),
+    };
     let plan = crate::phase::plan::Plan { runs: vec![run_part] };
-    store.import_by_run(&plan, false, now()).await?;
+    store.import_by_run(&plan, ImportMode::Add, now()).await?;
     store.close().await;
     match args.json {
         true => context.out.json(&json!({"run_id": run, "phase_id": phase_id})),

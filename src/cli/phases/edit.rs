@@ -9,7 +9,7 @@ use super::spec_input::{refuse_by_state, refuse_unfixable, resolve, single_phase
 use crate::cli::Context;
 use crate::cli::run_choice::{PhaseArg, RunUse};
 use crate::failure::{Failure, WithHint};
-use crate::import;
+use crate::import::{self, ReadOptions};
 use crate::phase::plan::PlanPhase;
 use crate::phase::words::quoted;
 use crate::phase::{PhaseId, RunId};
@@ -86,7 +86,7 @@ async fn edit(
 /// Reads a phase with the same parser as plans.
 async fn read(file: &Path, run: &RunId, id: &PhaseId, store: &Store) -> Result<PlanPhase, Failure> {
     let named = format!("the spec needs `phase_id: {}`", shown_id(id.as_str()));
-    let draft = import::read(file, Some(run)).await.or_hint(named.clone())?;
+    let draft = import::read(file, &ReadOptions::of_plan(run)).await.or_hint(named.clone())?;
     let Some(phase) = single_phase(resolve(draft, run, store).await.or_hint(named)?) else {
         return Err(Failure::new(format!(
             "{} contains several phases; expected a single phase",

@@ -19,7 +19,7 @@ use crate::phase::RunId;
 
 use super::drafting::PlanDraftBuilder;
 use super::error::ImportError;
-use super::format::{Format, Input, Reading, Recognition};
+use super::format::{Description, Format, Input, Reading, Recognition};
 use foreign_rows::{Row, Table};
 
 /// Tables and columns identifying a database of the Python Autopack; `tiers` and the events are newer or optional.
@@ -36,6 +36,14 @@ pub(crate) struct PythonAutopack;
 impl Format for PythonAutopack {
     fn name(&self) -> &'static str {
         "python-autopack"
+    }
+
+    fn description(&self) -> Description {
+        Description {
+            files: "autopack.db",
+            content: "an SQLite database of the Python Autopack",
+            words: &["SQLite format 3"],
+        }
     }
 
     fn recognize(&self, input: &Input) -> Recognition {

@@ -1,21 +1,35 @@
 //! Import of a plan as runs and phases: all or nothing; phases with progress are never overwritten.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
-use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection};
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use crate::phase::plan::{Plan, PlanPhase, PlanRun};
-use crate::phase::{PhaseId, PhaseState, RawSpec, RunId, UnixMs};
+use crate::phase::{PhaseId, PhaseState, RunId, UnixMs};
 
 use super::evidence::{IMPORT, record_evidence, record_inserted_evidence};
-use crate::store::columns::{json, parse, to_json};
+use super::source_removals::{RemovedPhase, find_removed, prune, record_source};
+use super::source_settlement::{reopen, stop_and_settle};
+use super::stored_comparison::{StoredComparison, existing_phases, settled_by_source};
+use crate::store::columns::to_json;
 use crate::store::error::StoreError;
 use crate::store::open::Store;
-use crate::store::queue::dependencies::{edges, insert_dependencies, recount_dependencies};
+use crate::store::queue::dependencies::{insert_dependencies, recount_dependencies};
 use crate::store::telemetry::samples::import_sample;
 
+/// Changes of stored phases by an import.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImportMode {
+    /// New phases are added; stored phases stay.
+    Add,
+    /// Specs are replaced, and open phases done or given up in the plan's source are settled.
+    Update,
+    /// As [`ImportMode::Update`]; open phases that the source no longer has are skipped.
+    UpdateAndPrune,
+}
+
 /// Result of an import, in phases except for `runs` and `samples`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImportReport {
     /// New runs.
     pub runs: u64,
@@ -35,19 +49,29 @@ pub struct ImportReport {
     pub done: u64,
     /// Added and updated phases that were given up in the plan's source, and therefore SKIPPED.
     pub skipped: u64,
+    /// Executing phases that were done or given up in the plan's source: their attempts end uncounted, then they are
+    /// settled.
+    pub stopped: u64,
+    /// Phases settled by an earlier import from the same source, which is open there again: QUEUED.
+    pub reopened: u64,
+    /// Phases that the source no longer has, left as they are.
+    pub removed: Vec<RemovedPhase>,
+    /// Phases that the source no longer has, SKIPPED by this import.
+    pub pruned: Vec<PhaseId>,
 }
 
 impl Store {
-    /// Imports a plan and returns a report per run, in plan order. With `update`, the specs of phases that are neither
-    /// COMPLETE nor EXECUTING are replaced, and open phases done or given up in the plan's source become COMPLETE or
-    /// SKIPPED. No other state of a stored phase changes.
+    /// Imports a plan and returns a report per run, in plan order. An update replaces the specs of phases that are neither
+    /// COMPLETE nor EXECUTING. Open phases done or given up in the plan's source become COMPLETE or SKIPPED, executing
+    /// ones after their attempts, which are stopped. Phases that the same source settled before, and has open again, are
+    /// queued. No other state of a stored phase changes.
     ///
     /// # Errors
     /// The plan contradicts the stored run, or the database cannot be written; nothing is imported then.
     pub async fn import_by_run(
         &self,
         plan: &Plan,
-        update: bool,
+        mode: ImportMode,
         now: UnixMs,
     ) -> Result<Vec<ImportReport>, StoreError> {
         self.named(async {
@@ -55,8 +79,8 @@ impl Store {
             let mut tx = self.begin().await?;
             for run in &plan.runs {
                 let mut report = ImportReport::default();
-                if !run.phases.is_empty() {
-                    import_run(&mut tx, run, update, now, &mut report).await?;
+                if !run.phases.is_empty() || is_update(mode) {
+                    import_run(&mut tx, run, mode, now, &mut report).await?;
                 }
                 for sample in &run.samples {
                     report.samples += u64::from(import_sample(&mut tx, &run.run_id, sample).await?);
@@ -70,25 +94,15 @@ impl Store {
     }
 }
 
-/// A phase already in the run.
-struct ExistingPhase {
-    id: i64,
-    state: PhaseState,
-    spec: RawSpec,
-    name: String,
-    max_attempts: Option<i64>,
-    needs: BTreeSet<PhaseId>,
-}
-
 async fn import_run(
     tx: &mut SqliteConnection,
     run: &PlanRun,
-    update: bool,
+    mode: ImportMode,
     now: UnixMs,
     report: &mut ImportReport,
 ) -> Result<(), StoreError> {
     let row = run_row(tx, run, now, report).await?;
-    let existing = existing_phases(tx, row, &run.run_id).await?;
+    let existing = existing_phases(tx, row, run).await?;
     let last: i64 =
         sqlx::query_scalar("SELECT COALESCE(MAX(position), -1) FROM phases WHERE run = ?")
             .bind(row)
@@ -102,13 +116,23 @@ async fn import_run(
             new.push(phase);
             continue;
         };
-        match before.compare(phase, update) {
+        match before.compare(phase, is_update(mode)) {
             StoredComparison::Settled => {
                 replace_spec(tx, before.id, phase).await?;
                 apply_settled_state(tx, before.id, phase).await?;
                 with_new_dependencies.push(phase);
                 report.count_settled(phase);
                 report.updated += 1;
+            }
+            StoredComparison::Stop => {
+                stop_and_settle(tx, before.id, phase).await?;
+                report.stopped += 1;
+            }
+            StoredComparison::Reopened => {
+                reopen(tx, before.id, phase).await?;
+                replace_spec(tx, before.id, phase).await?;
+                with_new_dependencies.push(phase);
+                report.reopened += 1;
             }
             StoredComparison::Same => report.unchanged += 1,
             StoredComparison::Differs => report.differing += 1,
@@ -126,7 +150,21 @@ async fn import_run(
     ids.extend(insert_phases(tx, row, last, &new).await?.into_iter().map(|(id, name)| (name, id)));
     with_new_dependencies.append(&mut new);
     insert_dependencies(tx, &run.run_id, &with_new_dependencies, &ids).await?;
+    record_source(tx, row, run).await?;
+    if is_update(mode) {
+        let gone = find_removed(tx, row, run).await?;
+        (report.removed, report.pruned) = match mode {
+            ImportMode::UpdateAndPrune => prune(tx, gone, run).await?,
+            ImportMode::Update | ImportMode::Add => {
+                (gone.into_iter().map(|(_, phase)| phase).collect(), Vec::new())
+            }
+        };
+    }
     recount_dependencies(tx, row, &run.run_id).await
+}
+
+fn is_update(mode: ImportMode) -> bool {
+    mode != ImportMode::Add
 }
 
 async fn run_row(
@@ -150,47 +188,6 @@ async fn run_row(
         .await?)
 }
 
-#[derive(FromRow)]
-struct ExistingPhaseRecord {
-    id: i64,
-    phase_id: String,
-    state: String,
-    raw_spec: String,
-    name: String,
-    max_attempts: Option<i64>,
-}
-
-async fn existing_phases(
-    tx: &mut SqliteConnection,
-    run: i64,
-    run_id: &RunId,
-) -> Result<HashMap<PhaseId, ExistingPhase>, StoreError> {
-    let rows: Vec<ExistingPhaseRecord> = sqlx::query_as(
-        "SELECT id, phase_id, state, raw_spec, name, max_attempts FROM phases WHERE run = ?",
-    )
-    .bind(run)
-    .fetch_all(&mut *tx)
-    .await?;
-    let mut needs: HashMap<i64, BTreeSet<PhaseId>> = HashMap::new();
-    for (phase, need) in edges(tx, run).await? {
-        needs.entry(phase).or_default().insert(need);
-    }
-    rows.into_iter()
-        .map(|row| {
-            let name = || format!("phase {} of run {run_id}", row.phase_id);
-            let existing = ExistingPhase {
-                id: row.id,
-                state: parse(&row.state, name)?,
-                spec: json(&row.raw_spec, name)?,
-                needs: needs.remove(&row.id).unwrap_or_default(),
-                max_attempts: row.max_attempts,
-                name: row.name,
-            };
-            Ok((PhaseId::new(row.phase_id), existing))
-        })
-        .collect()
-}
-
 impl ImportReport {
     fn count_settled(&mut self, phase: &PlanPhase) {
         match settled_by_source(phase) {
@@ -199,13 +196,6 @@ impl ImportReport {
             None => {}
         }
     }
-}
-
-/// Returns the settled state stated by the plan's source. The note distinguishes such a phase from a state exported by
-/// another autopack.
-fn settled_by_source(phase: &PlanPhase) -> Option<PhaseState> {
-    phase.note.as_ref()?;
-    Some(phase.state).filter(|state| matches!(state, PhaseState::Complete | PhaseState::Skipped))
 }
 
 /// Applies the settled state of the source; the import recounts dependencies afterwards.
@@ -221,35 +211,6 @@ async fn apply_settled_state(
         .execute(&mut *tx)
         .await?;
     record_evidence(tx, id, IMPORT).await
-}
-
-/// Comparison of an imported phase with the stored phase.
-enum StoredComparison {
-    /// Done or given up in the source, open in the store.
-    Settled,
-    Same,
-    Differs,
-    MovedOn,
-    Replace,
-}
-
-impl ExistingPhase {
-    fn compare(&self, phase: &PlanPhase, update: bool) -> StoredComparison {
-        let same = self.spec == phase.spec
-            && self.name == phase.name
-            && self.max_attempts == phase.max_attempts.map(i64::from)
-            && self.needs.iter().eq(phase.depends_on.iter().collect::<BTreeSet<_>>());
-        let open = matches!(self.state, PhaseState::Queued | PhaseState::Failed);
-        let settled = open && settled_by_source(phase).is_some();
-        match self.state {
-            _ if settled && update => StoredComparison::Settled,
-            _ if settled => StoredComparison::Differs,
-            _ if same => StoredComparison::Same,
-            PhaseState::Complete | PhaseState::Executing => StoredComparison::MovedOn,
-            _ if update => StoredComparison::Replace,
-            _ => StoredComparison::Differs,
-        }
-    }
 }
 
 /// Rows per INSERT: each statement costs a round trip to SQLite's thread.

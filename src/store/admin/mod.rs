@@ -8,4 +8,7 @@ pub mod queue_move;
 pub mod remove_run;
 pub mod reverts;
 pub mod run_settlement;
+pub mod source_removals;
+pub mod source_settlement;
+mod stored_comparison;
 pub mod undo_candidates;

@@ -9,6 +9,7 @@ use crate::phase::{AttemptOutcome, Failure, PhaseState, RequeueReason, UnixMs, U
 
 use super::claim::Claim;
 use super::owners::is_fenced;
+use crate::store::admin::source_settlement::settle_after_attempt;
 use crate::store::columns::{number, signed, to_json};
 use crate::store::error::StoreError;
 use crate::store::open::Store;
@@ -149,6 +150,7 @@ pub(crate) async fn end_attempt(
     if !save_attempt(tx, snapshot, attempt_row, &outcome, finish).await? {
         return Ok(None);
     }
+    settle_after_attempt(tx, snapshot).await?;
     if finish.telemetry {
         save_sample(tx, attempt_row, &outcome, finish).await?;
     }

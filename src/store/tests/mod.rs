@@ -20,7 +20,7 @@ use std::sync::Arc;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::phase::plan::{Plan, PlanPhase, PlanRun};
+use crate::phase::plan::{Plan, PlanPhase, PlanRun, SourceCounts};
 use crate::phase::{
     Failure, FailureKind, FixedSpec, PhaseId, PhaseState, RawSpec, Repair, RequeueReason, RunId,
     Sample, Unfixable, UnixMs, Verdict,
@@ -45,7 +45,8 @@ impl Store {
         update: bool,
         now: UnixMs,
     ) -> Result<ImportReport, StoreError> {
-        let reports = self.import_by_run(plan, update, now).await?;
+        let mode = if update { ImportMode::Update } else { ImportMode::Add };
+        let reports = self.import_by_run(plan, mode, now).await?;
         Ok(reports.iter().fold(ImportReport::default(), |sum, report| ImportReport {
             runs: sum.runs + report.runs,
             added: sum.added + report.added,
@@ -56,6 +57,10 @@ impl Store {
             samples: sum.samples + report.samples,
             done: sum.done + report.done,
             skipped: sum.skipped + report.skipped,
+            stopped: sum.stopped + report.stopped,
+            reopened: sum.reopened + report.reopened,
+            removed: [sum.removed, report.removed.clone()].concat(),
+            pruned: [sum.pruned, report.pruned.clone()].concat(),
         }))
     }
 }
@@ -226,7 +231,14 @@ pub fn plan(phases: Vec<PlanPhase>) -> Plan {
 }
 
 pub fn plan_run(id: &str, phases: Vec<PlanPhase>) -> PlanRun {
-    PlanRun { run_id: RunId::new(id), source: "plan.yaml".into(), phases, samples: Vec::new() }
+    PlanRun {
+        run_id: RunId::new(id),
+        source: "plan.yaml".into(),
+        origin: "plan.yaml".into(),
+        phases,
+        samples: Vec::new(),
+        counts: SourceCounts::default(),
+    }
 }
 
 /// Stands in for the auto-fixer: marks each spec, once.

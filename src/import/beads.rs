@@ -1,0 +1,310 @@
+//! beads: `.beads/issues.jsonl`, an issue on each line.
+//!
+//! An open epic with children is a group, not a phase: issues that wait for the epic wait for its children, and the
+//! children wait for whatever blocks the epic, as `bd ready` decides. Other parents are phases that wait for their
+//! children.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::{Map, Value, json};
+
+use super::backlog_item::BacklogItem;
+use super::directory_layout::DirectoryLayout;
+use super::drafting::PlanDraftBuilder;
+use super::error::ImportError;
+use super::format::{Description, Format, Input, Recognition};
+use super::input_directory::{InputDirectory, InputFile};
+use super::issue_text::criteria_lines;
+use super::item_fields::{ItemFields, scalar, with_sections};
+use super::source_place::SourcePosition;
+use super::standing::SourceStatus;
+
+/// Types of issues that are records, not work.
+const RECORDS: [&str; 11] = [
+    "message",
+    "event",
+    "gate",
+    "slot",
+    "agent",
+    "role",
+    "rig",
+    "convoy",
+    "queue",
+    "merge-request",
+    "molecule",
+];
+
+/// The format: recognized by lines with an `id`, a `title`, a `status`, and a further field of issues.
+pub(crate) struct Beads;
+
+impl Format for Beads {
+    fn name(&self) -> &'static str {
+        "beads"
+    }
+
+    fn description(&self) -> Description {
+        Description {
+            files: ".beads/, .beads/issues.jsonl",
+            content: "lines with `id`, `title`, `status` and `issue_type`",
+            words: &["\"id\"", "\"status\"", "\"issue_type\""],
+        }
+    }
+
+    fn directory(&self) -> Option<DirectoryLayout> {
+        Some(DirectoryLayout { usual: ".beads", files: "issues.jsonl or beads.jsonl" })
+    }
+
+    fn recognize(&self, input: &Input) -> Recognition {
+        let text = match input.directory() {
+            Some(directory) => issue_file(directory).and_then(|file| file.text().ok()),
+            None => input.text().ok(),
+        };
+        let first = text.and_then(|text| text.lines().find(|line| !line.trim().is_empty()));
+        let is_new = input.directory().is_some() && text.is_some() && first.is_none();
+        let first = first.filter(|line| line.starts_with('{'));
+        let first = first.and_then(|line| serde_json::from_str(line).ok());
+        match is_new || first.is_some_and(|value: Value| is_issue(&value)) {
+            true => Recognition::Certain,
+            false => Recognition::No,
+        }
+    }
+
+    fn read(&self, input: &Input, draft: &mut PlanDraftBuilder) -> Result<(), ImportError> {
+        let Some(directory) = input.directory() else {
+            read_lines(input.text()?, |line| input.at_line(line), draft);
+            return Ok(());
+        };
+        let file = issue_file(directory).ok_or_else(|| {
+            ImportError::malformed(input.name(), "has no issues.jsonl and no beads.jsonl")
+        })?;
+        read_lines(file.text()?, |line| file.at_line(line), draft);
+        Ok(())
+    }
+}
+
+/// The issues of a directory `.beads`; older versions name the file `beads.jsonl`.
+fn issue_file(directory: &InputDirectory) -> Option<&InputFile> {
+    directory.file("issues.jsonl").or_else(|| directory.file("beads.jsonl"))
+}
+
+fn is_issue(value: &Value) -> bool {
+    let Ok(fields) = ItemFields::of(value) else { return false };
+    let is_typical = ["issue_type", "created_at", "updated_at"].iter().any(|key| fields.has(key));
+    fields.has("id")
+        && fields.has("title")
+        && fields.has("status")
+        && is_typical
+        && !fields.has("phase_id")
+}
+
+/// An issue and its position.
+struct Issue {
+    place: SourcePosition,
+    fields: Map<String, Value>,
+    id: String,
+    status: SourceStatus,
+    /// Ids of issues that block this issue.
+    blockers: Vec<String>,
+    parent: Option<String>,
+}
+
+fn read_lines(text: &str, at_line: impl Fn(usize) -> SourcePosition, draft: &mut PlanDraftBuilder) {
+    let mut issues = Vec::new();
+    let used = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
+    for (number, line) in used {
+        let place = at_line(number);
+        match issue(place.clone(), line) {
+            Ok(issue) => match left_out(&issue) {
+                Some(word) => draft.leave_out(None, &word),
+                None => issues.push(issue),
+            },
+            Err(why) => draft.fail(ImportError::malformed(place, why)),
+        }
+    }
+    if issues.is_empty() {
+        draft.begin_run(None);
+    }
+    let tree = IssueTree::new(&issues);
+    for issue in &issues {
+        match tree.is_group(issue) {
+            true => draft.leave_out(None, "epics"),
+            false => draft.item(issue.place.clone(), item(issue, &tree), None),
+        }
+    }
+}
+
+fn issue(place: SourcePosition, line: &str) -> Result<Issue, String> {
+    let value: Value =
+        serde_json::from_str(line).map_err(|error| format!("not valid JSON: {error}"))?;
+    let fields = ItemFields::of(&value)?;
+    let id = fields.text("id");
+    if id.is_empty() {
+        return Err("expected an issue with an `id`".to_owned());
+    }
+    let (mut blockers, mut parent) = (Vec::new(), None);
+    for dependency in fields.values("dependencies") {
+        let Ok(dependency) = ItemFields::of(dependency) else {
+            blockers.extend(scalar(dependency));
+            continue;
+        };
+        let other = dependency.text("depends_on_id");
+        match dependency.text("type").as_str() {
+            "blocks" | "waits-for" | "" => blockers.push(other),
+            "parent-child" => parent = Some(other),
+            _ => {}
+        }
+    }
+    let status = status(&fields.text("status"));
+    let Value::Object(fields) = value else { unreachable!("checked by ItemFields::of") };
+    Ok(Issue { place, id, status, blockers, parent, fields })
+}
+
+/// The word under which an issue is counted that is no phase.
+fn left_out(issue: &Issue) -> Option<String> {
+    let fields = ItemFields(&issue.fields);
+    let kind = fields.text("issue_type").to_lowercase();
+    match fields.text("status").to_lowercase().as_str() {
+        "tombstone" => Some("deleted".to_owned()),
+        _ => RECORDS.contains(&kind.as_str()).then_some(kind),
+    }
+}
+
+fn status(word: &str) -> SourceStatus {
+    match word.to_lowercase().as_str() {
+        "closed" => SourceStatus::Done,
+        // Pinned issues are notes that stay open.
+        "deferred" | "pinned" => SourceStatus::Dropped(word.to_owned()),
+        "" | "open" | "in_progress" | "blocked" | "hooked" => SourceStatus::Open,
+        _ => SourceStatus::Unknown(word.to_owned()),
+    }
+}
+
+/// Issues by id, and the children of each.
+struct IssueTree<'a> {
+    by_id: HashMap<&'a str, &'a Issue>,
+    children: HashMap<&'a str, Vec<&'a str>>,
+}
+
+impl<'a> IssueTree<'a> {
+    fn new(issues: &'a [Issue]) -> Self {
+        let mut children: HashMap<&str, Vec<&str>> = HashMap::new();
+        for issue in issues {
+            if let Some(parent) = issue.parent.as_deref().filter(|parent| *parent != issue.id) {
+                children.entry(parent).or_default().push(&issue.id);
+            }
+        }
+        let by_id = issues.iter().map(|issue| (issue.id.as_str(), issue)).collect();
+        Self { by_id, children }
+    }
+
+    fn children(&self, id: &str) -> &[&'a str] {
+        self.children.get(id).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Whether an issue is an open epic with children.
+    fn is_group(&self, issue: &Issue) -> bool {
+        let kind = ItemFields(&issue.fields).text("issue_type");
+        let is_open = matches!(issue.status, SourceStatus::Open | SourceStatus::Unknown(_));
+        kind.eq_ignore_ascii_case("epic") && is_open && !self.children(&issue.id).is_empty()
+    }
+
+    /// The parents of an issue, the nearest first; ends at a cycle.
+    fn ancestors(&self, issue: &'a Issue) -> Vec<&'a Issue> {
+        let mut found: Vec<&Issue> = Vec::new();
+        let mut next = issue.parent.as_deref();
+        while let Some(parent) = next.and_then(|id| self.by_id.get(id)) {
+            if parent.id == issue.id || found.iter().any(|other| other.id == parent.id) {
+                break;
+            }
+            found.push(parent);
+            next = parent.parent.as_deref();
+        }
+        found
+    }
+
+    /// Replaces a group by its children, also inside.
+    fn add_phases(&self, id: &str, seen: &mut HashSet<String>, into: &mut Vec<String>) {
+        if !seen.insert(id.to_owned()) {
+            return;
+        }
+        match self.by_id.get(id).filter(|issue| self.is_group(issue)) {
+            Some(_) => {
+                self.children(id).iter().for_each(|child| self.add_phases(child, seen, into))
+            }
+            None => into.push(id.to_owned()),
+        }
+    }
+
+    /// The phases that an issue waits for.
+    fn dependencies(&self, issue: &'a Issue, ancestors: &[&'a Issue]) -> Vec<String> {
+        let mut seen = HashSet::from([issue.id.clone()]);
+        let mut found = Vec::new();
+        for blocker in &issue.blockers {
+            match *blocker == issue.id {
+                // A cycle, which is reported.
+                true => found.push(blocker.clone()),
+                false => self.add_phases(blocker, &mut seen, &mut found),
+            }
+        }
+        for child in self.children(&issue.id) {
+            self.add_phases(child, &mut seen, &mut found);
+        }
+        for ancestor in ancestors {
+            let is_inside = |id: &str| {
+                let inside = self.by_id.get(id);
+                inside.is_some_and(|other| {
+                    other.id == ancestor.id
+                        || self.ancestors(other).iter().any(|above| above.id == ancestor.id)
+                })
+            };
+            // An epic may name its own children as blockers.
+            for blocker in ancestor.blockers.iter().filter(|blocker| !is_inside(blocker)) {
+                self.add_phases(blocker, &mut seen, &mut found);
+            }
+        }
+        found
+    }
+}
+
+fn item(issue: &Issue, tree: &IssueTree<'_>) -> BacklogItem {
+    let fields = ItemFields(&issue.fields);
+    let title = match fields.line("title") {
+        title if title.is_empty() => issue.id.clone(),
+        title => title,
+    };
+    let ancestors = tree.ancestors(issue);
+    let mut item = BacklogItem::new(&issue.id, title);
+    item.body = with_sections(
+        &fields.text("description"),
+        &[("Design", fields.text("design")), ("Notes", fields.text("notes"))],
+    );
+    item.status = match &issue.status {
+        // Children of a deferred parent are not ready either.
+        SourceStatus::Open => ancestors
+            .iter()
+            .find(|above| matches!(above.status, SourceStatus::Dropped(_)))
+            .map_or(SourceStatus::Open, |above| above.status.clone()),
+        own => own.clone(),
+    };
+    item.priority = fields.text("priority");
+    item.rank = item.priority.parse().unwrap_or(2);
+    item.labels = fields.texts("labels");
+    item.acceptance_criteria = criteria_lines(&fields.text("acceptance_criteria"));
+    item.depends_on = tree.dependencies(issue, &ancestors);
+    item.url =
+        Some(fields.text("external_ref")).filter(|url| url.contains("://")).unwrap_or_default();
+    let kind = fields.text("issue_type");
+    if !kind.is_empty() {
+        item.extra.insert("issue_type".to_owned(), json!(kind));
+    }
+    if !tree.children(&issue.id).is_empty() {
+        // The children may have done all of the work.
+        item.extra.insert("allow_no_change".to_owned(), json!(true));
+    }
+    if let Some(epic) = ancestors.iter().find(|above| tree.is_group(above)) {
+        let fields = ItemFields(&epic.fields);
+        let epic = json!({"id": epic.id, "title": fields.line("title"), "description": fields.text("description")});
+        item.extra.insert("epic".to_owned(), epic);
+    }
+    item
+}

@@ -1,0 +1,155 @@
+//! GitHub issues in JSON: lists as `gh issue list --json` and the REST API print them.
+
+use std::collections::HashSet;
+
+use serde_json::{Value, json};
+
+use super::backlog_item::BacklogItem;
+use super::drafting::PlanDraftBuilder;
+use super::error::ImportError;
+use super::format::{Description, Format, Input, Recognition};
+use super::issue_text;
+use super::item_fields::ItemFields;
+use super::standing::SourceStatus;
+
+const COMMAND: &str = "gh issue list --state all --limit 1000 --json number,title,body,state,stateReason,labels,url,author";
+/// Keys of phases, which issues do not have.
+const PHASE_KEYS: [&str; 4] = ["phase_id", "deliverables", "depends_on", "scope"];
+
+/// The format: recognized by a list of objects with a `number` and a `title`.
+pub(crate) struct GitHubIssues;
+
+impl Format for GitHubIssues {
+    fn name(&self) -> &'static str {
+        "github-json"
+    }
+
+    fn description(&self) -> Description {
+        Description {
+            files: "issues.json from `gh issue list --json`",
+            content: "a list of objects with `number` (or `url`) and `title`",
+            words: &["\"number\"", "\"title\"", "\"state\""],
+        }
+    }
+
+    fn recognize(&self, input: &Input) -> Recognition {
+        let items = input.json().and_then(Value::as_array);
+        match items.is_some_and(|items| items.first().is_some_and(is_issue)) {
+            true => Recognition::Certain,
+            false => Recognition::No,
+        }
+    }
+
+    fn read(&self, input: &Input, draft: &mut PlanDraftBuilder) -> Result<(), ImportError> {
+        let items = input.json().and_then(Value::as_array).ok_or_else(|| {
+            let message = format!("is not a list of issues; make one with `{COMMAND}`");
+            ImportError::malformed(input.name(), message)
+        })?;
+        let known: HashSet<u64> = items.iter().filter_map(number).collect();
+        let mut places = input.item_places(&[]);
+        let mut is_empty = true;
+        for value in items {
+            let place = places.next();
+            if value.get("pull_request").is_some_and(|request| !request.is_null()) {
+                draft.leave_out(None, "pull requests");
+                continue;
+            }
+            is_empty = false;
+            match item(value, &known) {
+                Ok(item) => draft.item(place, item, None),
+                Err(why) => draft.fail(ImportError::malformed(place, why)),
+            }
+        }
+        if is_empty {
+            draft.begin_run(None);
+        }
+        Ok(())
+    }
+}
+
+fn is_issue(value: &Value) -> bool {
+    let Ok(fields) = ItemFields::of(value) else { return false };
+    if !fields.has("title") || fields.has("iid") || PHASE_KEYS.iter().any(|key| fields.has(key)) {
+        return false;
+    }
+    // Ids of GitHub are long and opaque; an id that people wrote is a phase of a plan.
+    let is_foreign = fields.has("id") && !fields.has("node_id") && !is_node_id(&fields.text("id"));
+    let is_state = |state: &str| state == "OPEN" || state == "CLOSED";
+    !is_foreign && (number(value).is_some() || is_state(&fields.text("state")))
+}
+
+fn is_node_id(id: &str) -> bool {
+    id.starts_with("I_") || id.starts_with("MDU6SXNzdWU")
+}
+
+/// The number of an issue, or the end of its address.
+fn number(value: &Value) -> Option<u64> {
+    let fields = ItemFields::of(value).ok()?;
+    if let Some(number) = fields.0.get("number") {
+        return number.as_u64();
+    }
+    let url = url(fields);
+    let (_, number) = url.rsplit_once("/issues/")?;
+    number.parse().ok()
+}
+
+fn url(fields: ItemFields<'_>) -> String {
+    fields.first_text(&["html_url", "url"])
+}
+
+fn item(value: &Value, known: &HashSet<u64>) -> Result<BacklogItem, String> {
+    let fields = ItemFields::of(value)?;
+    let number = number(value).ok_or_else(|| {
+        format!("the issue has neither a `number` nor a `url`; list the issues with `{COMMAND}`")
+    })?;
+    let title = match fields.line("title") {
+        title if title.is_empty() => format!("#{number}"),
+        title => title,
+    };
+    let mut item = BacklogItem::new(number.to_string(), title);
+    item.url = url(fields);
+    item.body = fields.text("body");
+    item.status = status(fields);
+    item.labels = fields.texts("labels");
+    item.rank = issue_text::rank_of_labels(&item.labels).unwrap_or(2);
+    item.acceptance_criteria = issue_text::acceptance_criteria(&item.body);
+    let waits_for = issue_text::dependencies(&item.body, &item.url);
+    let waits_for = waits_for.into_iter().filter(|other| *other != number && known.contains(other));
+    item.depends_on = waits_for.map(|other| other.to_string()).collect();
+    if let Some(milestone) = fields.object("milestone") {
+        item.extra.insert("milestone".to_owned(), json!(milestone.text("title")));
+    }
+    let author = ["author", "user"].iter().find_map(|key| fields.object(key));
+    let author = author.map(|author| author.text("login")).unwrap_or_default();
+    item.extra.insert("tracker".to_owned(), tracker("github", number, &item.url, &author));
+    Ok(item)
+}
+
+/// Marks the text of a phase as an issue of a tracker.
+pub(super) fn tracker(name: &str, issue: u64, url: &str, author: &str) -> Value {
+    let mut tracker = json!({"name": name, "issue": issue});
+    for (key, text) in [("url", url), ("author", author)] {
+        if !text.is_empty() {
+            tracker[key] = json!(text);
+        }
+    }
+    tracker
+}
+
+fn status(fields: ItemFields<'_>) -> SourceStatus {
+    let reason = fields.first_text(&["stateReason", "state_reason"]).to_lowercase();
+    let is_closed = fields.0.get("closed").and_then(Value::as_bool).unwrap_or_default();
+    match fields.text("state").to_lowercase().as_str() {
+        "closed" | "" if reason == "not_planned" => SourceStatus::Dropped("not planned".to_owned()),
+        "closed" | "" if reason == "duplicate" => SourceStatus::Dropped(reason),
+        "closed" => SourceStatus::Done,
+        "" if is_closed || has_end(fields) => SourceStatus::Done,
+        "" | "open" => SourceStatus::Open,
+        other => SourceStatus::Unknown(other.to_owned()),
+    }
+}
+
+/// Whether an issue without a state was closed.
+fn has_end(fields: ItemFields<'_>) -> bool {
+    !fields.first_text(&["closedAt", "closed_at"]).is_empty()
+}

@@ -1,0 +1,92 @@
+//! Phases that the source of an import no longer has: naming them, and skipping the open ones.
+
+use sqlx::SqliteConnection;
+
+use crate::phase::plan::PlanRun;
+use crate::phase::{PhaseId, PhaseState};
+use crate::store::columns::{parse, to_json};
+use crate::store::error::StoreError;
+
+use super::evidence::{IMPORT, record_evidence};
+
+/// A phase that the source of its run no longer has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemovedPhase {
+    /// Id of the phase.
+    pub phase_id: PhaseId,
+    /// Its state.
+    pub state: PhaseState,
+}
+
+/// Records where the phases of the plan come from.
+pub(super) async fn record_source(
+    tx: &mut SqliteConnection,
+    row: i64,
+    run: &PlanRun,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE phases SET source = ?1
+          WHERE run = ?2 AND source IS NOT ?1 AND phase_id IN (SELECT value FROM json_each(?3))",
+    )
+    .bind(&run.origin)
+    .bind(row)
+    .bind(plan_ids(run))
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Returns the phases that came from the same source and are not in the plan, in the order of the run. Skipped phases
+/// are settled and left out.
+pub(super) async fn find_removed(
+    tx: &mut SqliteConnection,
+    row: i64,
+    run: &PlanRun,
+) -> Result<Vec<(i64, RemovedPhase)>, StoreError> {
+    let rows: Vec<(i64, String, String)> = sqlx::query_as(
+        "SELECT id, phase_id, state FROM phases
+          WHERE run = ? AND source = ? AND state <> 'SKIPPED'
+            AND phase_id NOT IN (SELECT value FROM json_each(?))
+          ORDER BY position",
+    )
+    .bind(row)
+    .bind(&run.origin)
+    .bind(plan_ids(run))
+    .fetch_all(tx)
+    .await?;
+    rows.into_iter()
+        .map(|(id, phase, state)| {
+            let state = parse(&state, || format!("phase {phase} of run {}", run.run_id))?;
+            Ok((id, RemovedPhase { phase_id: PhaseId::new(phase), state }))
+        })
+        .collect()
+}
+
+/// Skips the queued and failed phases among them, with a note. Returns the phases left as they are, and the skipped.
+pub(super) async fn prune(
+    tx: &mut SqliteConnection,
+    gone: Vec<(i64, RemovedPhase)>,
+    run: &PlanRun,
+) -> Result<(Vec<RemovedPhase>, Vec<PhaseId>), StoreError> {
+    let (mut left, mut pruned) = (Vec::new(), Vec::new());
+    for (id, phase) in gone {
+        if !matches!(phase.state, PhaseState::Queued | PhaseState::Failed) {
+            left.push(phase);
+            continue;
+        }
+        sqlx::query(
+            "UPDATE phases SET state = 'SKIPPED', note = ?, last_failure = NULL, held = 0 WHERE id = ?",
+        )
+        .bind(format!("no longer in {}", run.source))
+        .bind(id)
+        .execute(&mut *tx)
+        .await?;
+        record_evidence(tx, id, IMPORT).await?;
+        pruned.push(phase.phase_id);
+    }
+    Ok((left, pruned))
+}
+
+fn plan_ids(run: &PlanRun) -> String {
+    to_json(&run.phases.iter().map(|phase| phase.phase_id.as_str()).collect::<Vec<_>>())
+}

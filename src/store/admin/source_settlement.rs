@@ -1,0 +1,66 @@
+//! Phases whose source changed its mind. Executing phases that are done or given up in the source: their attempts are
+//! stopped, and they are settled when the attempts have ended. Phases settled by an import that are open again.
+
+use sqlx::SqliteConnection;
+
+use crate::phase::plan::PlanPhase;
+use crate::store::error::StoreError;
+use crate::store::state_step::PhaseSnapshot;
+
+use super::evidence::{IMPORT, record_evidence, withdraw_evidence};
+
+/// Asks the drain to end the attempt, and records the state that the phase takes afterwards.
+pub(super) async fn stop_and_settle(
+    tx: &mut SqliteConnection,
+    id: i64,
+    phase: &PlanPhase,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE phases SET held = MAX(held, 1), settle_as = ?, settle_note = ?
+          WHERE id = ? AND state = 'EXECUTING'",
+    )
+    .bind(phase.state.as_str())
+    .bind(&phase.note)
+    .bind(id)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Queues a phase that an earlier import settled.
+pub(super) async fn reopen(
+    tx: &mut SqliteConnection,
+    id: i64,
+    phase: &PlanPhase,
+) -> Result<(), StoreError> {
+    sqlx::query("UPDATE phases SET state = 'QUEUED', note = ? WHERE id = ? AND state IN ('COMPLETE', 'SKIPPED')")
+        .bind(&phase.note)
+        .bind(id)
+        .execute(&mut *tx)
+        .await?;
+    withdraw_evidence(tx, id).await
+}
+
+/// Settles a phase whose attempt has just ended without landing, if its source has settled it meanwhile.
+pub(crate) async fn settle_after_attempt(
+    tx: &mut SqliteConnection,
+    snapshot: &PhaseSnapshot,
+) -> Result<(), StoreError> {
+    let settled = sqlx::query(
+        "UPDATE phases SET state = settle_as, note = settle_note, held = 0, last_failure = NULL
+          WHERE id = ? AND settle_as IS NOT NULL AND state IN ('QUEUED', 'FAILED')",
+    )
+    .bind(snapshot.id)
+    .execute(&mut *tx)
+    .await?
+    .rows_affected();
+    sqlx::query("UPDATE phases SET settle_as = NULL, settle_note = NULL WHERE id = ? AND settle_as IS NOT NULL")
+        .bind(snapshot.id)
+        .execute(&mut *tx)
+        .await?;
+    if settled == 1 {
+        snapshot.release_dependents(tx).await?;
+        record_evidence(tx, snapshot.id, IMPORT).await?;
+    }
+    Ok(())
+}
