@@ -15,7 +15,7 @@ const FLOORS: [&[&str]; 10] = [
     &["drain", "health", "import", "report"],
     &["attempt"],
     &["merge_queue", "overview"],
-    &["agent", "ci", "memory", "notify", "progress", "prompt", "store", "telemetry", "workspace"],
+    &["agent", "ci", "forge", "memory", "notify", "progress", "prompt", "store", "telemetry", "workspace"],
     &["git"],
     &["failure", "http", "process", "schema_version"],
     &["clock", "config", "file_stamp"],
