@@ -1,11 +1,14 @@
-//! `import`: converts a plan file or another system's database into runs and phases.
+//! `import`: converts a plan file, issues of a tracker or another system's database into runs and phases.
 
 use std::path::{Path, PathBuf};
 
 use super::output::table::counted;
 use super::plan_import::{self, ImportedRun, known_phases, read_plan};
+use super::tracker_access::{TrackerFilterArgs, tracker_of};
+use super::tracker_import::TrackerImport;
 use super::{Context, open_database};
 use crate::failure::{Exit, Failure};
+use crate::forge::{IssueFilter, TrackerName};
 use crate::import::Existing;
 use crate::phase::RunId;
 use crate::phase::plan::Plan;
@@ -16,10 +19,11 @@ use crate::workspace::Repo;
 /// Maximum number of notes shown per run.
 const NOTES: usize = 10;
 
-/// Import a plan (YAML, JSON, JSONL) or the Python Autopack's database
+/// Import a plan (YAML, JSON, JSONL), issues of a tracker, or the Python Autopack's database
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Plan or database file; `-` is standard input
+    /// Plan or database; `-` is standard input; or github:owner/repo, gitlab:group/project, gitea:host/owner/repo, each perhaps with #ISSUE
+    #[arg(value_name = "FILE | TRACKER")]
     file: PathBuf,
     /// Import all phases into this run; from a database, import only this run
     #[arg(long, value_name = "RUN", value_parser = clap::builder::NonEmptyStringValueParser::new())]
@@ -30,9 +34,15 @@ pub struct Args {
     /// Print {database, runs}
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    issues: TrackerFilterArgs,
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    if let Some(tracker) = args.file.to_str().and_then(tracker_of) {
+        return import_issues(tracker?, args, context).await;
+    }
+    args.issues.refuse(&format!("{} is a file", args.file.display()))?;
     let url = open_database::url(context)?;
     let run_id = args.run_id.map(RunId::new);
     let draft = read_plan(&args.file, run_id.as_ref()).await?;
@@ -61,6 +71,38 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         false => context.out.text(&text(&plan, &runs, &database))?,
     }
     store.close().await;
+    Ok(Exit::Done)
+}
+
+/// Imports issues of a tracker.
+async fn import_issues(
+    tracker: TrackerName,
+    args: Args,
+    context: &Context,
+) -> Result<Exit, Failure> {
+    let filter = args.issues.filter();
+    if tracker.issue.is_some() && filter != IssueFilter::default() {
+        return Err(Failure::new(format!(
+            "{tracker} is a single issue; options choose among several"
+        ))
+        .hint("leave the options or the number out")
+        .exit(Exit::Usage));
+    }
+    let run_id = args.run_id.map(RunId::new);
+    let imported =
+        TrackerImport { tracker, filter, run_id, update: args.update }.run(context).await?;
+    let database = imported.store.path().display().to_string();
+    let runs = [imported.run()];
+    match args.json {
+        true => {
+            let left_out = imported.left_out;
+            let value =
+                serde_json::json!({"database": database, "runs": runs, "left_out": left_out});
+            context.out.json(&value)?;
+        }
+        false => context.out.text(&text(&imported.plan, &runs, &database))?,
+    }
+    imported.store.close().await;
     Ok(Exit::Done)
 }
 

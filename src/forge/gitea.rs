@@ -37,11 +37,8 @@ impl Gitea {
         if !labels.is_empty() {
             query.push(("labels", &labels));
         }
-        let named = [
-            ("milestones", &filter.milestone),
-            ("q", &filter.query),
-            ("assigned_by", &assignee),
-        ];
+        let named =
+            [("milestones", &filter.milestone), ("q", &filter.query), ("assigned_by", &assignee)];
         query.extend(named.into_iter().filter_map(|(key, value)| Some((key, value.as_deref()?))));
         self.0.get_all(&format!("{}/issues", self.repo()), &query, list_of).await
     }
@@ -101,12 +98,16 @@ impl Forge for Gitea {
     fn members(&self) -> BoxFuture<'_, Result<HashSet<String>, ForgeError>> {
         Box::pin(async move {
             let mut members = HashSet::from([self.owner().to_owned()]);
-            let lists =
-                [format!("{}/collaborators", self.repo()), format!("orgs/{}/members", self.owner())];
+            let lists = [
+                format!("{}/collaborators", self.repo()),
+                format!("orgs/{}/members", self.owner()),
+            ];
             for list in lists {
                 // Only those with rights may see collaborators; a user is no organization.
                 match gone_as_none(self.0.get_all(&list, &[LIMIT], list_of).await) {
-                    Ok(found) => members.extend(texts(&found.into_iter().flatten().collect(), "login")),
+                    Ok(found) => {
+                        members.extend(texts(&found.into_iter().flatten().collect(), "login"))
+                    }
                     Err(ForgeError::Refused { .. } | ForgeError::Unauthorized { .. }) => {}
                     Err(error) => return Err(error),
                 }

@@ -92,12 +92,8 @@ impl Forge for GitLab {
 
     fn latest_change(&self) -> BoxFuture<'_, Result<Option<String>, ForgeError>> {
         Box::pin(async move {
-            let latest = [
-                ("scope", "all"),
-                ("order_by", "updated_at"),
-                ("sort", "desc"),
-                ("per_page", "1"),
-            ];
+            let latest =
+                [("scope", "all"), ("order_by", "updated_at"), ("sort", "desc"), ("per_page", "1")];
             Ok(Some(self.0.get(&format!("{}/issues", self.project()), &latest).await?.digest))
         })
     }

@@ -63,10 +63,8 @@ pub trait Forge: Send + Sync {
     ///
     /// # Errors
     /// Any error of a request.
-    fn blockers<'a>(
-        &'a self,
-        issue: &'a ForgeIssue,
-    ) -> BoxFuture<'a, Result<Vec<u64>, ForgeError>>;
+    fn blockers<'a>(&'a self, issue: &'a ForgeIssue)
+    -> BoxFuture<'a, Result<Vec<u64>, ForgeError>>;
 
     /// Returns the present name of a renamed repository; `None` without a rename, and before any other request.
     ///

@@ -151,7 +151,9 @@ impl RestClient {
         let (mut target, mut hops, mut retries, mut waits) = (url.clone(), 0, 0, 0);
         loop {
             let answer = match self.send(&target, kept.as_ref()).await {
-                Ok(answer) if answer.status >= 500 && retries < RETRIES => Err(answer.status.to_string()),
+                Ok(answer) if answer.status >= 500 && retries < RETRIES => {
+                    Err(answer.status.to_string())
+                }
                 Ok(answer) => Ok(answer),
                 Err(why) if retries < RETRIES => Err(why),
                 Err(why) => return Err(ForgeError::Unreachable { host: self.host(), why }),
@@ -168,7 +170,8 @@ impl RestClient {
             match answer.status {
                 200..=299 => return self.page(&url, &target, &answer),
                 304 => {
-                    let kept = kept.ok_or_else(|| self.malformed("an unknown page is unchanged"))?;
+                    let kept =
+                        kept.ok_or_else(|| self.malformed("an unknown page is unchanged"))?;
                     tracing::debug!("{} has no change on a page", self.host());
                     return self.kept_page(&kept);
                 }
@@ -181,7 +184,10 @@ impl RestClient {
                     match wait.filter(|wait| waits < WAITS && *wait <= LONGEST_WAIT) {
                         Some(wait) => {
                             let seconds = wait.as_secs().max(1);
-                            tracing::warn!("{} limits requests; resuming in {seconds} s", self.host());
+                            tracing::warn!(
+                                "{} limits requests; resuming in {seconds} s",
+                                self.host()
+                            );
                             tokio::time::sleep(wait).await;
                             waits += 1;
                         }
@@ -198,7 +204,8 @@ impl RestClient {
         if self.tracker.kind == ForgeKind::GitHub {
             request = request.header("x-github-api-version", "2022-11-28");
         }
-        if let Some(header) = self.token.as_ref().and_then(|token| token.header(self.tracker.kind)) {
+        if let Some(header) = self.token.as_ref().and_then(|token| token.header(self.tracker.kind))
+        {
             request = request.header(AUTHORIZATION, header);
         }
         if let Some(kept) = kept {
@@ -248,7 +255,8 @@ impl RestClient {
     /// Returns the target of a redirect. Only the same host may see the token.
     fn redirect(&self, from: &Url, answer: &Answer) -> Result<Url, ForgeError> {
         let location = header(&answer.headers, LOCATION.as_str()).unwrap_or_default();
-        let target = from.join(location).map_err(|_| self.malformed("a redirect without a target"))?;
+        let target =
+            from.join(location).map_err(|_| self.malformed("a redirect without a target"))?;
         if target.origin() != from.origin() {
             return Err(ForgeError::OtherHost {
                 tracker: self.tracker.to_string(),

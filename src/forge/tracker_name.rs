@@ -80,9 +80,7 @@ impl TrackerName {
 
     fn of_rest(kind: ForgeKind, rest: &str) -> Option<Self> {
         let (path, issue) = match rest.split_once('#') {
-            Some((path, number)) => {
-                (path, Some(number.parse().ok().filter(|number| *number > 0)?))
-            }
+            Some((path, number)) => (path, Some(number.parse().ok().filter(|number| *number > 0)?)),
             None => (rest, None),
         };
         let path = path.strip_prefix("//").unwrap_or(path).trim_end_matches('/');
@@ -93,7 +91,8 @@ impl TrackerName {
             ForgeKind::GitLab => parts.len() > 2 && is_host(parts[0]),
             ForgeKind::Gitea => true,
         };
-        let (host, names) = if has_host { (Some(parts[0]), &parts[1..]) } else { (None, &parts[..]) };
+        let (host, names) =
+            if has_host { (Some(parts[0]), &parts[1..]) } else { (None, &parts[..]) };
         let is_counted = match kind {
             ForgeKind::GitLab => names.len() >= 2,
             ForgeKind::GitHub | ForgeKind::Gitea => names.len() == 2,

@@ -1,7 +1,6 @@
 //! Collects the phases of an input, for every format alike.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use serde_json::{Map, Value};
 
@@ -18,6 +17,8 @@ use super::standing::{self, SourceStatus};
 /// Sorts phases into runs in order of appearance, and refuses duplicate ids.
 pub(crate) struct PlanDraftBuilder {
     source: String,
+    /// The source in notes.
+    short_source: String,
     /// `--run-id`, overriding everything.
     given_run: Option<RunId>,
     /// Run of phases that name none.
@@ -31,6 +32,7 @@ impl PlanDraftBuilder {
     pub(super) fn new(input: &Input, given_run: Option<&RunId>) -> Self {
         Self {
             source: input.name().to_owned(),
+            short_source: input.short_name(),
             given_run: given_run.cloned(),
             stem: input.stem().clone(),
             draft: PlanDraft::default(),
@@ -111,7 +113,7 @@ impl PlanDraftBuilder {
         phase: &PhaseId,
         standing: SourceStatus,
     ) -> (PhaseState, Option<String>) {
-        let source = self.source();
+        let source = &self.short_source;
         match standing {
             SourceStatus::Open => (PhaseState::Queued, None),
             SourceStatus::Done => (PhaseState::Complete, Some(format!("done in {source}"))),
@@ -138,12 +140,6 @@ impl PlanDraftBuilder {
             ImportError::Several(errors) => self.draft.errors.extend(errors),
             error => self.draft.errors.push(error),
         }
-    }
-
-    /// Returns the file name without directories.
-    fn source(&self) -> String {
-        let name = Path::new(&self.source).file_name();
-        name.map_or_else(|| self.source.clone(), |name| name.to_string_lossy().into_owned())
     }
 
     /// Adds a phase with a state of its own.

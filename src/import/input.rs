@@ -24,6 +24,7 @@ pub(crate) struct Input {
     extension: Option<String>,
     content: Content,
     text: OnceLock<String>,
+    is_tracker: bool,
 }
 
 enum Content {
@@ -58,6 +59,11 @@ impl Input {
         Self::new(file, None, bytes.to_owned())
     }
 
+    /// An input without content, for items of a tracker.
+    pub(super) fn of_tracker(name: &str) -> Self {
+        Self { is_tracker: true, name: name.to_owned(), ..Self::of_bytes(Path::new(name), b"") }
+    }
+
     fn new(file: &Path, path: Option<PathBuf>, bytes: Vec<u8>) -> Self {
         let stem = match file.as_os_str() == STDIN {
             true => STDIN_RUN.into(),
@@ -72,12 +78,19 @@ impl Input {
                 None => Content::Bytes(bytes),
             },
             text: OnceLock::new(),
+            is_tracker: false,
         }
     }
 
     /// Name for messages: the path, or "standard input".
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Name for notes of phases: of a file, without directories.
+    pub(super) fn short_name(&self) -> String {
+        let file = Path::new(&self.name).file_name().filter(|_| !self.is_tracker);
+        file.map_or_else(|| self.name.clone(), |name| name.to_string_lossy().into_owned())
     }
 
     /// Run of phases that name none.

@@ -15,6 +15,7 @@ mod format;
 mod input;
 #[cfg(any(test, fuzzing))]
 pub mod invariants;
+mod issue_text;
 mod json;
 mod json_text;
 mod plan_document;
@@ -30,6 +31,7 @@ mod source_place;
 mod spec_keys;
 mod standing;
 mod text_decoding;
+pub mod trackers;
 mod written_numbers;
 mod yaml;
 

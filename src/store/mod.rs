@@ -32,6 +32,8 @@ pub use admin::operator_control::{HeldPhase, Hold};
 pub use admin::queue_move::NewPlace;
 pub use admin::remove_run::AttemptDirectory;
 pub use admin::reverts::{BeginRefusal, BegunUndo, UndoOutcome, UndoRequest, UndoneLanding};
+pub use admin::run_sources::{RunSource, TrackedPhase};
+pub use admin::sync_run::{ClosedIssue, SyncMode, SyncReport, SyncRequest};
 pub use database_url::{BadDatabaseUrl, DatabaseUrl};
 pub use error::StoreError;
 pub use open::Store;

@@ -80,7 +80,8 @@ struct ExistingPhase {
     needs: BTreeSet<PhaseId>,
 }
 
-async fn import_run(
+/// Imports a run. Within a transaction of the caller.
+pub(super) async fn import_run(
     tx: &mut SqliteConnection,
     run: &PlanRun,
     update: bool,

@@ -8,4 +8,6 @@ pub mod queue_move;
 pub mod remove_run;
 pub mod reverts;
 pub mod run_settlement;
+pub mod run_sources;
+pub mod sync_run;
 pub mod undo_candidates;

@@ -9,6 +9,7 @@ use crate::phase::{AttemptOutcome, Failure, PhaseState, RequeueReason, UnixMs, U
 
 use super::claim::Claim;
 use super::owners::is_fenced;
+use crate::store::admin::sync_run::settle_after_attempt;
 use crate::store::columns::{number, signed, to_json};
 use crate::store::error::StoreError;
 use crate::store::open::Store;
@@ -152,6 +153,8 @@ pub(crate) async fn end_attempt(
     if finish.telemetry {
         save_sample(tx, attempt_row, &outcome, finish).await?;
     }
+    let closed = settle_after_attempt(tx, snapshot.id, &snapshot.run_id).await?;
+    let state = closed.unwrap_or(state);
     Ok(Some(FinishResult {
         state,
         failure: outcome.failure,
