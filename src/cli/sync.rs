@@ -176,9 +176,9 @@ fn lists(report: &SyncReport) -> [(&'static str, &'static str, &[PhaseId]); 6] {
     [
         ("added", "added", &report.added),
         ("updated", "updated", &report.updated),
-        ("completed", "complete (closed there)", &report.completed),
-        ("skipped", "skipped (closed there)", &report.skipped),
-        ("stopped", "stopped while running", &report.stopped),
+        ("completed", "complete", &report.completed),
+        ("skipped", "skipped", &report.skipped),
+        ("stopped", "stopped", &report.stopped),
         ("requeued", "queued again", &report.requeued),
     ]
 }

@@ -89,7 +89,7 @@ pub(super) fn report_issues(tracker: &TrackerName, found: &TrackerIssues) {
     if found.lacks_dependencies {
         tracing::info!(
             target: NOTES,
-            "too many issues to ask {tracker} for the dependencies of each; only \"Blocked by #N\" in texts is used"
+            "too many issues to ask for dependencies of each; \"Blocked by #N\" in texts counts"
         );
     }
     if let Some(name) = &found.present_name {
@@ -104,8 +104,7 @@ pub(super) fn report_issues(tracker: &TrackerName, found: &TrackerIssues) {
 pub(super) fn describe_left_out(tracker: &TrackerName, found: &TrackerIssues) -> Option<String> {
     (found.left_out > 0).then(|| {
         format!(
-            "left out {} by others than owners, members and collaborators of {}; `--label LABEL` \
-             takes those with a label that maintainers set",
+            "left out {} by people outside of {}; `--label LABEL` takes labelled ones",
             counted(found.left_out, "issue"),
             tracker.repository()
         )

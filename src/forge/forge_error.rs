@@ -19,7 +19,7 @@ pub enum ForgeError {
         missing_token: Option<String>,
     },
     /// 401.
-    #[error("{host} refuses the token for {tracker}")]
+    #[error("{host} {} {tracker}", if *had_token { "refuses the token for" } else { "asks for a token for" })]
     Unauthorized {
         /// Name of the repository.
         tracker: String,
@@ -105,7 +105,14 @@ impl ForgeError {
             Self::Unauthorized { variables, had_token: true, .. } => {
                 Some(format!("the token is invalid or expired; renew {variables}"))
             }
+            // GitLab shows the members of a public project to its users only.
+            Self::Unauthorized { variables, tracker, .. } if tracker.starts_with("gitlab:") => {
+                Some(format!("set {variables}, or choose issues by `--label LABEL`"))
+            }
             Self::Unauthorized { variables, .. } => Some(format!("set {variables}")),
+            Self::Refused { status: 400 | 422, .. } => {
+                Some("check the name and the options that choose issues".to_owned())
+            }
             Self::Refused { .. } => {
                 Some("check whether the token may read issues of the repository".to_owned())
             }
