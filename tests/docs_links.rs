@@ -10,7 +10,9 @@ fn root() -> PathBuf {
 /// The Markdown pages, each with its text.
 fn pages() -> Vec<(PathBuf, String)> {
     let mut pages = Vec::new();
-    for directory in [root(), root().join("docs"), root().join("docs/adr"), root().join("docs/guides")] {
+    for directory in
+        [root(), root().join("docs"), root().join("docs/adr"), root().join("docs/guides")]
+    {
         for entry in fs::read_dir(&directory).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "md") {

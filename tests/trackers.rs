@@ -81,7 +81,7 @@ fn issues_of_github_become_phases_in_the_order_of_their_priority() {
     assert_eq!((&tracker["name"], &tracker["issue"]), (&json!("github:o/r"), &json!(3)));
     assert_eq!((&tracker["url"], &tracker["author"]), (&spec["source_url"], &json!("owner")));
     let lists = server.take_asked().into_iter().filter(|asked| asked.path.ends_with("/issues"));
-    assert_eq!(lists.count(), 1 + 4, "the last change, and pages of two");
+    assert_eq!(lists.count(), 1 + 3, "the last change, and pages of two");
 }
 
 #[test]

@@ -191,9 +191,7 @@ fn text(run: &RunId, source: &RunSource, dry_run: bool, report: &SyncReport) -> 
     match (counts.is_empty(), dry_run) {
         (true, _) => format!("run {name}: no change in {}", source.tracker),
         (false, false) => format!("run {name}: {}", counts.join(", ")),
-        (false, true) => {
-            format!("run {name} would have: {}; nothing was written", counts.join(", "))
-        }
+        (false, true) => format!("dry run of {name}: {}", counts.join(", ")),
     }
 }
 
