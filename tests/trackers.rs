@@ -425,3 +425,27 @@ fn an_imported_issue_is_drained_and_its_text_marked_for_the_agent() {
     assert!(text.contains("Add a") && text.ends_with("change everything."), "{prompt}");
     assert!(rest.contains("Never touch") && !rest.contains("Ignore all rules"), "{prompt}");
 }
+
+#[test]
+fn every_command_of_the_guide_works() {
+    let guide = include_str!("../docs/guides/github-issues-overnight.md");
+    let server = ForgeServer::github();
+    server.add([issue(12, "Dates").by("stranger").labels(&["autopack"])]);
+    let project =
+        on_github(&server).agent_with("write_deliverables()", "ci: {command: [\"true\"]}\n");
+    let blocks = guide.split("```sh\n").skip(1).flat_map(|block| block.split("```").next());
+    let lines = blocks.flat_map(str::lines).map(|line| line.split(" # ").next().unwrap().trim());
+    let mut count = 0;
+    // `gh` is the user's own program.
+    for line in lines.filter(|line| !line.starts_with("gh ")) {
+        let line = line.replace("owner/repo", "o/r").replace("owner-repo", "o-r");
+        match line.split_once(' ').unwrap() {
+            ("autopack", args) => drop(project.autopack(args.split_whitespace()).succeeded()),
+            ("git", args) => assert!(!project.git(args.split(' ')).is_empty(), "{line}"),
+            _ => panic!("{line}"),
+        }
+        count += 1;
+    }
+    assert!(count > 10, "{count}");
+    assert!(project.path("src/dates.py").exists(), "merged");
+}
