@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use crate::control::{held, release};
-use crate::recovery::wait_for_event;
 use crate::support::Project;
 use crate::support::forge::{Answer, ForgeServer, issue};
 use crate::support::golden::golden;
@@ -183,8 +182,7 @@ fn the_attempt_of_a_closed_issue_is_stopped_and_its_phase_settled() {
     let settings = project.read(".autopack/config/autopack.yaml");
     let project = project.config(&format!("{settings}executor: {{unscoped: allow}}\n"));
     project.autopack(["import", "github:o/r"]).succeeded();
-    let mut drain = project.spawn(["drain", "o-r", "--json"]);
-    let events = wait_for_event(&mut drain, "phase_started");
+    let drain = project.spawn(["drain", "o-r"]);
     while !project.outside("at-work").exists() {
         std::thread::yield_now();
     }
@@ -196,8 +194,9 @@ fn the_attempt_of_a_closed_issue_is_stopped_and_its_phase_settled() {
         std::thread::yield_now();
     }
     release(&project);
-    drop(events);
-    project.wait(drain);
+    let drained = project.wait(drain);
+    let line = drained.stdout.lines().find(|line| line.starts_with("closed   1")).unwrap();
+    assert!(line.ends_with("its issue was closed, not counted"), "{drained:#?}");
     assert_eq!(note(&project, "1"), "closed as not planned in github:o/r");
     let stopped = project.json(["phases", "show", "o-r/1", "--json"]);
     assert_eq!((&stopped["attempts"], &stopped["commit"]), (&json!(0), &Value::Null));
@@ -212,4 +211,22 @@ fn only_runs_of_trackers_are_synchronized() {
         .map(|args| format!("# {}\n{}", args.join(" "), golden(&project.autopack(args).exited(1))))
         .to_vec();
     snapshot("sync_mistakes", &texts.join("\n"));
+}
+
+#[test]
+fn closed_issues_of_gitlab_are_followed() {
+    let server = ForgeServer::gitlab();
+    server.add([issue(1, "a"), issue(2, "b"), issue(3, "c")]);
+    let project = Project::new();
+    let name = format!("gitlab:{}/group/sub/p", server.host());
+    project.autopack(["import", &name, "--run-id", "o-r"]).succeeded();
+    server.take_asked();
+    assert_eq!(sync(&project)["changed"], false);
+    assert_eq!(server.take_asked().len(), 1);
+    server.close(1, None);
+    server.close(2, Some("duplicate"));
+    let synced = sync(&project);
+    assert_eq!((&synced["completed"], &synced["skipped"]), (&json!(["1"]), &json!(["2"])));
+    server.change(1, |issue| issue.is_closed = false);
+    assert_eq!(sync(&project)["requeued"], json!(["1"]));
 }
