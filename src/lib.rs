@@ -40,6 +40,7 @@ pub mod config;
 pub mod drain;
 pub mod failure;
 mod file_stamp;
+pub mod forge;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod git;

@@ -9,6 +9,7 @@ use super::run_choice::{find_run, known_run};
 use crate::config::FinalTest;
 use crate::config::suggestion::nearest;
 use crate::failure::{Exit, Failure};
+use crate::forge::TrackerName;
 use crate::import::ReadOptions;
 use crate::phase::words::{first_few, quoted};
 use crate::phase::{PhaseState, RunId};
@@ -236,6 +237,12 @@ async fn unknown_target(
         (Some(_), true) => format!("{database} has no runs"),
         (Some(_), false) => format!("runs in {database}: {}", first_few(&shown, NAMED)),
     };
+    if let Some(Ok(tracker)) = TrackerName::parse(target) {
+        let run = tracker.run_id();
+        return Ok(Failure::new(format!("{target:?} is no run yet; {known}")).hint(format!(
+            "import first: `autopack import {target}`, then `autopack drain {run}`"
+        )));
+    }
     let similar = nearest(target, &ids).map(str::to_owned).or_else(|| similar_file(path));
     let hint = match similar {
         Some(near) => format!("did you mean {near:?}?"),

@@ -1,12 +1,15 @@
-//! `import`: converts a plan file, or another tool's backlog, into runs and phases.
+//! `import`: converts a plan file, issues of a tracker, or another tool's backlog, into runs and phases.
 
 use std::path::{Path, PathBuf};
 
 use super::imported_run::ImportedRun;
 use super::output::table::counted;
 use super::plan_import::{self, empty_run, known_phases, read_plan, warn_of};
+use super::tracker_access::{TrackerFilterArgs, tracker_of};
+use super::tracker_import::TrackerImport;
 use super::{Context, open_database};
 use crate::failure::{Exit, Failure};
+use crate::forge::{IssueFilter, TrackerName};
 use crate::import::{ColumnChoice, Existing, FormatEntry, ReadOptions, formats};
 use crate::phase::RunId;
 use crate::phase::plan::Plan;
@@ -19,14 +22,14 @@ const CSV: &str = "csv";
 /// Maximum number of notes shown per run.
 const NOTES: usize = 10;
 
-/// Import a backlog: a plan (YAML, JSON, JSONL), or another tool's list or database
+/// Import a backlog: a plan (YAML, JSON, JSONL), another tool's list or database, or issues of a tracker
 ///
 /// The format is recognized by content; `--list-formats` lists all. Items done in the source are imported as
 /// complete, and abandoned ones as skipped. Errors are reported together, and then nothing is imported.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// File or directory to import; `-` is standard input
-    #[arg(required_unless_present = "list_formats")]
+    /// File or directory to import; `-` is standard input; or github:owner/repo, gitlab:group/project, gitea:host/owner/repo, each perhaps with #ISSUE
+    #[arg(value_name = "FILE | TRACKER", required_unless_present = "list_formats")]
     file: Option<PathBuf>,
     /// Import all phases into this run; from a database, import only this run
     #[arg(long, value_name = "RUN", value_parser = clap::builder::NonEmptyStringValueParser::new())]
@@ -57,6 +60,8 @@ pub struct Args {
     /// Print {database, runs}; with --list-formats, a list of {name, files, recognized_by}
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    issues: TrackerFilterArgs,
 }
 
 fn format_names() -> clap::builder::PossibleValuesParser {
@@ -67,6 +72,10 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let Some(file) = &args.file else {
         return list_formats(args.json, context);
     };
+    if let Some(tracker) = file.to_str().and_then(tracker_of) {
+        return import_issues(tracker?, args, context).await;
+    }
+    args.issues.refuse(&format!("{} is a file", file.display()))?;
     let url = open_database::url(context)?;
     if let Some(from) = args.from.as_deref().filter(|from| !args.map.is_empty() && *from != CSV) {
         return Err(Failure::new(format!("--map chooses columns of CSV files, not of {from}"))
@@ -150,6 +159,55 @@ fn list_formats(json: bool, context: &Context) -> Result<Exit, Failure> {
         })
         .collect();
     context.out.text(&text)?;
+    Ok(Exit::Done)
+}
+
+/// Imports issues of a tracker.
+async fn import_issues(
+    tracker: TrackerName,
+    args: Args,
+    context: &Context,
+) -> Result<Exit, Failure> {
+    let filter = args.issues.filter();
+    if tracker.issue.is_some() && filter != IssueFilter::default() {
+        return Err(Failure::new(format!(
+            "{tracker} is a single issue; options choose among several"
+        ))
+        .hint("leave the options or the number out")
+        .exit(Exit::Usage));
+    }
+    let of_files = [
+        (args.prune, "--prune"),
+        (args.no_subtasks, "--no-subtasks"),
+        (args.from.is_some(), "--from"),
+        (!args.map.is_empty(), "--map"),
+    ];
+    if let Some((_, option)) = of_files.iter().find(|(is_given, _)| *is_given) {
+        return Err(Failure::new(format!("{option} is for files, and {tracker} is a tracker"))
+            .hint("leave it out; `autopack sync` follows closed and removed issues")
+            .exit(Exit::Usage));
+    }
+    let run_id = args.run_id.map(RunId::new);
+    let request = TrackerImport {
+        tracker,
+        filter,
+        run_id,
+        update: args.update,
+        break_cycles: args.break_cycles,
+    };
+    let imported = request.run(context).await?;
+    let database = imported.store.path().display().to_string();
+    let runs = [imported.run()];
+    match args.json {
+        true => {
+            let left_out = imported.left_out;
+            let value =
+                serde_json::json!({"database": database, "runs": runs, "left_out": left_out});
+            context.out.json(&value)?;
+        }
+        false => context.out.text(&text(&imported.plan, &runs, &database))?,
+    }
+    imported.store.close().await;
     Ok(Exit::Done)
 }
 

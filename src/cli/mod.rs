@@ -54,8 +54,11 @@ mod shell_completion;
 mod start_time;
 mod status;
 mod stop;
+mod sync;
 mod telemetry;
 mod time_window;
+mod tracker_access;
+mod tracker_import;
 mod undo;
 mod verify;
 mod view;
@@ -126,6 +129,7 @@ verbs! {
     Init => init,
     Plan => plan,
     Import => import,
+    Sync => sync,
     FixPhases => fix_phases,
     Drain => drain,
     Stop => stop,

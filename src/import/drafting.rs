@@ -21,6 +21,8 @@ use super::standing::{self, SourceStatus};
 pub(crate) struct PlanDraftBuilder {
     source: String,
     origin: String,
+    /// The source in notes.
+    short_source: String,
     /// `--run-id`, overriding everything.
     given_run: Option<RunId>,
     format: &'static str,
@@ -39,6 +41,7 @@ impl PlanDraftBuilder {
         Self {
             source: input.name().to_owned(),
             origin: input.origin(options.workspace.as_deref()),
+            short_source: input.short_name(),
             given_run: options.run_id.clone(),
             format,
             workspace: options.workspace.clone(),
@@ -167,7 +170,7 @@ impl PlanDraftBuilder {
         phase: &PhaseId,
         standing: &SourceStatus,
     ) -> (PhaseState, Option<String>) {
-        let source = self.source();
+        let source = &self.short_source;
         match standing {
             SourceStatus::Open => (PhaseState::Queued, None),
             SourceStatus::Done => (PhaseState::Complete, Some(format!("done in {source}"))),
@@ -194,12 +197,6 @@ impl PlanDraftBuilder {
             ImportError::Several(errors) => self.draft.errors.extend(errors),
             error => self.draft.errors.push(error),
         }
-    }
-
-    /// Returns the file name without directories.
-    fn source(&self) -> String {
-        let name = Path::new(&self.source).file_name();
-        name.map_or_else(|| self.source.clone(), |name| name.to_string_lossy().into_owned())
     }
 
     /// Adds a phase with a state of its own.

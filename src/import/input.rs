@@ -29,6 +29,7 @@ pub(crate) struct Input {
     content: Content,
     text: OnceLock<String>,
     json: OnceLock<Option<Value>>,
+    is_tracker: bool,
 }
 
 enum Content {
@@ -71,6 +72,11 @@ impl Input {
         Self::new(file, Content::Bytes(bytes.to_owned()))
     }
 
+    /// An input without content, for items of a tracker.
+    pub(super) fn of_tracker(name: &str) -> Self {
+        Self { is_tracker: true, name: name.to_owned(), ..Self::of_bytes(Path::new(name), b"") }
+    }
+
     fn new(file: &Path, content: Content) -> Self {
         let stem = match &content {
             Content::Directory(_) => directory_run(file),
@@ -84,12 +90,19 @@ impl Input {
             content,
             text: OnceLock::new(),
             json: OnceLock::new(),
+            is_tracker: false,
         }
     }
 
     /// Name for messages: the path, or "standard input".
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Name for notes of phases: of a file, without directories.
+    pub(super) fn short_name(&self) -> String {
+        let file = Path::new(&self.name).file_name().filter(|_| !self.is_tracker);
+        file.map_or_else(|| self.name.clone(), |name| name.to_string_lossy().into_owned())
     }
 
     /// Run of phases that name none.

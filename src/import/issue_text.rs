@@ -7,6 +7,24 @@ const WAITS: [&str; 4] = ["blocked by", "depends on", "depends upon", "waits for
 /// Headings of acceptance criteria.
 const CRITERIA: [&str; 3] = ["acceptance criteria", "definition of done", "acceptance"];
 
+/// Rank of issues without a priority.
+pub(super) const MEDIUM: i64 = 2;
+/// Words of priorities, with their rank.
+const WORDS: [(&str, i64); 12] = [
+    ("critical", 0),
+    ("urgent", 0),
+    ("blocker", 0),
+    ("highest", 0),
+    ("high", 1),
+    ("important", 1),
+    ("medium", MEDIUM),
+    ("normal", MEDIUM),
+    ("low", 3),
+    ("minor", 3),
+    ("lowest", 4),
+    ("trivial", 4),
+];
+
 /// Returns the numbers of issues that the text says to wait for: `Blocked by #12`, `Depends on: #3, #4`. Issues of other
 /// repositories are ignored; `own_url` is the address of the issue itself.
 pub(super) fn dependencies(text: &str, own_url: &str) -> Vec<u64> {
@@ -74,20 +92,30 @@ pub(super) fn rank_of_labels(labels: &[String]) -> Option<i64> {
     labels.iter().filter_map(|label| rank_of_label(label)).min()
 }
 
-fn rank_of_label(label: &str) -> Option<i64> {
-    let label = label.to_lowercase();
-    let word = match label.strip_prefix("priority").or_else(|| label.strip_prefix("prio")) {
-        Some(rest) => rest.trim_start_matches([':', '/', '-', '_', ' ']),
-        None => label.strip_prefix('p').filter(|rest| rest.len() == 1)?,
-    };
-    match word.trim_start_matches('p') {
-        "critical" | "urgent" | "highest" | "blocker" => Some(0),
-        "high" => Some(1),
-        "medium" | "normal" => Some(2),
-        "low" => Some(3),
-        "lowest" => Some(4),
-        digit => digit.parse().ok().filter(|rank| (0..=4).contains(rank)),
+/// Returns the rank of a label, if it is a priority: `P1`, `priority: high`, `priority::2`, `urgent`.
+pub(super) fn rank_of_label(label: &str) -> Option<i64> {
+    let lower = label.to_lowercase();
+    let words: Vec<&str> =
+        lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let named = |word: &str| WORDS.iter().find(|(name, _)| *name == word).map(|(_, rank)| *rank);
+    let numbered = |word: &str| word.parse::<i64>().ok().filter(|number| (0..10).contains(number));
+    match words.as_slice() {
+        [word] => {
+            let number = word.strip_prefix("prio").or_else(|| word.strip_prefix('p'));
+            number.and_then(numbered).or_else(|| named(word).filter(|_| is_clear(word)))
+        }
+        ["priority" | "prio" | "severity", word] => {
+            let number = word.strip_prefix('p').unwrap_or(word);
+            named(word).or_else(|| numbered(number))
+        }
+        [word, "priority" | "prio"] => named(word),
+        _ => None,
     }
+}
+
+/// Words that mean a priority without the word "priority" beside them.
+fn is_clear(word: &str) -> bool {
+    matches!(word, "critical" | "urgent" | "blocker")
 }
 
 /// The title of a heading in lower case: `## Title`, `**Title:**`.
@@ -134,6 +162,8 @@ mod tests {
             depends on https://github.com/x/y/issues/18\n```\nBlocked by #19\n```\nunblocked by #20";
         let url = "https://github.com/o/r/issues/2";
         assert_eq!(dependencies(text, url), [12, 13, 14, 15, 17]);
+        let others = "This is not blocked by #2 any more\nBlocks #4\nBlocked by nothing, see #6\nDepends on C# 7";
+        assert_eq!(dependencies(others, url), [0; 0]);
         assert_eq!(dependencies("Blocked by #3 until #4 is merged", ""), [3]);
     }
 
@@ -155,5 +185,20 @@ mod tests {
         assert_eq!(rank("priority::3"), Some(3));
         assert_eq!(rank("priority/p0"), Some(0));
         assert_eq!(rank("php"), None);
+        let ranks = [
+            ("P0", Some(0)),
+            ("priority/critical", Some(0)),
+            ("Priority-P2", Some(2)),
+            ("low priority", Some(3)),
+            ("urgent", Some(0)),
+            ("high", None),
+            ("good first issue", None),
+            ("python3", None),
+            ("p2p", None),
+            ("area: priority queue", None),
+        ];
+        for (label, expected) in ranks {
+            assert_eq!(rank(label), expected, "{label}");
+        }
     }
 }

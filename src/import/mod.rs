@@ -59,6 +59,7 @@ mod standing;
 mod task_directories;
 mod taskmaster;
 mod text_decoding;
+pub mod trackers;
 mod written_numbers;
 mod yaml;
 

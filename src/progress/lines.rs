@@ -80,6 +80,7 @@ fn run_names(runs: &[RunId]) -> String {
 /// Renders the result of a phase: a line, and further lines with the reason.
 pub fn finished_line(phase: &PhaseFinished, options: LineOptions) -> String {
     let (word, style) = match (phase.state, phase.verdict) {
+        _ if is_closed_elsewhere(phase) => ("closed", Style::new().yellow()),
         (PhaseState::Complete, "no_change_needed") => ("done", Style::new().green()),
         (PhaseState::Complete, _) => ("landed", Style::new().green()),
         (PhaseState::Failed, _) => ("failed", Style::new().red()),
@@ -137,13 +138,21 @@ fn facts(phase: &PhaseFinished) -> Vec<String> {
     if let Some(commit) = &phase.commit {
         facts.insert(0, short_commit(commit).to_owned());
     }
-    if phase.state == PhaseState::Queued && phase.verdict != "failed" {
+    if is_closed_elsewhere(phase) {
+        facts.push("its issue was closed, not counted".to_owned());
+    } else if phase.state == PhaseState::Queued && phase.verdict != "failed" {
         facts.push(format!("{}, not counted", phase.verdict.replace('_', " ")));
     } else if phase.tries > 1 || phase.state != PhaseState::Complete {
         facts.push(format!("attempt {}/{}", phase.tries, phase.max_attempts));
     }
     facts.extend(describe_money(phase.cost_usd, phase.tokens.billed()));
     facts
+}
+
+/// Checks whether the phase was settled because its issue was closed meanwhile, not by its attempt.
+fn is_closed_elsewhere(phase: &PhaseFinished) -> bool {
+    let is_passed = matches!(phase.verdict, "landed" | "no_change_needed");
+    phase.state.satisfies_dependents() && !is_passed
 }
 
 /// Checks for a batch without work in which all remaining phases are blocked by failed phases.

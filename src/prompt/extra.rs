@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::issue_section::{self, Issue};
 use super::sections::{Section, SectionPriority};
 use crate::phase::FixedSpec;
 use crate::phase::needs::Needs;
@@ -40,7 +41,12 @@ pub fn section(spec: &FixedSpec) -> Section {
     let json = spec.json();
     // Phases in `depends_on` are complete at this point; any other content is a note.
     let gates = json.get(DEPENDS_ON).is_some_and(|needs| Needs::of(needs).notes.is_empty());
-    let is_covered = |key: &str| KNOWN.contains(&key) || gates && key == DEPENDS_ON;
+    let is_issue = Issue::of(spec).is_some();
+    let is_covered = |key: &str| {
+        KNOWN.contains(&key)
+            || gates && key == DEPENDS_ON
+            || is_issue && issue_section::FIELDS.contains(&key)
+    };
     let own = json.as_object().into_iter().flatten().filter(|(key, _)| !is_covered(key));
     let in_scope =
         json.get("scope").and_then(Value::as_object).into_iter().flat_map(|scope| {

@@ -7,8 +7,10 @@
 
 mod earlier_attempts;
 mod extra;
+mod issue_section;
 mod sections;
 
+use issue_section::Issue;
 use sections::{Section, SectionPriority};
 
 use crate::phase::protected::ProtectedPaths;
@@ -50,6 +52,7 @@ pub struct Snippet {
 /// Composes the prompt in Markdown, with at most `max_chars` characters.
 pub fn compose(input: &PromptInput) -> String {
     let mut parts = vec![task(input)];
+    parts.extend(Issue::of(input.spec).map(|issue| issue.section()));
     parts.extend(input.last_failure.map(earlier_attempts::failed).unwrap_or_default());
     parts.extend([deliverables(input.spec), scope(input), criteria(input.spec)]);
     parts.push(extra::section(input.spec));
@@ -60,7 +63,9 @@ pub fn compose(input: &PromptInput) -> String {
 
 fn task(input: &PromptInput) -> Section {
     let spec = input.spec;
-    let mut lines = vec![format!("# {}", spec.name()), String::new()];
+    let issue = Issue::of(spec);
+    let title = issue.map_or_else(|| spec.name().to_owned(), |issue| issue.title());
+    let mut lines = vec![format!("# {title}"), String::new()];
     lines.push(format!(
         "You work in a copy of a git repository, your current directory. Questions are not answered: make \
          the change, then finish. Phase `{}`, category {}, complexity {}; attempt {} of {}.",
@@ -70,7 +75,7 @@ fn task(input: &PromptInput) -> Section {
         input.counted_attempt,
         input.max_attempts,
     ));
-    if !spec.description().trim().is_empty() {
+    if issue.is_none() && !spec.description().trim().is_empty() {
         lines.extend([String::new(), spec.description().trim().to_owned()]);
     }
     Section::new(SectionPriority::Description, "", lines.join("\n"))
@@ -143,7 +148,11 @@ fn scope(input: &PromptInput) -> Section {
 
 fn criteria(spec: &FixedSpec) -> Section {
     let list: Vec<String> = spec.acceptance_criteria().iter().map(|line| bullet(line)).collect();
-    Section::new(SectionPriority::Criteria, "Acceptance criteria", list.join("\n"))
+    let list = list.join("\n");
+    match Issue::of(spec) {
+        Some(_) => Issue::criteria(&list),
+        None => Section::new(SectionPriority::Criteria, "Acceptance criteria", list),
+    }
 }
 
 fn judgement(input: &PromptInput) -> Section {

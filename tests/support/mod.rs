@@ -13,6 +13,7 @@ pub mod dice;
 pub mod docker;
 pub mod environment;
 pub mod fake_agent;
+pub mod forge;
 pub mod golden;
 pub mod hook_server;
 pub mod json_schema;

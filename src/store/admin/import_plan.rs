@@ -94,7 +94,8 @@ impl Store {
     }
 }
 
-async fn import_run(
+/// Imports a run. Within a transaction of the caller.
+pub(super) async fn import_run(
     tx: &mut SqliteConnection,
     run: &PlanRun,
     mode: ImportMode,

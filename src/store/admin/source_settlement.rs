@@ -3,7 +3,9 @@
 
 use sqlx::SqliteConnection;
 
+use crate::phase::PhaseState;
 use crate::phase::plan::PlanPhase;
+use crate::store::columns::parse;
 use crate::store::error::StoreError;
 use crate::store::state_step::PhaseSnapshot;
 
@@ -41,26 +43,27 @@ pub(super) async fn reopen(
     withdraw_evidence(tx, id).await
 }
 
-/// Settles a phase whose attempt has just ended without landing, if its source has settled it meanwhile.
+/// Settles a phase whose attempt has just ended without landing, if its source has settled it meanwhile. Returns the
+/// new state. Work that landed stays.
 pub(crate) async fn settle_after_attempt(
     tx: &mut SqliteConnection,
     snapshot: &PhaseSnapshot,
-) -> Result<(), StoreError> {
-    let settled = sqlx::query(
+) -> Result<Option<PhaseState>, StoreError> {
+    let settled: Option<String> = sqlx::query_scalar(
         "UPDATE phases SET state = settle_as, note = settle_note, held = 0, last_failure = NULL
-          WHERE id = ? AND settle_as IS NOT NULL AND state IN ('QUEUED', 'FAILED')",
+          WHERE id = ? AND settle_as IS NOT NULL AND state IN ('QUEUED', 'FAILED') RETURNING state",
+    )
+    .bind(snapshot.id)
+    .fetch_optional(&mut *tx)
+    .await?;
+    sqlx::query(
+        "UPDATE phases SET settle_as = NULL, settle_note = NULL, held = 0 WHERE id = ? AND settle_as IS NOT NULL",
     )
     .bind(snapshot.id)
     .execute(&mut *tx)
-    .await?
-    .rows_affected();
-    sqlx::query("UPDATE phases SET settle_as = NULL, settle_note = NULL WHERE id = ? AND settle_as IS NOT NULL")
-        .bind(snapshot.id)
-        .execute(&mut *tx)
-        .await?;
-    if settled == 1 {
-        snapshot.release_dependents(tx).await?;
-        record_evidence(tx, snapshot.id, IMPORT).await?;
-    }
-    Ok(())
+    .await?;
+    let Some(settled) = settled else { return Ok(None) };
+    snapshot.release_dependents(tx).await?;
+    record_evidence(tx, snapshot.id, IMPORT).await?;
+    parse(&settled, || format!("phase {}", snapshot.id)).map(Some)
 }

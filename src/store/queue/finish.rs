@@ -150,10 +150,11 @@ pub(crate) async fn end_attempt(
     if !save_attempt(tx, snapshot, attempt_row, &outcome, finish).await? {
         return Ok(None);
     }
-    settle_after_attempt(tx, snapshot).await?;
     if finish.telemetry {
         save_sample(tx, attempt_row, &outcome, finish).await?;
     }
+    let closed = settle_after_attempt(tx, snapshot).await?;
+    let state = closed.unwrap_or(state);
     Ok(Some(FinishResult {
         state,
         failure: outcome.failure,

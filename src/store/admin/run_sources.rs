@@ -1,0 +1,178 @@
+//! Runs that come from a tracker: the source of a run, its import, and its phases with their issues.
+
+use serde_json::Value;
+use sqlx::{FromRow, SqliteConnection};
+
+use crate::phase::plan::PlanRun;
+use crate::phase::{PhaseId, PhaseState, RawSpec, RunId, UnixMs};
+
+use super::import_plan::{ImportMode, ImportReport, import_run};
+use crate::store::columns::{json, parse, to_json};
+use crate::store::error::StoreError;
+use crate::store::open::Store;
+
+/// The tracker of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunSource {
+    /// Name of the repository, such as `github:owner/repo`.
+    pub tracker: String,
+    /// Choice of issues, as JSON.
+    pub choice: Value,
+    /// Mark of the last change that was synchronized.
+    pub seen: Option<String>,
+}
+
+/// A phase of a run that is an issue of the run's tracker.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrackedPhase {
+    /// Id of the phase.
+    pub phase_id: PhaseId,
+    /// Number of the issue.
+    pub issue: u64,
+    /// Digest of the issue's content when the phase was last written.
+    pub digest: String,
+    /// State of the phase.
+    pub state: PhaseState,
+    /// Whether the last synchronization saw the issue closed.
+    pub is_closed: bool,
+    /// The spec as written.
+    pub spec: RawSpec,
+}
+
+#[derive(FromRow)]
+struct SourceRecord {
+    tracker: String,
+    choice: String,
+    seen: Option<String>,
+}
+
+#[derive(FromRow)]
+struct TrackedRecord {
+    phase_id: String,
+    issue: i64,
+    digest: Option<String>,
+    state: String,
+    is_closed: bool,
+    raw_spec: String,
+}
+
+impl Store {
+    /// Returns the tracker of a run; `None` for runs of files, and for unknown runs.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn run_source(&self, run: &RunId) -> Result<Option<RunSource>, StoreError> {
+        self.named(async {
+            let row: Option<SourceRecord> = sqlx::query_as(
+                "SELECT s.tracker, s.choice, s.seen
+                   FROM runs r JOIN run_sources s ON s.run = r.id WHERE r.run_id = ?",
+            )
+            .bind(run.as_str())
+            .fetch_optional(&self.reader)
+            .await?;
+            row.map(|row| {
+                let choice = json(&row.choice, || format!("source of run {run}"))?;
+                Ok(RunSource { tracker: row.tracker, choice, seen: row.seen })
+            })
+            .transpose()
+        })
+        .await
+    }
+
+    /// Imports issues as a run, or as more phases of a run of the same tracker, and records the source. `update` as in
+    /// [`Store::import_by_run`].
+    ///
+    /// # Errors
+    /// The plan contradicts the stored run, or the database cannot be written; nothing is imported then.
+    pub async fn import_from_tracker(
+        &self,
+        plan: &PlanRun,
+        update: bool,
+        source: &RunSource,
+        now: UnixMs,
+    ) -> Result<ImportReport, StoreError> {
+        self.named(async {
+            let mut report = ImportReport::default();
+            let mode = if update { ImportMode::Update } else { ImportMode::Add };
+            let mut tx = self.begin().await?;
+            import_run(&mut tx, plan, mode, now, &mut report).await?;
+            let run = self.run_row(&mut tx, &plan.run_id).await?;
+            save_source(&mut tx, run, source).await?;
+            mark_closed(&mut tx, run).await?;
+            tx.commit().await?;
+            Ok(report)
+        })
+        .await
+    }
+
+    /// Returns the phases of a run that are issues of this tracker, in plan order.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn tracked_phases(
+        &self,
+        run: &RunId,
+        tracker: &str,
+    ) -> Result<Vec<TrackedPhase>, StoreError> {
+        self.named(async {
+            let rows: Vec<TrackedRecord> = sqlx::query_as(
+                "SELECT p.phase_id, p.raw_spec ->> '$.tracker.issue' AS issue,
+                        p.raw_spec ->> '$.tracker.digest' AS digest, p.state,
+                        p.closed_as IS NOT NULL AS is_closed, p.raw_spec
+                   FROM runs r JOIN phases p ON p.run = r.id
+                  WHERE r.run_id = ? AND p.raw_spec ->> '$.tracker.name' = ?
+                    AND json_type(p.raw_spec, '$.tracker.issue') = 'integer'
+                  ORDER BY p.position",
+            )
+            .bind(run.as_str())
+            .bind(tracker)
+            .fetch_all(&self.reader)
+            .await?;
+            rows.into_iter()
+                .map(|row| {
+                    let name = || format!("phase {} of run {run}", row.phase_id);
+                    Ok(TrackedPhase {
+                        issue: u64::try_from(row.issue).unwrap_or_default(),
+                        digest: row.digest.clone().unwrap_or_default(),
+                        state: parse(&row.state, name)?,
+                        is_closed: row.is_closed,
+                        spec: json(&row.raw_spec, name)?,
+                        phase_id: PhaseId::new(&row.phase_id),
+                    })
+                })
+                .collect()
+        })
+        .await
+    }
+}
+
+/// Records which issues were closed at the import: they are queued if they are opened again.
+async fn mark_closed(tx: &mut SqliteConnection, run: i64) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE phases SET closed_as = state
+          WHERE run = ? AND state IN ('COMPLETE', 'SKIPPED') AND evidence = 'import' AND closed_as IS NULL",
+    )
+    .bind(run)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+async fn save_source(
+    tx: &mut SqliteConnection,
+    run: i64,
+    source: &RunSource,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO run_sources (run, tracker, choice, seen) VALUES (?, ?, ?, ?)
+         ON CONFLICT (run) DO UPDATE SET tracker = excluded.tracker, choice = excluded.choice,
+                                         seen = excluded.seen",
+    )
+    .bind(run)
+    .bind(&source.tracker)
+    .bind(to_json(&source.choice))
+    .bind(&source.seen)
+    .execute(tx)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,345 @@
+//! Stand-ins for GitHub, GitLab and Gitea that speak the part of their REST APIs that autopack uses.
+//!
+//! The shapes of answers follow the public documentation, named in each file, with the fields that matter here and some
+//! that do not. Changes of issues count up, so that lists can be sorted by the last change.
+
+mod gitea;
+mod github;
+mod gitlab;
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io::{BufRead, BufReader, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use reqwest::Url;
+use serde_json::Value;
+
+/// An issue of the stand-in, in no forge's shape.
+#[derive(Clone, Debug)]
+pub struct TestIssue {
+    pub number: u64,
+    pub title: String,
+    pub body: String,
+    pub is_closed: bool,
+    /// GitHub's `state_reason` of a closed issue.
+    pub reason: Option<&'static str>,
+    pub labels: Vec<&'static str>,
+    pub author: &'static str,
+    pub assignee: Option<&'static str>,
+    pub milestone: Option<&'static str>,
+    pub is_pull_request: bool,
+    pub blocked_by: Vec<u64>,
+    pub sub_issues: Vec<u64>,
+    changed: u64,
+}
+
+/// An open issue of `owner`.
+pub fn issue(number: u64, title: &str) -> TestIssue {
+    TestIssue {
+        number,
+        title: title.to_owned(),
+        body: String::new(),
+        is_closed: false,
+        reason: None,
+        labels: Vec::new(),
+        author: "owner",
+        assignee: None,
+        milestone: None,
+        is_pull_request: false,
+        blocked_by: Vec::new(),
+        sub_issues: Vec::new(),
+        changed: 0,
+    }
+}
+
+impl TestIssue {
+    pub fn body(self, body: &str) -> Self {
+        Self { body: body.to_owned(), ..self }
+    }
+
+    pub fn labels(self, labels: &[&'static str]) -> Self {
+        Self { labels: labels.to_vec(), ..self }
+    }
+
+    pub fn by(self, author: &'static str) -> Self {
+        Self { author, ..self }
+    }
+}
+
+/// A request as received.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub path: String,
+    pub query: HashMap<String, String>,
+    /// Names in lower case.
+    pub headers: HashMap<String, String>,
+    /// Status of the answer.
+    pub status: u16,
+}
+
+/// An answer of the stand-in.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(&'static str, String)>,
+    pub body: String,
+    /// Declares more bytes than it sends.
+    pub is_cut: bool,
+}
+
+impl Answer {
+    pub fn of(status: u16, body: &str) -> Self {
+        Self { status, headers: Vec::new(), body: body.to_owned(), is_cut: false }
+    }
+
+    pub fn header(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.headers.push((name, value.to_string()));
+        self
+    }
+
+    fn json(value: &Value) -> Self {
+        Self::of(200, &value.to_string())
+    }
+}
+
+/// What a server knows.
+#[derive(Default)]
+pub struct Knowledge {
+    pub issues: Vec<TestIssue>,
+    /// Logins whose issues count.
+    pub members: Vec<&'static str>,
+    /// Owner of the token.
+    pub me: &'static str,
+    /// With a token, requests without it find nothing.
+    pub token: Option<&'static str>,
+    /// Most items of a page, whatever is asked for.
+    pub page_size: Option<usize>,
+    /// Present name of a renamed repository.
+    pub renamed_to: Option<&'static str>,
+    /// Answers of the next requests, in place of the usual ones.
+    pub next_answers: VecDeque<Answer>,
+    changes: u64,
+    asked: Vec<Asked>,
+    url: String,
+}
+
+type Route = fn(&Knowledge, &Asked) -> Answer;
+
+pub struct ForgeServer {
+    at: SocketAddr,
+    knowledge: Arc<Mutex<Knowledge>>,
+    over: Arc<AtomicBool>,
+}
+
+impl ForgeServer {
+    /// The repository `o/r` on GitHub.
+    pub fn github() -> Self {
+        Self::start(github::answer)
+    }
+
+    /// The project `group/sub/p` on GitLab.
+    pub fn gitlab() -> Self {
+        Self::start(gitlab::answer)
+    }
+
+    /// The repository `o/r` on Gitea.
+    pub fn gitea() -> Self {
+        Self::start(gitea::answer)
+    }
+
+    fn start(route: Route) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = listener.local_addr().unwrap();
+        let knowledge = Knowledge {
+            members: vec!["owner", "member"],
+            me: "owner",
+            url: format!("http://{at}"),
+            ..Knowledge::default()
+        };
+        let knowledge = Arc::new(Mutex::new(knowledge));
+        let over = Arc::new(AtomicBool::new(false));
+        let (shared, ended) = (Arc::clone(&knowledge), Arc::clone(&over));
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                if ended.load(Ordering::Relaxed) {
+                    return;
+                }
+                serve(stream, &shared, route);
+            }
+        });
+        Self { at, knowledge, over }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.at)
+    }
+
+    /// Host and port.
+    pub fn host(&self) -> String {
+        self.at.to_string()
+    }
+
+    pub fn with<T>(&self, act: impl FnOnce(&mut Knowledge) -> T) -> T {
+        act(&mut self.knowledge.lock().unwrap())
+    }
+
+    pub fn add(&self, issues: impl IntoIterator<Item = TestIssue>) {
+        self.with(|knowledge| {
+            for issue in issues {
+                knowledge.changes += 1;
+                let changed = knowledge.changes;
+                knowledge.issues.push(TestIssue { changed, ..issue });
+            }
+        });
+    }
+
+    /// Changes an issue, which counts as the last change then.
+    pub fn change(&self, number: u64, act: impl FnOnce(&mut TestIssue)) {
+        self.with(|knowledge| {
+            knowledge.changes += 1;
+            let changed = knowledge.changes;
+            let issue = knowledge.issues.iter_mut().find(|issue| issue.number == number).unwrap();
+            act(issue);
+            issue.changed = changed;
+        });
+    }
+
+    pub fn close(&self, number: u64, reason: Option<&'static str>) {
+        self.change(number, |issue| (issue.is_closed, issue.reason) = (true, reason));
+    }
+
+    /// Answers the next requests like this.
+    pub fn answer_next(&self, answers: impl IntoIterator<Item = Answer>) {
+        self.with(|knowledge| knowledge.next_answers.extend(answers));
+    }
+
+    /// The requests since the last call.
+    pub fn take_asked(&self) -> Vec<Asked> {
+        self.with(|knowledge| std::mem::take(&mut knowledge.asked))
+    }
+}
+
+impl Drop for ForgeServer {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        drop(TcpStream::connect(self.at));
+    }
+}
+
+fn serve(mut stream: TcpStream, knowledge: &Mutex<Knowledge>, route: Route) {
+    let Some(mut asked) = receive(&stream) else { return };
+    let mut knowledge = knowledge.lock().unwrap();
+    let answer = match knowledge.next_answers.pop_front() {
+        Some(answer) => answer,
+        None => route(&knowledge, &asked),
+    };
+    let answer = unless_unchanged(answer, &asked);
+    asked.status = answer.status;
+    knowledge.asked.push(asked);
+    let length = answer.body.len() + if answer.is_cut { 100 } else { 0 };
+    let mut text = format!("HTTP/1.1 {} Status\r\nconnection: close\r\n", answer.status);
+    for (name, value) in &answer.headers {
+        text += &format!("{name}: {value}\r\n");
+    }
+    text += &format!("content-length: {length}\r\n\r\n{}", answer.body);
+    // The client may have gone.
+    let _ = stream.write_all(text.as_bytes());
+}
+
+fn receive(stream: &TcpStream) -> Option<Asked> {
+    let mut reader = BufReader::new(stream);
+    let mut first = String::new();
+    reader.read_line(&mut first).ok()?;
+    let target = first.strip_prefix("GET ")?.split(' ').next()?.to_owned();
+    let mut headers = HashMap::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let Some((name, value)) = line.trim().split_once(':') else { break };
+        headers.insert(name.to_lowercase(), value.trim().to_owned());
+    }
+    let url = Url::parse(&format!("http://host{target}")).ok()?;
+    let query = url.query_pairs().into_owned().collect();
+    Some(Asked { path: url.path().to_owned(), query, headers, status: 0 })
+}
+
+/// Answers 304 to a request with the ETag of the answer.
+fn unless_unchanged(answer: Answer, asked: &Asked) -> Answer {
+    let etag = answer.headers.iter().find(|(name, _)| *name == "etag").map(|(_, value)| value);
+    match etag {
+        Some(etag) if asked.headers.get("if-none-match") == Some(etag) => {
+            Answer::of(304, "").header("etag", etag)
+        }
+        _ => answer,
+    }
+}
+
+impl Asked {
+    fn get(&self, name: &str) -> Option<&str> {
+        self.query.get(name).map(String::as_str)
+    }
+
+    fn number(&self, name: &str, otherwise: usize) -> usize {
+        self.get(name).map_or(otherwise, |text| text.parse().unwrap())
+    }
+
+    /// The token as sent.
+    pub fn token(&self) -> Option<&str> {
+        self.headers.get("authorization")?.split(' ').nth(1)
+    }
+}
+
+impl Knowledge {
+    /// Returns the page of a list, and whether another follows.
+    fn page<'a>(&self, all: &'a [Value], asked: &Asked, size_field: &str) -> (&'a [Value], bool) {
+        let size = asked.number(size_field, 30).min(self.page_size.unwrap_or(100));
+        let from = (asked.number("page", 1) - 1) * size;
+        let from = from.min(all.len());
+        let to = (from + size).min(all.len());
+        (&all[from..to], to < all.len())
+    }
+
+    /// Returns whether the request may see the repository: `None` for a wrong token.
+    fn may_see(&self, asked: &Asked) -> Option<bool> {
+        match (self.token, asked.token()) {
+            (None, _) => Some(true),
+            (Some(token), Some(sent)) => (token == sent).then_some(true),
+            (Some(_), None) => Some(false),
+        }
+    }
+
+    /// Issues with all labels and the milestone, open or in any state, newest first.
+    fn chosen(&self, asked: &Asked, is_open_only: bool) -> Vec<&TestIssue> {
+        let wanted: Vec<&str> =
+            asked.get("labels").map_or(Vec::new(), |labels| labels.split(',').collect());
+        let mut issues: Vec<&TestIssue> = self
+            .issues
+            .iter()
+            .filter(|issue| !(is_open_only && issue.is_closed))
+            .filter(|issue| wanted.iter().all(|label| issue.labels.contains(label)))
+            .collect();
+        issues.sort_by_key(|issue| std::cmp::Reverse(issue.number));
+        issues
+    }
+
+    fn find(&self, number: &str) -> Option<&TestIssue> {
+        let number: u64 = number.parse().ok()?;
+        self.issues.iter().find(|issue| issue.number == number)
+    }
+}
+
+/// An ETag for a text.
+fn etag(text: &str) -> String {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    format!("W/\"{:016x}\"", hasher.finish())
+}
+
+/// A time for a change.
+fn time(change: u64) -> String {
+    format!("2026-01-01T00:{:02}:{:02}Z", change / 60, change % 60)
+}
