@@ -66,6 +66,7 @@ struct FixedPhase {
     fixes: Vec<String>,
     defaults: Vec<String>,
     unfixable: Option<String>,
+    needs_scope: bool,
 }
 
 impl FixOutput {
@@ -82,19 +83,21 @@ impl FixOutput {
                 fixes: repaired.fixes,
                 defaults: repaired.defaults,
                 unfixable: repaired.unfixable,
+                needs_scope: repaired.needs_scope,
             });
         }
     }
 
     fn finish(self, counts: RepairCounts, context: &Context) -> Result<(), Failure> {
-        let RepairCounts { examined, changed, unfixable } = counts;
+        let RepairCounts { examined, changed, unfixable, needs_scope } = counts;
         if let Some(failure) = self.failure {
             return Err(failure);
         }
         if self.json {
             let phases = self.phases;
             return context.out.json(&serde_json::json!({
-                "examined": examined, "changed": changed, "unfixable": unfixable, "phases": phases
+                "examined": examined, "changed": changed, "unfixable": unfixable,
+                "needs_scope": needs_scope, "phases": phases
             }));
         }
         let would = if self.dry_run { "would change" } else { "changed" };
@@ -102,7 +105,8 @@ impl FixOutput {
             "examined {}, {would} {changed}, {unfixable} cannot be repaired",
             counted(examined, "queued phase")
         );
-        let summary = self.summary.text(screen::output_columns(), console::colors_enabled());
+        let summary =
+            self.summary.text(needs_scope, screen::output_columns(), console::colors_enabled());
         context.out.text(&format!("{verdict}\n{summary}"))
     }
 }
@@ -132,7 +136,7 @@ impl RepairSummary {
         }
     }
 
-    fn text(&self, columns: Option<usize>, color: bool) -> String {
+    fn text(&self, needs_scope: u64, columns: Option<usize>, color: bool) -> String {
         let mut page = LabeledPage::new(LABEL, columns, color);
         for (n, (name, why)) in self.unfixable.iter().take(LISTED).enumerate() {
             let label = if n == 0 { "cannot run" } else { "" };
@@ -143,6 +147,15 @@ impl RepairSummary {
         }
         if let Some((name, _)) = self.unfixable.first() {
             page.command("", &format!("repair a spec: autopack phases edit {}", quoted(name)));
+        }
+        if needs_scope > 0 {
+            let (phases, get) = match needs_scope {
+                1 => ("1 phase".to_owned(), "gets"),
+                n => (format!("{n} phases"), "get"),
+            };
+            let text = format!("{phases} without a path {get} a proposed scope in the drain first");
+            page.prose("scope", &text);
+            page.command("", "propose now: autopack fix-phases --propose");
         }
         for (n, text) in self.ignored.iter().take(LISTED).enumerate() {
             page.message(if n == 0 { "ignored" } else { "" }, &shown_message(text));

@@ -165,7 +165,7 @@ fn opened_paths(spec: &FixedSpec, settings: &Settings) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::phase::RawSpec;
-    use crate::phase::autofix::{Limits, autofix};
+    use crate::phase::autofix::{Limits, Unscoped, autofix};
 
     fn row(id: &str, place: QueuePlace, needs: &[&str]) -> PhaseRow {
         let spec = serde_json::json!({"phase_id": id, "name": id, "description": "do it"});
@@ -184,7 +184,8 @@ mod tests {
             row("first", QueuePlace::new(0, 2), &[]),
             row("last", QueuePlace::new(0, 3), &[]),
         ];
-        let limits = Limits { workspace: None, max_timeout_seconds: 3600, unscoped_allowed: true };
+        let limits =
+            Limits { workspace: None, max_timeout_seconds: 3600, unscoped: Unscoped::Allow };
         let fix = |raw: &RawSpec, last: Option<&_>| autofix(raw, last, &limits);
         let planned = plan(&rows, &fix, &Settings::default(), None, &Estimator::default());
         let order: Vec<&str> = planned.iter().map(|phase| phase.phase_id.as_str()).collect();

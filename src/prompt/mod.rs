@@ -7,7 +7,10 @@
 
 mod earlier_attempts;
 mod extra;
+mod scope_question;
 mod sections;
+
+pub use scope_question::{ScopeQuestion, compose_scope_question};
 
 use sections::{Section, SectionPriority};
 

@@ -312,8 +312,8 @@ async fn insert_attempt(
     };
     let id = sqlx::query_scalar(
         "INSERT INTO attempts (phase, attempt, owner, started_at, category, complexity, deliverables,
-                               description_chars)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+                               description_chars, purpose)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
     )
     .bind(phase)
     .bind(attempt)
@@ -323,6 +323,7 @@ async fn insert_attempt(
     .bind(complexity)
     .bind(to_json(&spec.deliverables()))
     .bind(signed(spec.description().chars().count() as u64))
+    .bind(spec.needs_scope().then_some("scope_proposal"))
     .fetch_one(tx)
     .await?;
     Ok(id)
