@@ -17,6 +17,7 @@ mod input;
 pub mod invariants;
 mod json;
 mod json_text;
+pub mod plan_check;
 mod plan_document;
 mod plan_draft;
 mod plan_file;

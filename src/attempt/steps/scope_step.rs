@@ -16,7 +16,7 @@ use crate::phase::proposal::tree_files::TreeFiles;
 use crate::phase::proposal::{Origin, Proposal, has_proposed_scope, proposal_text};
 use crate::phase::protected::ProtectedPaths;
 use crate::phase::words::first_few;
-use crate::phase::{Failure, FailureKind, RequeueReason, Usage, Verdict};
+use crate::phase::{Failure, FailureKind, RequeueReason, Verdict};
 use crate::progress::Step;
 use crate::prompt::{ScopeQuestion, compose_scope_question};
 use crate::store::{AcceptedBy, KeptProposal};
@@ -163,7 +163,7 @@ impl Attempt<'_> {
             self.note(note);
         }
         let before = std::mem::take(&mut self.record.usage);
-        self.record.usage = add_usage(before, &answer.reply.usage);
+        self.record.usage = before.plus(&answer.reply.usage);
         self.record.agent_ms =
             Some(self.record.agent_ms.unwrap_or_default().saturating_add(answer.agent_ms));
         Ok(answer)
@@ -270,37 +270,9 @@ fn changed_files(changed: &[String]) -> Option<Failure> {
     Some(failure)
 }
 
-/// Adds the usage of a further call. A count that one call does not report is the other's.
-fn add_usage(first: Usage, second: &Usage) -> Usage {
-    let add =
-        |a: Option<u64>, b: Option<u64>| [a, b].into_iter().flatten().reduce(u64::saturating_add);
-    let mut sum = second.clone();
-    let (of, and) = (&first.tokens, &second.tokens);
-    sum.tokens.input = add(of.input, and.input);
-    sum.tokens.output = add(of.output, and.output);
-    sum.tokens.cache_read = add(of.cache_read, and.cache_read);
-    sum.tokens.cache_write = add(of.cache_write, and.cache_write);
-    sum.cost_usd = [first.cost_usd, second.cost_usd].into_iter().flatten().reduce(|a, b| a + b);
-    sum.model = second.model.clone().or(first.model);
-    sum
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::phase::Tokens;
-
-    #[test]
-    fn the_usage_of_two_calls_is_added_up() {
-        let usage = |input, cost_usd| Usage {
-            tokens: Tokens { input, ..Tokens::default() },
-            cost_usd,
-            ..Usage::default()
-        };
-        let sum = add_usage(usage(Some(3), Some(0.5)), &usage(Some(4), None));
-        assert_eq!((sum.tokens.input, sum.cost_usd), (Some(7), Some(0.5)));
-        assert_eq!(add_usage(usage(None, None), &usage(None, None)).tokens.input, None);
-    }
 
     #[test]
     fn proposals_are_kept_by_the_text_of_the_phase() {
