@@ -104,7 +104,7 @@ fn an_unknown_run_is_named_with_the_database_and_its_runs() {
     insta::assert_snapshot!(none.autopack(["fix-phases"]).shown(), @r"
     exit 1
     --- stderr
-    error: there is no database at [REPO]/.autopack/autopack.db; create one with `autopack import`
+    error: there is no database at [REPO]/.autopack/autopack.db; import and drain a plan with `autopack drain plan.yaml`
     ");
 }
 

@@ -248,7 +248,7 @@ fn a_moved_phase_runs_at_its_new_place() {
     assert_eq!(order(&project), ["c", "b", "a"]);
     project.autopack(["phases", "move", "c", "--before", "a"]).succeeded();
     assert_eq!(order(&project), ["b", "c", "a"]);
-    project.autopack(["phases", "move", "b", "--before", "b"]).succeeded();
+    project.autopack(["phases", "move", "b", "--before", "b"]).exited(2);
     assert_eq!(order(&project), ["b", "c", "a"]);
     project.drain().succeeded();
     assert_eq!(project.landed(), ["b", "c", "a"]);
@@ -431,4 +431,42 @@ fn a_dry_run_shows_held_phases_as_waiting() {
     assert!(orders.contains(&(&json!("b"), &json!(1))), "{orders:?}");
     let text = project.autopack(["drain", "--run-id", "run", "--dry-run"]).succeeded().stdout;
     assert!(text.contains("held until `autopack resume`"), "{text}");
+}
+
+#[test]
+fn control_is_reported_as_json() {
+    let project = three();
+    let json = |args: &[&str]| project.json(args);
+    assert_eq!(json(&["stop", "--json"]), json!({"asked": [], "dead": []}));
+    let held = json!({"held": [{"run_id": "run", "phase_id": "a", "running": false}]});
+    assert_eq!(json(&["stop", "run/a", "--json"]), held);
+    let released =
+        json!({"runs": [], "phases": [{"run_id": "run", "phase_id": "a", "released": true}]});
+    assert_eq!(json(&["resume", "run/a", "--json"]), released);
+    let paused = json!({"run_id": "run", "paused": true, "was_paused_since": null});
+    assert_eq!(json(&["pause", "run", "--json"]), paused);
+    assert!(json(&["pause", "run", "--json"])["was_paused_since"].is_string());
+    let resumed = json(&["resume", "run", "--json"]);
+    assert!(resumed["runs"][0]["was_paused_since"].is_string(), "{resumed}");
+    let moved = json!({"run_id": "run", "phase_id": "c", "before": "a"});
+    assert_eq!(json(&["phases", "move", "c", "--run-id", "run", "--before", "a", "--json"]), moved);
+    assert_eq!(order(&project), ["c", "a", "b"]);
+    let changed = json(&["phases", "set", "run/c", "max_attempts=5", "--json"]);
+    assert_eq!(
+        (&changed["changed"], &changed["state"]),
+        (&json!(["max_attempts"]), &json!("QUEUED"))
+    );
+}
+
+/// The log of a drain that was killed has no more to come.
+#[test]
+fn a_followed_log_ends_with_its_drain() {
+    let project = held().plan(json!({"phases": [phase("a")]}));
+    let mut child = project.spawn(["drain", "run"]);
+    wait_for_agent(&project);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let followed = project.autopack(["log", "run/a", "-f"]).succeeded();
+    assert!(followed.stderr.contains("the drain died"), "{followed:#?}");
+    release(&project);
 }

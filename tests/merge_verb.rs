@@ -437,3 +437,34 @@ fn a_revision_is_no_branch() {
         refused(&project, &["--into", name], 2, "is no name of a branch", "--into BRANCH");
     }
 }
+
+#[test]
+fn a_merged_run_is_shown_as_merged() {
+    for options in [&[][..], &["--squash"]] {
+        let project = drained(&["one"]);
+        let status = || project.autopack(["status"]).succeeded().stdout;
+        assert!(status().contains("merge    autopack merge run\n"), "{}", status());
+        merge(&project, options).succeeded();
+        assert!(status().contains("merged   into main\n"), "{options:?}: {}", status());
+        assert!(!status().contains("review"), "{}", status());
+        assert_eq!(project.json(["status", "--json"])["runs"][0]["merged_into"], "main");
+    }
+}
+
+#[test]
+fn a_branch_without_a_common_commit_is_refused() {
+    let project = drained(&["one"]);
+    let tree = project.git(["mktree"]);
+    let orphan = project.git(["commit-tree", tree.trim(), "-m", "apart"]);
+    project.git(["branch", "apart", orphan.trim()]);
+    let problem = "apart and run run have no commit in common";
+    refused(&project, &["--into", "apart"], 1, problem, "--into BRANCH");
+}
+
+#[test]
+fn a_phase_queued_again_after_its_landing_is_listed_among_the_merged() {
+    let project = drained(&["one", "two"]);
+    project.autopack(["phases", "retry", "run/one", "--redo"]).succeeded();
+    let merged = project.json(["merge", "run", "--json"]);
+    assert_eq!(merged["phases"], json!(["one", "two"]));
+}

@@ -118,6 +118,19 @@ fn runs_and_phases() {
     snapshot!(
         "mistakes_runs_and_phases",
         make(vec![
+            Mistake::new("a verb of phases alone", one(), "skip two", 2).help(
+                "did you mean `autopack phases skip`?",
+                Help::Command("phases skip two --run-id week1", 0),
+            ),
+            Mistake::new("neither a run nor a phase", one(), "resume week9", 1)
+                .help("did you mean \"week1\"?", Help::Command("resume week1", 0)),
+            Mistake::new(
+                "a phase before itself",
+                one(),
+                "phases move two --run-id week1 --before two",
+                2,
+            )
+            .help("--first", Help::Command("phases move two --run-id week1 --first", 0)),
             Mistake::new("a run with a typo", one(), "drain week", 1)
                 .help("did you mean \"week1\"?", Help::Command("drain week1 --dry-run", 0)),
             Mistake::new("a run that is not there", two(), "drain elsewhere", 1)
@@ -260,8 +273,15 @@ fn places_and_settings() {
         make(vec![
             Mistake::new("no repository", Project::bare_folder(), "status", 1)
                 .help("`git init`", Help::Shell("git init -q", 1)),
-            Mistake::new("no database", Project::new().file("plan.yaml", PLAN), "status", 1)
-                .help("`autopack import`", Help::Command("import plan.yaml", 0)),
+            Mistake::new("no database", project(), "status", 1)
+                .help("`autopack drain plan.yaml`", Help::Command("drain plan.yaml", 0)),
+            Mistake::new(
+                "a database that is none",
+                project().file(".autopack/autopack.db", &"no database".repeat(9)),
+                "status",
+                1
+            )
+            .help("move it away", Help::Shell("mv .autopack/autopack.db x", 1)),
             Mistake::new("a damaged database", damaged, "status", 1)
                 .help("move it away", Help::Shell("mv .autopack/autopack.db x", 1)),
             Mistake::new(
@@ -310,7 +330,7 @@ fn places_and_settings() {
 fn another_worktree() {
     let project = project();
     project.autopack(["drain", "plan.yaml"]).succeeded();
-    let side = project.outside("side");
+    let side = project.beside("side");
     project.git(["worktree", "add", "-q", side.to_str().unwrap(), "-b", "side"]);
     std::fs::copy(project.path("plan.yaml"), side.join("plan.yaml")).unwrap();
     let side = side.to_str().unwrap();
@@ -377,4 +397,17 @@ fn looking_into_attempts() {
                 .help("--template", Help::Command("plan --template", 0)),
         ])
     );
+}
+
+#[test]
+fn in_a_linked_worktree_the_database_of_the_main_one_is_named() {
+    let project = with_runs(&["week1"]);
+    let linked = project.outside("linked").display().to_string();
+    project.git(["worktree", "add", "-q", &linked]);
+    let ran = project.autopack(["--workspace", &linked, "status"]).exited(1);
+    let root = project.root().display().to_string();
+    let hint = format!(
+        "hint: another checkout of this repository has a database: `autopack --workspace '{root}' status`"
+    );
+    assert!(ran.stderr.contains(&hint), "{ran:#?}");
 }

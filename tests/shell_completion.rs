@@ -58,6 +58,11 @@ fn runs_phases_agents_and_states_are_completed() {
     assert_eq!(complete("autopack log week1/"), ["week1/api", "week1/ui"]);
     assert_eq!(complete("autopack diff --run-id week1 "), ["api", "ui"]);
     assert_eq!(complete("autopack diff --run-id=week1 u"), ["ui"]);
+    assert_eq!(complete("autopack merge week1 --into m"), ["main"]);
+    let fields = complete("autopack phases set docs max");
+    assert_eq!(fields, ["max_attempts="]);
+    project.write("week3.yaml", "phases: []");
+    assert_eq!(complete("autopack drain week"), ["week2", "week1", "week3.yaml"]);
     // The name that was completed names the phase.
     project.autopack(["phases", "show", &phases[1]]).succeeded();
 }

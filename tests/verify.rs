@@ -48,7 +48,7 @@ fn a_green_tip_is_reported_and_stored_as_the_green_ref() {
     assert!(text.contains("tested   CI is green in a clean clone at "), "{text}");
     // The same tip is not tested again.
     let again = project.drain().succeeded();
-    assert!(again.stdout.contains("tested   CI is green in a clean clone at"), "{again:#?}");
+    assert_eq!(again.stdout, "nothing to drain: no phase is queued\n");
 }
 
 #[test]
@@ -193,4 +193,43 @@ fn an_untested_tip_is_shown_with_the_reason() {
     project.autopack(["verify", "run"]).succeeded();
     let text = project.autopack(["status"]).succeeded().stdout;
     assert!(text.contains("green in a clean clone") && !text.contains("pending"), "{text}");
+}
+
+/// Tests that fail before the first agent are excused in every attempt, so the end does not call them news.
+#[test]
+fn failures_of_the_base_are_told_as_known() {
+    let test = "def test_old():\n    assert False\n";
+    let project = Project::new()
+        .unset("AUTOPACK_CI_FINAL")
+        .file("test_old.py", test)
+        .commit("a test that fails")
+        .agent("write_deliverables()")
+        .plan(phases(&["a"]));
+    let drained = project.drain().succeeded();
+    let tip = &tip(&project)[..10];
+    let line = format!("tested   CI fails in a clean clone at {tip} as at the run's base\n");
+    assert!(drained.stdout.contains(&line), "{drained:#?}");
+    assert!(!drained.stdout.contains("workspace.setup"), "{drained:#?}");
+    assert_eq!(drained.stdout.matches("in a clean clone").count(), 1, "{drained:#?}");
+    assert_eq!(clean_clone(&project), "not_reproducible");
+    let status = project.autopack(["status"]).succeeded().stdout;
+    assert!(status.contains(&line), "{status}");
+    let verified = project.autopack(["verify", "run"]).succeeded().stdout;
+    assert!(verified.contains("as in every attempt and at the base of the run"), "{verified}");
+}
+
+#[test]
+fn without_ci_the_end_names_the_key() {
+    let project = Project::new()
+        .unset("AUTOPACK_CI_FINAL")
+        .agent("write_deliverables()")
+        .plan(phases(&["a"]));
+    let drained = project.drain().succeeded();
+    let line = "tested   not tested in a clean clone: no CI was found; set ci.command\n";
+    assert!(drained.stdout.contains(line), "{drained:#?}");
+    let status = project.autopack(["status"]).succeeded().stdout;
+    assert!(status.contains(line), "{status}");
+    // Nothing is left to do, and nothing is to be tested.
+    let again = project.autopack(["drain", "run"]).succeeded();
+    assert_eq!(again.stdout, "nothing to drain: no phase is queued\n");
 }

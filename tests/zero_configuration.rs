@@ -160,6 +160,10 @@ fn an_empty_backlog_is_no_error() {
     project.autopack(["phases", "skip", "one"]).succeeded();
     let ran = project.autopack(["drain"]).succeeded();
     assert_eq!(ran.stdout, "nothing to drain: no phase is queued\n");
+    for named in ["plan", "plan.yaml"] {
+        let ran = project.autopack(["drain", named]).succeeded();
+        assert_eq!(ran.stdout, "nothing to drain: no phase is queued\n", "{named}");
+    }
     let ran = project.autopack(["drain", "--json"]).succeeded();
     assert_eq!(ran.json()["reason"], "drained");
     project.autopack(["runs", "remove", "plan", "--yes"]).succeeded();

@@ -19,9 +19,13 @@ pub fn run_end(run: &RunSummary, final_test: FinalTest) -> Vec<String> {
     if !run.is_untested || run.has_work() {
         return lines;
     }
+    if run.last_drain.as_ref().is_some_and(|end| end.has_no_ci) {
+        lines.push("not tested in a clean clone: no CI was found; set ci.command".to_owned());
+        return lines;
+    }
     lines.push(match lines.is_empty() {
         true => "the tip was not tested in a clean clone".to_owned(),
-        false => "later landings were not tested in a clean clone".to_owned(),
+        false => "the branch has changed since, and was not tested again".to_owned(),
     });
     let id = shown_id(run.run_id.as_str());
     lines.push(match final_test {
@@ -38,6 +42,9 @@ fn result(run: &RunId, test: &CleanTest) -> Vec<String> {
         CleanOutcome::Green => {
             lines.push(format!("CI is green in a clean clone at {tip}"));
             return lines;
+        }
+        CleanOutcome::NotReproducible if test.is_known => {
+            lines.push(format!("CI fails in a clean clone at {tip} as at the run's base"));
         }
         CleanOutcome::NotReproducible => {
             lines.push(format!("CI is red in a clean clone at {tip} and at the run's base"));
@@ -96,6 +103,7 @@ mod tests {
             commit: "a".repeat(40),
             outcome: CleanOutcome::RedInCleanClone,
             failing: Vec::new(),
+            is_known: false,
             last_lines: None,
             broken_by: None,
             broken_by_phase: None,
@@ -132,5 +140,10 @@ mod tests {
         assert_eq!(red(|_| {})[1], "the breaking landing is not determined");
         let base = red(|test| test.outcome = CleanOutcome::NotReproducible);
         assert!(base[1].starts_with("not reproducible"), "{base:?}");
+        let known = red(|test| {
+            test.outcome = CleanOutcome::NotReproducible;
+            test.is_known = true;
+        });
+        assert_eq!(known, ["CI fails in a clean clone at aaaaaaaaaa as at the run's base"]);
     }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::clean_clone_ci::{CleanRun, CloneVerdict};
 use super::{AttemptError, DrainContext};
+use crate::ci::{CiOutcome, TestResults};
 use crate::clock::now;
 use crate::memory::normalise::normalise;
 use crate::phase::RunId;
@@ -128,6 +129,7 @@ impl Tester<'_> {
             broken_by_phase: landed.into_iter().find(broke_it).map(|(phase, _)| phase),
             suspects: search.suspects,
             commit: self.tip.clone(),
+            is_known: outcome == CleanOutcome::NotReproducible && self.is_red_base(&red).await?,
             outcome,
             failing: red.failing.into_iter().flatten().collect(),
             last_lines: Some(red.last_lines),
@@ -146,6 +148,7 @@ impl Tester<'_> {
             commit: self.tip.clone(),
             outcome: CleanOutcome::Green,
             failing: Vec::new(),
+            is_known: false,
             last_lines: None,
             broken_by: None,
             broken_by_phase: None,
@@ -158,6 +161,17 @@ impl Tester<'_> {
     async fn keep(&self, test: CleanTest, is_flaky: bool) -> Result<TipTest, AttemptError> {
         self.context.store.put_clean_test(self.run, &test, now()).await?;
         Ok(TipTest::Tested { test, is_flaky })
+    }
+
+    /// Returns whether CI of this run's attempts fails in the same way at the base.
+    async fn is_red_base(&self, red: &CleanRun) -> Result<bool, AttemptError> {
+        let Some(tree) = self.context.repo.tree_id(&self.base).await? else { return Ok(false) };
+        let results = self.context.store.base_results_at(self.run, &tree).await?;
+        let results = results.iter().filter_map(|json| serde_json::from_str(json).ok());
+        Ok(results.into_iter().any(|base: TestResults| match &red.failing {
+            Some(ids) => ids.iter().all(|id| base.is_red(id)),
+            None => matches!(base.outcome, CiOutcome::Failed | CiOutcome::CollectionError),
+        }))
     }
 
     /// Bisects between the last commit known to be green, or the base, and the tip.

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use super::Context;
 use super::run_choice::{PhaseArg, RunUse};
 use crate::attempt::AttemptDirectory;
+use crate::drain::appears_dead;
 use crate::failure::Failure;
 use crate::phase::PhaseState;
 use crate::phase::words::quoted;
 use crate::progress::shown_id;
-use crate::store::{AttemptRow, PhaseRow, Store};
+use crate::store::{AttemptRow, InFlight, PhaseRow, Store};
 use crate::workspace::{Repo, SlotInfo};
 
 /// An attempt of a phase.
@@ -20,6 +21,15 @@ pub(super) struct AttemptArg {
     /// Attempt N instead of the last attempt
     #[arg(long, value_name = "N")]
     attempt: Option<u32>,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AttemptEnd {
+    /// With an outcome in the database.
+    Recorded,
+    /// Its drain died, and no other drain has reclaimed the phase yet.
+    DrainDied,
 }
 
 /// The chosen attempt.
@@ -103,12 +113,20 @@ impl AttemptChoice {
             .hint("`autopack gc` removes the files of phases that landed")
     }
 
-    /// Checks whether the attempt has ended.
-    pub async fn has_ended(&self) -> Result<bool, Failure> {
+    /// Returns the end of the attempt, if it has ended.
+    pub async fn end(&self) -> Result<Option<AttemptEnd>, Failure> {
         let detail = self.store.phase(&self.row.run_id, &self.row.phase_id).await?;
         let mut rows = detail.attempt_log.iter();
         let row = rows.find(|row| row.attempt == self.attempt.attempt);
-        Ok(row.is_none_or(|row| row.ended_at.is_some()))
+        if row.is_none_or(|row| row.ended_at.is_some()) {
+            return Ok(Some(AttemptEnd::Recorded));
+        }
+        let owners = self.store.owners().await?;
+        let is_here = |work: &InFlight| {
+            (&work.run_id, &work.phase_id) == (&self.row.run_id, &self.row.phase_id)
+        };
+        let owner = owners.iter().find(|row| row.executing.iter().any(is_here));
+        Ok(owner.filter(|row| appears_dead(&row.owner)).map(|_| AttemptEnd::DrainDied))
     }
 }
 

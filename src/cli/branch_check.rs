@@ -3,7 +3,6 @@
 use super::{Context, open_database};
 use crate::failure::{Failure, WithHint};
 use crate::phase::RunId;
-use crate::phase::words::quoted;
 use crate::progress::shown_id;
 use crate::store::{Store, StoreError};
 use crate::workspace::{Repo, WorkspaceError};
@@ -59,7 +58,7 @@ pub(super) async fn check_branches(
     for run in runs {
         match repo.plan_branch(run, from).await {
             Err(error @ WorkspaceError::BranchNotOurs { .. }) => {
-                return match other_database(repo) {
+                return match open_database::other_database(repo) {
                     Some(hint) => Err(error).or_hint(hint),
                     None => Err(error.into()),
                 };
@@ -79,15 +78,4 @@ pub(super) async fn check_branches(
         }
     }
     Ok(())
-}
-
-/// Names another checkout with a database, to which the branch may belong.
-fn other_database(repo: &Repo) -> Option<String> {
-    let checkouts = repo.other_checkouts();
-    let other = checkouts.iter().find(|path| path.join(".autopack/autopack.db").is_file())?;
-    let path = other.display().to_string();
-    Some(format!(
-        "another checkout of this repository has a database: `autopack --workspace {} status` shows its runs",
-        quoted(&path)
-    ))
 }

@@ -7,7 +7,9 @@ use tracing::Instrument as _;
 
 use super::attempt_setup::{build_drain_context, check_sandbox, choose_views, open_repository};
 use super::drain_preview::Preview;
-use super::drain_runs::{DrainTargets, NamedTargets, describe_empty_backlog, named_runs};
+use super::drain_runs::{
+    DrainTargets, NamedTargets, describe_empty_backlog, is_settled, named_runs, runs_here,
+};
 use super::dry_run_store::DryRunStore;
 use super::notify::open_notifier;
 use super::open_database::{self, MoveMode};
@@ -73,7 +75,7 @@ pub struct Args {
     #[arg(
         long,
         conflicts_with_all =
-            ["batch_size", "sample", "max_batches", "stop_on_first_failure", "base", "at", "until", "length"]
+            ["batch_size", "sample", "max_batches", "stop_on_first_failure", "base"]
     )]
     dry_run: bool,
 
@@ -94,7 +96,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         NamedTargets::None => {
             let store = open_database::open_existing(context).await?;
             let Some(runs) = args.targets.default_runs(&store, &repo).await? else {
-                return end_empty(&args, context, &store, &repo).await;
+                return end_empty(&args, context, &runs_here(&store, &repo).await?);
             };
             agent_choice::check_agents(args.agent.as_deref(), context).await?;
             (store, runs)
@@ -122,6 +124,10 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     // Checked before the first claim.
     repo.slots_directory()?;
     let notifier = open_notifier(context)?;
+    // Scripts read the events of every named run.
+    if !args.json && is_settled(&store, &runs, config.settings.ci.final_test).await? {
+        return end_empty(&args, context, &runs);
+    }
     let views = choose_views(context, &repo, &store).await?;
     let wanted = args.jobs.unwrap_or(config.settings.executor.jobs);
     let room = repo.room_for_slots(wanted, &config.settings.workspace).await?;
@@ -198,13 +204,8 @@ async fn import_files(
 }
 
 /// Ends a drain without queued phases.
-async fn end_empty(
-    args: &Args,
-    context: &Context,
-    store: &Store,
-    repo: &Repo,
-) -> Result<Exit, Failure> {
-    let (line, exit) = describe_empty_backlog(store, repo).await?;
+fn end_empty(args: &Args, context: &Context, runs: &[RunSummary]) -> Result<Exit, Failure> {
+    let (line, exit) = describe_empty_backlog(runs);
     match args.json {
         false => context.out.line(line)?,
         true => context.out.json_line(&json!({
@@ -232,6 +233,7 @@ async fn dry_run(
         agent: args.agent.as_deref(),
         jobs: args.jobs.unwrap_or(context.config()?.settings.executor.jobs),
         json: args.json,
+        window: args.window.describe()?,
     };
     preview.print(context, opened.map(|opened| (&opened.store, opened.runs.as_slice()))).await?;
     // Problems that prevent a start are no part of the plan.

@@ -24,6 +24,8 @@ pub(super) struct Preview<'a> {
     pub jobs: u32,
     /// Print JSON.
     pub json: bool,
+    /// Time window in words.
+    pub window: Option<String>,
 }
 
 impl Preview<'_> {
@@ -58,6 +60,7 @@ impl Preview<'_> {
             forecast: forecast(&planned, &history),
             waves: plan_waves(&planned, self.jobs),
             jobs: self.jobs,
+            window: self.window.clone(),
             several: opened.is_some_and(|(_, runs)| runs.len() > 1),
             now: now(),
         };

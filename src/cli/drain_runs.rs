@@ -6,12 +6,13 @@ use super::Context;
 use super::open_database;
 use super::plan_import::{PlanFile, similar_file};
 use super::run_choice::{find_run, known_run};
+use crate::config::FinalTest;
 use crate::config::suggestion::nearest;
 use crate::failure::{Exit, Failure};
 use crate::phase::words::{first_few, quoted};
 use crate::phase::{PhaseState, RunId};
 use crate::progress::{NOTES, shown_id};
-use crate::store::{RunSummary, Store, StoreError};
+use crate::store::{CleanOutcome, CleanTest, RunSummary, Store, StoreError};
 use crate::workspace::Repo;
 
 /// Runs named in an error.
@@ -149,29 +150,48 @@ pub(super) async fn named_runs(store: &Store, runs: &[RunId]) -> Result<Vec<RunS
     Ok(named)
 }
 
-/// An empty backlog: one line, and the exit code. Failed phases of earlier drains still count.
-pub(super) async fn describe_empty_backlog(
-    store: &Store,
-    repo: &Repo,
-) -> Result<(String, Exit), Failure> {
+/// Returns the runs of this repository.
+pub(super) async fn runs_here(store: &Store, repo: &Repo) -> Result<Vec<RunSummary>, Failure> {
     let runs = store.runs().await?;
     let elsewhere = open_database::elsewhere(store, repo, &runs).await?;
-    let here: Vec<&RunSummary> =
-        runs.iter().filter(|run| !elsewhere.contains_key(&run.run_id)).collect();
-    if here.is_empty() {
+    Ok(runs.into_iter().filter(|run| !elsewhere.contains_key(&run.run_id)).collect())
+}
+
+/// Describes an empty backlog in one line, with the exit code. Failed phases of earlier drains still count.
+pub(super) fn describe_empty_backlog(runs: &[RunSummary]) -> (String, Exit) {
+    if runs.is_empty() {
         let line = "nothing to drain: no runs; `autopack drain FILE` imports and drains a plan";
-        return Ok((line.to_owned(), Exit::Done));
+        return (line.to_owned(), Exit::Done);
     }
-    match here.iter().find(|run| run.counts.get(PhaseState::Failed) > 0) {
-        None => Ok(("nothing to drain: no phase is queued".to_owned(), Exit::Done)),
-        Some(run) => {
-            let run = quoted(run.run_id.as_str()).into_owned();
-            let line = format!(
-                "nothing to drain; run {run} has failed phases: `autopack phases retry {run} --failed`"
-            );
-            Ok((line, Exit::PhasesFailed))
-        }
+    if let Some(run) = runs.iter().find(|run| run.counts.get(PhaseState::Failed) > 0) {
+        let run = quoted(run.run_id.as_str()).into_owned();
+        let line = format!(
+            "nothing to drain; run {run} has failed phases: `autopack phases retry {run} --failed`"
+        );
+        return (line, Exit::PhasesFailed);
     }
+    ("nothing to drain: no phase is queued".to_owned(), Exit::Done)
+}
+
+/// Whether a drain of these runs would only repeat what is known: nothing can run, the tips are tested, and all
+/// phases have evidence.
+pub(super) async fn is_settled(
+    store: &Store,
+    runs: &[RunSummary],
+    final_test: FinalTest,
+) -> Result<bool, Failure> {
+    let is_tested = |run: &RunSummary| {
+        let has_no_ci = run.last_drain.as_ref().is_some_and(|end| end.has_no_ci);
+        let is_red = |test: &CleanTest| test.outcome == CleanOutcome::RedInCleanClone;
+        (final_test == FinalTest::Off || !run.is_untested || has_no_ci)
+            && !run.clean_test.as_ref().is_some_and(is_red)
+    };
+    let is_open = |run: &RunSummary| run.counts.queued + run.counts.executing > 0;
+    if !runs.iter().all(|run| !is_open(run) && is_tested(run)) {
+        return Ok(false);
+    }
+    let ids: Vec<RunId> = runs.iter().map(|run| run.run_id.clone()).collect();
+    Ok(store.unproven_phases(&ids).await?.is_empty() && store.open_undos(&ids).await?.is_empty())
 }
 
 fn is_file(target: &str) -> bool {

@@ -1,7 +1,7 @@
 //! Final error of a failed command: cause, place and next step, as text or as a JSON object.
 
 use anyhow::Error;
-use clap::error::{ContextKind, ErrorKind};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use console::style;
 use serde_json::{Map, Value, json};
 use tracing::Level;
@@ -78,7 +78,7 @@ pub fn print_usage_as_json(error: &clap::Error) -> bool {
     let fields = json!({
         "message": message.trim_start_matches("error: ").replace('\n', " "),
         "kind": "usage",
-        "hint": usage_hint(error).map_or_else(|| hint.trim().replace('\n', " "), str::to_owned),
+        "hint": usage_hint(error).unwrap_or_else(|| hint.trim().replace('\n', " ")),
         "exit_code": Exit::Usage.code(),
     });
     logging::write(&logging::json_line(Level::ERROR, "autopack", object(fields)));
@@ -86,11 +86,19 @@ pub fn print_usage_as_json(error: &clap::Error) -> bool {
 }
 
 /// Returns what to do after a usage error, where clap does not tell.
-pub fn usage_hint(error: &clap::Error) -> Option<&'static str> {
+pub fn usage_hint(error: &clap::Error) -> Option<String> {
+    if let Some(ContextValue::String(verb)) = error.get(ContextKind::InvalidSubcommand) {
+        let command = super::command();
+        let has_verb = |parent: &&clap::Command| parent.find_subcommand(verb).is_some();
+        let parents = command.get_subcommands().filter(has_verb).map(clap::Command::get_name);
+        let spelled: Vec<String> =
+            parents.map(|parent| format!("`autopack {parent} {verb}`")).collect();
+        return (!spelled.is_empty()).then(|| format!("did you mean {}?", spelled.join(" or ")));
+    }
     let is_missing = error.kind() == ErrorKind::MissingRequiredArgument;
     let missing = error.get(ContextKind::InvalidArg).map(ToString::to_string)?;
     (is_missing && missing.contains("<PHASE"))
-        .then_some("`autopack phases list` lists the phases of the run used last")
+        .then(|| "`autopack phases list` lists the phases of the run used last".to_owned())
 }
 
 fn object(value: Value) -> Map<String, Value> {

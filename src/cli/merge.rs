@@ -1,5 +1,7 @@
 //! `merge`: merges the landings of a run into a branch of the user.
 
+use std::collections::HashSet;
+
 use serde_json::json;
 
 use super::run_choice::{RunArg, RunUse};
@@ -7,7 +9,7 @@ use super::{Context, open_database};
 use crate::drain::appears_dead;
 use crate::failure::{Exit, Failure};
 use crate::phase::words::{counted, first_few, quoted, short_commit};
-use crate::phase::{PhaseState, RunId};
+use crate::phase::{PhaseId, RunId};
 use crate::progress::shown_id;
 use crate::store::{CleanOutcome, PhaseRow, RunSummary, Store, StoreError};
 use crate::workspace::{
@@ -168,8 +170,15 @@ async fn merge(
     plan: &MergePlan,
 ) -> Result<MergeEnd, Failure> {
     let to_merge = repo.commits_to_merge(plan).await?;
-    let mut phases = store.phases(run, Some(PhaseState::Complete)).await?;
-    phases.retain(|phase| phase.commit.as_ref().is_some_and(|commit| to_merge.contains(commit)));
+    // Also phases that were queued again after their landing.
+    let landed = store.live_landings(run).await?;
+    let landed: HashSet<&PhaseId> = landed
+        .iter()
+        .filter(|(_, commit)| to_merge.contains(commit))
+        .map(|(phase, _)| phase)
+        .collect();
+    let mut phases = store.phases(run, None).await?;
+    phases.retain(|phase| landed.contains(&phase.phase_id));
     let listed: Vec<(&str, &str)> =
         phases.iter().map(|phase| (phase.phase_id.as_str(), phase.name.as_str())).collect();
     let mut undone: Vec<String> = Vec::new();

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::Context;
 use crate::config::Origin;
 use crate::failure::{Failure, WithHint};
-use crate::phase::words::first_few;
+use crate::phase::words::{first_few, quoted};
 use crate::phase::{RunId, UnixMs};
 use crate::progress::{NOTES, printable, shown_id};
 use crate::store::{DatabaseUrl, RunFacts, RunSummary, Store, StoreError};
@@ -41,8 +41,26 @@ pub async fn open_existing(context: &Context) -> Result<Store, Failure> {
         Err(error @ StoreError::NoDatabase { .. }) if choice.origin != Origin::Shipped => {
             Err(error).or_hint(format!("the URL comes from {}", choice.origin))
         }
+        Err(error @ StoreError::NoDatabase { .. }) => {
+            let repo = Repo::discover(&context.workspace()?).await.ok();
+            match repo.and_then(|repo| other_database(&repo)) {
+                Some(hint) => Err(error).or_hint(hint),
+                None => Err(error.into()),
+            }
+        }
         opened => Ok(opened?),
     }
+}
+
+/// Names another checkout with a database, to which the branch may belong.
+pub fn other_database(repo: &Repo) -> Option<String> {
+    let checkouts = repo.other_checkouts();
+    let other = checkouts.iter().find(|path| path.join(".autopack/autopack.db").is_file())?;
+    let path = other.display().to_string();
+    Some(format!(
+        "another checkout of this repository has a database: `autopack --workspace {} status` shows its runs",
+        quoted(&path)
+    ))
 }
 
 /// Checks that the run exists, for commands without another use of the store. Passes if there is no database.

@@ -1,7 +1,9 @@
 //! `pause`: keeps drains from starting phases of a run; running phases finish.
 
-use super::Context;
+use serde_json::json;
+
 use super::run_choice::{RunArg, RunUse};
+use super::{Context, open_database};
 use crate::clock::now;
 use crate::failure::{Exit, Failure};
 use crate::phase::UnixMs;
@@ -16,12 +18,23 @@ use crate::progress::{duration, shown_id};
 pub struct Args {
     #[command(flatten)]
     run: RunArg,
+
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let (store, run) = args.run.open(context, RunUse::Act).await?;
     let before = store.operator().pause_run(&run, now()).await?;
     store.close().await;
+    if args.json {
+        let since = before.map(open_database::time);
+        return context
+            .out
+            .json(&json!({"run_id": run, "paused": true, "was_paused_since": since}))
+            .map(|()| Exit::Done);
+    }
     let name = shown_id(run.as_str());
     let resume = format!("`autopack resume {}`", quoted(&name));
     context.out.line(match before {

@@ -32,6 +32,8 @@ pub(super) struct PreviewFacts {
     pub waves: Option<Waves>,
     /// Number of workers.
     pub jobs: u32,
+    /// Time window in words.
+    pub window: Option<String>,
     /// Whether names of phases include their run.
     pub several: bool,
     /// Present time.
@@ -151,8 +153,16 @@ fn order(page: &mut LabeledPage, will_run: &[&PlannedPhase], facts: &PreviewFact
 /// Describes tokens, cost, time and waves.
 fn usage(page: &mut LabeledPage, will_run: &[&PlannedPhase], facts: &PreviewFacts) {
     let tokens = will_run.iter().filter_map(|phase| phase.estimated_output_tokens).sum();
-    page.prose("tokens", &format!("about {} out, in one attempt each", thousands(tokens)));
-    let Forecast { cost_usd, seconds, phases } = facts.forecast;
+    let Forecast { cost_usd, tokens: billed, seconds, phases } = facts.forecast;
+    let estimate = format!("about {} out, in one attempt each", thousands(tokens));
+    let count = |count: f64| thousands(count.max(0.0).round() as u64);
+    page.prose(
+        "tokens",
+        &billed.map_or_else(
+            || estimate.clone(),
+            |range| format!("{} in and out; {estimate}", describe(range, count)),
+        ),
+    );
     let basis = format!("from {} that ended before", counted(phases as u64, "phase"));
     let cost = cost_usd.map(|range| format!("{}, {basis}", describe(range, dollars)));
     page.prose(
@@ -163,6 +173,9 @@ fn usage(page: &mut LabeledPage, will_run: &[&PlannedPhase], facts: &PreviewFact
     match seconds {
         Some(range) => page.prose("time", &format!("{} with 1 worker", time(range))),
         None => page.prose("time", "unknown: too few phases ended before"),
+    }
+    if let Some(window) = &facts.window {
+        page.prose("window", window);
     }
     let Some(waves) = facts.waves.as_ref().filter(|_| facts.jobs > 1) else { return };
     let sizes: Vec<String> = waves.sizes.iter().map(ToString::to_string).collect();
@@ -244,11 +257,13 @@ mod tests {
         PreviewFacts {
             forecast: Forecast {
                 cost_usd: range(2.8, 4.1, 6.0),
+                tokens: range(1_900_000.0, 2_400_000.0, 3_100_000.0),
                 seconds: range(7_200.0, 11_400.0, 14_400.0),
                 phases: 12,
             },
             waves: Some(Waves { sizes: vec![4; 9], speed_up: 3.1 }),
             jobs,
+            window: None,
             several: false,
             now: UnixMs(0),
         }

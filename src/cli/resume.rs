@@ -1,5 +1,7 @@
 //! `resume`: ends the pause of runs, and releases phases held by `stop PHASE`.
 
+use serde_json::{Value, json};
+
 use super::pause::time_since;
 use super::run_choice::{RunUse, Targets, TargetsArg, choose_run};
 use super::{Context, open_database};
@@ -15,6 +17,10 @@ use crate::store::Store;
 pub struct Args {
     #[command(flatten)]
     targets: TargetsArg,
+
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
@@ -22,6 +28,21 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let Targets { mut runs, phases } = args.targets.choose(&store, context).await?;
     if runs.is_empty() && phases.is_empty() {
         runs.push(choose_run(&store, context, None, RunUse::Act).await?);
+    }
+    if args.json {
+        let mut resumed = Vec::new();
+        for run in &runs {
+            let since = store.operator().resume_run(run).await?.map(open_database::time);
+            resumed.push(json!({"run_id": run, "was_paused_since": since}));
+        }
+        let released = match phases.is_empty() {
+            true => Vec::new(),
+            false => store.operator().release(&phases).await?,
+        };
+        let phase = |phase: &(RunId, PhaseId)| json!({"run_id": phase.0, "phase_id": phase.1, "released": released.contains(phase)});
+        let phases: Vec<Value> = phases.iter().map(phase).collect();
+        store.close().await;
+        return context.out.json(&json!({"runs": resumed, "phases": phases})).map(|()| Exit::Done);
     }
     let changed = match phases.as_slice() {
         [] => resume_runs(&runs, &store, context).await?,

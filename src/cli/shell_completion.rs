@@ -7,12 +7,16 @@ use std::ffi::{OsStr, OsString};
 
 use clap::{Arg, Command};
 use clap_complete::CompleteEnv;
-use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
+use clap_complete::engine::{
+    ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter as _,
+};
 
 use super::{Context, Global, command, open_database};
 use crate::agent::program_kinds;
+use crate::phase::autofix::fields::FIELDS;
 use crate::phase::{PhaseState, RunId};
 use crate::store::NameListing;
+use crate::workspace::Repo;
 
 /// Variable that asks for completion; a shell's own name would be `COMPLETE`, which others use too.
 pub(super) const VARIABLE: &str = "_AUTOPACK_COMPLETE";
@@ -37,12 +41,16 @@ fn complete_values(arg: Arg) -> Arg {
         return arg;
     }
     let names = arg.get_value_names().unwrap_or_default().iter();
-    let names: Vec<&str> = names.flat_map(|name| name.split([' ', '|', '/'])).collect();
+    let names: Vec<&str> = names.flat_map(|name| name.split([' ', '|', '/', '='])).collect();
     let source: fn(&mut CommandLine) -> Vec<String> = match arg.get_id().as_str() {
         "agent" => |words| words.agents(),
         _ if names.contains(&"STATE") => {
             |_| PhaseState::ALL.map(|state| state.to_string()).to_vec()
         }
+        _ if names.contains(&"FIELD") => {
+            |_| FIELDS[1..].iter().map(|field| format!("{field}=")).collect()
+        }
+        _ if names.contains(&"BRANCH") => |words| words.branches(),
         _ if names.contains(&"PHASE") && names.contains(&"RUN") => |words| {
             let (runs, phases) = (words.runs(), words.phases());
             runs.into_iter().chain(phases).collect()
@@ -51,11 +59,17 @@ fn complete_values(arg: Arg) -> Arg {
         _ if names.contains(&"RUN") => |words| words.runs(),
         _ => return arg,
     };
+    let is_file = names.contains(&"FILE");
     arg.add(ArgValueCompleter::new(move |current: &OsStr| {
         let Some(current) = current.to_str() else { return Vec::new() };
         let mut candidates = source(&mut CommandLine::new(current));
         candidates.retain(|candidate| candidate.starts_with(current));
-        candidates.into_iter().map(CompletionCandidate::new).collect()
+        let mut candidates: Vec<CompletionCandidate> =
+            candidates.into_iter().map(CompletionCandidate::new).collect();
+        if is_file {
+            candidates.extend(PathCompleter::file().complete(current.as_ref()));
+        }
+        candidates
     }))
 }
 
@@ -102,6 +116,16 @@ impl<'a> CommandLine<'a> {
             true => program_kinds().into_iter().map(str::to_owned).collect(),
             false => configured,
         }
+    }
+
+    /// Returns the user's branches.
+    fn branches(&self) -> Vec<String> {
+        let list = async || {
+            let repo = Repo::discover(&self.context()?.workspace().ok()?).await.ok()?;
+            repo.users_branches().await.ok()
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.ok().and_then(|runtime| runtime.block_on(list())).unwrap_or_default()
     }
 
     fn runs(&self) -> Vec<String> {

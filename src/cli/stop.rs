@@ -1,13 +1,15 @@
 //! `stop`: stops a running drain from another terminal, like Ctrl-C, or single phases.
 
+use serde_json::{Value, json};
+
 use super::run_choice::{Targets, TargetsArg};
 use super::{Context, open_database};
 use crate::drain::appears_dead;
 use crate::failure::{Exit, Failure};
+use crate::phase::PhaseState;
 use crate::phase::words::{counted, quoted};
-use crate::phase::{PhaseId, PhaseState, RunId};
 use crate::progress::{shown_id, shown_phase};
-use crate::store::{HeldPhase, Hold, StopRequest, Store};
+use crate::store::{HeldPhase, Hold, Owner, StopRequest};
 
 /// Stop a running drain like Ctrl-C, or stop single phases
 ///
@@ -25,6 +27,10 @@ pub struct Args {
     /// Kill running agents and CI instead of asking them to stop
     #[arg(long)]
     now: bool,
+
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
@@ -36,7 +42,14 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
                 .hint("name a run instead of phases, or leave the option out")
                 .exit(Exit::Usage));
         }
-        hold_phases(&phases, args.now, &store, context).await?;
+        let hold = if args.now { Hold::Now } else { Hold::Graceful };
+        let held = store.operator().hold(&phases, hold).await?;
+        match args.json {
+            true => context
+                .out
+                .json(&json!({"held": held.iter().map(held_json).collect::<Vec<_>>()}))?,
+            false => print_held(&held, context)?,
+        }
         store.close().await;
         return Ok(Exit::Done);
     }
@@ -49,6 +62,16 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     store.close().await;
     // A dead drain stays listed until the next drain reclaims its work.
     let (dead, alive): (Vec<_>, Vec<_>) = asked.iter().partition(|owner| appears_dead(owner));
+    if args.json {
+        let drain = |owner: &&Owner| json!({"runs": owner.runs, "pid": owner.process.pid});
+        return context
+            .out
+            .json(&json!({
+                "asked": alive.iter().map(drain).collect::<Vec<_>>(),
+                "dead": dead.iter().map(drain).collect::<Vec<_>>(),
+            }))
+            .map(|()| Exit::Done);
+    }
     for owner in &alive {
         let runs: Vec<String> = owner.runs.iter().map(|run| shown_id(run.as_str())).collect();
         let line = format!(
@@ -66,16 +89,14 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Holds phases and reports the effect on each.
-async fn hold_phases(
-    phases: &[(RunId, PhaseId)],
-    at_once: bool,
-    store: &Store,
-    context: &Context,
-) -> Result<(), Failure> {
-    let hold = if at_once { Hold::Now } else { Hold::Graceful };
-    let held = store.operator().hold(phases, hold).await?;
-    for HeldPhase { run_id, phase_id, state } in &held {
+fn held_json(held: &HeldPhase) -> Value {
+    let is_running = held.state == PhaseState::Executing;
+    json!({"run_id": held.run_id, "phase_id": held.phase_id, "running": is_running})
+}
+
+/// Reports the effect on each held phase.
+fn print_held(held: &[HeldPhase], context: &Context) -> Result<(), Failure> {
+    for HeldPhase { run_id, phase_id, state } in held {
         let name = shown_phase(run_id, phase_id, true);
         context.out.line(match state {
             PhaseState::Executing => {

@@ -104,6 +104,10 @@ fn collect(path: &mut KeyPath, value: &Value, origins: &Origins, settings: &mut 
 }
 
 fn display_value(path: &[String], value: &Value) -> serde_json::Value {
+    // A command may have an address or a header with a secret among its arguments.
+    if path == ["notify", "command"] && !value.is_null() {
+        return "(hidden)".into();
+    }
     let is_set = value.as_str().is_some_and(|text| !text.is_empty());
     match path.last() {
         Some(key) if is_set && is_secret(key) => "(hidden)".into(),

@@ -32,6 +32,7 @@ impl Drain<'_> {
                 key: budget.key(),
                 budgets: self.context.settings.executor.budgets,
             }),
+            has_no_ci: self.has_no_ci,
         }
     }
 
@@ -86,13 +87,20 @@ impl Drain<'_> {
         record: &LastDrain,
     ) -> Result<RunOverview, crate::store::StoreError> {
         let settings = &self.context.settings;
+        let summary = RunSummary { last_drain: Some(record.clone()), ..summary };
         let final_test = run_end(&summary, settings.ci.final_test);
         let budgets = settings.executor.budgets;
         let store = &self.context.store;
         let waiting = store.waiting_phases(&summary.run_id, record.ended_at).await?;
         let read = read_run(store, summary, &waiting, budgets).await?;
+        let merged_into = match &read.summary.facts {
+            Some(facts) if read.tip.is_some() => {
+                self.context.repo.merged_into(&read.summary.run_id, &facts.base_commit).await
+            }
+            _ => None,
+        };
         Ok(RunOverview {
-            end: Some(record.clone()),
+            merged_into,
             tip: counts.tip.clone().filter(|_| read.tip.is_some()),
             final_test,
             ..read

@@ -16,22 +16,27 @@ const SHOWN_LINES: usize = 5;
 
 impl Drain<'_> {
     /// Tests each run of this drain with no work left and a landing since the last test.
-    pub(super) async fn test_tips(&self) -> Result<(), AttemptError> {
+    pub(super) async fn test_tips(&mut self) -> Result<(), AttemptError> {
         if self.context.settings.ci.final_test == FinalTest::Off {
             return Ok(());
         }
-        for run in &self.request.runs {
+        let request = self.request;
+        for run in &request.runs {
             if self.stop.level() > StopLevel::Run
                 || self.context.store.has_work(std::slice::from_ref(run)).await?
             {
                 continue;
             }
             let tested = test_tip(&self.context, run, false, &self.stop).await?;
-            // The overview at the end of the drain has the green result.
-            if let TipTest::Tested { test, is_flaky: false } = &tested
-                && test.outcome == CleanOutcome::Green
-            {
-                continue;
+            // The overview at the end of the drain has these results.
+            match &tested {
+                TipTest::Tested { test, is_flaky: false }
+                    if test.outcome == CleanOutcome::Green || test.is_known =>
+                {
+                    continue;
+                }
+                TipTest::NoCi => self.has_no_ci = true,
+                _ => {}
             }
             for line in describe_tip_test(&self.context, run, &tested).await? {
                 self.context.progress.note(&line);
@@ -82,6 +87,12 @@ async fn describe_test(
         CleanOutcome::Green => {
             let flaky = if is_flaky { " (red once, green when run again)" } else { "" };
             lines.push(format!("{run}: CI is green in a clean clone at {tip}{flaky}"));
+            return Ok(lines);
+        }
+        CleanOutcome::NotReproducible if test.is_known => {
+            lines.push(format!(
+                "{run}: CI fails in a clean clone at {tip}{failing}, as in every attempt and at the base of the run"
+            ));
             return Ok(lines);
         }
         CleanOutcome::NotReproducible => lines.push(format!(

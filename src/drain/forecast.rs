@@ -24,6 +24,8 @@ pub struct Range {
 pub struct Forecast {
     /// Cost in US dollars; `None` if the cost of an agent is unknown.
     pub cost_usd: Option<Range>,
+    /// Input and output tokens; `None` if too few phases have ended.
+    pub tokens: Option<Range>,
     /// Seconds with one worker; `None` if too few phases have ended.
     pub seconds: Option<Range>,
     /// Ended phases that the forecast rests on.
@@ -54,6 +56,7 @@ pub fn forecast(planned: &[PlannedPhase], history: &[SettledPhase]) -> Forecast 
     };
     Forecast {
         cost_usd: sum(&|phase| phase.cost_usd),
+        tokens: sum(&|phase| phase.tokens.map(|tokens| tokens as f64)),
         seconds: sum(&|phase| Some(phase.duration_ms as f64 / 1e3)),
         phases: history.len(),
     }
@@ -83,7 +86,12 @@ mod tests {
     use super::*;
 
     fn settled(agent: &str, cost: Option<f64>, seconds: u64) -> SettledPhase {
-        SettledPhase { agent: Some(agent.to_owned()), cost_usd: cost, duration_ms: seconds * 1_000 }
+        SettledPhase {
+            agent: Some(agent.to_owned()),
+            cost_usd: cost,
+            tokens: Some(100 * seconds as i64),
+            duration_ms: seconds * 1_000,
+        }
     }
 
     fn planned(agent: &str, count: usize) -> Vec<PlannedPhase> {
@@ -102,6 +110,7 @@ mod tests {
         let forecast = forecast(&planned("a", 10), &history);
         let seconds = forecast.seconds.unwrap();
         assert_eq!((seconds.low, seconds.expected, seconds.high), (200.0, 400.0, 400.0));
+        assert_eq!(forecast.tokens.unwrap().expected, 40_000.0);
         assert!((forecast.cost_usd.unwrap().expected - 4.0).abs() < 1e-9);
     }
 

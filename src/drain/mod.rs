@@ -110,6 +110,8 @@ pub struct Drain<'a> {
     had_failure: bool,
     /// Whether the stop reason was notified.
     has_notified_stop: bool,
+    /// Whether the final test found no CI.
+    has_no_ci: bool,
     /// Heartbeat checks of drains possibly gone.
     heartbeat_checks: HeartbeatChecks,
     /// Whether idle workers were reported.
@@ -151,6 +153,7 @@ impl<'a> Drain<'a> {
             lost: false,
             had_failure: false,
             has_notified_stop: false,
+            has_no_ci: false,
             heartbeat_checks: HeartbeatChecks::default(),
             has_reported_idle_workers: false,
             reported_lost: HashSet::new(),

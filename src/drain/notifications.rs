@@ -8,7 +8,9 @@ use super::{Drain, StopReason};
 use crate::config::NotifyEvent;
 use crate::notify::Message;
 use crate::phase::words::quoted;
-use crate::progress::{DrainFinished, PhaseFinished, RunCounts, duration, shown_id, shown_phase};
+use crate::progress::{
+    DrainFinished, PhaseFinished, RunCounts, describe_money, duration, shown_id, shown_phase,
+};
 
 impl Drain<'_> {
     /// Notifies of a phase that failed for good.
@@ -29,7 +31,7 @@ impl Drain<'_> {
     /// Notifies, once, of a stop reason that the user has to act on.
     pub(super) fn notify_stop(&mut self, reason: &StopReason) {
         let (event, title) = match reason {
-            StopReason::Budget(_) => (NotifyEvent::Budget, "autopack: a budget is spent"),
+            StopReason::Budget(_) => (NotifyEvent::Budget, "autopack: stopped by a budget"),
             StopReason::Error(_) => (NotifyEvent::Systemic, "autopack: the drain cannot continue"),
             _ => return,
         };
@@ -51,7 +53,13 @@ impl Drain<'_> {
     /// Notifies of the end of the drain.
     pub(super) fn notify_end(&self, end: &DrainFinished) {
         let took = duration(Duration::from_millis(end.duration_ms));
+        let spent = self.limits.spent();
         let mut text = format!("{} after {took}", end.reason.as_str().replace('_', " "));
+        let cost = Some(spent.cost_usd).filter(|cost| *cost > 0.0);
+        let tokens = Some(spent.tokens).filter(|tokens| *tokens > 0);
+        if let Some(money) = describe_money(cost, tokens) {
+            text += &format!(", {money}");
+        }
         for run in &end.counts {
             text += &format!("\n{}", describe_counts(run));
         }
@@ -60,6 +68,7 @@ impl Drain<'_> {
         }
         let message = Message::new(NotifyEvent::DrainFinished, "autopack: drain finished", text)
             .with_fields(json!(end))
+            .with_fields(json!({"cost_usd": spent.cost_usd, "tokens": spent.tokens}))
             .with_fields(json!({"next": "autopack status"}));
         self.context.notifier.send(&message);
     }

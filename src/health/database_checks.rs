@@ -78,6 +78,9 @@ mod tests {
         let other = database(&url).await;
         assert_eq!(other.status, Status::Fail);
         assert!(other.detail.ends_with("a.db: it is not an SQLite database"), "{}", other.detail);
-        assert_eq!(other.hint.as_deref(), Some("choose another database with --database-url"));
+        assert_eq!(
+            other.hint.as_deref(),
+            Some("move it away, or choose another with --database-url")
+        );
     }
 }

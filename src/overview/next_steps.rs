@@ -17,7 +17,7 @@ impl FailureGroup {
             Some(Remedy::Edit(change)) => {
                 let first = self.phases.first().map(|phase| address(&self.run_id, phase));
                 let edit = format!("autopack phases edit {}", first.unwrap_or_default());
-                format!("{change}: {edit}; then retry")
+                format!("{change}: {edit}; then {retry}")
             }
             Some(Remedy::RaiseKey(key)) => {
                 format!("raise {}, then {retry}", key.replace("NAME", agent))

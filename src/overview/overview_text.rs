@@ -155,6 +155,9 @@ impl DetailsPage<'_> {
 
     fn merge(&mut self, run: &RunOverview) {
         let (Some(tip), Some(facts)) = (&run.tip, &run.summary.facts) else { return };
+        if let Some(branch) = &run.merged_into {
+            return self.page.line("merged", &format!("into {}", shown_id(branch)));
+        }
         let base = short_commit(&facts.base_commit);
         let tip = if tip.len() == 40 { short_commit(tip) } else { tip };
         self.page.line("review", &format!("git log --oneline {base}..{}", shown_id(tip)));

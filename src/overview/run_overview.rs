@@ -27,6 +27,8 @@ pub struct RunOverview {
     pub budgets: Budgets,
     /// Branch or ref to review; `None` without a landing, or if nothing of the branch is green in a clean clone.
     pub tip: Option<String>,
+    /// Your branch, if it has everything that landed.
+    pub merged_into: Option<String>,
 }
 
 /// Reads the overview of a run. `waiting`: its waiting phases. `budgets`: the budgets in the configuration.
@@ -56,6 +58,7 @@ pub async fn read_run(
         tip: green_tip(&summary).filter(|_| !landings.is_empty()),
         end: summary.last_drain.clone(),
         is_draining: false,
+        merged_into: None,
         final_test: Vec::new(),
         landings,
         failures,

@@ -80,6 +80,7 @@ fn night() -> RunOverview {
         held: false,
     };
     RunOverview {
+        merged_into: None,
         summary: summary(counts, 2),
         is_draining: false,
         end: Some(LastDrain {
@@ -134,7 +135,7 @@ fn failures_are_grouped_by_kind_and_failing_tests() {
     assert_eq!(run.failures[0].next_step(), "autopack phases retry r/p17 r/p23");
     assert_eq!(
         run.failures[1].next_step(),
-        "widen scope.paths: autopack phases edit r/p05; then retry"
+        "widen scope.paths: autopack phases edit r/p05; then autopack phases retry r/p05"
     );
     let many: Vec<PhaseRow> =
         (0..50).map(|n| failed(&format!("p{n}"), FailureKind::GaveUp, "x")).collect();

@@ -57,7 +57,7 @@ impl Reason {
             Self::Drained => return format!("drained after {took}"),
             Self::StoppedOnFailure => "stopped at the first failure",
             Self::Systemic => "stopped: the next phase would fail in the same way",
-            Self::Budget => "stopped: a budget is spent",
+            Self::Budget => "stopped by a budget",
             Self::Failed => "stopped: autopack could not continue",
             Self::MaxBatches => "stopped after the requested batches",
             Self::Trial => "stopped after one phase: there is neither a sandbox nor a budget",
@@ -99,7 +99,7 @@ mod tests {
     fn only_a_completed_drain_is_reported_with_after_and_its_time() {
         let line = |reason: Reason| reason.describe(Duration::from_millis(900));
         assert_eq!(line(Reason::Drained), "drained after 0.9 s");
-        assert_eq!(line(Reason::Budget), "stopped: a budget is spent (0.9 s)");
+        assert_eq!(line(Reason::Budget), "stopped by a budget (0.9 s)");
         assert_eq!(line(Reason::MaxBatches), "stopped after the requested batches (0.9 s)");
         assert_eq!(
             line(Reason::Interrupted),

@@ -60,17 +60,19 @@ pub fn room(size: Size) -> usize {
 
 /// Renders `[████░░░░] 5/12` and further facts, the most important first.
 pub fn bar(fraction: Fraction, facts: &[String], columns: usize, color: bool) -> String {
-    let cells = (columns / 4).clamp(4, 30);
+    let mut text = format!(" {}/{}", fraction.done, fraction.of);
+    for fact in facts {
+        text += &format!(" · {fact}");
+    }
+    // The facts matter more than a wide bar.
+    let left = columns.saturating_sub(width(&text));
+    let cells = (columns / 4).min(left).clamp(4, 30);
     let share = fraction.done.min(fraction.of) as f64 / fraction.of.max(1) as f64;
     // Full only if all phases are settled.
     let filled = (share * cells as f64).floor() as usize;
     let style = Style::new().green().force_styling(color);
     let done = style.apply_to("█".repeat(filled));
     let rest = "░".repeat(cells - filled);
-    let mut text = format!(" {}/{}", fraction.done, fraction.of);
-    for fact in facts {
-        text += &format!(" · {fact}");
-    }
     format!("{done}{rest}{}", fit(&text, columns.saturating_sub(cells)))
 }
 

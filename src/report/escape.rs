@@ -31,6 +31,8 @@ pub fn markdown(text: &str) -> String {
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
         match c {
+            // An amount: formulas do not begin with a digit after an escaped dollar sign.
+            '$' if chars.peek().is_some_and(char::is_ascii_digit) => out.push_str("\\$"),
             // A mention would notify a user, and a number would link an issue. `<` and `&` begin HTML, and text
             // between dollar signs is a formula.
             '@' | '#' | '<' | '&' | '$' => out.extend(['\\', c, APART]),
@@ -81,7 +83,7 @@ mod tests {
         assert_eq!(shown("@all see #1"), "\\@^all see \\#^1");
         assert_eq!(shown("[a](https://x.y)\n# b"), "\\[a\\](https^://x.y) \\#^ b");
         assert_eq!(shown("a | <b> &amp;: c"), "a \\| \\<^b\\> \\&^amp;: c");
-        assert_eq!(shown("see WWW.x.y, $5"), "see WWW^.x.y, \\$^5");
+        assert_eq!(shown("see WWW.x.y, $5"), "see WWW^.x.y, \\$5");
     }
 
     #[test]

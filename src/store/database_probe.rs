@@ -67,7 +67,8 @@ pub(super) async fn probe(path: &Path) -> Result<DatabaseContents, StoreError> {
         return Ok(DatabaseContents::Nothing);
     };
     if !bytes.is_empty() {
-        let header = Header::parse(&bytes).ok_or_else(|| no_database(path))?;
+        let header =
+            Header::parse(&bytes).ok_or_else(|| StoreError::NotSqlite { path: path.to_owned() })?;
         if header.application_id == APPLICATION_ID {
             refuse_newer(path, header.user_version.into())?;
         } else {
@@ -96,10 +97,6 @@ fn first_bytes(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
     let mut bytes = Vec::with_capacity(Header::LENGTH);
     file.take(Header::LENGTH as u64).read_to_end(&mut bytes).map_err(cannot)?;
     Ok(Some(bytes))
-}
-
-fn no_database(path: &Path) -> StoreError {
-    StoreError::CannotOpen { path: path.to_owned(), why: "it is not an SQLite database".into() }
 }
 
 /// Inspects a file without autopack's id. The database may still belong to autopack: after a crash right after

@@ -10,7 +10,8 @@ use crate::phase::{PhaseId, RunId};
 use super::owner_id::OwnerId;
 use super::sqlite::{DatabaseErrorKind, RESTORE_IT};
 
-const IMPORT_MAKES_ONE: &str = "create one with `autopack import`";
+const PLAN_MAKES_ONE: &str = "import and drain a plan with `autopack drain plan.yaml`";
+const MOVE_IT: &str = "move it away, or choose another with --database-url";
 const START_AGAIN: &str =
     "restore it from a copy, or import the plan again; landed commits are on the branch";
 const MAKE_IT_WRITABLE: &str = "make it writable or choose another with --database-url";
@@ -30,7 +31,7 @@ fn import_hint(path: &Path) -> String {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// There is no database file.
-    #[error("there is no database at {}; {IMPORT_MAKES_ONE}", path.display())]
+    #[error("there is no database at {}; {PLAN_MAKES_ONE}", path.display())]
     NoDatabase {
         /// Path of the database.
         path: PathBuf,
@@ -53,6 +54,13 @@ pub enum StoreError {
         path: PathBuf,
         /// Reason.
         why: String,
+    },
+
+    /// The file is something else.
+    #[error("cannot use the database {}: it is not an SQLite database; {MOVE_IT}", path.display())]
+    NotSqlite {
+        /// Path of the file.
+        path: PathBuf,
     },
 
     /// The file or directory is read-only.
@@ -275,7 +283,8 @@ impl StoreError {
     /// Returns the remedy: the end of the message, after the last `; `.
     pub fn hint(&self) -> Option<Cow<'static, str>> {
         Some(match self {
-            Self::NoDatabase { .. } => Cow::Borrowed(IMPORT_MAKES_ONE),
+            Self::NoDatabase { .. } => Cow::Borrowed(PLAN_MAKES_ONE),
+            Self::NotSqlite { .. } => Cow::Borrowed(MOVE_IT),
             Self::Gone { .. } => Cow::Borrowed(START_AGAIN),
             Self::ReadOnly { .. } => Cow::Borrowed(MAKE_IT_WRITABLE),
             Self::PythonAutopack { path } => Cow::Owned(import_hint(path)),
@@ -362,6 +371,7 @@ mod tests {
         let (what, why) = ("a table `x`".to_owned(), "no number".to_owned());
         for error in [
             StoreError::NoDatabase { path: path.clone() },
+            StoreError::NotSqlite { path: path.clone() },
             StoreError::ReadOnly { path: path.clone(), what: what.clone() },
             StoreError::PythonAutopack { path: path.clone() },
             StoreError::OtherApplication { path: path.clone(), what },

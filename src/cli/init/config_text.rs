@@ -6,9 +6,8 @@ use super::project_facts::{FoundAgent, FoundCommand, ProjectFacts};
 pub fn format_config(facts: &ProjectFacts, schema: &str) -> String {
     let mut lines = vec![
         format!("# yaml-language-server: $schema={schema}"),
-        "# Settings of autopack for this repository; every key is optional. All keys are"
-            .to_owned(),
-        "# in docs/configuration.md of autopack; `autopack config show` prints the values."
+        "# Settings of autopack for this repository; every key is optional. All keys,".to_owned(),
+        "# with their meaning: `autopack schema config`. Values now: `autopack config show`."
             .to_owned(),
     ];
     lines.extend(agents(&facts.agents));

@@ -17,7 +17,7 @@ use crate::failure::{Exit, Failure};
 use crate::workspace::Repo;
 use project_facts::ProjectFacts;
 
-/// JSON Schema of the configuration, in the private directory.
+/// JSON Schema of the configuration, beside the configuration file.
 const SCHEMA_FILE: &str = "autopack.schema.json";
 const COMPOSE_FILE: (&str, &str) =
     ("docker-compose.yml", include_str!("../../../docker-compose.yml"));
@@ -62,10 +62,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
                 facts = questions::ask(facts)?;
             }
             repo.prepare_directory()?;
-            let schema = if args.shared { "../.autopack/config/" } else { "" };
-            let schema = format!("{schema}{SCHEMA_FILE}");
-            write(&repo, name, &config_text::format_config(&facts, &schema), context)?;
-            write_schema(&repo)?;
+            write(&repo, name, &config_text::format_config(&facts, SCHEMA_FILE), context)?;
+            write_schema(&repo.root().join(name).with_file_name(SCHEMA_FILE))?;
             for line in facts.describe() {
                 context.out.line(format_args!("      {line}"))?;
             }
@@ -81,14 +79,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 }
 
 /// Writes the schema that the configuration names for editors; replaces that of an earlier version.
-fn write_schema(repo: &Repo) -> anyhow::Result<()> {
-    let file = repo.root().join(PRIVATE_DIRECTORY).join(SCHEMA_FILE);
-    let cannot = || format!("cannot write {}", file.display());
-    if let Some(directory) = file.parent() {
-        fs::create_dir_all(directory).with_context(cannot)?;
-    }
+fn write_schema(file: &Path) -> anyhow::Result<()> {
     let text = serde_json::to_string_pretty(&config_schema())?;
-    fs::write(&file, text + "\n").with_context(cannot)
+    fs::write(file, text + "\n").with_context(|| format!("cannot write {}", file.display()))
 }
 
 fn write(repo: &Repo, name: &str, text: &str, context: &Context) -> Result<(), Failure> {

@@ -8,8 +8,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::log_reader::LogReader;
 use super::write_lines;
 use crate::cli::Output;
-use crate::cli::attempt_choice::AttemptChoice;
+use crate::cli::attempt_choice::{AttemptChoice, AttemptEnd};
 use crate::failure::{Exit, Failure};
+use crate::progress::NOTES;
 
 /// Interval between two readings.
 const EVERY: Duration = Duration::from_millis(200);
@@ -26,7 +27,8 @@ pub(super) async fn follow(
     let mut terminate = listen(SignalKind::terminate())?;
     loop {
         // Asked first: the end comes after everything was written.
-        let has_ended = choice.has_ended().await?;
+        let end = choice.end().await?;
+        let has_ended = end.is_some();
         // The directory appears with the first file.
         let text = reader
             .read_new()
@@ -34,6 +36,9 @@ pub(super) async fn follow(
         write_lines(*out, text, lines.take())?;
         if has_ended {
             write_lines(*out, reader.finish(), None)?;
+            if end == Some(AttemptEnd::DrainDied) {
+                tracing::info!(target: NOTES, "the drain died; the next drain reclaims the phase");
+            }
             return Ok(Exit::Done);
         }
         if out.reader_is_gone() {

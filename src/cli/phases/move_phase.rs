@@ -1,8 +1,10 @@
 //! `phases move`: moves a phase within the queue of its run.
 
+use serde_json::json;
+
 use crate::cli::Context;
 use crate::cli::run_choice::{PhaseArg, RunUse, choose_phase};
-use crate::failure::{Failure, WithHint};
+use crate::failure::{Exit, Failure, WithHint};
 use crate::phase::words::quoted;
 use crate::progress::shown_id;
 use crate::store::{NewPlace, StoreError};
@@ -14,6 +16,9 @@ pub(super) struct Args {
     phase: PhaseArg,
     #[command(flatten)]
     place: Place,
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 /// New place of the phase; exactly one option is required.
@@ -36,6 +41,14 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             Some(choose_phase(&store, context, Some(run.as_str()), name, RunUse::Act).await?.1)
         }
     };
+    if next.as_ref() == Some(&phase) {
+        return Err(Failure::new(format!(
+            "cannot move phase {} before itself",
+            shown_id(phase.as_str())
+        ))
+        .hint("name another phase, or use --first")
+        .exit(Exit::Usage));
+    }
     let place = next.as_ref().map_or(NewPlace::First, NewPlace::Before);
     match store.operator().move_phase(&run, &phase, place).await {
         Err(error @ StoreError::OrderAgainstDependency { .. }) => {
@@ -50,6 +63,10 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
         moved => moved?,
     }
     store.close().await;
+    if args.json {
+        let moved = json!({"run_id": run, "phase_id": phase, "before": next});
+        return context.out.json(&moved);
+    }
     let name = shown_id(phase.as_str());
     context.out.line(match &next {
         Some(next) => format!("{name}: moved before {}", shown_id(next.as_str())),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::spec_input::{refuse_by_state, refuse_unfixable, resolve, single_phase};
 use crate::cli::Context;
@@ -29,6 +29,9 @@ pub(super) struct Args {
     /// Fields and values
     #[arg(value_name = "FIELD=VALUE", required = true)]
     assignments: Vec<String>,
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 /// Fields with a text: the value is taken as written.
@@ -66,6 +69,11 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     refuse_unfixable(&phase, context)?;
     store.operator().edit(&run, &phase).await?;
     store.close().await;
+    if args.json {
+        let changed =
+            json!({"run_id": run, "phase_id": id, "changed": fields, "state": detail.row.state});
+        return context.out.json(&changed);
+    }
     let name = shown_id(id.as_str());
     context.out.line(format_args!("{name}: changed {}", fields.join(", ")))?;
     if matches!(detail.row.state, PhaseState::Failed | PhaseState::Skipped) {

@@ -11,7 +11,7 @@ use crate::cli::output::table::table;
 use crate::cli::run_choice::{PhaseArg, RunUse};
 use crate::failure::Failure;
 use crate::phase::shell;
-use crate::phase::words::{quoted, short_commit};
+use crate::phase::words::{counted, quoted, short_commit};
 use crate::phase::{Failure as PhaseFailure, PhaseCi, PhaseState, UnixMs};
 use crate::progress::{
     describe_money, dollars, duration, printable, screen, shown_id, shown_message, width, wrap,
@@ -21,6 +21,8 @@ use crate::workspace::ChangedFile;
 
 /// Number of log lines shown.
 const TAIL: usize = 15;
+/// Number of lines shown of a failing test's message.
+const MESSAGE_LINES: usize = 8;
 /// Number of changed files shown.
 const MAX_FILES: usize = 20;
 
@@ -252,6 +254,18 @@ impl Page {
         }
     }
 
+    /// Adds the message of a test below its name, the first lines of a long one.
+    fn message(&mut self, message: &str) {
+        let lines: Vec<&str> = message.trim().lines().collect();
+        let before = " ".repeat(2 + NAMES + 2);
+        for line in lines.iter().take(MESSAGE_LINES) {
+            self.line(&before, line.trim_end());
+        }
+        if let Some(more) = lines.len().checked_sub(MESSAGE_LINES).filter(|more| *more > 0) {
+            self.line(&before, &format!("… {} more", counted(more as u64, "line")));
+        }
+    }
+
     fn failure(&mut self, failure: Option<&PhaseFailure>) {
         let Some(failure) = failure else { return };
         let code = failure.exit_code.map(|code| format!(" (exit code {code})")).unwrap_or_default();
@@ -260,11 +274,12 @@ impl Page {
             &format!("{}{code}: {}", failure.kind.as_str(), failure.message),
         );
         let detail = &failure.detail;
-        let tests =
-            detail.failing_tests.iter().map(|test| format!("{} {}", test.name, test.message));
         self.list("breaches", detail.breaches.iter().cloned());
         self.list("missing", detail.missing.iter().cloned());
-        self.list("failing tests", tests);
+        for (n, test) in detail.failing_tests.iter().enumerate() {
+            self.field(if n == 0 { "failing tests" } else { "" }, &test.name);
+            self.message(&test.message);
+        }
         let lines: Vec<&str> = detail.log_tail.trim_end().lines().collect();
         let tail = lines[lines.len().saturating_sub(TAIL)..].join("\n");
         self.block(&tail, "    | ");

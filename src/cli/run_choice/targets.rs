@@ -2,9 +2,15 @@
 
 use super::{RunUse, choose_phase, find_id, find_run};
 use crate::cli::Context;
+use crate::config::suggestion::nearest;
 use crate::failure::{Exit, Failure};
+use crate::phase::words::first_few;
 use crate::phase::{PhaseId, RunId};
+use crate::progress::shown_id;
 use crate::store::Store;
+
+/// Runs named in an error.
+const NAMED: usize = 8;
 
 /// Runs or phases of a command, with `--run-id RUN` as the run of phases.
 #[derive(Debug, clap::Args)]
@@ -40,10 +46,16 @@ impl TargetsArg {
             let same = run_name.is_none_or(|run| run == name);
             match find_id(&runs, RunId::as_str, name).filter(|_| same) {
                 Some(run) => push(&mut targets.runs, run.clone()),
-                None => {
-                    let phase = choose_phase(store, context, run_name, name, RunUse::Act).await?;
-                    push(&mut targets.phases, phase);
-                }
+                None => match choose_phase(store, context, run_name, name, RunUse::Act).await {
+                    Ok(phase) => push(&mut targets.phases, phase),
+                    Err(failure) => {
+                        let of = PhaseId::new(name);
+                        let is_phase = run_name.is_some()
+                            || name.contains('/')
+                            || !store.runs_with_phase(&of).await?.is_empty();
+                        return Err(if is_phase { failure } else { neither(name, &runs) });
+                    }
+                },
             }
         }
         if let (Some(run), true) = (run_name, self.names.is_empty()) {
@@ -56,6 +68,20 @@ impl TargetsArg {
         }
         Ok(targets)
     }
+}
+
+fn neither(name: &str, runs: &[RunId]) -> Failure {
+    let ids: Vec<&str> = runs.iter().map(RunId::as_str).collect();
+    let shown: Vec<String> = ids.iter().map(|id| shown_id(id)).collect();
+    let known = match shown.is_empty() {
+        true => "there are no runs".to_owned(),
+        false => format!("runs: {}", first_few(&shown, NAMED)),
+    };
+    let hint = match nearest(name, &ids) {
+        Some(near) => format!("did you mean {near:?}?"),
+        None => "`autopack phases list RUN` lists the phases of a run".to_owned(),
+    };
+    Failure::new(format!("{name:?} is neither a run nor a phase; {known}")).hint(hint)
 }
 
 fn push<T: PartialEq>(list: &mut Vec<T>, item: T) {

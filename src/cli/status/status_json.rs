@@ -26,6 +26,7 @@ fn run(snapshot: &StatusSnapshot, status: &RunStatus) -> Value {
         "cost_usd": run.cost_usd,
         "branch": run.facts.as_ref().map(|facts| &facts.branch),
         "clean_clone": run.clean_test.as_ref().map(|test| test.outcome.as_str()),
+        "merged_into": overview.merged_into,
         "memory_backend": run.memory_backend.as_deref().unwrap_or("off"),
         "running": running.map(|work| running_phase(snapshot, work)).collect::<Vec<_>>(),
         "waiting": waiting.iter().map(|phase| json!({

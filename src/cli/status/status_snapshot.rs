@@ -57,9 +57,10 @@ pub(super) async fn read_snapshot(
         Some(run) => vec![store.run(run).await?],
         None => store.runs().await?,
     };
-    let elsewhere = match Repo::discover(&context.workspace()?).await {
-        Ok(repo) => open_database::elsewhere(store, &repo, &summaries).await?,
-        Err(_) => BTreeMap::new(),
+    let repo = Repo::discover(&context.workspace()?).await.ok();
+    let elsewhere = match &repo {
+        Some(repo) => open_database::elsewhere(store, repo, &summaries).await?,
+        None => BTreeMap::new(),
     };
     let owners = store.owners().await?;
     let drains = count_drains(&owners, wanted);
@@ -77,8 +78,16 @@ pub(super) async fn read_snapshot(
         let pace = Pace { attempts: ended.count, settled: ended.settled, busy };
         let final_test = run_end(&summary, settings.ci.final_test);
         let read = read_run(store, summary, &waiting, settings.executor.budgets).await?;
+        let merged_into = match (&repo, &read.summary.facts) {
+            (Some(repo), Some(facts))
+                if read.tip.is_some() && !elsewhere.contains_key(&read.summary.run_id) =>
+            {
+                repo.merged_into(&read.summary.run_id, &facts.base_commit).await
+            }
+            _ => None,
+        };
         runs.push(RunStatus {
-            overview: RunOverview { is_draining, final_test, ..read },
+            overview: RunOverview { is_draining, final_test, merged_into, ..read },
             waiting,
             pace,
         });

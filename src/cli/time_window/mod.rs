@@ -52,6 +52,28 @@ pub enum WindowStart {
 }
 
 impl WindowArgs {
+    /// Describes the window: `starts at 23:00, no phase starts after 07:00 (8 h)`; `None` without one.
+    ///
+    /// # Errors
+    /// A date and time is in the past.
+    pub fn describe(&self) -> Result<Option<String>, Failure> {
+        let now = Zoned::now();
+        let start = self.at.map(|at| at.next_after(&now, "--at")).transpose()?;
+        let from = start.clone().unwrap_or(now);
+        let end = match (self.until, self.length) {
+            (Some(until), _) => Some(until.next_after(&from, "--until")?),
+            (None, length) => length.map(|length| from.saturating_add(length)),
+        };
+        let start = start.map(|start| format!("starts at {}", shown(&start)));
+        let end = end.map(|end| {
+            let length = end.duration_since(&from);
+            let length = Duration::from_secs(u64::try_from(length.as_secs()).unwrap_or_default());
+            format!("no phase starts after {} ({})", shown(&end), duration(length))
+        });
+        let parts: Vec<String> = start.into_iter().chain(end).collect();
+        Ok((!parts.is_empty()).then(|| parts.join(", ")))
+    }
+
     /// Waits for the start of the window, and returns the end.
     ///
     /// # Errors

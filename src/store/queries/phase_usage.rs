@@ -36,6 +36,8 @@ pub struct SettledPhase {
     pub agent: Option<String>,
     /// Sum of the known costs in US dollars.
     pub cost_usd: Option<f64>,
+    /// Sum of the known tokens that providers bill: input, output, and tokens written to caches.
+    pub tokens: Option<i64>,
     /// Duration of all attempts in milliseconds.
     #[sqlx(try_from = "i64")]
     pub duration_ms: u64,
@@ -133,6 +135,7 @@ impl Store {
         self.named(async {
             Ok(sqlx::query_as(
                 "SELECT MAX(a.agent) AS agent, SUM(a.cost_usd) AS cost_usd,
+                        SUM(a.input_tokens + a.output_tokens + COALESCE(a.cache_write_tokens, 0)) AS tokens,
                         SUM(MAX(a.ended_at - a.started_at, 0)) AS duration_ms
                    FROM attempts a JOIN phases p ON p.id = a.phase
                   WHERE a.agent IS NOT NULL AND a.ended_at IS NOT NULL AND p.state IN ('COMPLETE', 'FAILED')

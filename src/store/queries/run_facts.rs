@@ -93,6 +93,24 @@ impl Store {
         .await
     }
 
+    /// Returns all landings of the run that were not taken back, also of phases queued again.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn live_landings(&self, run: &RunId) -> Result<Vec<(PhaseId, String)>, StoreError> {
+        self.named(async {
+            let rows: Vec<(String, String)> = sqlx::query_as(
+                "SELECT p.phase_id, l.landing_commit FROM live_landings l JOIN phases p ON p.id = l.phase
+                  WHERE p.run = (SELECT id FROM runs WHERE run_id = ?)",
+            )
+            .bind(run.as_str())
+            .fetch_all(&self.reader)
+            .await?;
+            Ok(rows.into_iter().map(|(phase, commit)| (PhaseId::new(phase), commit)).collect())
+        })
+        .await
+    }
+
     /// Returns every commit landed in the run, latest first, including commits of phases queued again, and the reverts.
     ///
     /// # Errors

@@ -51,6 +51,28 @@ impl Store {
         .await
     }
 
+    /// Returns all results of the run at this tree, latest first.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn base_results_at(
+        &self,
+        run: &RunId,
+        tree: &str,
+    ) -> Result<Vec<String>, StoreError> {
+        self.named(async {
+            Ok(sqlx::query_scalar(
+                "SELECT b.result FROM base_results b JOIN runs r ON r.id = b.run
+                  WHERE r.run_id = ? AND b.tree = ? ORDER BY b.created_at DESC",
+            )
+            .bind(run.as_str())
+            .bind(tree)
+            .fetch_all(&self.reader)
+            .await?)
+        })
+        .await
+    }
+
     /// Stores a result, replacing an earlier result for the same key, and deletes the command's oldest results.
     ///
     /// # Errors

@@ -33,6 +33,9 @@ pub struct CleanTest {
     /// Failing tests, if the runner reports individual tests.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failing: Vec<String>,
+    /// Whether these failures were excused from the start: in a slot, CI fails in the same way at the run's base.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_known: bool,
     /// End of the CI output of a failed test.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_lines: Option<String>,

@@ -28,6 +28,8 @@ pub struct LastDrain {
     pub cost_usd: f64,
     /// The budget that ended the drain, if the next drain would end in the same way.
     pub budget: Option<BudgetStop>,
+    /// Whether the final test found no CI.
+    pub has_no_ci: bool,
 }
 
 /// An exhausted budget that stops every drain until it is raised.

@@ -271,6 +271,16 @@ impl Repo {
         if answer.ok() { answer.text().map(Some) } else { Ok(None) }
     }
 
+    /// Returns the id of a commit's tree; `None` for an unknown commit.
+    ///
+    /// # Errors
+    /// If git fails.
+    pub async fn tree_id(&self, commit: &str) -> Result<Option<String>> {
+        let call = self.git.call("find a tree", ["rev-parse", "--verify", "--quiet"]);
+        let answer = call.arg(format!("{commit}^{{tree}}")).answer().await?;
+        if answer.ok() { answer.text().map(Some) } else { Ok(None) }
+    }
+
     /// Writes a small blob without starting git; `None` leaves the write, and the error message, to git.
     pub(super) async fn write_blob(&self, content: Vec<u8>) -> Option<String> {
         let users = self.users_objects()?;

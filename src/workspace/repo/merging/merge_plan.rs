@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use super::refusal::{Answer, refuse};
 use super::target::MergeTarget;
-use crate::git::error::Result;
+use crate::git::error::{Result, WorkspaceError};
 use crate::git::merge_trees::{MergedTree, merge_commits, merge_with_base};
 use crate::phase::RunId;
 use crate::phase::words::first_few;
@@ -88,6 +88,12 @@ impl Repo {
             let kind = MergeKind::FastForward;
             return Ok(Ok(Some(MergePlan { kind, tip, known, tree: None })));
         }
+        if squashed.is_none() && !self.has_common_commit(old, &tip).await? {
+            return refuse(
+                format!("{} and run {run} have no commit in common", target.short()),
+                "name a branch with the base of the run: --into BRANCH".to_owned(),
+            );
+        }
         let merged = match &squashed {
             Some(squashed) => merge_with_base(&self.git, squashed, old, &tip).await?,
             None => merge_commits(&self.git, old, &tip).await?,
@@ -113,6 +119,40 @@ impl Repo {
         };
         let kind = if is_squash { MergeKind::Squash } else { MergeKind::MergeCommit };
         Ok(Ok(Some(MergePlan { kind, tip, known, tree: Some(tree) })))
+    }
+
+    async fn has_common_commit(&self, one: &str, other: &str) -> Result<bool> {
+        let answer =
+            self.git.call("compare histories", ["merge-base", one, other]).answer().await?;
+        match answer.output.code {
+            Some(1) => Ok(false),
+            _ if answer.ok() => Ok(true),
+            _ => Err(answer.error()),
+        }
+    }
+
+    /// Returns the branch checked out here, if the run's tip was merged or squashed into it. `base` is the commit the run
+    /// started at. Best effort: only for people.
+    pub async fn merged_into(&self, run: &RunId, base: &str) -> Option<String> {
+        let merged = async {
+            let (Some(branch), Some(head)) =
+                (self.current_branch().await?, self.resolve("HEAD").await?)
+            else {
+                return Ok(None);
+            };
+            let tip = self.tip(run).await?.commit;
+            let is_merged = self.contains(&head, &tip).await?
+                || match self.squashed_tip(run, base, &head, &tip).await? {
+                    Some(squashed) => self.contains(&squashed, &tip).await?,
+                    None => false,
+                };
+            Ok::<_, WorkspaceError>(is_merged.then_some(branch))
+        };
+        let branch = merged.await.unwrap_or_else(|error| {
+            tracing::debug!("cannot tell whether run {run} is merged: {error}");
+            None
+        })?;
+        Some(branch.strip_prefix("refs/heads/").unwrap_or(&branch).to_owned())
     }
 
     /// Returns the run's tip of the last squash in the target, if this history of the run still exists.

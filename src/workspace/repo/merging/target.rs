@@ -143,11 +143,20 @@ impl Repo {
         Ok(self.resolve(&format!("refs/autopack/bases/{run}")).await?.is_some())
     }
 
-    async fn reject_unknown<T>(&self, short: &str) -> Result<Answer<T>> {
+    /// Lists the user's branches, without the branches of runs.
+    ///
+    /// # Errors
+    /// If git fails.
+    pub async fn users_branches(&self) -> Result<Vec<String>> {
         let args = ["for-each-ref", "--format=%(refname:lstrip=2)", HEADS];
         let listed = self.git.call("list the branches", args).text().await?;
-        let known: Vec<&str> =
-            listed.lines().filter(|name| !name.starts_with("autopack/")).collect();
+        let users = listed.lines().filter(|name| !name.starts_with("autopack/"));
+        Ok(users.map(str::to_owned).collect())
+    }
+
+    async fn reject_unknown<T>(&self, short: &str) -> Result<Answer<T>> {
+        let branches = self.users_branches().await?;
+        let known: Vec<&str> = branches.iter().map(String::as_str).collect();
         let remedy = match (find_similar(short, &known), known.as_slice()) {
             (Some(similar), _) => format!("did you mean {similar}?"),
             (None, []) => format!("create it: git branch {} COMMIT", quoted(short)),
