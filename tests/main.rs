@@ -95,4 +95,5 @@ mod verify;
 mod view;
 mod whose_change;
 mod workspace;
+mod write_plan;
 mod zero_configuration;

@@ -176,9 +176,9 @@ impl Proposal {
     }
 }
 
-/// Checks whether the scope of a phase is a proposal, and not its author's.
-pub fn has_proposed_scope(spec: &FixedSpec) -> bool {
-    spec.json()["scope"][PROPOSED_BY].is_string()
+/// Returns the origin of a scope that is a proposal, and not the phase's author's.
+pub fn proposed_by(spec: &FixedSpec) -> Option<&str> {
+    spec.json()["scope"][PROPOSED_BY].as_str()
 }
 
 /// Returns the text of a phase that its proposals depend on: two specs with the same text get the same proposal.
