@@ -61,7 +61,7 @@ fn problems_go_back_to_the_agent_up_to_three_times() {
     let json: Value = project.json(["plan", "Add notes", "--json"]);
     assert_eq!((&json["questions"], &json["run_id"]), (&json!(4), &json!("notes")));
     assert_eq!(json["phases"].as_array().unwrap().len(), 2);
-    assert!(prompt(&project, 1).contains("refused\n\n- phase `a`: the phase names no path"));
+    assert!(prompt(&project, 1).contains("refused\n\n- phase `a`: `description` is missing"));
     assert!(prompt(&project, 2).contains("wait for each other"));
 
     let never = self::project(&[bad]);
