@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use autopack::phase::autofix::{Limits, autofix};
+use autopack::phase::autofix::{Limits, Unscoped, autofix};
 use autopack::phase::{RawSpec, Repair};
 use serde_json::{Value, json};
 
@@ -42,7 +42,7 @@ fn fix(spec: &RawSpec) -> Repair {
     let limits = Limits {
         workspace: Some("/work/project"),
         max_timeout_seconds: 3600,
-        unscoped_allowed: false,
+        unscoped: Unscoped::Refuse,
     };
     autofix(spec, None, &limits)
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use autopack::phase::autofix::{Limits, autofix};
+use autopack::phase::autofix::{Limits, Unscoped, autofix};
 use autopack::phase::plan::{Plan, PlanPhase, PlanRun, SourceCounts};
 use autopack::phase::{Failure, PhaseId, PhaseState, RawSpec, Repair, RunId, UnixMs, Verdict};
 use autopack::store::{
@@ -129,7 +129,7 @@ async fn claim(store: &Store, owner: &OwnerId, run: &RunId) -> Claim {
 }
 
 fn fix(raw: &RawSpec, last: Option<&Failure>) -> Repair {
-    let limits = Limits { workspace: None, max_timeout_seconds: 3600, unscoped_allowed: false };
+    let limits = Limits { workspace: None, max_timeout_seconds: 3600, unscoped: Unscoped::Refuse };
     autofix(raw, last, &limits)
 }
 

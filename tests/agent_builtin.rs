@@ -14,7 +14,7 @@ use autopack::agent::{
     self, AgentEvent, AgentReply, AttemptBudget, Checks, Outcome, RateLimitReset, Task,
 };
 use autopack::config::{AgentSettings, BuiltinAgentSettings, ModelProtocol};
-use autopack::phase::autofix::{Limits, autofix};
+use autopack::phase::autofix::{Limits, Unscoped, autofix};
 use autopack::phase::{PhaseId, RawSpec, RunId, Tokens};
 use autopack::process::{JobEnd, Redactor, StopLevel, StopReceiver};
 use model_server::{ModelServer, Protocol, Turn, call, finish};
@@ -69,7 +69,8 @@ impl AgentFixture {
     fn task(&self) -> Task {
         let spec = json!({"phase_id": "phase", "description": "d", "deliverables": ["src/"],
             "protected_paths": ["src/locked.rs"]});
-        let limits = Limits { workspace: None, max_timeout_seconds: 600, unscoped_allowed: false };
+        let limits =
+            Limits { workspace: None, max_timeout_seconds: 600, unscoped: Unscoped::Refuse };
         let env = [("MODEL_ACCESS".into(), KEY.into())];
         Task {
             run_id: RunId::new("run"),
@@ -95,6 +96,7 @@ impl AgentFixture {
             checks: self.checks.clone(),
             view: None,
             own_sandbox: autopack::agent::OwnSandbox::default(),
+            question: None,
         }
     }
 

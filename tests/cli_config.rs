@@ -69,7 +69,7 @@ fn bad_values_are_named_with_key_and_line() {
     insta::assert_snapshot!(error("config/memory.yaml", "memory: {qdrant: {port: 70000}}"),
         @r#"error: cannot read config/memory.yaml: memory.qdrant.port at line 1 is 70000, expected a whole number up to 65535"#);
     insta::assert_snapshot!(autopack_error("executor:\n  unscoped: null\n"),
-        @r#"error: cannot read config/autopack.yaml: executor.unscoped at line 2 has no value, expected "refuse" or "allow""#);
+        @r#"error: cannot read config/autopack.yaml: executor.unscoped at line 2 has no value, expected one of "propose", "refuse", "allow""#);
     insta::assert_snapshot!(autopack_error("executor:\n  jobs: 18446744073709551616\n"),
         @"error: cannot read config/autopack.yaml: executor.jobs: the number 18446744073709551616 is too large at line 2 column 9");
     insta::assert_snapshot!(error("config/memory.yaml", "memory: {enabled: false, qdrant: {autostart_timeout_seconds: 0}}"),

@@ -99,4 +99,5 @@ mod verify;
 mod view;
 mod whose_change;
 mod workspace;
+mod write_plan;
 mod zero_configuration;

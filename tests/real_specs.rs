@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use autopack::phase::autofix::{Limits, autofix};
+use autopack::phase::autofix::{Limits, Unscoped, autofix};
 use autopack::phase::{RawSpec, Repair};
 use serde_json::{Map, Value, json};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, Row};
 const LIMITS: Limits = Limits {
     workspace: Some("/home/u/project"),
     max_timeout_seconds: 3600,
-    unscoped_allowed: false,
+    unscoped: Unscoped::Refuse,
 };
 
 fn specs() -> Option<Vec<Value>> {

@@ -167,8 +167,7 @@ fn the_template_has_the_format_and_an_example_that_is_imported() {
     let phases = project.json(["phases", "list", "--json"]);
     assert_eq!(phases[1]["depends_on"], json!(["storage"]));
     assert_eq!(phases[1]["scope"]["paths"], json!(["src/notes", "src/app.py", "tests"]));
-    // A goal comes in a later version.
-    assert!(project.autopack(["plan"]).exited(2).stderr.contains("--template"));
+    assert!(project.autopack(["plan"]).exited(2).stderr.contains("GOAL"));
 }
 
 #[test]

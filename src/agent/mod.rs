@@ -34,6 +34,7 @@ use crate::process::child_env::Env;
 use crate::process::view::ChildView;
 use crate::process::{JobEnd, Redactor, SpawnError, StopReceiver};
 use adapters::Runner;
+use runner::result_file;
 
 pub use adapters::program_kinds;
 pub use detection::{DetectedAgent, detect, detectable};
@@ -97,6 +98,17 @@ pub struct Task {
     pub view: Option<ChildView>,
     /// Decision about the program's own sandbox.
     pub own_sandbox: OwnSandbox,
+    /// Set for a question: the agent answers, and changes no file.
+    pub question: Option<Question>,
+}
+
+/// A question to an agent. The answer is the summary of the reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// Purpose in a word, for the agent's program: `scope-proposal`.
+    pub purpose: &'static str,
+    /// File in which a program may write the answer; else its output is the answer.
+    pub answer_file: PathBuf,
 }
 
 /// The phase's CI, for an agent that asks before the verdict.
@@ -200,6 +212,8 @@ pub async fn run(
     stop: &StopReceiver,
     on_event: &(dyn Fn(AgentEvent) + Sync),
 ) -> Result<AgentReply, AgentError> {
+    let question_file = task.question.as_ref().map(|question| question.answer_file.clone());
+    let redact = task.redact.clone();
     let mut reply = match Runner::of(settings)? {
         Runner::Program(adapter, settings) => {
             runner::program::run(adapter, settings, task, stop, on_event).await
@@ -210,8 +224,16 @@ pub async fn run(
         Runner::Replay(settings) => adapters::replay::run(settings, task, stop, on_event).await,
         Runner::Builtin(settings) => builtin::run(settings, task, stop, on_event).await,
     }?;
+    if let Some(answer) = question_file.and_then(|file| result_file::read_answer(&file, &redact)) {
+        reply.summary = Some(answer);
+    }
     reply.notes.extend(prices::add_cost(&mut reply.usage));
     Ok(reply)
+}
+
+/// Whether the agent can answer questions. A replay only copies recorded files.
+pub fn answers_questions(settings: &AgentSettings) -> bool {
+    !matches!(settings, AgentSettings::Replay(_))
 }
 
 /// Whether the agent reports its cost. If not, a budget in dollars needs the price of its model.
@@ -256,6 +278,7 @@ impl Task {
             checks: None,
             view: None,
             own_sandbox: OwnSandbox::default(),
+            question: None,
         }
     }
 }

@@ -75,6 +75,11 @@ pub(super) async fn attempt(
     record: &mut Record,
 ) -> Result<Verdict, AttemptError> {
     let mut attempt = Attempt::prepare(context, claim, drain_spent, stop, record).await?;
+    if attempt.is_scope_due().await? {
+        let verdict = attempt.propose_scope().await?;
+        attempt.look_for_repeats(&verdict).await?;
+        return Ok(verdict);
+    }
     if let Some(verdict) = attempt.check_base().await? {
         attempt.look_for_repeats(&verdict).await?;
         return Ok(verdict);
@@ -188,6 +193,10 @@ impl<'a> Attempt<'a> {
         };
         attempt.step(Step::Preparing);
         attempt.note_reset(&reset?);
+        if claim.phase.needs_scope() {
+            // The agent only reads.
+            return Ok(attempt);
+        }
         if attempt.set_up(Side::Agent).await? == SetupOutcome::Ran {
             attempt.refuse_changes_of_setup().await?;
             // Changes by setup in the user's checkout are not the agent's.
@@ -292,7 +301,7 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    fn note_checkout_changes(&self, touched: &[String]) {
+    pub(super) fn note_checkout_changes(&self, touched: &[String]) {
         if touched.is_empty() {
             return;
         }

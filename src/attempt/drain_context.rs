@@ -61,6 +61,8 @@ pub struct DrainContext {
     /// CI results at base commits.
     pub bases: BaseRuns,
     pub(super) setups: Setups,
+    /// Filled once the memory's index of the repository is up to date.
+    pub(super) file_index: tokio::sync::OnceCell<()>,
     /// Locked while a run's branch is created.
     branch_creation: tokio::sync::Mutex<()>,
     has_noted_held_branch: AtomicBool,
@@ -108,6 +110,7 @@ impl DrainContext {
             merge_queue: MergeQueue::default(),
             bases,
             setups: Setups::default(),
+            file_index: tokio::sync::OnceCell::new(),
             branch_creation: tokio::sync::Mutex::default(),
             has_noted_held_branch: AtomicBool::new(false),
             has_noted_unpriced_usage: AtomicBool::new(false),

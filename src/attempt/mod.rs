@@ -6,6 +6,7 @@
 
 mod activity_writer;
 mod agent_choice;
+mod agents_view;
 mod artifacts;
 #[expect(clippy::module_inception, reason = "the file with the steps of an attempt on one screen")]
 mod attempt;
@@ -20,8 +21,10 @@ mod estimator;
 mod inherited_environments;
 mod last_landing;
 mod lesson;
+mod likely_files;
 mod limits;
 mod program_view;
+mod read_only_call;
 mod run_end;
 mod run_tip_test;
 mod steps;
@@ -52,6 +55,7 @@ pub use drain_context::DrainContext;
 pub use error::AttemptError;
 pub use estimator::{Estimate, Estimator};
 pub use inherited_environments::InheritedEnvironments;
+pub use read_only_call::{ReadOnlyAnswer, ReadOnlyCall};
 pub use run_end::run_end;
 pub use run_tip_test::{TipTest, test_tip};
 pub use steps::memory_step::{plan, topic_of};
@@ -84,6 +88,8 @@ pub enum NextStep {
     /// No consequence.
     #[default]
     Continue,
+    /// The attempt proposed a scope, and the phase is claimed again for the work.
+    ScopeStep,
     /// The disk was full; removing old slots freed space, and the attempt does not count.
     FreedSpace,
     /// The agent must not be asked before `until`.

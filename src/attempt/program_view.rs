@@ -31,6 +31,8 @@ pub(crate) struct ViewedProgram<'a> {
     pub private_files: PrivateFiles,
     /// The agent, and the directory of its sessions.
     pub agent: Option<(&'a AgentSettings, &'a Path)>,
+    /// Whether the program only reads the slot.
+    pub is_read_only: bool,
 }
 
 impl<'a> ViewedProgram<'a> {
@@ -42,7 +44,8 @@ impl<'a> ViewedProgram<'a> {
         directory: &'a Path,
     ) -> Self {
         let private_files = PrivateFiles::StartAttempt;
-        Self { purpose, slot, side, argv, directory, private_files, agent: None }
+        let (agent, is_read_only) = (None, false);
+        Self { purpose, slot, side, argv, directory, private_files, agent, is_read_only }
     }
 }
 
@@ -126,6 +129,7 @@ impl ViewOpener<'_> {
         let request = ViewRequest {
             mode: views.mode,
             purpose: program.purpose,
+            is_read_only: program.is_read_only,
             private_files: PrivateFiles::Keep,
             settings: SandboxPaths {
                 write: &sandbox.write,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::config::{Settings, Unscoped};
+use crate::config::Settings;
 use crate::phase::autofix::{Limits, autofix};
 use crate::phase::protected::ProtectedPaths;
 use crate::phase::{Failure, RawSpec, Repair};
@@ -14,11 +14,11 @@ pub fn fixer(
 ) -> impl Fn(&RawSpec, Option<&Failure>) -> Repair + Send + Sync + use<> {
     let workspace = workspace.to_str().map(str::to_owned);
     let max_timeout_seconds = settings.ci.max_timeout_seconds;
-    let unscoped_allowed = settings.executor.unscoped == Unscoped::Allow;
+    let unscoped = settings.executor.unscoped;
     let protected = ProtectedPaths::new(&settings.workspace.protected_paths);
     move |raw, last_failure| {
         let workspace = workspace.as_deref();
-        let limits = Limits { workspace, max_timeout_seconds, unscoped_allowed };
+        let limits = Limits { workspace, max_timeout_seconds, unscoped };
         protected.refuse(autofix(raw, last_failure, &limits))
     }
 }

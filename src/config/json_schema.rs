@@ -192,7 +192,10 @@ mod tests {
         let attempts = of(&format!("{executor}/max_attempts"));
         assert_eq!((&attempts["type"], &attempts["minimum"]), (&json!("integer"), &json!(0)));
         assert!(attempts["description"].as_str().unwrap().contains("counted attempts per phase"));
-        assert_eq!(of(&format!("{executor}/unscoped/enum")), &json!(["refuse", "allow"]));
+        assert_eq!(
+            of(&format!("{executor}/unscoped/enum")),
+            &json!(["propose", "refuse", "allow"])
+        );
         // YAML reads a list without a value as empty.
         let ladder = of(&format!("{executor}/ladder/anyOf"));
         let texts = json!({"type": "array", "items": {"type": "string"}});

@@ -312,7 +312,7 @@ mod tests {
         insta::assert_snapshot!(why("executor: {lease_seconds: -1}"),
             @r#"executor.lease_seconds is -1, expected a whole number, not negative"#);
         insta::assert_snapshot!(why("executor: {unscoped: maybe}"),
-            @r#"executor.unscoped is maybe, expected "refuse" or "allow""#);
+            @r#"executor.unscoped is maybe, expected one of "propose", "refuse", "allow""#);
         insta::assert_snapshot!(why("telemetry: {enabled: yes}"),
             @r#"telemetry.enabled is the text "yes", expected true or false"#);
         insta::assert_snapshot!(why("executor: 3"),
@@ -320,7 +320,7 @@ mod tests {
         insta::assert_snapshot!(why("ci: {command: {a: b}}"),
             @"ci.command expected a list of arguments or a shell command");
         insta::assert_snapshot!(why("executor: {unscoped: null}"),
-            @r#"executor.unscoped has no value, expected "refuse" or "allow""#);
+            @r#"executor.unscoped has no value, expected one of "propose", "refuse", "allow""#);
         insta::assert_snapshot!(why("ci: {moved_tip: [a]}"),
             @r#"ci.moved_tip is a list, expected "always" or "overlapping""#);
         insta::assert_snapshot!(why("executor: {ladder: {a: b}}"),

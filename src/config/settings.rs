@@ -8,6 +8,7 @@ use super::agent_settings::{AgentSettings, AgentsSettings};
 use super::command_setting::CommandLine;
 use super::notify_settings::NotifySettings;
 use super::sandbox_settings::SandboxSettings;
+use crate::phase::autofix::Unscoped;
 use crate::phase::budget::Budgets;
 
 /// Upper limit for parallel phases, beyond the capacity of any machine.
@@ -69,16 +70,6 @@ pub struct ExecutorSettings {
     pub repeat_limit: u32,
     /// Maximum number of uncounted attempts of a phase in a row; further attempts are counted.
     pub max_uncounted: u32,
-}
-
-/// Handling of phases without any path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Unscoped {
-    /// The phase is refused.
-    Refuse,
-    /// The phase runs, limited by the protected paths only.
-    Allow,
 }
 
 /// Handling of phases whose agent is rate limited.
@@ -207,7 +198,7 @@ impl Default for ExecutorSettings {
     fn default() -> Self {
         Self {
             max_attempts: 3,
-            unscoped: Unscoped::Refuse,
+            unscoped: Unscoped::Propose,
             lease_seconds: 60,
             ladder: Vec::new(),
             on_limit: OnLimit::Wait,

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::attempt::Estimator;
 use crate::config::Settings;
 use crate::phase::footprint::Footprint;
+use crate::phase::proposal::proposed_by;
 use crate::phase::protected::ProtectedPaths;
 use crate::phase::{FixedSpec, PhaseId, PhaseState, RunId, UnixMs};
 use crate::store::{Fixer, PhaseRow, QueuePlace};
@@ -30,6 +31,10 @@ pub struct PlannedPhase {
     pub fixes: Vec<String>,
     /// Reason why the auto-fixer cannot repair the spec.
     pub unfixable: Option<String>,
+    /// Whether a scope is proposed before the phase runs.
+    pub needs_scope: bool,
+    /// Author of the proposed scope, if the scope is a proposal.
+    pub scope_proposed_by: Option<String>,
     /// Dependencies not met by the end of this drain.
     pub waits_for: Vec<PhaseId>,
     /// Time until which the phase is deferred.
@@ -58,6 +63,8 @@ impl PlannedPhase {
             estimated_output_tokens: None,
             fixes: Vec::new(),
             unfixable: None,
+            needs_scope: false,
+            scope_proposed_by: None,
             waits_for: Vec::new(),
             not_before: None,
             held: false,
@@ -147,6 +154,8 @@ fn one(
         estimated_output_tokens: expected,
         fixes: repair.fixes.clone(),
         unfixable: repair.result.as_ref().err().map(|why| why.0.clone()).or(nobody),
+        needs_scope: spec.is_some_and(FixedSpec::needs_scope),
+        scope_proposed_by: spec.and_then(proposed_by).map(str::to_owned),
         waits_for: Vec::new(),
         not_before: row.not_before,
         held: row.held,
@@ -165,7 +174,7 @@ fn opened_paths(spec: &FixedSpec, settings: &Settings) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::phase::RawSpec;
-    use crate::phase::autofix::{Limits, autofix};
+    use crate::phase::autofix::{Limits, Unscoped, autofix};
 
     fn row(id: &str, place: QueuePlace, needs: &[&str]) -> PhaseRow {
         let spec = serde_json::json!({"phase_id": id, "name": id, "description": "do it"});
@@ -184,7 +193,8 @@ mod tests {
             row("first", QueuePlace::new(0, 2), &[]),
             row("last", QueuePlace::new(0, 3), &[]),
         ];
-        let limits = Limits { workspace: None, max_timeout_seconds: 3600, unscoped_allowed: true };
+        let limits =
+            Limits { workspace: None, max_timeout_seconds: 3600, unscoped: Unscoped::Allow };
         let fix = |raw: &RawSpec, last: Option<&_>| autofix(raw, last, &limits);
         let planned = plan(&rows, &fix, &Settings::default(), None, &Estimator::default());
         let order: Vec<&str> = planned.iter().map(|phase| phase.phase_id.as_str()).collect();

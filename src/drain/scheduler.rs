@@ -166,6 +166,11 @@ impl Drain<'_> {
         };
         match result.next {
             Ok(NextStep::Continue) => self.context.disk.note_success(),
+            // The phase is claimed again at once: only the work counts as an attempt of the drain.
+            Ok(NextStep::ScopeStep) => {
+                self.context.disk.note_success();
+                self.give_claim_back();
+            }
             // Counts neither for the phase nor for the drain.
             Ok(NextStep::FreedSpace) => self.give_claim_back(),
             Ok(NextStep::DeferAgent { agent, until }) => self.defer_agent(agent, until),

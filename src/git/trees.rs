@@ -23,6 +23,8 @@ pub struct Tree {
     leaves: BTreeMap<Vec<u8>, Entry>,
     directories: HashSet<Vec<u8>>,
     submodules: BTreeMap<Vec<u8>, String>,
+    /// Symbolic links among the leaves.
+    links: BTreeSet<Vec<u8>>,
     /// Manifests and lock files among the leaves.
     inputs: BTreeSet<String>,
 }
@@ -42,6 +44,9 @@ impl Tree {
             let (facts, path) = (String::from_utf8_lossy(&field[..tab]), field[tab + 1..].to_vec());
             tree.add_directories(&path);
             tree.inputs.extend(as_input(&path));
+            if facts.starts_with("120000 ") {
+                tree.links.insert(path.clone());
+            }
             if let Some(id) = facts.strip_prefix("160000 commit ") {
                 tree.submodules.insert(path.clone(), id.to_owned());
                 tree.leaves.insert(path, Entry::Submodule);
@@ -69,6 +74,10 @@ impl Tree {
         let mut tree = self.clone();
         for change in changes {
             let input = as_input(&change.path);
+            tree.links.remove(&change.path);
+            if change.is_about_a_link() && !change.is_deletion() {
+                tree.links.insert(change.path.clone());
+            }
             match change.is_deletion() {
                 true => {
                     tree.leaves.remove(&change.path);
@@ -104,6 +113,11 @@ impl Tree {
     /// Returns every path of valid UTF-8, in git's order.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.leaves.keys().filter_map(|path| std::str::from_utf8(path).ok())
+    }
+
+    /// Returns the symbolic links of valid UTF-8, in order.
+    pub fn links(&self) -> impl Iterator<Item = &str> {
+        self.links.iter().filter_map(|path| std::str::from_utf8(path).ok())
     }
 
     /// Returns the manifests and lock files, in order.

@@ -37,6 +37,7 @@ mod linked_items;
 mod markdown;
 mod markdown_kind;
 mod open_spec;
+pub mod plan_check;
 mod plan_document;
 mod plan_draft;
 mod plan_file;

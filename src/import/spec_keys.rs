@@ -60,7 +60,7 @@ mod tests {
 
     use super::*;
     use crate::phase::RawSpec;
-    use crate::phase::autofix::{Limits, autofix};
+    use crate::phase::autofix::{Limits, Unscoped, autofix};
 
     fn id(spec: Value) -> Result<String, String> {
         phase_id(spec.as_object().unwrap()).map(|id| id.to_string())
@@ -79,7 +79,8 @@ mod tests {
 
     #[test]
     fn the_auto_fixer_reads_the_same() {
-        let limits = Limits { workspace: None, max_timeout_seconds: 3600, unscoped_allowed: true };
+        let limits =
+            Limits { workspace: None, max_timeout_seconds: 3600, unscoped: Unscoped::Allow };
         for spec in [
             json!({"id": "a", "title": "T", "display_name": "D"}),
             json!({"task_id": "b", "phase_name": "P", "task_name": "N", "max_attempts": "5"}),

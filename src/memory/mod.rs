@@ -8,6 +8,7 @@ pub mod autostart;
 mod choose_backend;
 mod code_docs;
 pub mod embed;
+pub mod file_ranking;
 mod find_entries;
 pub mod index;
 mod index_follower;

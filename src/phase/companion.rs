@@ -9,7 +9,7 @@ const SOURCE_DIRS: [&str; 3] = ["src", "lib", "main"];
 
 /// Checks whether `path` is a test file for `file`: in the same directory, in a test directory beside it, or
 /// in the test directory that mirrors its own.
-pub(super) fn is_test_for(path: &str, file: &str) -> bool {
+pub fn is_test_for(path: &str, file: &str) -> bool {
     let (name, of) = (file_name(path), file_name(file));
     let dirs = parts(parent(path));
     let in_test_dir = dirs.iter().any(|dir| TEST_DIRS.contains(dir));

@@ -19,8 +19,12 @@ const ROOT: &str = ".";
 pub struct Footprint(Vec<String>);
 
 impl Footprint {
-    /// Returns the footprint of a phase. A phase without a scope may write anywhere.
+    /// Returns the footprint of a phase. A phase without a scope may write anywhere; while its scope is being proposed,
+    /// nothing is written.
     pub fn of(spec: &FixedSpec) -> Self {
+        if spec.needs_scope() {
+            return Self(Vec::new());
+        }
         let named = spec.deliverables.iter().chain(&spec.scope_paths);
         Self::around(named.map(PathPattern::as_str))
     }

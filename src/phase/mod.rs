@@ -5,7 +5,7 @@
 pub mod autofix;
 pub mod bisection;
 pub mod budget;
-mod companion;
+pub mod companion;
 pub mod cycle;
 pub mod deliverables;
 pub mod dependency_inputs;
@@ -19,6 +19,7 @@ pub mod needs;
 mod outcome;
 pub mod path;
 pub mod plan;
+pub mod proposal;
 pub mod protected;
 pub mod repair;
 mod sample;

@@ -24,11 +24,13 @@ pub enum AttemptOutcome {
     BaseMoved,
     /// An error of the environment ended the drain.
     Systemic,
+    /// The attempt proposed the phase's scope.
+    ScopeProposed,
 }
 
 impl AttemptOutcome {
     /// All outcomes.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Landed,
         Self::NoChangeNeeded,
         Self::Failed,
@@ -37,6 +39,7 @@ impl AttemptOutcome {
         Self::RateLimited,
         Self::BaseMoved,
         Self::Systemic,
+        Self::ScopeProposed,
     ];
 
     /// Returns the stored name.
@@ -50,6 +53,7 @@ impl AttemptOutcome {
             Self::RateLimited => "rate_limited",
             Self::BaseMoved => "base_moved",
             Self::Systemic => "systemic",
+            Self::ScopeProposed => "scope_proposed",
         }
     }
 

@@ -115,7 +115,7 @@ mod tests {
 
     use super::*;
     use crate::phase::RawSpec;
-    use crate::phase::autofix::{Limits, autofix};
+    use crate::phase::autofix::{Limits, Unscoped, autofix};
 
     fn protected() -> ProtectedPaths {
         let patterns = [
@@ -130,7 +130,8 @@ mod tests {
     }
 
     fn refused(spec: Value) -> Option<String> {
-        let limits = Limits { workspace: None, max_timeout_seconds: 3600, unscoped_allowed: true };
+        let limits =
+            Limits { workspace: None, max_timeout_seconds: 3600, unscoped: Unscoped::Allow };
         let repair = protected().refuse(autofix(&RawSpec(spec), None, &limits));
         let again =
             protected().refuse(autofix(&RawSpec(Value::clone(&repair.spec)), None, &limits));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::ids::PhaseId;
 use super::path::shape::has_wildcard;
@@ -32,6 +32,8 @@ pub struct FixedSpec {
     pub(in crate::phase) agent: Option<String>,
     pub(in crate::phase) allow_no_change: bool,
     pub(in crate::phase) allow_protected: bool,
+    /// No path is named, and a proposal has to come first.
+    pub(in crate::phase) needs_scope: bool,
     /// The whole normalized spec including unknown fields, in the author's order: an object.
     pub(in crate::phase) json: Arc<Value>,
 }
@@ -134,10 +136,23 @@ impl FixedSpec {
     pub fn allow_protected(&self) -> bool {
         self.allow_protected
     }
+    /// Checks whether the phase is an issue of a tracker: its text is other people's.
+    pub fn is_from_tracker(&self) -> bool {
+        self.json.as_object().is_some_and(is_from_tracker)
+    }
+    /// Checks whether the phase needs a scope proposal before it can be worked on.
+    pub fn needs_scope(&self) -> bool {
+        self.needs_scope
+    }
     /// Returns the whole spec as an object.
     pub fn json(&self) -> &Value {
         &self.json
     }
+}
+
+/// Checks whether a spec is an issue of a tracker, as its importer marked it.
+pub(in crate::phase) fn is_from_tracker(spec: &Map<String, Value>) -> bool {
+    spec.get("tracker").is_some_and(|tracker| !tracker.is_null())
 }
 
 impl PathPattern {
@@ -176,6 +191,7 @@ impl FixedSpec {
             agent: None,
             allow_no_change: false,
             allow_protected: false,
+            needs_scope: false,
             json: Arc::new(json),
         }
     }

@@ -49,3 +49,42 @@ pub struct Usage {
     /// Why the model stopped.
     pub stop_reason: Option<String>,
 }
+
+impl Usage {
+    /// Returns the usage of this call and a further one. A count that one call does not report is the other's.
+    #[must_use]
+    pub fn plus(self, next: &Self) -> Self {
+        let add = |a: Option<u64>, b: Option<u64>| {
+            [a, b].into_iter().flatten().reduce(u64::saturating_add)
+        };
+        let (of, and) = (&self.tokens, &next.tokens);
+        Self {
+            tokens: Tokens {
+                input: add(of.input, and.input),
+                output: add(of.output, and.output),
+                cache_read: add(of.cache_read, and.cache_read),
+                cache_write: add(of.cache_write, and.cache_write),
+            },
+            cost_usd: [self.cost_usd, next.cost_usd].into_iter().flatten().reduce(|a, b| a + b),
+            model: next.model.clone().or(self.model),
+            ..next.clone()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_usage_of_two_calls_is_added_up() {
+        let usage = |input, cost_usd| Usage {
+            tokens: Tokens { input, ..Tokens::default() },
+            cost_usd,
+            ..Usage::default()
+        };
+        let sum = usage(Some(3), Some(0.5)).plus(&usage(Some(4), None));
+        assert_eq!((sum.tokens.input, sum.cost_usd), (Some(7), Some(0.5)));
+        assert_eq!(usage(None, None).plus(&usage(None, None)).tokens.input, None);
+    }
+}

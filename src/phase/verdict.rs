@@ -44,6 +44,7 @@ impl Verdict {
             ) => AttemptOutcome::RateLimited,
             Self::Requeued(RequeueReason::BaseMoved { .. }) => AttemptOutcome::BaseMoved,
             Self::Requeued(RequeueReason::Systemic { .. }) => AttemptOutcome::Systemic,
+            Self::Requeued(RequeueReason::ScopeProposed { .. }) => AttemptOutcome::ScopeProposed,
         }
     }
 
@@ -75,6 +76,11 @@ pub enum RequeueReason {
         /// Time of the next attempt.
         not_before: UnixMs,
         /// The error.
+        message: String,
+    },
+    /// The attempt proposed the phase's scope; the next attempt works within it.
+    ScopeProposed {
+        /// The proposal in a line.
         message: String,
     },
     /// Another landing conflicts with this change.
@@ -181,6 +187,7 @@ impl RequeueReason {
             Self::Unavailable { not_before, message } => {
                 Self::Unavailable { not_before, message: change(message) }
             }
+            Self::ScopeProposed { message } => Self::ScopeProposed { message: change(message) },
             Self::BaseMoved { message } => Self::BaseMoved { message: change(message) },
             Self::Systemic { message } => Self::Systemic { message: change(message) },
         }
@@ -225,6 +232,10 @@ pub struct Outcome {
 pub fn outcome(verdict: &Verdict, tally: Tally) -> Outcome {
     match verdict {
         Verdict::Passed { .. } => Outcome::of(Event::Land, count_attempt(tally)),
+        // Another attempt with this spec would be refused as well.
+        Verdict::Failed(failure) if failure.kind == FailureKind::Unfixable => {
+            Outcome { failure: Some(failure.clone()), ..Outcome::of(Event::GiveUp, tally) }
+        }
         Verdict::Failed(failure) => {
             let tally = count_attempt(tally);
             let left = tally.attempts < tally.max_attempts;
@@ -241,7 +252,9 @@ fn count_attempt(tally: Tally) -> Tally {
 
 fn requeued(requeue: &RequeueReason, mut tally: Tally) -> Outcome {
     let (not_before, what) = match requeue {
-        RequeueReason::Interrupted => return Outcome::of(Event::Requeue, tally),
+        RequeueReason::Interrupted | RequeueReason::ScopeProposed { .. } => {
+            return Outcome::of(Event::Requeue, tally);
+        }
         // The drain ended because of this error. If no agent was started, no counter changes.
         RequeueReason::Systemic { .. } if !tally.is_asked => {
             return Outcome::of(Event::Requeue, tally);

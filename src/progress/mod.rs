@@ -251,6 +251,8 @@ pub struct RunCounts {
 pub enum Step {
     /// Preparing the slot.
     Preparing,
+    /// The scope of the phase is being proposed.
+    Scope,
     /// The agent is running.
     Agent,
     /// Checking the changes.
@@ -268,6 +270,7 @@ impl Step {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Preparing => "preparing the slot",
+            Self::Scope => "proposing a scope",
             Self::Agent => "agent at work",
             Self::Judging => "reading the diff",
             Self::Ci => "running CI",

@@ -8,9 +8,12 @@
 mod earlier_attempts;
 mod extra;
 mod issue_section;
+mod scope_question;
 mod sections;
 
 use issue_section::Issue;
+pub use scope_question::{ScopeQuestion, compose_scope_question};
+
 use sections::{Section, SectionPriority};
 
 use crate::phase::protected::ProtectedPaths;

@@ -4,12 +4,12 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::phase::autofix::{Limits, autofix};
+use crate::phase::autofix::{Limits, Unscoped, autofix};
 use crate::phase::verdict::FailingTest;
 use crate::phase::{FailureDetail, FailureKind, RawSpec};
 
 fn fixed(raw: Value) -> FixedSpec {
-    let limits = Limits { workspace: None, max_timeout_seconds: 3600, unscoped_allowed: true };
+    let limits = Limits { workspace: None, max_timeout_seconds: 3600, unscoped: Unscoped::Allow };
     autofix(&RawSpec(raw), None, &limits).result.unwrap()
 }
 

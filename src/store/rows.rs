@@ -180,6 +180,19 @@ impl TryFrom<PhaseRecord> for PhaseRow {
     }
 }
 
+/// Returns the outcome of an attempt; a kept scope proposal is stored as interrupted, with its purpose beside it.
+pub(super) fn outcome_of(
+    stored: Option<AttemptOutcome>,
+    purpose: Option<&str>,
+) -> Option<AttemptOutcome> {
+    match (stored, purpose) {
+        (Some(AttemptOutcome::Interrupted), Some("scope_proposed")) => {
+            Some(AttemptOutcome::ScopeProposed)
+        }
+        (stored, _) => stored,
+    }
+}
+
 /// One attempt of a phase. `outcome` and `ended_at` are set at the end.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AttemptRow {
@@ -230,6 +243,7 @@ pub(super) struct AttemptRecord {
     agent: Option<String>,
     slot: Option<String>,
     log_dir: Option<String>,
+    purpose: Option<String>,
     landing_commit: Option<String>,
     reverted_by: Option<String>,
     estimated_output_tokens: Option<i64>,
@@ -253,7 +267,10 @@ impl TryFrom<AttemptRecord> for AttemptRow {
             attempt: number(row.attempt, name)?,
             started_at: UnixMs(row.started_at),
             ended_at: row.ended_at.map(UnixMs),
-            outcome: row.outcome.as_deref().map(|text| parse(text, name)).transpose()?,
+            outcome: outcome_of(
+                row.outcome.as_deref().map(|text| parse(text, name)).transpose()?,
+                row.purpose.as_deref(),
+            ),
             failure: row.failure.as_deref().map(|text| json(text, name)).transpose()?,
             estimated_output: count(row.estimated_output_tokens)?,
             agent_ms: count(row.agent_ms)?,

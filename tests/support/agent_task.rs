@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use autopack::agent::{AttemptBudget, OwnSandbox, Task};
-use autopack::phase::autofix::{Limits, autofix};
+use autopack::phase::autofix::{Limits, Unscoped, autofix};
 use autopack::phase::{FixedSpec, PhaseId, RawSpec, RunId};
 use autopack::process::{Redactor, use_supervisor};
 
@@ -37,11 +37,12 @@ pub fn task(directory: &Path) -> Task {
         checks: None,
         view: None,
         own_sandbox: OwnSandbox::default(),
+        question: None,
     }
 }
 
 fn spec() -> FixedSpec {
     let raw = serde_json::json!({"phase_id": "phase", "deliverables": ["src/hello.txt"]});
-    let limits = Limits { workspace: None, max_timeout_seconds: 3600, unscoped_allowed: false };
+    let limits = Limits { workspace: None, max_timeout_seconds: 3600, unscoped: Unscoped::Refuse };
     autofix(&RawSpec(raw), None, &limits).result.unwrap()
 }

@@ -1,6 +1,6 @@
 //! Writes into the store like a drain, without a drain: claims and finishes phases at invented times.
 
-use autopack::phase::autofix::{Limits, autofix};
+use autopack::phase::autofix::{Limits, Unscoped, autofix};
 use autopack::phase::{Failure, RawSpec, RunId, UnixMs, Usage, Verdict};
 use autopack::store::{
     Admission, Claim, ClaimOutcome, Claimer, DatabaseUrl, Finish, Owner, OwnerId, OwnerProcess,
@@ -63,7 +63,7 @@ impl ByHand {
     pub async fn claim(&self, now: i64) -> Option<Claim> {
         let fix = |raw: &RawSpec, failure: Option<&Failure>| {
             let limits =
-                Limits { workspace: None, max_timeout_seconds: 3600, unscoped_allowed: false };
+                Limits { workspace: None, max_timeout_seconds: 3600, unscoped: Unscoped::Refuse };
             autofix(raw, failure, &limits)
         };
         let claimer = Claimer {

@@ -30,6 +30,8 @@ pub(crate) async fn run(
     let job = Job { on_line: Some(&show), ..job(settings, &task) };
     on_event(AgentEvent::Started);
     let ended = process::run(job, stop).await.map_err(|error| explain(error, &task))?;
+    // The output of a program that was asked a question is its answer.
+    let answer = task.question.is_some().then(|| ended.stdout.text());
     let report = result_file::read(&task.result_file, &task.redact);
     let last_lines = ended.last_lines(LAST_LINES);
     Ok(AgentReply {
@@ -37,7 +39,7 @@ pub(crate) async fn run(
         outcome: outcome(ended.end, report.outcome, settings, &task, &last_lines),
         session: None,
         usage: report.usage,
-        summary: report.summary,
+        summary: answer.or(report.summary),
         provider_failure: provider_failure(ended.end, &last_lines),
         last_lines,
         notes: report.notes,

@@ -5,7 +5,6 @@ use super::model_request::Answer;
 use super::request_failure::{Fault, RequestError};
 use super::retry_delay::backoff;
 use super::session::{End, Session, failed};
-use super::system_prompt::SYSTEM;
 use crate::process::JobEnd;
 
 /// Retries of a request after the first.
@@ -76,7 +75,7 @@ impl Session<'_> {
                 }
             }
         };
-        let asked = self.model.ask(SYSTEM, messages, &mut on_text).await;
+        let asked = self.model.ask(self.system, messages, &mut on_text).await;
         if !pending.trim().is_empty() {
             let line = secrets.redact(pending.trim_end());
             on_event(AgentEvent::Line(line.clone()));

@@ -14,7 +14,7 @@ use super::known_secrets::Secrets;
 use super::model_request::{Answer, Model};
 use super::provider::Provider;
 use super::repeated_calls::Repeats;
-use super::system_prompt::SYSTEM;
+use super::system_prompt::{QUESTION, SYSTEM};
 use super::token_totals::Totals;
 use super::tools;
 use super::transcript::Transcript;
@@ -39,6 +39,8 @@ pub(super) struct Session<'a> {
     pub task: &'a Task,
     pub provider: &'a Provider,
     pub model: Model,
+    /// System prompt.
+    pub system: &'static str,
     pub bench: Arc<Bench>,
     pub conversation: Conversation,
     transcript: Transcript,
@@ -66,11 +68,13 @@ impl<'a> Session<'a> {
         on_event: &'a (dyn Fn(AgentEvent) + Sync),
     ) -> Result<Self, AgentError> {
         let secrets = Secrets::new(&task.redact, provider.key());
-        let definitions = tools::definitions();
+        let is_question = task.question.is_some();
+        let system = if is_question { QUESTION } else { SYSTEM };
+        let definitions = tools::definitions(is_question);
         let described = serde_json::to_string(&definitions).map_or(0, |text| text.len());
         let prompt = secrets.redact(&task.prompt);
         let mut transcript = Transcript::open(&task.log, &secrets).await?;
-        transcript.add(json!({"role": "system", "text": SYSTEM})).await?;
+        transcript.add(json!({"role": "system", "text": system})).await?;
         transcript.add(json!({"role": "user", "text": prompt})).await?;
         let bench = Bench::new(
             Worktree::new(&task.worktree),
@@ -84,8 +88,9 @@ impl<'a> Session<'a> {
             task,
             provider,
             model: Model::new(provider, settings, definitions)?,
+            system,
             bench: Arc::new(bench),
-            conversation: Conversation::new(prompt, SYSTEM.len() + described, room),
+            conversation: Conversation::new(prompt, system.len() + described, room),
             transcript,
             totals: Totals::new(&provider.model),
             on_event,
@@ -195,7 +200,8 @@ impl<'a> Session<'a> {
             return self.say("Your tool call was malformed. Make it again.".to_owned()).await;
         }
         self.idle_answers += 1;
-        if self.idle_answers > 1 && !answer.text.trim().is_empty() {
+        let is_answer = self.task.question.is_some() || self.idle_answers > 1;
+        if is_answer && !answer.text.trim().is_empty() {
             // The model knows how to finish; no more tool use means the same.
             return Ok(Some(End::Finished(answer.text.clone())));
         }

@@ -93,6 +93,9 @@ impl Session<'_> {
                 "error: a call before this one failed; look at its answer before you finish"
                     .to_owned(),
             ),
+            ParsedCall::Edit(_) | ParsedCall::RunCi if self.task.question.is_some() => {
+                ToolOutcome::Refused("error: this is a question: nothing can be changed".to_owned())
+            }
             ParsedCall::RunCi => ToolOutcome::Well(self.run_ci().await),
             other => self.on_files(other).await,
         }

@@ -68,6 +68,10 @@ pub(crate) fn environment(from_settings: &BTreeMap<String, String>, task: &Task)
         ("AUTOPACK_LOG_DIR", task.log_dir.as_os_str()),
     ];
     env.extend(from_autopack.into_iter().map(|(name, value)| (name.into(), value.to_owned())));
+    if let Some(question) = &task.question {
+        env.insert("AUTOPACK_PURPOSE".into(), question.purpose.into());
+        env.insert("AUTOPACK_ANSWER_FILE".into(), question.answer_file.clone().into());
+    }
     // Some programs trust PWD over the kernel (OpenCode does), and would work in the user's checkout.
     env.insert("PWD".into(), task.worktree.clone().into());
     env.remove(OsStr::new("OLDPWD"));

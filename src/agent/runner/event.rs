@@ -85,3 +85,18 @@ pub struct AttemptBudget {
     /// Overrides the agent's own `timeout_seconds` if shorter.
     pub wall_time: Option<Duration>,
 }
+
+impl AttemptBudget {
+    /// Returns the rest of the budget after a call with this usage and run time in milliseconds.
+    #[must_use]
+    pub fn after(&self, usage: &Usage, agent_ms: Option<u64>) -> Self {
+        let used = Duration::from_millis(agent_ms.unwrap_or_default());
+        let tokens = usage.tokens.billed().unwrap_or_default();
+        let cost_usd = usage.cost_usd.unwrap_or_default();
+        Self {
+            tokens: self.tokens.map(|limit| limit.saturating_sub(tokens)),
+            cost_usd: self.cost_usd.map(|limit| (limit - cost_usd).max(0.0)),
+            wall_time: self.wall_time.map(|limit| limit.saturating_sub(used)),
+        }
+    }
+}

@@ -39,6 +39,12 @@ pub(crate) fn read(file: &Path, redact: &Redactor) -> ResultFile {
     }
 }
 
+/// Reads the file with the answer to a question; `None` without a readable text. Secrets are also removed from the file.
+pub(crate) fn read_answer(file: &Path, redact: &Redactor) -> Option<String> {
+    let text = read_text(file).ok()??;
+    clean(file, text, redact).ok().filter(|text| !text.trim().is_empty())
+}
+
 fn read_text(file: &Path) -> Result<Option<String>, String> {
     // Opened only if a plain file: a pipe would block forever.
     match file.symlink_metadata() {

@@ -5,18 +5,16 @@ use std::time::{Duration, Instant};
 
 use super::agent_files::AgentFiles;
 use crate::agent::{self, AgentEvent, AgentReply, AttemptBudget, Outcome, RateLimitReset, Task};
+use crate::attempt::agents_view::AgentsPlace;
 use crate::attempt::child_environment::Purpose;
-use crate::attempt::program_view::{ProgramView, ViewReport, ViewedProgram};
+use crate::attempt::program_view::ViewReport;
 use crate::attempt::{Attempt, AttemptError, NextStep, millis};
 use crate::clock::now;
-use crate::config::AgentSettings;
 use crate::phase::budget::{Budget, BudgetUsage, ExhaustedBudget, Level};
 use crate::phase::{Failure, FailureKind, RequeueReason, UnixMs, Verdict};
 use crate::process::JobEnd;
-use crate::process::view::ViewMode;
 use crate::progress::{Step, without_escapes};
 use crate::workspace::Side;
-use crate::workspace::view::{ViewPurpose, session_directory};
 
 impl Attempt<'_> {
     pub(crate) async fn agent(&mut self, prompt: String) -> Result<AgentReply, AttemptError> {
@@ -34,7 +32,9 @@ impl Attempt<'_> {
         let show = |event| self.show(event);
         let files = AgentFiles::create(self.directory.agent_files())?;
         let mut task = self.task(name, prompt).await?;
-        let opened = self.open_agents_view(name, settings, &mut task)?;
+        let place =
+            AgentsPlace { slot: &self.slot, directory: self.directory.path(), is_read_only: false };
+        let opened = self.context.open_agents_view((name, settings), &mut task, place)?;
         let reply = agent::run(settings, task, self.stop, &show).await;
         self.agents_view.clone_from(&opened.child);
         let ViewReport { notes, refused_hosts } = opened.close().await;
@@ -79,47 +79,12 @@ impl Attempt<'_> {
             checks: self.checks().await?,
             view: None,
             own_sandbox: agent::OwnSandbox::default(),
+            question: None,
         })
     }
 
-    /// Prepares the agent's view, and puts it into the task.
-    fn open_agents_view(
-        &self,
-        name: &str,
-        settings: &AgentSettings,
-        task: &mut Task,
-    ) -> Result<ProgramView, AttemptError> {
-        let views = &self.context.views;
-        if views.mode == ViewMode::Off || !agent::has_program(settings) {
-            return Ok(ProgramView::default());
-        }
-        if views.mode == ViewMode::Namespaces {
-            agent::add_view_env(settings, &mut task.env);
-        }
-        let (run, phase) = (self.claim.run_id.file_name(), self.claim.phase_id.file_name());
-        let sessions = session_directory(&self.context.repo, &run, &phase, name)?;
-        let words = agent::program_words(settings, &task.workspace, &task.worktree);
-        let (place, directory) = ((&self.slot, Side::Agent), self.directory.path());
-        let program = ViewedProgram {
-            agent: Some((settings, &sessions)),
-            ..ViewedProgram::new(ViewPurpose::Agent, place, &words, directory)
-        };
-        // The agent's own variables win over all others, and may name paths.
-        let own = settings.env().into_iter().flatten();
-        let mut env = task.env.clone();
-        env.extend(own.map(|(name, value)| (name.into(), value.into())));
-        let opened = self.context.runner().open_view(&program, &mut env)?;
-        task.env = env;
-        task.own_sandbox = agent::own_sandbox(settings, &task.env, views.agent_place());
-        if let Some(note) = &task.own_sandbox.note {
-            self.context.note_once(note);
-        }
-        task.view.clone_from(&opened.child);
-        Ok(opened)
-    }
-
     /// Returns the budget of this attempt: the attempt budget, limited by the amounts left of the larger budgets.
-    fn allowance(&self) -> AttemptBudget {
+    pub(crate) fn allowance(&self) -> AttemptBudget {
         let left = self.budgets().map(|(_, left)| left);
         let least = left.iter().fold(Budget::default(), |least, left| least.tightest(left));
         AttemptBudget {
@@ -152,7 +117,7 @@ impl Attempt<'_> {
         (agent == name).then(|| session.clone())
     }
 
-    fn show(&self, event: AgentEvent) {
+    pub(crate) fn show(&self, event: AgentEvent) {
         if matches!(event, AgentEvent::Tool(_)) {
             self.used_tools.store(true, Ordering::Relaxed);
         }

@@ -13,4 +13,5 @@ pub mod memory_step;
 pub mod prompt_step;
 pub mod repeats_step;
 pub mod requested_checks;
+pub mod scope_step;
 pub mod setup_step;

@@ -19,6 +19,8 @@ pub(super) struct SpecDraft<'a> {
     pub fixes: Vec<String>,
     /// Values that the author left out.
     pub defaults: Vec<String>,
+    /// Whether a scope has to be proposed before the phase can be worked on.
+    pub needs_scope: bool,
     /// Reasons why the spec cannot be executed.
     pub problems: Vec<String>,
 }
@@ -34,6 +36,7 @@ impl<'a> SpecDraft<'a> {
             mentions: Vec::new(),
             fixes: Vec::new(),
             defaults: Vec::new(),
+            needs_scope: false,
             problems: Vec::new(),
         }
     }

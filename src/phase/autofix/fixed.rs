@@ -28,13 +28,13 @@ pub(super) fn finish(mut draft: SpecDraft) -> Repair {
     field::put(&mut draft.json, "scope", Value::Object(scope));
     let spec = Arc::new(Value::Object(draft.json));
     let result = match draft.problems.is_empty() {
-        true => Ok(typed(&spec, ci)),
+        true => Ok(typed(&spec, ci, draft.needs_scope)),
         false => Err(Unfixable(draft.problems.join("; "))),
     };
     Repair { spec, fixes: draft.fixes, defaults: draft.defaults, result }
 }
 
-fn typed(json: &Arc<Value>, ci: PhaseCi) -> FixedSpec {
+fn typed(json: &Arc<Value>, ci: PhaseCi, needs_scope: bool) -> FixedSpec {
     let field = |key: &str| field::of(json, key);
     let text = |key: &str| as_text(field(key));
     let scope = field("scope");
@@ -56,6 +56,7 @@ fn typed(json: &Arc<Value>, ci: PhaseCi) -> FixedSpec {
         agent: Some(text("agent")).filter(|agent| !agent.is_empty()),
         allow_no_change: field("allow_no_change").is_some_and(is_true),
         allow_protected: field("allow_protected").is_some_and(is_true),
+        needs_scope,
         name: if name.is_empty() { text("phase_id") } else { name },
         json: Arc::clone(json),
     }

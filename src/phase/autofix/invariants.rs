@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Limits, autofix, spelled};
+use super::{Limits, Unscoped, autofix, spelled};
 use crate::phase::path::invariants::stays_inside;
 use crate::phase::path::reserved;
 use crate::phase::{Failure, FailureKind};
@@ -21,8 +21,10 @@ pub fn bytes(input: &[u8]) {
     });
     let mut timeout = Failure::new(FailureKind::CiTimeout, "ran out of time");
     timeout.detail.timeout_seconds = Some(input.len() as u64 * 37);
-    for (workspace, unscoped_allowed) in [(None, true), (Some(WORKSPACE), false)] {
-        let limits = Limits { workspace, max_timeout_seconds: 3600, unscoped_allowed };
+    for (workspace, unscoped) in
+        [(None, Unscoped::Allow), (None, Unscoped::Propose), (Some(WORKSPACE), Unscoped::Refuse)]
+    {
+        let limits = Limits { workspace, max_timeout_seconds: 3600, unscoped };
         repair(spec.clone(), workspace.and(Some(&timeout)), &limits);
     }
 }
@@ -65,7 +67,7 @@ fn executable(fixed: &FixedSpec) {
 /// Checks that every word in the lists and texts is still present in the repaired spec. `spec` must contain
 /// only texts, none of them with `..` or a path outside the repository.
 pub fn loses_no_word(spec: Map<String, Value>) {
-    let limits = Limits { workspace: None, max_timeout_seconds: 3600, unscoped_allowed: true };
+    let limits = Limits { workspace: None, max_timeout_seconds: 3600, unscoped: Unscoped::Allow };
     let spec = Value::Object(spec);
     let before: Vec<String> =
         spec.as_object().into_iter().flatten().flat_map(|(_, value)| words(value)).collect();

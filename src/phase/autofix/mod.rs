@@ -24,6 +24,7 @@ mod spelled;
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::json::{count, kind};
@@ -41,8 +42,20 @@ pub struct Limits<'a> {
     pub workspace: Option<&'a str>,
     /// Maximum for CI timeouts, in seconds.
     pub max_timeout_seconds: u64,
-    /// Whether a phase without any path may run.
-    pub unscoped_allowed: bool,
+    /// Handling of phases without any path.
+    pub unscoped: Unscoped,
+}
+
+/// Handling of phases without any path: `executor.unscoped`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unscoped {
+    /// A scope is proposed before the phase runs.
+    Propose,
+    /// The phase is refused.
+    Refuse,
+    /// The phase runs, limited by the protected paths only.
+    Allow,
 }
 
 /// Repairs a spec. `last_failure` is the result of the last attempt: if CI timed out, its timeout is raised.

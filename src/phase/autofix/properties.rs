@@ -57,13 +57,10 @@ fn object(fields: Vec<(&str, Value)>) -> Value {
 
 fn limits() -> impl Strategy<Value = Limits<'static>> {
     let workspace = select(vec![None, Some("/home/u/project")]);
-    (workspace, 1_u64..5000, any::<bool>()).prop_map(
-        |(workspace, max_timeout_seconds, unscoped_allowed)| Limits {
-            workspace,
-            max_timeout_seconds,
-            unscoped_allowed,
-        },
-    )
+    let unscoped = select(vec![Unscoped::Propose, Unscoped::Refuse, Unscoped::Allow]);
+    (workspace, 1_u64..5000, unscoped).prop_map(|(workspace, max_timeout_seconds, unscoped)| {
+        Limits { workspace, max_timeout_seconds, unscoped }
+    })
 }
 
 fn failure() -> impl Strategy<Value = Option<Failure>> {

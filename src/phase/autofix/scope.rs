@@ -4,16 +4,17 @@ use serde_json::{Map, Value, json};
 
 use super::draft::{SpecDraft, is_blank, words};
 use super::lists::{self, Item};
-use super::{criteria, field};
+use super::{Unscoped, criteria, field};
 use crate::phase::path::bullet::{has_bullet, strip_bullet};
 use crate::phase::path::entry::{self, List};
 use crate::phase::path::parent;
 use crate::phase::path::shape::has_wildcard;
 use crate::phase::path::text::{self, NamedPaths};
+use crate::phase::spec::is_from_tracker;
 
 const PATHS: &str = "paths";
 pub(super) const NO_PATH: &str = "the phase names no path to work on: add `deliverables` or `scope.paths`, \
-     or allow such phases with `executor.unscoped: allow`";
+     or have a scope proposed with `executor.unscoped: propose`";
 
 /// Text fields searched for paths if nothing else names a path.
 const TEXT_FIELDS: [&str; 8] = [
@@ -179,13 +180,19 @@ pub(super) fn derive(draft: &mut SpecDraft) {
     let mut paths = parents(draft);
     let mut is_of_text = false;
     let refused = field::get(&draft.json, "deliverables").is_some_and(|given| !is_blank(given));
-    if paths.is_empty() && !refused {
+    // In an issue of other people, paths are hints for a proposal; only without any limit they are better than none.
+    let is_own_text = !is_from_tracker(&draft.json) || draft.limits.unscoped == Unscoped::Allow;
+    if paths.is_empty() && !refused && is_own_text {
         paths = named_in_text(draft);
         is_of_text = true;
     }
     if paths.is_empty() {
-        if !draft.limits.unscoped_allowed && draft.problems.is_empty() {
-            draft.problems.push(NO_PATH.to_owned());
+        match draft.limits.unscoped {
+            Unscoped::Refuse if draft.problems.is_empty() => {
+                draft.problems.push(NO_PATH.to_owned());
+            }
+            Unscoped::Propose => draft.needs_scope = true,
+            Unscoped::Refuse | Unscoped::Allow => {}
         }
         return;
     }

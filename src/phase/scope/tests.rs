@@ -1,12 +1,12 @@
 //! Scope checks for paths and patterns of all shapes.
 
 use super::*;
-use crate::phase::autofix::{Limits, autofix};
+use crate::phase::autofix::{Limits, Unscoped, autofix};
 use crate::phase::spec::RawSpec;
 use serde_json::{Value, json};
 
 fn spec(value: Value) -> FixedSpec {
-    let limits = Limits { workspace: None, max_timeout_seconds: 3600, unscoped_allowed: true };
+    let limits = Limits { workspace: None, max_timeout_seconds: 3600, unscoped: Unscoped::Allow };
     autofix(&RawSpec(value), None, &limits).result.unwrap()
 }
 

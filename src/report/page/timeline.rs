@@ -138,6 +138,7 @@ impl Shape {
             Some(AttemptOutcome::BaseMoved) => ("moved", "conflicted with another landing", 12, 4),
             Some(AttemptOutcome::Interrupted) => ("cutoff", "was interrupted", 4, 8),
             Some(AttemptOutcome::Crashed) => ("cutoff", "crashed", 4, 8),
+            Some(AttemptOutcome::ScopeProposed) => ("done", "proposed a scope", 5, 18),
             Some(AttemptOutcome::Systemic) => ("cutoff", "ended with a systemic failure", 4, 8),
             None => ("now", "is running", 5, 18),
         };

@@ -20,6 +20,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("0013_reverts.sql"),
     include_str!("0014_operator_control.sql"),
     include_str!("0015_last_looks.sql"),
+    include_str!("0016_scope_proposals.sql"),
     include_str!("0017_run_sources.sql"),
     include_str!("0018_phase_sources.sql"),
 ];

@@ -8,6 +8,7 @@ use crate::phase::{AttemptOutcome, Failure, PhaseId, PhaseState, RunId, Tokens, 
 use crate::store::columns::{json, number, parse};
 use crate::store::error::StoreError;
 use crate::store::open::Store;
+use crate::store::rows::outcome_of;
 use crate::store::token_columns::TokenColumns;
 
 /// Key of an attempt, for activity notes.
@@ -65,6 +66,7 @@ struct EndedAttemptRecord {
     phase_id: String,
     attempt: i64,
     outcome: String,
+    purpose: Option<String>,
     state: String,
     executions: i64,
     tries: i64,
@@ -132,7 +134,7 @@ impl Store {
     pub async fn ended_after(&self, mark: Bookmark) -> Result<Vec<EndedAttempt>, StoreError> {
         self.named(async {
             let rows: Vec<EndedAttemptRecord> = sqlx::query_as(
-                "SELECT a.id, r.run_id, p.phase_id, a.attempt, a.outcome, p.state, p.executions,
+                "SELECT a.id, r.run_id, p.phase_id, a.attempt, a.outcome, a.purpose, p.state, p.executions,
                         MAX(p.attempts - (SELECT COUNT(*) FROM attempts l
                               WHERE l.phase = p.id AND l.attempt > a.attempt
                                 AND l.outcome IN ('landed', 'no_change_needed', 'failed')), 0) AS tries,
@@ -155,7 +157,8 @@ impl TryFrom<EndedAttemptRecord> for EndedAttempt {
 
     fn try_from(row: EndedAttemptRecord) -> Result<Self, StoreError> {
         let name = || format!("attempt {} of phase {}", row.attempt, row.phase_id);
-        let outcome: AttemptOutcome = parse(&row.outcome, name)?;
+        let stored: AttemptOutcome = parse(&row.outcome, name)?;
+        let outcome = outcome_of(Some(stored), row.purpose.as_deref()).unwrap_or(stored);
         let now: PhaseState = parse(&row.state, name)?;
         let landed = outcome == AttemptOutcome::Landed;
         let state = match outcome {

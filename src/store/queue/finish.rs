@@ -238,7 +238,7 @@ async fn save_attempt(
           WHERE id = ? AND owner = ? AND ended_at IS NULL",
     )
     .bind(finish.ended.0)
-    .bind(verdict.outcome().as_str())
+    .bind(stored_outcome(verdict.outcome()).as_str())
     .bind(failure_of(verdict, outcome).map(to_json))
     .bind(note_of(verdict).or(finish.note.as_deref()))
     .bind(landed)
@@ -260,8 +260,16 @@ async fn save_attempt(
     Ok(ended.rows_affected() == 1)
 }
 
+/// Returns the outcome as stored: the column `purpose` tells a kept proposal from an interruption.
+fn stored_outcome(outcome: AttemptOutcome) -> AttemptOutcome {
+    match outcome {
+        AttemptOutcome::ScopeProposed => AttemptOutcome::Interrupted,
+        outcome => outcome,
+    }
+}
+
 /// Stores the telemetry sample as a copy, because the attempt may be removed with the run. Does nothing for an attempt
-/// that never reached the agent.
+/// that never reached the agent, and for a scope proposal.
 async fn save_sample(
     tx: &mut SqliteConnection,
     attempt_row: i64,
@@ -280,7 +288,7 @@ async fn save_sample(
                 a.estimated_output_tokens, a.output_tokens, a.input_tokens, a.cache_read_tokens, a.cost_usd, a.agent,
                 a.model, ?, a.truncated, a.stop_reason, ?, a.agent_ms, a.ci_ms, a.description_chars, a.existing_bytes
            FROM attempts a JOIN phases p ON p.id = a.phase JOIN runs r ON r.id = p.run
-          WHERE a.id = ? AND a.agent IS NOT NULL",
+          WHERE a.id = ? AND a.agent IS NOT NULL AND a.purpose IS NULL",
     )
     .bind(landed)
     .bind(kind)
@@ -303,6 +311,7 @@ fn note_of(verdict: &Verdict) -> Option<&str> {
         Verdict::Requeued(
             RequeueReason::RateLimited { message, .. }
             | RequeueReason::Unavailable { message, .. }
+            | RequeueReason::ScopeProposed { message }
             | RequeueReason::BaseMoved { message }
             | RequeueReason::Systemic { message },
         ) => Some(message),

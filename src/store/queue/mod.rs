@@ -13,3 +13,4 @@ pub mod queue_order;
 pub mod reclaim;
 pub mod recovery_facts;
 pub mod repair;
+pub mod scope_proposals;

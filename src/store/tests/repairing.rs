@@ -17,14 +17,14 @@ async fn queued_phases_are_repaired_and_reported_once() {
     let bed = StoreFixture::with(vec![phase("a", &[]), broken("b"), phase("c", &[])]).await;
     let _executing = bed.claim().await;
     let (counts, reported) = repair(&bed, false).await;
-    assert_eq!(counts, RepairCounts { examined: 2, changed: 2, unfixable: 1 });
+    assert_eq!(counts, RepairCounts { examined: 2, changed: 2, unfixable: 1, needs_scope: 0 });
     assert_eq!(reported[0].phase_id.as_str(), "b");
     assert_eq!(reported[0].unfixable.as_deref(), Some("no path"));
     assert_eq!(reported[1].before, phase("c", &[]).spec.0);
     assert_eq!(reported[1].after["fixed"], true);
     assert_eq!(bed.row("b").await.state, PhaseState::Queued);
     let (counts, reported) = repair(&bed, false).await;
-    assert_eq!(counts, RepairCounts { examined: 2, changed: 0, unfixable: 1 });
+    assert_eq!(counts, RepairCounts { examined: 2, changed: 0, unfixable: 1, needs_scope: 0 });
     assert_eq!(reported.len(), 1);
 }
 
@@ -68,7 +68,10 @@ async fn all_phases_beyond_one_batch_are_examined_in_order() {
     let phases = (0..2600).map(|n| phase(&format!("p{n}"), &[])).collect();
     let bed = StoreFixture::with(phases).await;
     let (counts, reported) = repair(&bed, false).await;
-    assert_eq!(counts, RepairCounts { examined: 2600, changed: 2600, unfixable: 0 });
+    assert_eq!(
+        counts,
+        RepairCounts { examined: 2600, changed: 2600, unfixable: 0, needs_scope: 0 }
+    );
     assert_eq!(reported.len(), 2600);
     let rows = bed.store.phases(&run(), None).await.unwrap();
     assert!(rows.iter().all(|row| row.repaired && row.spec.0["fixed"] == true));

@@ -15,6 +15,7 @@ pub mod linked_directories;
 pub mod merging;
 pub mod obstacles;
 mod other_checkouts;
+pub mod recent_changes;
 pub mod run_branch;
 pub mod run_refs;
 pub mod slot_place;

@@ -131,6 +131,7 @@ impl FakeMachine {
         ViewRequest {
             mode: ViewMode::Namespaces,
             purpose: self.purpose,
+            is_read_only: false,
             private_files: PrivateFiles::StartAttempt,
             settings: SandboxPaths {
                 write: &self.write,

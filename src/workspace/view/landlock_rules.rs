@@ -64,7 +64,11 @@ pub(super) fn landlock_rules(
     let mut walk = RuleWalk::new(&closed);
     let mut readable = walk.allowed(Path::new("/"));
     walk.listable.insert("/dev".into());
-    let mut writable = vec![place.copy.clone()];
+    let mut writable = Vec::new();
+    match request.is_read_only {
+        true => readable.push(place.copy.clone()),
+        false => writable.push(place.copy.clone()),
+    }
     writable.extend([request.attempt_dir, request.scratch].into_iter().flatten().map(resolve));
     let tmp = private.directory("tmp", 0o700)?;
     writable.push(tmp.clone());

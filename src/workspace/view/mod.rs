@@ -6,7 +6,7 @@
 //!
 //! | path | content | access |
 //! |---|---|---|
-//! | the user's checkout | the slot | read-write |
+//! | the user's checkout | the slot | read-write; read-only for a question to an agent |
 //! | `/tmp`, `/var/tmp` | private, empty at the start | read-write |
 //! | home directory, package caches | the user's, with private changes | read-write |
 //! | [`ATTEMPT`] | files of the attempt | read-write |
@@ -117,6 +117,8 @@ pub struct ViewRequest<'a> {
     pub mode: ViewMode,
     /// Purpose of the program.
     pub purpose: ViewPurpose,
+    /// Whether the program only reads the slot.
+    pub is_read_only: bool,
     /// Private files of earlier programs.
     pub private_files: PrivateFiles,
     /// Paths of the configuration.

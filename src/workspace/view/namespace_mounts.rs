@@ -51,7 +51,8 @@ pub(super) fn namespace_mounts(
     plan.add_run()?;
     plan.add_home()?;
     plan.add_caches()?;
-    plan.list.add(bind(&place.copy, &place.checkout, Access::ReadWrite));
+    let access = if request.is_read_only { Access::ReadOnly } else { Access::ReadWrite };
+    plan.list.add(bind(&place.copy, &place.checkout, access));
     plan.add_links()?;
     plan.add_state();
     plan.add_written();

@@ -200,8 +200,11 @@ const TOOLS: [ToolDescription; 8] = [
     },
 ];
 
-/// Returns the tools in the provider's format.
-pub(super) fn definitions() -> Vec<Tool> {
+/// Tools that change nothing, for questions.
+const READING: [&str; 4] = ["list", "read", "search", "finish"];
+
+/// Returns the tools in the provider's format; for a question, only tools that read.
+pub(super) fn definitions(is_question: bool) -> Vec<Tool> {
     let tool = |tool: &ToolDescription| {
         let property = |(name, kind, _, about): &(&str, &str, bool, &str)| {
             ((*name).to_owned(), json!({"type": kind, "description": about}))
@@ -216,7 +219,8 @@ pub(super) fn definitions() -> Vec<Tool> {
         }
         Tool::new(tool.name).with_description(tool.about).with_schema(schema)
     };
-    TOOLS.iter().map(tool).collect()
+    let offered = TOOLS.iter().filter(|tool| !is_question || READING.contains(&tool.name));
+    offered.map(tool).collect()
 }
 
 #[cfg(test)]
@@ -235,7 +239,9 @@ mod tests {
                 tool.parameters.iter().map(|p| (p.0.to_owned(), value(p.1))).collect();
             assert!(matches!(parse(tool.name, &Value::Object(all)), Ok(Ok(_))), "{}", tool.name);
         }
-        assert_eq!(definitions().len(), TOOLS.len());
+        assert_eq!(definitions(false).len(), TOOLS.len());
+        let reading: Vec<_> = definitions(true).into_iter().map(|tool| tool.name).collect();
+        assert_eq!(reading.len(), READING.len());
     }
 
     #[test]

@@ -13,7 +13,7 @@ fn limits() -> Limits<'static> {
     Limits {
         workspace: Some("/home/u/project"),
         max_timeout_seconds: 3600,
-        unscoped_allowed: false,
+        unscoped: Unscoped::Refuse,
     }
 }
 

@@ -89,7 +89,7 @@ fn a_phase_that_names_no_path_runs_only_where_that_is_allowed() {
     let spec = json!({"phase_id": "p", "description": "Make it faster"});
     let why = refusal(spec.clone());
     assert!(why.contains("names no path") && why.contains("executor.unscoped"), "{why}");
-    let limits = Limits { unscoped_allowed: true, ..limits() };
+    let limits = Limits { unscoped: Unscoped::Allow, ..limits() };
     let spec = autofix(&RawSpec(spec), None, &limits).result.unwrap();
     assert!(spec.scope_paths().is_empty() && spec.deliverables().is_empty());
 }

@@ -2,6 +2,7 @@
 
 mod admit;
 pub(crate) mod candidates;
+mod proposal_claim;
 mod spending;
 
 use sqlx::SqliteConnection;
@@ -312,8 +313,8 @@ async fn insert_attempt(
     };
     let id = sqlx::query_scalar(
         "INSERT INTO attempts (phase, attempt, owner, started_at, category, complexity, deliverables,
-                               description_chars)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+                               description_chars, purpose)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
     )
     .bind(phase)
     .bind(attempt)
@@ -323,6 +324,7 @@ async fn insert_attempt(
     .bind(complexity)
     .bind(to_json(&spec.deliverables()))
     .bind(signed(spec.description().chars().count() as u64))
+    .bind(spec.needs_scope().then_some("scope_proposal"))
     .fetch_one(tx)
     .await?;
     Ok(id)

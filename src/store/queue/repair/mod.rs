@@ -45,6 +45,8 @@ pub struct RepairedPhase {
     pub defaults: Vec<String>,
     /// Reason why the spec cannot be executed.
     pub unfixable: Option<String>,
+    /// Whether a scope is proposed before the phase runs.
+    pub needs_scope: bool,
 }
 
 /// Number of phases handled by a repair.
@@ -56,6 +58,8 @@ pub struct RepairCounts {
     pub changed: u64,
     /// Phases found unfixable.
     pub unfixable: u64,
+    /// Phases whose scope has to be proposed first.
+    pub needs_scope: u64,
 }
 
 /// Observer of repairs, and the counts reported so far.
@@ -70,6 +74,7 @@ impl RepairCounts {
         self.examined += more.examined;
         self.changed += more.changed;
         self.unfixable += more.unfixable;
+        self.needs_scope += more.needs_scope;
     }
 }
 

@@ -5,7 +5,7 @@ use std::thread;
 
 use sqlx::FromRow;
 
-use crate::phase::{Failure, PhaseId, RawSpec, RunId};
+use crate::phase::{Failure, FixedSpec, PhaseId, RawSpec, RunId};
 use crate::store::Fixer;
 use crate::store::columns::json;
 use crate::store::error::StoreError;
@@ -93,8 +93,10 @@ impl Batch {
             unfixable: row.unfixable.as_deref(),
         };
         let change = stored.change(&before, &repair, name)?;
+        let needs_scope = repair.result.as_ref().is_ok_and(FixedSpec::needs_scope);
         self.counts.examined += 1;
-        if change.is_none() && repair.result.is_ok() {
+        self.counts.needs_scope += u64::from(needs_scope);
+        if change.is_none() && repair.result.is_ok() && !needs_scope {
             return Ok(());
         }
         self.counts.changed += u64::from(!repair.fixes.is_empty());
@@ -108,6 +110,7 @@ impl Batch {
             fixes: repair.fixes,
             defaults: repair.defaults,
             unfixable: repair.result.err().map(|why| why.0),
+            needs_scope,
         });
         Ok(())
     }

@@ -1,0 +1,283 @@
+//! Scope step: proposes the scope of a phase that names no path, in place of an attempt to work on it.
+//!
+//! The proposal is kept with the phase, and the phase is queued again at its place, so that the next claim knows what it
+//! writes. Nothing of the slot is kept.
+
+use sha2::{Digest, Sha256};
+
+use crate::agent;
+use crate::attempt::likely_files::answer_of_ranking;
+use crate::attempt::{Attempt, AttemptError, NextStep, ReadOnlyAnswer, ReadOnlyCall};
+use crate::clock::now;
+use crate::memory::file_ranking::RankedFile;
+use crate::phase::proposal::answer::read_answer;
+use crate::phase::proposal::check::ProposalRules;
+use crate::phase::proposal::tree_files::TreeFiles;
+use crate::phase::proposal::{Origin, Proposal, proposal_text, proposed_by};
+use crate::phase::protected::ProtectedPaths;
+use crate::phase::words::first_few;
+use crate::phase::{Failure, FailureKind, RequeueReason, Verdict};
+use crate::progress::Step;
+use crate::prompt::{ScopeQuestion, compose_scope_question};
+use crate::store::{AcceptedBy, KeptProposal};
+
+/// Purpose of the call, for the agent's program.
+const PURPOSE: &str = "scope-proposal";
+/// Questions to an agent: a refused answer is asked for again with the reasons.
+const QUESTIONS: u32 = 2;
+/// Files that may be related, in a question.
+const HINTS: usize = 15;
+/// Paths named in a message.
+const NAMED: usize = 5;
+
+/// A proposal, or the verdict without one.
+type Proposed = Result<Proposal, Verdict>;
+
+impl Attempt<'_> {
+    /// Whether a scope has to be proposed first: the phase has none, or files of its proposed scope are gone.
+    pub(crate) async fn is_scope_due(&self) -> Result<bool, AttemptError> {
+        let phase = &self.claim.phase;
+        if phase.needs_scope() || proposed_by(phase).is_none() {
+            return Ok(phase.needs_scope());
+        }
+        let tree = self.tree_files().await?;
+        let kept = self.kept_proposal().await?;
+        let in_scope = |path: &str| phase.scope_paths().iter().any(|own| own.as_str() == path);
+        let is_gone = |path: &str| in_scope(path) && !tree.has(path);
+        Ok(kept.is_some_and(|kept| kept.proposal.existing().any(is_gone)))
+    }
+
+    /// Proposes the scope, keeps it, and queues the phase again.
+    pub(crate) async fn propose_scope(&mut self) -> Result<Verdict, AttemptError> {
+        let tree = self.tree_files().await?;
+        if let Some(mut kept) = self.kept_proposal().await? {
+            if kept.proposal.existing().all(|path| tree.has(path)) {
+                (kept.tokens, kept.cost_usd) = (None, None);
+                return self.keep(kept).await;
+            }
+        }
+        let (_, settings) = self.context.agent_of(self.claim)?;
+        let phase = &self.claim.phase;
+        let ranked = self.context.rank_likely_files(phase, &tree, &self.base).await?;
+        let proposed = match agent::answers_questions(settings) {
+            true => self.ask_for_scope(&tree, &ranked).await?,
+            false => self
+                .rules(&tree, &self.protected())
+                .check(&answer_of_ranking(&ranked), Origin::Memory)
+                .map_err(|refused| unusable("the memory", &refused)),
+        };
+        let proposal = match proposed {
+            Ok(proposal) => proposal,
+            Err(verdict) => return Ok(verdict),
+        };
+        let kept = KeptProposal {
+            spec_digest: digest(phase_text(self.claim)),
+            commit: self.base.clone(),
+            proposal,
+            tokens: self.record.usage.tokens.billed(),
+            cost_usd: self.record.usage.cost_usd,
+            created_at: now(),
+            accepted_by: AcceptedBy::Rules,
+        };
+        self.keep(kept).await
+    }
+
+    async fn keep(&mut self, kept: KeptProposal) -> Result<Verdict, AttemptError> {
+        if kept.proposal.paths.is_empty() {
+            return Ok(withheld_only(&kept.proposal));
+        }
+        self.context.store.keep_proposal(self.claim, &kept).await?;
+        let message = describe(&kept.proposal);
+        self.note(&message);
+        self.record.next = NextStep::ScopeStep;
+        Ok(Verdict::Requeued(RequeueReason::ScopeProposed { message }))
+    }
+
+    /// Asks the agent, once more if the answer cannot be used.
+    async fn ask_for_scope(
+        &mut self,
+        tree: &TreeFiles,
+        ranked: &[RankedFile],
+    ) -> Result<Proposed, AttemptError> {
+        let name = self.context.agent_of(self.claim)?.0.to_owned();
+        self.context.store.record_agent(self.claim, &name, None, None).await?;
+        self.step(Step::Scope);
+        let likely: Vec<String> = ranked.iter().take(HINTS).map(|file| file.path.clone()).collect();
+        let protected = self.protected();
+        let mut refused: Vec<String> = Vec::new();
+        for _ in 0..QUESTIONS {
+            let prompt = compose_scope_question(&ScopeQuestion {
+                spec: &self.claim.phase,
+                tree,
+                likely: &likely,
+                protected: &self.context.settings.workspace.protected_paths,
+                refused: &refused,
+            });
+            let answer = self.ask(prompt).await?;
+            if let Some(verdict) = self.cut_short(&answer.reply)? {
+                return Ok(Err(verdict));
+            }
+            if let Some(failure) = changed_files(&answer.changed) {
+                return Ok(Err(Verdict::Failed(failure)));
+            }
+            let checked = match read_answer(&answer.text) {
+                Ok(read) => self.rules(tree, &protected).check(&read, Origin::Agent(name.clone())),
+                Err(why) => Err(vec![why]),
+            };
+            refused = match checked {
+                Ok(proposal) => return Ok(Ok(proposal)),
+                Err(refused) => refused,
+            };
+            if let Some(verdict) = self.find_provider_error(&answer.reply)? {
+                return Ok(Err(verdict));
+            }
+        }
+        Ok(Err(unusable(&format!("agent {name}"), &refused)))
+    }
+
+    /// Asks the agent, and adds the usage to this attempt's.
+    async fn ask(&mut self, prompt: String) -> Result<ReadOnlyAnswer, AttemptError> {
+        // From here on, an agent may write anywhere.
+        self.slot.seal_ci()?;
+        let claim = self.claim;
+        let show = |event| self.show(event);
+        let call = ReadOnlyCall {
+            agent: self.context.agent_of(claim)?,
+            purpose: PURPOSE,
+            run_id: &claim.run_id,
+            phase_id: &claim.phase_id,
+            attempt: claim.attempt,
+            owner: claim.owner.as_str(),
+            spec: &claim.phase,
+            budget: self.allowance().after(&self.record.usage, self.record.agent_ms),
+            slot: &self.slot,
+            base: &self.base,
+            directory: &self.directory,
+            stop: self.stop,
+            show: &show,
+        };
+        let answer = self.context.ask_read_only(&call, prompt).await?;
+        let touched = self.context.repo.changed_since(&self.checkout).await?;
+        self.note_checkout_changes(&touched);
+        for note in &answer.notes {
+            self.note(note);
+        }
+        let before = std::mem::take(&mut self.record.usage);
+        self.record.usage = before.plus(&answer.reply.usage);
+        self.record.agent_ms =
+            Some(self.record.agent_ms.unwrap_or_default().saturating_add(answer.agent_ms));
+        Ok(answer)
+    }
+
+    /// Returns the proposal kept for the present text of the phase.
+    async fn kept_proposal(&self) -> Result<Option<KeptProposal>, AttemptError> {
+        let claim = self.claim;
+        let kept = self.context.store.scope_proposals(&claim.run_id, &claim.phase_id).await?;
+        let digest = digest(phase_text(claim));
+        Ok(kept.into_iter().find(|kept| kept.spec_digest == digest))
+    }
+
+    async fn tree_files(&self) -> Result<TreeFiles, AttemptError> {
+        let tree = self.context.repo.tree(&self.base).await?;
+        Ok(TreeFiles::new(tree.paths().map(str::to_owned), tree.links().map(str::to_owned)))
+    }
+
+    fn protected(&self) -> ProtectedPaths {
+        ProtectedPaths::new(&self.context.settings.workspace.protected_paths)
+    }
+
+    fn rules<'r>(
+        &'r self,
+        tree: &'r TreeFiles,
+        protected: &'r ProtectedPaths,
+    ) -> ProposalRules<'r> {
+        let workspace = self.context.repo.root().to_str();
+        let is_from_tracker = self.claim.phase.is_from_tracker();
+        ProposalRules { tree, protected, workspace, is_from_tracker }
+    }
+}
+
+fn phase_text(claim: &crate::store::Claim) -> String {
+    proposal_text(&claim.phase)
+}
+
+/// Returns the digest under which the proposals for a text are kept.
+fn digest(text: String) -> String {
+    let hash = Sha256::digest(text.as_bytes());
+    hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Describes a proposal in a line.
+fn describe(proposal: &Proposal) -> String {
+    let paths: Vec<&str> = proposal.paths.iter().map(|path| path.path.as_str()).collect();
+    let mut line = format!(
+        "scope proposed by {} ({}): {}",
+        proposal.origin,
+        proposal.confidence.as_str(),
+        first_few(&paths, NAMED)
+    );
+    if !proposal.withheld.is_empty() {
+        let held: Vec<&str> =
+            proposal.withheld.iter().map(|held| held.path.path.as_str()).collect();
+        line += &format!(
+            "; left out until you accept them (autopack fix-phases --propose --accept): {}",
+            first_few(&held, NAMED)
+        );
+    }
+    line
+}
+
+/// The verdict on a proposal without any path that opens without a person.
+fn withheld_only(proposal: &Proposal) -> Verdict {
+    let held: Vec<&str> = proposal.withheld.iter().map(|held| held.path.path.as_str()).collect();
+    unfixable(format!(
+        "{} proposed only files that a person has to accept for an issue of a tracker: {}; name them in `scope.paths` \
+         (`autopack phases set`)",
+        proposal.origin,
+        first_few(&held, NAMED)
+    ))
+}
+
+/// The verdict without a proposal: another attempt would need another text.
+fn unusable(author: &str, refused: &[String]) -> Verdict {
+    let refused: Vec<&str> = refused.iter().map(String::as_str).collect();
+    let why = match refused.as_slice() {
+        [] => "it found no file".to_owned(),
+        refused => first_few(refused, NAMED),
+    };
+    unfixable(format!(
+        "the phase names no path, and {author} proposed no usable scope: {why}; name the files in `scope.paths` \
+         (`autopack phases set`), or describe the change more precisely"
+    ))
+}
+
+fn unfixable(message: String) -> Verdict {
+    Verdict::Failed(Failure::new(FailureKind::Unfixable, message))
+}
+
+/// The failure of an agent that changed files although it was only asked.
+fn changed_files(changed: &[String]) -> Option<Failure> {
+    if changed.is_empty() {
+        return None;
+    }
+    let paths: Vec<&str> = changed.iter().map(String::as_str).collect();
+    let message = format!(
+        "the agent was asked for a scope, and changed files instead: {}; the changes are discarded",
+        first_few(&paths, NAMED)
+    );
+    let mut failure = Failure::new(FailureKind::ScopeBreach, message);
+    failure.detail.breaches = changed.to_vec();
+    Some(failure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn proposals_are_kept_by_the_text_of_the_phase() {
+        assert_eq!(digest("a".to_owned()), digest("a".to_owned()));
+        assert_ne!(digest("a".to_owned()), digest("b".to_owned()));
+        assert_eq!(digest(String::new()).len(), 32);
+    }
+}

@@ -1,0 +1,83 @@
+//! The goal of a plan: words, a file, standard input, or an issue of a tracker.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use crate::cli::Context;
+use crate::cli::tracker_access::{forge_failure, open_forge, tracker_of};
+use crate::failure::{Exit, Failure};
+use crate::forge::TrackerName;
+use crate::import::STDIN;
+
+/// Longest goal in bytes; a longer text would leave no room for the answer.
+const LONGEST: usize = 100_000;
+
+/// A goal in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Goal {
+    pub text: String,
+    /// Whether other people wrote the text, so that its orders do not count.
+    pub is_of_others: bool,
+}
+
+/// Reads the goal. A file of this name wins over words.
+///
+/// # Errors
+/// The file cannot be read, or the goal is empty or too long.
+pub(super) async fn read(given: &str, context: &Context) -> Result<Goal, Failure> {
+    if let Some(tracker) = tracker_of(given) {
+        return of_issue(&tracker?, context).await;
+    }
+    let path = Path::new(given);
+    let text = match () {
+        () if given == STDIN => {
+            let mut text = String::new();
+            std::io::stdin()
+                .read_to_string(&mut text)
+                .map_err(|error| Failure::new(format!("cannot read standard input: {error}")))?;
+            text
+        }
+        () if path.is_file() => std::fs::read_to_string(path)
+            .map_err(|error| Failure::new(format!("cannot read {given}: {error}")))?,
+        // A path with a typo is no goal.
+        () if !given.contains(char::is_whitespace) && given.contains(['/', '.']) => {
+            return Err(Failure::new(format!("{given:?} is no file"))
+                .hint("write the goal in words, as in `autopack plan 'Add a REST API'`")
+                .exit(Exit::Usage));
+        }
+        () => given.to_owned(),
+    };
+    check(text, false)
+}
+
+/// Reads an issue: title and text, which other people wrote.
+async fn of_issue(tracker: &TrackerName, context: &Context) -> Result<Goal, Failure> {
+    let Some(number) = tracker.issue else {
+        return Err(Failure::new(format!("{tracker} is a repository, and a goal is one issue"))
+            .hint(format!("name the issue, as in {tracker}#12"))
+            .exit(Exit::Usage));
+    };
+    let forge = open_forge(tracker, context).await?;
+    let Some(issue) = forge.issue(number).await.map_err(forge_failure)? else {
+        return Err(Failure::new(format!("{tracker} is no issue"))
+            .hint("check the number; pull requests are no goals"));
+    };
+    check(format!("{}\n\n{}", issue.title, issue.body), true)
+}
+
+/// Refuses an empty goal, and one that is too long.
+fn check(text: String, is_of_others: bool) -> Result<Goal, Failure> {
+    if text.trim().is_empty() {
+        return Err(Failure::new("the goal is empty")
+            .hint("write it in words, as in `autopack plan 'Add a REST API'`")
+            .exit(Exit::Usage));
+    }
+    if text.len() > LONGEST {
+        return Err(Failure::new(format!(
+            "the goal has {} bytes, and at most {LONGEST} fit a question",
+            text.len()
+        ))
+        .hint("shorten it, or plan its parts one by one"));
+    }
+    Ok(Goal { text, is_of_others })
+}

@@ -1,0 +1,96 @@
+//! `autopack plan GOAL`: an agent writes a plan, autopack checks it and asks again.
+
+use serde_json::{Value, json};
+
+use crate::support::Project;
+use crate::support::golden::golden;
+
+const GOOD: &str = "run_id: notes\nphases:\n- id: store\n  title: Store notes\n  description: Add a store of notes.\n  complexity: low\n  deliverables: [src/store.py]\n  acceptance_criteria: [a missing file is an empty store]\n- id: docs\n  title: Describe it\n  description: Write it down.\n  complexity: low\n  deliverables: [docs/store.md]\n  acceptance_criteria: [each function has an example]\n  depends_on: [store]\n";
+
+/// A project whose agent gives these answers to the questions in turn, and keeps the prompts.
+fn project(answers: &[&str]) -> Project {
+    let project = Project::new();
+    let asked = project.outside("asked").display().to_string();
+    let body = format!(
+        "asked = pathlib.Path({asked:?}); asked.mkdir(exist_ok=True)\n\
+         n = len(list(asked.iterdir()))\n\
+         (asked / str(n)).write_text(pathlib.Path(os.environ['AUTOPACK_PROMPT_FILE']).read_text())\n\
+         answers = {answers}\n\
+         pathlib.Path(os.environ['AUTOPACK_ANSWER_FILE']).write_text(answers[min(n, len(answers) - 1)])",
+        answers = json!(answers),
+    );
+    project.agent_with(&format!("import os\n{body}"), "ci: {command: 'true'}\n")
+}
+
+fn prompt(project: &Project, question: u32) -> String {
+    std::fs::read_to_string(project.outside("asked").join(question.to_string())).unwrap()
+}
+
+#[test]
+fn a_plan_is_printed_and_written_and_can_be_drained() {
+    let project = project(&[GOOD]);
+    let ran = project.autopack(["plan", "Add notes"]).succeeded();
+    insta::assert_snapshot!(golden(&ran));
+    assert!(prompt(&project, 0).contains("Write the plan for this goal:\n\nAdd notes\n"));
+    let ran = project.autopack(["plan", "Add notes", "-o", "plan.yaml"]).succeeded();
+    assert!(ran.stdout.starts_with("wrote plan.yaml: 2 phases by fake"), "{ran:#?}");
+    assert!(ran.stdout.ends_with("look at it, then run: autopack drain plan.yaml\n"), "{ran:#?}");
+    let planned = project.json(["drain", "plan.yaml", "--dry-run", "--json"]);
+    assert_eq!(planned[1]["waits_for"], json!([]), "the first phase is planned before");
+    assert_eq!(planned[0]["fixes"], json!([]));
+    // Nothing is overwritten.
+    let again = project.autopack(["plan", "Add notes", "-o", "plan.yaml"]).exited(1);
+    assert!(again.stderr.contains("plan.yaml exists"), "{again:#?}");
+}
+
+#[test]
+fn a_plan_is_imported_into_the_named_run() {
+    let project = project(&[GOOD]);
+    let ran = project.autopack(["plan", "Add notes", "--import", "--run-id", "week1"]).succeeded();
+    insta::assert_snapshot!(golden(&ran));
+    let phases = project.json(["phases", "list", "week1", "--json"]);
+    assert_eq!(phases[1]["depends_on"], json!(["store"]));
+    assert_eq!(phases[0]["scope"]["paths"], json!(["src"]));
+}
+
+#[test]
+fn problems_go_back_to_the_agent_up_to_three_times() {
+    let bad = "phases:\n- id: a\n  title: Do it\n";
+    let cycle = GOOD.replace("title: Store notes", "depends_on: [docs]");
+    let project = project(&[bad, &cycle, "I am done.", GOOD]);
+    let json: Value = project.json(["plan", "Add notes", "--json"]);
+    assert_eq!((&json["questions"], &json["run_id"]), (&json!(4), &json!("notes")));
+    assert_eq!(json["phases"].as_array().unwrap().len(), 2);
+    assert!(prompt(&project, 1).contains("refused\n\n- phase `a`: `description` is missing"));
+    assert!(prompt(&project, 2).contains("wait for each other"));
+
+    let never = self::project(&[bad]);
+    let ran = never.autopack(["plan", "Add notes", "-o", "plan.yaml"]).exited(1);
+    assert!(ran.stderr.contains("agent fake wrote no usable plan in 4 answers"), "{ran:#?}");
+    assert!(!never.path("plan.yaml").exists());
+    assert!(never.outside("asked").join("3").exists() && !never.outside("asked").join("4").exists());
+}
+
+#[test]
+fn an_agent_that_changes_files_or_fails_is_refused_and_nothing_is_left() {
+    let writes = Project::new().agent("write('src/a.py', 'x')\nprint('phases: []')");
+    let ran = writes.autopack(["plan", "Add notes"]).exited(1);
+    assert!(ran.stderr.contains("changed files instead: src/a.py"), "{ran:#?}");
+    assert!(!writes.path("src/a.py").exists());
+    let fails = Project::new().agent("sys.exit('no key')");
+    let ran = fails.autopack(["plan", "Add notes"]).exited(5);
+    assert!(ran.stderr.contains("gave no answer: ") && ran.stderr.contains("no key"), "{ran:#?}");
+}
+
+#[test]
+fn goals_come_from_words_files_and_standard_input() {
+    let project = project(&[GOOD]).file("goal.md", "# Notes\n\nKeep them.\n");
+    project.autopack(["plan", "goal.md"]).succeeded();
+    assert!(prompt(&project, 0).contains("goal:\n\n# Notes\n\nKeep them.\n"));
+    for (goal, text) in [("nosuch.md", "is no file"), ("", "the goal is empty"), (" ", "empty")] {
+        let ran = project.autopack(["plan", goal]).exited(2);
+        assert!(ran.stderr.contains(text), "{goal:?}: {ran:#?}");
+    }
+    let ran = project.autopack(["plan"]).exited(2);
+    assert!(ran.stderr.contains("GOAL"), "{ran:#?}");
+}
