@@ -74,9 +74,6 @@ async fn each_format_recognizes_its_fixtures_alone() {
         assert!(files.iter().any(|file| !is_expected(file)), "{}: empty", directory.display());
         for file in files.into_iter().filter(|file| !is_expected(file)) {
             let expected = PathBuf::from(format!("{}.expected.json", file.display()));
-            if !expected.exists() && std::env::var("UPDATE_FIXTURES").is_ok() {
-                std::fs::write(&expected, "[]").unwrap();
-            }
             let expected = std::fs::read_to_string(&expected)
                 .unwrap_or_else(|error| panic!("{}: {error}", expected.display()));
             let expected: Value = serde_json::from_str(&expected).unwrap();
@@ -92,14 +89,6 @@ async fn each_format_recognizes_its_fixtures_alone() {
             let options = ReadOptions { break_cycles, ..ReadOptions::default() };
             let draft = read(&file, &options).await.unwrap();
             let plan = draft.resolve(&Existing::default()).unwrap();
-            if std::env::var("UPDATE_FIXTURES").is_ok() {
-                std::fs::write(
-                    format!("{name}.expected.json"),
-                    serde_json::to_string_pretty(&phases(&plan)).unwrap() + "\n",
-                )
-                .unwrap();
-                continue;
-            }
             assert_eq!(phases(&plan), expected, "{name}");
         }
     }
