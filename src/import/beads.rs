@@ -133,8 +133,11 @@ fn read_lines(text: &str, at_line: impl Fn(usize) -> SourcePosition, draft: &mut
 }
 
 fn issue(place: SourcePosition, line: &str) -> Result<Issue, String> {
-    let value: Value =
-        serde_json::from_str(line).map_err(|error| format!("not valid JSON: {error}"))?;
+    let value: Value = serde_json::from_str(line).map_err(|error| {
+        let text = error.to_string();
+        let message = text.split_once(" at line ").map_or(text.as_str(), |(message, _)| message);
+        format!("not valid JSON at column {}: {message}", error.column())
+    })?;
     let fields = ItemFields::of(&value)?;
     let id = fields.text("id");
     if id.is_empty() {

@@ -54,10 +54,13 @@ pub(crate) async fn settle_after_attempt(
     .execute(&mut *tx)
     .await?
     .rows_affected();
-    sqlx::query("UPDATE phases SET settle_as = NULL, settle_note = NULL WHERE id = ? AND settle_as IS NOT NULL")
-        .bind(snapshot.id)
-        .execute(&mut *tx)
-        .await?;
+    sqlx::query(
+        "UPDATE phases SET settle_as = NULL, settle_note = NULL, held = 0
+          WHERE id = ? AND settle_as IS NOT NULL",
+    )
+    .bind(snapshot.id)
+    .execute(&mut *tx)
+    .await?;
     if settled == 1 {
         snapshot.release_dependents(tx).await?;
         record_evidence(tx, snapshot.id, IMPORT).await?;
