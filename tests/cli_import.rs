@@ -45,7 +45,8 @@ fn importing_twice_adds_nothing_and_update_replaces() {
     assert_eq!(phases(&project, "demo")[0], before[0]);
     let ran = project.json(["import", "plan.yaml", "--update", "--json"]);
     let run = json!({"run_id": "demo", "added": 0, "updated": 1, "unchanged": 2, "differing": 0,
-        "kept": 0, "samples": 0, "notes": []});
+        "kept": 0, "samples": 0, "notes": [],
+        "summary": {"format": "plan", "queued": 3, "done": 0, "dropped": {}, "dependencies": 1}});
     let database = project.path(".autopack/autopack.db");
     assert_eq!(ran, json!({"database": database, "runs": [run]}));
     let phases = phases(&project, "demo");

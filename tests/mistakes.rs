@@ -213,7 +213,7 @@ fn plans() {
                 "import todo.md",
                 1,
             )
-            .help("put it into a ```yaml block", Help::Shell("printf '```yaml\\nphases:\\n- {phase_id: a, deliverables: [a.py]}\\n```\\n' > todo.md", 0)),
+            .help("a plan in Markdown is a ```yaml block", Help::Shell("printf '```yaml\\nphases:\\n- {phase_id: a, deliverables: [a.py]}\\n```\\n' > todo.md", 0)),
             Mistake::new("YAML that is none", file("phases: [{\n"), "drain bad.yaml", 1)
                 .help("bad.yaml:", Help::Shell("cp plan.yaml bad.yaml", 0)),
             Mistake::new("a plan without phases", file("phases: []\n"), "import bad.yaml", 1)

@@ -13,7 +13,7 @@ use crate::forge::{IssueFilter, TrackerName};
 use crate::import::{ColumnChoice, Existing, FormatEntry, ReadOptions, formats};
 use crate::phase::RunId;
 use crate::phase::plan::Plan;
-use crate::progress::shown_message;
+use crate::progress::{screen, shown_message, wrap};
 use crate::store::{DatabaseUrl, ImportMode, Store, StoreError};
 use crate::workspace::Repo;
 
@@ -21,6 +21,8 @@ use crate::workspace::Repo;
 const CSV: &str = "csv";
 /// Maximum number of notes shown per run.
 const NOTES: usize = 10;
+/// Fewest columns of a wrapped line.
+const NARROWEST: usize = 20;
 
 /// Import a backlog: a plan (YAML, JSON, JSONL), another tool's list or database, or issues of a tracker
 ///
@@ -108,7 +110,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let database = store.path().display().to_string();
     match args.json {
         true => context.out.json(&serde_json::json!({"database": database, "runs": runs}))?,
-        false => context.out.text(&text(&plan, &runs, &database))?,
+        false => context.out.text(&text(&plan, &runs, &database, screen::output_columns()))?,
     }
     store.close().await;
     Ok(Exit::Done)
@@ -222,16 +224,13 @@ async fn record(file: &Path, plan: &Plan, context: &Context) -> Result<(), Failu
     Ok(())
 }
 
-fn text(plan: &Plan, runs: &[ImportedRun], database: &str) -> String {
+fn text(plan: &Plan, runs: &[ImportedRun], database: &str, columns: Option<usize>) -> String {
     let mut text = String::new();
     for (run, source) in runs.iter().zip(&plan.runs) {
-        text += &run.line();
+        text += &wrapped("", &run.line(), columns);
         let lines = run.summary_line().into_iter().chain(run.removed_line(&source.source));
-        for line in lines {
-            text += &format!("  {}\n", shown_message(&line));
-        }
-        for note in run.shown_notes.iter().take(NOTES) {
-            text += &format!("  {}\n", shown_message(note));
+        for line in lines.chain(run.shown_notes.iter().take(NOTES).cloned()) {
+            text += &wrapped("  ", &shown_message(&line), columns);
         }
         if let Some(more) = run.shown_notes.len().checked_sub(NOTES).filter(|more| *more > 0) {
             text += &format!("  ... and {more} more notes; see `autopack phases show`\n");
@@ -240,4 +239,25 @@ fn text(plan: &Plan, runs: &[ImportedRun], database: &str) -> String {
     let phases: usize = plan.runs.iter().map(|run| run.phases.len()).sum();
     let (phases, runs) = (counted(phases as u64, "phase"), counted(runs.len() as u64, "run"));
     text + &format!("{phases} of {runs} in {database}\n")
+}
+
+/// Indents a line. On a terminal, wraps it between words.
+fn wrapped(indent: &str, line: &str, columns: Option<usize>) -> String {
+    let Some(columns) = columns else { return format!("{indent}{line}\n") };
+    let room = columns.saturating_sub(indent.len() + 2).max(NARROWEST);
+    let parts = wrap(line, room);
+    format!("{indent}{}\n", parts.join(&format!("\n{indent}  ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_wrapped_on_a_terminal_only() {
+        let line = "2 phases no longer in plan.json: first-phase, second-phase";
+        assert_eq!(wrapped("  ", line, None), format!("  {line}\n"));
+        let shown = wrapped("  ", line, Some(40));
+        assert_eq!(shown, "  2 phases no longer in plan.json:\n    first-phase, second-phase\n");
+    }
 }

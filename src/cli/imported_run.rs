@@ -123,7 +123,7 @@ impl<'a> ImportedRun<'a> {
             .map(|(count, what)| format!("{count} {what}"))
             .collect();
         let counts = if counts.is_empty() { "nothing new".to_owned() } else { counts.join(", ") };
-        format!("run {}: {counts}\n", shown_id(self.run_id.as_str()))
+        format!("run {}: {counts}", shown_id(self.run_id.as_str()))
     }
 
     /// Formats the items of the source by status: `taskmaster: 22 queued, 113 done before, 30 deleted; 119

@@ -141,8 +141,8 @@ impl PlanFile {
                 continue;
             }
             lines.push(match is_known {
-                false => format!("imported {name}: {}", counts.trim_end()),
-                true => format!("{name} has changed (as `import --update`): {}", counts.trim_end()),
+                false => format!("imported {name}: {counts}"),
+                true => format!("{name} has changed (as `import --update`): {counts}"),
             });
             lines.extend(removed);
         }

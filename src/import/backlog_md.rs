@@ -5,10 +5,9 @@
 use serde_json::{Map, Value, json};
 
 use super::backlog_item::BacklogItem;
-use super::directory_layout::DirectoryLayout;
 use super::drafting::PlanDraftBuilder;
 use super::error::ImportError;
-use super::format::{Description, Format, Input, Recognition};
+use super::format::{Description, DirectoryLayout, Format, Input, Recognition};
 use super::item_fields::{ItemFields, rank_of_word, with_sections};
 use super::linked_items::{LinkedItem, add_linked};
 use super::markdown::{MarkdownText, box_outline, front_matter};

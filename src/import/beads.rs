@@ -9,10 +9,9 @@ use std::collections::{HashMap, HashSet};
 use serde_json::{Map, Value, json};
 
 use super::backlog_item::BacklogItem;
-use super::directory_layout::DirectoryLayout;
 use super::drafting::PlanDraftBuilder;
 use super::error::ImportError;
-use super::format::{Description, Format, Input, Recognition};
+use super::format::{Description, DirectoryLayout, Format, Input, Recognition};
 use super::input_directory::{InputDirectory, InputFile};
 use super::issue_text::criteria_lines;
 use super::item_fields::{ItemFields, scalar, with_sections};
@@ -134,8 +133,11 @@ fn read_lines(text: &str, at_line: impl Fn(usize) -> SourcePosition, draft: &mut
 }
 
 fn issue(place: SourcePosition, line: &str) -> Result<Issue, String> {
-    let value: Value =
-        serde_json::from_str(line).map_err(|error| format!("not valid JSON: {error}"))?;
+    let value: Value = serde_json::from_str(line).map_err(|error| {
+        let text = error.to_string();
+        let message = text.split_once(" at line ").map_or(text.as_str(), |(message, _)| message);
+        format!("not valid JSON at column {}: {message}", error.column())
+    })?;
     let fields = ItemFields::of(&value)?;
     let id = fields.text("id");
     if id.is_empty() {

@@ -92,9 +92,10 @@ impl Format for Checklist {
         let mut reader = ChecklistReader { source, title, ids: UniqueIds::default(), draft };
         let stories = sections(&markdown, story_heading);
         let in_story = |line: usize| {
-            stories.iter().any(|story| {
-                let last = story.lines.last().map_or(story.line, |line| line.number);
-                (story.line..=last).contains(&line)
+            let before = stories.partition_point(|story| story.line <= line);
+            before.checked_sub(1).is_some_and(|at| {
+                let story = &stories[at];
+                line <= story.lines.last().map_or(story.line, |line| line.number)
             })
         };
         let outline = items(&markdown);

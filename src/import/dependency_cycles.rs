@@ -5,8 +5,15 @@ use std::collections::HashMap;
 use crate::phase::PhaseId;
 use crate::phase::cycle::CycleSearch;
 
-use super::depends::PhaseDependencies;
 use super::plan_draft::DraftRun;
+
+/// Dependencies of a phase.
+#[derive(Default)]
+pub(super) struct PhaseDependencies {
+    pub(super) ids: Vec<PhaseId>,
+    /// Entries that are not dependencies.
+    pub(super) notes: Vec<String>,
+}
 
 /// Drops a dependency of each cycle, with a note, and returns the cycles. `dependencies` belong to the phases of the
 /// run, in order. Dependencies of `stored` phases that the run does not have stay.

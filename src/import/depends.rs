@@ -10,7 +10,7 @@ use crate::phase::needs::Needs;
 use crate::phase::plan::{Plan, PlanPhase, PlanRun};
 use crate::phase::{PhaseId, PhaseState, RawSpec, RunId};
 
-use super::dependency_cycles::break_all_cycles;
+use super::dependency_cycles::{PhaseDependencies, break_all_cycles};
 use super::error::ImportError;
 use super::plan_draft::{DraftPhase, DraftRun, PlanDraft};
 use super::standing::plain_key;
@@ -63,14 +63,6 @@ const SHOWN_CHARS: usize = 120;
 pub struct Existing {
     /// Dependencies of the stored phases, by run and phase.
     pub runs: HashMap<RunId, HashMap<PhaseId, Vec<PhaseId>>>,
-}
-
-/// Dependencies of a phase.
-#[derive(Default)]
-pub(super) struct PhaseDependencies {
-    pub(super) ids: Vec<PhaseId>,
-    /// Entries that are not dependencies.
-    pub(super) notes: Vec<String>,
 }
 
 /// Checks whether a key may hold dependencies.

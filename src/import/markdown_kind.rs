@@ -148,7 +148,7 @@ fn of_directory(directory: &InputDirectory) -> Option<MarkdownKind> {
     let task_files = || markdown().filter(|file| file.file_name() == TASKS_FILE);
     let is_change = |path: &str| {
         path.starts_with("changes/")
-            || directory.file(&path.replace(TASKS_FILE, PROPOSAL)).is_some()
+            || depth(path) <= 1 && directory.file(&path.replace(TASKS_FILE, PROPOSAL)).is_some()
     };
     if task_files().any(|file| is_change(file.path())) {
         return Some(MarkdownKind::OpenSpec);

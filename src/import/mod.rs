@@ -92,7 +92,11 @@ pub async fn read(file: &Path, options: &ReadOptions) -> Result<PlanDraft, Impor
     let mut draft = PlanDraftBuilder::new(&input, format.name(), options);
     if let Some(directory) = input.directory() {
         if format.directory().is_none() {
-            return Err(directory_layout::unknown_directory(FORMATS, &input));
+            let is_chosen = options.format.is_some();
+            return Err(match is_chosen {
+                true => directory_layout::no_directory(format.name(), &input),
+                false => directory_layout::unknown_directory(FORMATS, &input),
+            });
         }
         directory.warnings().into_iter().for_each(|warning| draft.warn(warning));
     }

@@ -6,10 +6,9 @@
 use serde_json::json;
 
 use super::backlog_item::BacklogItem;
-use super::directory_layout::DirectoryLayout;
 use super::drafting::PlanDraftBuilder;
 use super::error::ImportError;
-use super::format::{Description, Format, Input, Recognition};
+use super::format::{Description, DirectoryLayout, Format, Input, Recognition};
 use super::markdown::MarkdownText;
 use super::markdown::box_outline::{BoxItem, criteria_inside, items};
 use super::markdown::item_text::{UniqueIds, text_id, title, without_comments};

@@ -142,6 +142,11 @@ fn from_fence(name: &str, text: &str, blocks: &[Block]) -> Option<Result<Source,
     Some(Ok(source))
 }
 
+/// Whether the text has a fence that may hold a plan.
+pub(super) fn has_fence(text: &str) -> bool {
+    !fenced(text).is_empty()
+}
+
 /// Whether a fence in the text has a list of phases.
 pub(super) fn has_plan(text: &str) -> bool {
     let has_phases = |block: &Block| {

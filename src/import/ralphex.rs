@@ -10,10 +10,9 @@ use regex::Regex;
 use serde_json::{Value, json};
 
 use super::backlog_item::BacklogItem;
-use super::directory_layout::DirectoryLayout;
 use super::drafting::PlanDraftBuilder;
 use super::error::ImportError;
-use super::format::{Description, Format, Input, Recognition};
+use super::format::{Description, DirectoryLayout, Format, Input, Recognition};
 use super::markdown::item_text::{UniqueIds, title};
 use super::markdown::task_sections::{TaskSection, sections};
 use super::markdown::{LineKind, MarkdownText};
@@ -197,7 +196,8 @@ fn validation_commands(
         .iter()
         .find(|section| section.title.trim_end_matches(':').eq_ignore_ascii_case(COMMANDS))?;
     let mut commands = Vec::new();
-    for line in section.lines {
+    let is_heading = |kind: &LineKind<'_>| matches!(kind, LineKind::Heading { .. });
+    for line in section.lines.iter().take_while(|line| !is_heading(&line.kind)) {
         match &line.kind {
             LineKind::Code => commands.extend(command_of_fence(line.text)),
             LineKind::Item(item) => {

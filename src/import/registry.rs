@@ -92,25 +92,31 @@ pub(super) fn format_of(
 /// Describes the nearest formats, each with the reason why the input does not have it.
 fn nearest(formats: &[&'static dyn Format], input: &Input) -> Vec<String> {
     let text = input.text().unwrap_or_default();
+    let is_json = text.trim_start().starts_with(['{', '[']);
     let extension = input.extension().map(|extension| format!(".{extension}"));
     // The format of last resort comes first among equals.
-    let mut near: Vec<(usize, String)> = Vec::new();
+    let mut near: Vec<((bool, usize), String)> = Vec::new();
     for format in formats.iter().rev() {
         let Description { files, content, words } = format.description();
         let missing: Vec<&str> =
             words.iter().copied().filter(|word| !text.contains(word)).collect();
         let has_extension = extension.as_deref().is_some_and(|ending| files.contains(ending));
         let likeness = 2 * (words.len() - missing.len()) + usize::from(has_extension);
+        // Words of JSON formats are keys in quotes.
+        let has_syntax = is_json || !words.iter().any(|word| word.starts_with('"'));
         let reason = match missing.as_slice() {
             [] => format!("expected {content}"),
             missing => {
-                let named: Vec<String> =
-                    missing.iter().take(MISSING).map(|word| format!("`{}`", word.trim())).collect();
-                format!("no {}", named.join(", no "))
+                let named = missing.iter().take(MISSING).map(|word| format!("`{}`", bare(word)));
+                format!("no {}", named.collect::<Vec<_>>().join(", no "))
             }
         };
-        near.push((likeness, format!("{} ({reason})", format.name())));
+        near.push(((has_syntax, likeness), format!("{} ({reason})", format.name())));
     }
     near.sort_by_key(|(likeness, _)| std::cmp::Reverse(*likeness));
     near.into_iter().take(NEAREST).map(|(_, text)| text).collect()
+}
+
+fn bare(word: &str) -> &str {
+    word.trim().trim_matches('"')
 }

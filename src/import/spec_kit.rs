@@ -4,16 +4,16 @@
 //! the last one without. A phase waits for the phase before. Phases of user stories wait for the foundation only, and
 //! the phase after them waits for all of them: the template says so. Finished tasks hold nothing up.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use regex::Regex;
 use serde_json::{Value, json};
 
 use super::backlog_item::BacklogItem;
-use super::directory_layout::DirectoryLayout;
 use super::drafting::PlanDraftBuilder;
 use super::error::ImportError;
-use super::format::{Description, Format, Input, Recognition};
+use super::format::{Description, DirectoryLayout, Format, Input, Recognition};
 use super::markdown::box_outline::{BoxItem, criteria_inside, items};
 use super::markdown::item_text::{UniqueIds, text_id, title, without_comments};
 use super::markdown::{LineKind, MarkdownText};
@@ -95,6 +95,7 @@ fn read_tasks(directory: &TaskDirectory<'_>, run: &RunId, draft: &mut PlanDraftB
     let is_task = |item: &BoxItem<'_>| item.parent.is_none() || is_numbered(item);
     let (mut ids, mut order) = (UniqueIds::default(), SpecOrder::default());
     let scope = context(source, &CONTEXT, draft);
+    let mut goals: HashMap<&str, Option<Value>> = HashMap::new();
     for item in outline.iter().filter(|item| is_task(item)) {
         let place = source.at_line(item.line);
         let line = task_line(item);
@@ -124,7 +125,8 @@ fn read_tasks(directory: &TaskDirectory<'_>, run: &RunId, draft: &mut PlanDraftB
         phase_item.priority =
             PRIORITY.captures(phase).map(|found| found[1].to_uppercase()).unwrap_or_default();
         put(&mut phase_item.extra, "section", Some(json!(phase)).filter(|_| !phase.is_empty()));
-        put(&mut phase_item.extra, "section_goal", goal(&markdown, phase));
+        let goal = goals.entry(phase).or_insert_with(|| goal(&markdown, phase));
+        put(&mut phase_item.extra, "section_goal", goal.clone());
         put(&mut phase_item.extra, "scope", scope.clone());
         draft.item_of_run(place, phase_item, Some(run.clone()));
     }

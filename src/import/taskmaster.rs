@@ -40,7 +40,7 @@ impl Format for Taskmaster {
     }
 
     fn recognize(&self, input: &Input) -> Recognition {
-        match input.json().is_some_and(|value| lists(value).is_some()) {
+        match input.json().and_then(lists).is_some_and(|lists| has_tasks(&lists)) {
             true => Recognition::Certain,
             false => Recognition::No,
         }
@@ -48,7 +48,10 @@ impl Format for Taskmaster {
 
     fn read(&self, input: &Input, draft: &mut PlanDraftBuilder) -> Result<(), ImportError> {
         let lists = input.json().and_then(lists).ok_or_else(|| {
-            ImportError::malformed(input.name(), "has no `tasks` with `id`, `title` and `status`")
+            ImportError::malformed(
+                input.name(),
+                "has no list `tasks`, neither directly nor under a tag",
+            )
         })?;
         let mut places = input.item_places(&[TASKS, SUBTASKS]);
         let count = lists.len();
@@ -69,23 +72,26 @@ impl Format for Taskmaster {
     }
 }
 
-/// Returns the lists of tasks with their tags; `None` for anything but a file of Taskmaster.
+/// Returns the lists of tasks with their tags; `None` without lists `tasks`.
 fn lists(value: &Value) -> Option<Vec<(&str, &[Value])>> {
-    let object = value.as_object()?;
-    if let Some(tasks) = object.get(TASKS).and_then(Value::as_array) {
-        let is_taskmaster = tasks.first().is_some_and(is_task) && !object.contains_key("phases");
-        return is_taskmaster.then(|| vec![(MAIN_TAG, tasks.as_slice())]);
+    let object = value.as_object().filter(|object| !object.contains_key("phases"))?;
+    if let Some(tasks) = list(value) {
+        return Some(vec![(MAIN_TAG, tasks)]);
     }
-    let tagged: Vec<(&str, &[Value])> = object
-        .iter()
-        .filter_map(|(tag, content)| {
-            Some((tag.as_str(), content.get(TASKS)?.as_array()?.as_slice()))
-        })
-        .collect();
-    let has_tasks = tagged.iter().any(|(_, tasks)| tasks.first().is_some_and(is_task));
-    let is_new = tagged.iter().all(|(_, tasks)| tasks.is_empty())
-        && object.values().any(|content| content.get("metadata").is_some());
-    (!tagged.is_empty() && (has_tasks || is_new)).then_some(tagged)
+    let tags = object.iter();
+    let tagged: Vec<(&str, &[Value])> =
+        tags.filter_map(|(tag, content)| Some((tag.as_str(), list(content)?))).collect();
+    (!tagged.is_empty()).then_some(tagged)
+}
+
+fn list(content: &Value) -> Option<&[Value]> {
+    content.get(TASKS)?.as_array().map(Vec::as_slice)
+}
+
+/// Whether the lists have tasks of Taskmaster, or are the empty lists of tags in a new project.
+fn has_tasks(lists: &[(&str, &[Value])]) -> bool {
+    let is_new = lists.iter().all(|(tag, tasks)| tasks.is_empty() && *tag == MAIN_TAG);
+    is_new || lists.iter().any(|(_, tasks)| tasks.first().is_some_and(is_task))
 }
 
 fn is_task(value: &Value) -> bool {

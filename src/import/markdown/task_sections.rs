@@ -86,7 +86,7 @@ mod tests {
         let text = MarkdownText::of(text);
         let all = sections(&text, task);
         let facts: Vec<_> = all.iter().map(|s| (s.line, s.title.as_str(), s.status())).collect();
-        let dropped = SourceStatus::Dropped("[-]".to_owned());
+        let dropped = SourceStatus::Dropped("cancelled".to_owned());
         assert_eq!(
             facts,
             [
