@@ -87,6 +87,7 @@ pub(super) async fn attempt(
     let prompt = attempt.prompt().await?;
     let reply = attempt.agent(prompt).await?;
     attempt.step(Step::Judging);
+    attempt.read_request().await?;
     let measured = tokio::select! {
         measured = attempt.measure() => measured?,
         () = too_late(stop) => return Ok(Verdict::Requeued(RequeueReason::Interrupted)),
@@ -94,8 +95,9 @@ pub(super) async fn attempt(
     let measured = match measured {
         Ok(measured) => measured,
         Err(failure) => {
-            attempt.look_for_repeats(&Verdict::Failed(failure.clone())).await?;
-            return Ok(Verdict::Failed(failure));
+            let verdict = attempt.judge_request(Verdict::Failed(failure));
+            attempt.look_for_repeats(&verdict).await?;
+            return Ok(verdict);
         }
     };
     attempt.note_left_out(&measured);
@@ -112,6 +114,7 @@ pub(super) async fn attempt(
         },
     };
     let verdict = lost.named_in(verdict);
+    let verdict = attempt.judge_request(verdict);
     match (kept, &verdict) {
         (Err(error), Verdict::Passed { .. }) => {
             tracing::warn!("{error}; the change has landed anyway")

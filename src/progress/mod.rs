@@ -36,6 +36,7 @@ use board::Board;
 use lines::in_lines;
 
 use crate::phase::budget::ExhaustedBudget;
+use crate::phase::scope_request::DecidedPath;
 use crate::phase::{Failure, FailureKind, PhaseId, PhaseState, RunId, Tokens};
 
 /// An event of a drain. Scripts read the serialized form.
@@ -137,6 +138,8 @@ pub struct PhaseFinished {
     pub tokens: Tokens,
     /// Cost in US dollars, if known.
     pub cost_usd: Option<f64>,
+    /// Files that the agent asked for.
+    pub scope_requests: Vec<DecidedPath>,
 }
 
 impl PhaseFinished {
@@ -159,6 +162,7 @@ impl PhaseFinished {
             duration_ms: 0,
             tokens: Tokens::default(),
             cost_usd: None,
+            scope_requests: Vec::new(),
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::phase::{Failure as PhaseFailure, PhaseCi, PhaseState, UnixMs};
 use crate::progress::{
     describe_money, dollars, duration, printable, screen, shown_id, shown_message, width, wrap,
 };
-use crate::store::{AttemptRow, PhaseDetail, PhaseUsage};
+use crate::store::{AttemptRow, KeptRequest, PhaseDetail, PhaseUsage};
 use crate::workspace::ChangedFile;
 
 /// Number of log lines shown.
@@ -42,20 +42,21 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let max_attempts = settings.executor.max_attempts;
     let (store, run, phase) = args.phase.open(context, RunUse::Read).await?;
     let detail = store.phase(&run, &phase).await?;
+    let requests = store.scope_requests(&run, &phase).await?;
     store.close().await;
     if args.prompt {
-        return super::show_prompt::run(&detail, context).await;
+        return super::show_prompt::run(&detail, &requests, context).await;
     }
     let files = read_changed_files(&detail, context).await;
     match args.json {
-        true => context.out.json(&phase_json::detail(&detail, &files, max_attempts)),
+        true => context.out.json(&phase_json::detail(&detail, &requests, &files, max_attempts)),
         false => {
             let row = &detail.row;
             let repair =
                 fixer(settings, &context.workspace()?)(&row.spec, row.last_failure.as_ref());
             let ci = repair.result.map_or_else(|_| written_ci(&row.spec.0), |spec| ci(spec.ci()));
             let columns = screen::output_columns();
-            context.out.text(&text(&detail, &files, max_attempts, ci, columns))
+            context.out.text(&text(&detail, &requests, &files, max_attempts, ci, columns))
         }
     }
 }
@@ -95,6 +96,7 @@ fn written_ci(spec: &serde_json::Value) -> Vec<LabeledValue> {
 
 fn text(
     detail: &PhaseDetail,
+    requests: &[KeptRequest],
     files: &[ChangedFile],
     max_attempts: u32,
     ci: Vec<LabeledValue>,
@@ -123,6 +125,7 @@ fn text(
     page.list("depends on", view.depends_on.iter().map(ToString::to_string));
     page.list("deliverables", view.deliverables.into_iter());
     page.list("scope", paths(view.scope.get("paths")));
+    page.list("scope requests", requests.iter().map(format_request));
     for (name, value) in &ci {
         page.field(name, value);
     }
@@ -154,6 +157,18 @@ fn format_files(files: &[ChangedFile]) -> impl Iterator<Item = String> {
 fn paths(value: Option<&serde_json::Value>) -> impl Iterator<Item = String> {
     let list = value.and_then(|paths| paths.as_array()).cloned().unwrap_or_default();
     list.into_iter().map(|path| path.as_str().map_or_else(|| path.to_string(), str::to_owned))
+}
+
+/// Formats a file that an agent asked for: attempt, path, decision, and the agent's reason.
+fn format_request(request: &KeptRequest) -> String {
+    let KeptRequest { attempt, decided, .. } = request;
+    let reason = decided.reason.as_ref().map_or(String::new(), |reason| format!("; \"{reason}\""));
+    format!(
+        "attempt {attempt}: {} {} ({}){reason}",
+        shown_message(&decided.path),
+        decided.decision.as_str(),
+        decided.why
+    )
 }
 
 fn attempts(log: &[AttemptRow]) -> String {

@@ -8,10 +8,10 @@
 
 pub mod answer;
 pub mod check;
-mod placement;
+pub(in crate::phase) mod placement;
 #[cfg(test)]
 mod properties;
-mod restricted;
+pub(in crate::phase) mod restricted;
 pub mod tree_files;
 
 use std::fmt;

@@ -12,6 +12,7 @@ use crate::store::columns::{json, parse, to_json};
 use crate::store::error::StoreError;
 use crate::store::open::Store;
 use crate::store::queue::dependencies::{edges, insert_dependencies, recount_dependencies};
+use crate::store::queue::scope_requests::drop_requests;
 use crate::store::telemetry::samples::import_sample;
 
 /// Result of an import, in phases except for `runs` and `samples`.
@@ -319,6 +320,6 @@ pub(crate) async fn replace_spec(
     .bind(id)
     .execute(&mut *tx)
     .await?;
-    sqlx::query("DELETE FROM dependencies WHERE phase = ?").bind(id).execute(tx).await?;
-    Ok(())
+    sqlx::query("DELETE FROM dependencies WHERE phase = ?").bind(id).execute(&mut *tx).await?;
+    drop_requests(tx, id).await
 }

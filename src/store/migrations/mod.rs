@@ -21,6 +21,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("0014_operator_control.sql"),
     include_str!("0015_last_looks.sql"),
     include_str!("0016_scope_proposals.sql"),
+    include_str!("0018_scope_requests.sql"),
 ];
 pub(super) const SCHEMA: Schema = Schema { application_id: APPLICATION_ID, migrations: MIGRATIONS };
 /// Version of the schema after all migrations.
