@@ -26,6 +26,15 @@ const PROPOSED_BY: &str = "proposed_by";
 /// Letters of a phase's text that a proposal depends on.
 const SEPARATOR: char = '\u{1f}';
 
+/// A commit of the history: what a task like the phase changed before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PastChange {
+    /// Title and body.
+    pub message: String,
+    /// Changed files.
+    pub files: Vec<String>,
+}
+
 /// A checked proposal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Proposal {
