@@ -1,7 +1,9 @@
 //! Scope proposals: phases without any path, such as issues, get a scope before they run.
 
+use autopack::process::view::ViewMode;
 use serde_json::{Value, json};
 
+use crate::checkout_in_view::in_mode;
 use crate::recovery::wait_for_event;
 use crate::support::Project;
 
@@ -119,7 +121,7 @@ write("src/parser.py")
         let asked = std::fs::read_to_string(project.outside(format!("asked-{id}"))).unwrap();
         assert_eq!(asked, "xx", "{id}");
     }
-    assert_eq!(project.landed(), [""; 0]);
+    assert_eq!(project.git(["branch", "--list", "autopack/run"]), "");
 }
 
 #[test]
@@ -156,7 +158,30 @@ if is_question:
     assert_eq!(failure["kind"], "scope_breach");
     let message = failure["message"].as_str().unwrap();
     assert!(message.contains("changed files instead: src/parser.py"), "{message}");
-    assert_eq!(project.landed(), [""; 0]);
+    assert_eq!(project.read("src/parser.py"), "parse = 1\n");
+}
+
+#[test]
+fn in_a_sandbox_the_agent_cannot_write_while_it_is_asked() {
+    for mode in [ViewMode::Namespaces, ViewMode::Landlock] {
+        let agent = format!(
+            r#"
+if is_question:
+    try:
+        write("src/parser.py", "changed\n")
+        answer({{"scope": ["."]}})
+    except OSError:
+        answer({{"scope": ["src/parser.py"]}})
+    sys.exit()
+{WORK}
+"#
+        );
+        let phases = json!({"phases": [{"phase_id": "one", "description": "Be faster"}]});
+        let Some(project) = in_mode(project(&agent, ""), mode) else { continue };
+        let project = project.plan(phases);
+        let ran = project.drain().succeeded();
+        assert_eq!(project.git(["show", "autopack/run:src/parser.py"]), "one", "{ran:#?}");
+    }
 }
 
 #[test]
@@ -169,7 +194,8 @@ fn a_proposal_counts_in_the_budget_of_the_run() {
     let ran = project.drain().exited(5);
     assert!(ran.stdout.contains("budget"), "{ran:#?}");
     assert_eq!(project.states()["two"], "QUEUED");
-    assert_eq!(project.landed(), [""; 0]);
+    // Only work creates the branch of the run.
+    assert_eq!(project.git(["branch", "--list", "autopack/run"]), "");
 }
 
 #[test]
