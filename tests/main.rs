@@ -80,6 +80,7 @@ mod report_page;
 mod run_choice;
 mod runbook;
 mod schemas;
+mod scope_proposals;
 mod scope_requests;
 mod secret_variables;
 mod shell_completion;

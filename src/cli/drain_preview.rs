@@ -35,7 +35,7 @@ impl Preview<'_> {
     ) -> Result<(), Failure> {
         let settings = &context.config()?.settings;
         let workspace = context.workspace()?;
-        let (mut planned, mut history) = (Vec::new(), Vec::new());
+        let (mut planned, mut history, mut proposal_costs) = (Vec::new(), Vec::new(), Vec::new());
         if let Some((store, runs)) = opened {
             let fix = autofix_limits::fixer(settings, &workspace);
             let estimator =
@@ -45,6 +45,7 @@ impl Preview<'_> {
                 planned.extend(plan(&rows, &fix, settings, self.agent, &estimator));
             }
             history = store.settled_phases(HISTORY).await?;
+            proposal_costs = store.proposal_costs(HISTORY).await?;
         }
         if self.json {
             return context.out.json(&planned);
@@ -56,6 +57,7 @@ impl Preview<'_> {
         }
         let facts = PreviewFacts {
             forecast: forecast(&planned, &history),
+            proposal_cost_usd: mean(&proposal_costs),
             waves: plan_waves(&planned, self.jobs),
             jobs: self.jobs,
             several: opened.is_some_and(|(_, runs)| runs.len() > 1),
@@ -64,6 +66,10 @@ impl Preview<'_> {
         text += &preview_text(&planned, &facts, columns, console::colors_enabled());
         context.out.text(&text)
     }
+}
+
+fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
 /// Formats a phase with its remarks. Remarks wrap at `columns`; in a pipe, each remark stays on a single line.
@@ -83,7 +89,11 @@ fn phase_text(phase: &PlannedPhase, columns: Option<usize>) -> String {
     let lines = lines.chain(phase.unfixable.iter().map(|why| format!("unfixable: {why}")));
     let waits = (!waits.is_empty()).then(|| format!("blocked: waits for {}", waits.join(", ")));
     let held = phase.held.then(|| "held until `autopack resume`".to_owned());
-    for line in lines.chain(waits).chain(held).chain(describe_deferral(phase)) {
+    let scope = match &phase.scope_proposed_by {
+        Some(origin) => Some(format!("scope: proposed by {origin}")),
+        None => phase.needs_scope.then(|| "scope: proposed before the phase runs".to_owned()),
+    };
+    for line in lines.chain(scope).chain(waits).chain(held).chain(describe_deferral(phase)) {
         let line = shown_message(&line);
         let parts = match columns {
             Some(columns) => wrap(&line, columns.saturating_sub(REMARK_INDENT).max(MIN_WIDTH)),

@@ -7,6 +7,7 @@ use similar::TextDiff;
 use super::autofix_limits::fixer;
 use super::output::repair_kinds::RepairKinds;
 use super::output::table::counted;
+use super::propose_scopes::{self, ProposalReport};
 use super::run_choice::RunFilter;
 use super::{Context, open_database};
 use crate::failure::{Exit, Failure};
@@ -23,6 +24,12 @@ pub struct Args {
     /// Change nothing; with -v, show a diff of each spec
     #[arg(long)]
     dry_run: bool,
+    /// Propose the scopes of phases that name no path, within the budgets
+    #[arg(long, conflicts_with = "dry_run")]
+    propose: bool,
+    /// Also open the CI files, manifests and hooks that proposals for issues leave out
+    #[arg(long, requires = "propose")]
+    accept: bool,
     /// Print {examined, changed, unfixable, phases}
     #[arg(long)]
     json: bool,
@@ -41,9 +48,14 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     };
     let mut on = |repaired| shown.take(repaired, context);
     let counts = store.repair_queued(run.as_ref(), &fix, args.dry_run, &mut on).await?;
+    let report = match args.propose {
+        true => Some(propose_scopes::propose(context, &store, run.as_ref(), args.accept).await?),
+        false => None,
+    };
     store.close().await;
-    shown.finish(counts, context)?;
-    Ok(Exit::Done)
+    let exit = report.as_ref().map_or(Exit::Done, ProposalReport::exit);
+    shown.finish(counts, report, context)?;
+    Ok(exit)
 }
 
 /// Output of the command: with `-v` text per phase at once; counts or JSON at the end.
@@ -88,26 +100,37 @@ impl FixOutput {
         }
     }
 
-    fn finish(self, counts: RepairCounts, context: &Context) -> Result<(), Failure> {
+    fn finish(
+        self,
+        counts: RepairCounts,
+        report: Option<ProposalReport>,
+        context: &Context,
+    ) -> Result<(), Failure> {
         let RepairCounts { examined, changed, unfixable, needs_scope } = counts;
         if let Some(failure) = self.failure {
             return Err(failure);
         }
         if self.json {
             let phases = self.phases;
-            return context.out.json(&serde_json::json!({
+            let mut value = serde_json::json!({
                 "examined": examined, "changed": changed, "unfixable": unfixable,
                 "needs_scope": needs_scope, "phases": phases
-            }));
+            });
+            if let Some(report) = &report {
+                value["proposals"] = report.as_json();
+            }
+            return context.out.json(&value);
         }
         let would = if self.dry_run { "would change" } else { "changed" };
         let verdict = format!(
             "examined {}, {would} {changed}, {unfixable} cannot be repaired",
             counted(examined, "queued phase")
         );
+        let unproposed = if report.is_some() { 0 } else { needs_scope };
         let summary =
-            self.summary.text(needs_scope, screen::output_columns(), console::colors_enabled());
-        context.out.text(&format!("{verdict}\n{summary}"))
+            self.summary.text(unproposed, screen::output_columns(), console::colors_enabled());
+        let proposals = report.as_ref().map(ProposalReport::text).unwrap_or_default();
+        context.out.text(&format!("{verdict}\n{summary}{proposals}"))
     }
 }
 

@@ -43,6 +43,7 @@ mod plan;
 mod plan_import;
 mod preview_text;
 mod price_check;
+mod propose_scopes;
 mod report;
 mod resume;
 mod run_choice;

@@ -28,6 +28,8 @@ const LISTED_WAVES: usize = 20;
 pub(super) struct PreviewFacts {
     /// Expected cost and time.
     pub forecast: Forecast,
+    /// Average cost of earlier scope proposals in US dollars, if known.
+    pub proposal_cost_usd: Option<f64>,
     /// Phases side by side; `None` if not simulated.
     pub waves: Option<Waves>,
     /// Number of workers.
@@ -52,6 +54,7 @@ pub(super) fn preview_text(
     protected(&mut page, &will_run, facts);
     if !will_run.is_empty() {
         order(&mut page, &will_run, facts);
+        scopes(&mut page, &will_run, facts);
         usage(&mut page, &will_run, facts);
         repairs(&mut page, &will_run, facts);
     }
@@ -146,6 +149,26 @@ fn order(page: &mut LabeledPage, will_run: &[&PlannedPhase], facts: &PreviewFact
         _ => agents.iter().map(|(agent, n)| format!("{} {n}", shown_id(agent))).collect(),
     };
     page.prose("agents", &agents.join(", "));
+}
+
+/// Counts the phases whose scope is proposed first, and those with a proposed scope.
+fn scopes(page: &mut LabeledPage, will_run: &[&PlannedPhase], facts: &PreviewFacts) {
+    let due = will_run.iter().filter(|phase| phase.needs_scope).count() as u64;
+    let made = will_run.iter().filter(|phase| phase.scope_proposed_by.is_some()).count() as u64;
+    if due > 0 {
+        let get = if due == 1 { "gets" } else { "get" };
+        let cost = match facts.proposal_cost_usd {
+            Some(cost) => format!(", about {} more", dollars(cost * due as f64)),
+            None => ", at a cost not known yet".to_owned(),
+        };
+        let phases = counted(due, "phase");
+        page.prose("scope", &format!("{phases} {get} a scope proposal first{cost}"));
+    }
+    if made > 0 {
+        let label = if due > 0 { "" } else { "scope" };
+        let has = if made == 1 { "has" } else { "have" };
+        page.prose(label, &format!("{} {has} a proposed scope", counted(made, "phase")));
+    }
 }
 
 /// Describes tokens, cost, time and waves.
@@ -247,6 +270,7 @@ mod tests {
                 seconds: range(7_200.0, 11_400.0, 14_400.0),
                 phases: 12,
             },
+            proposal_cost_usd: None,
             waves: Some(Waves { sizes: vec![4; 9], speed_up: 3.1 }),
             jobs,
             several: false,

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::attempt::Estimator;
 use crate::config::Settings;
 use crate::phase::footprint::Footprint;
+use crate::phase::proposal::proposed_by;
 use crate::phase::protected::ProtectedPaths;
 use crate::phase::{FixedSpec, PhaseId, PhaseState, RunId, UnixMs};
 use crate::store::{Fixer, PhaseRow, QueuePlace};
@@ -30,6 +31,10 @@ pub struct PlannedPhase {
     pub fixes: Vec<String>,
     /// Reason why the auto-fixer cannot repair the spec.
     pub unfixable: Option<String>,
+    /// Whether a scope is proposed before the phase runs.
+    pub needs_scope: bool,
+    /// Author of the proposed scope, if the scope is a proposal.
+    pub scope_proposed_by: Option<String>,
     /// Dependencies not met by the end of this drain.
     pub waits_for: Vec<PhaseId>,
     /// Time until which the phase is deferred.
@@ -58,6 +63,8 @@ impl PlannedPhase {
             estimated_output_tokens: None,
             fixes: Vec::new(),
             unfixable: None,
+            needs_scope: false,
+            scope_proposed_by: None,
             waits_for: Vec::new(),
             not_before: None,
             held: false,
@@ -147,6 +154,8 @@ fn one(
         estimated_output_tokens: expected,
         fixes: repair.fixes.clone(),
         unfixable: repair.result.as_ref().err().map(|why| why.0.clone()).or(nobody),
+        needs_scope: spec.is_some_and(FixedSpec::needs_scope),
+        scope_proposed_by: spec.and_then(proposed_by).map(str::to_owned),
         waits_for: Vec::new(),
         not_before: row.not_before,
         held: row.held,

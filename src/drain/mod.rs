@@ -18,6 +18,7 @@ mod old_slot_removal;
 mod owner;
 mod phase_stops;
 mod plan_waves;
+mod propose_scopes;
 mod recover;
 mod run_upkeep;
 mod sampling;
@@ -55,6 +56,7 @@ pub use forecast::{Forecast, Range, forecast};
 pub use liveness::appears_dead;
 pub use owner::{RegisteredDrain, Signals};
 pub use plan_waves::{Waves, plan_waves};
+pub use propose_scopes::{ProposalsEnd, propose_scopes};
 pub use undo::{UndoResult, undo};
 
 /// Scope and limits of a drain, as given on the command line.

@@ -293,6 +293,8 @@ pub enum Mode {
     Lines,
     /// A JSON object per line.
     Json,
+    /// Only notes, on stderr: the command prints its own result.
+    Notes,
 }
 
 /// Interval for redrawing the view: times advance, and terminals are resized.
@@ -332,6 +334,9 @@ impl Progress {
     /// Shows an event. The drain goes on even if there is no reader or writing fails.
     pub fn emit(&self, event: &Event) {
         drain_log::log(event);
+        if self.mode == Mode::Notes {
+            return;
+        }
         if self.mode == Mode::Json {
             let line = serde_json::to_string(event).unwrap_or_else(|e| {
                 format!("{{\"event\":\"error\",\"message\":\"cannot serialize an event: {e}\"}}")
@@ -367,7 +372,7 @@ impl Progress {
         // The text may contain names of phases and runs as written.
         let text = printable(text);
         match self.mode {
-            Mode::Json => tracing::info!(target: NOTES, "{text}"),
+            Mode::Json | Mode::Notes => tracing::info!(target: NOTES, "{text}"),
             // A terminal would break words.
             Mode::Live => self.print(&in_lines(text, 0, self.line_options()).join("\n")),
             Mode::Lines => self.print(&text),

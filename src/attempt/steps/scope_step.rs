@@ -13,7 +13,7 @@ use crate::memory::file_ranking::RankedFile;
 use crate::phase::proposal::answer::read_answer;
 use crate::phase::proposal::check::ProposalRules;
 use crate::phase::proposal::tree_files::TreeFiles;
-use crate::phase::proposal::{Origin, Proposal, has_proposed_scope, proposal_text};
+use crate::phase::proposal::{Origin, Proposal, proposal_text, proposed_by};
 use crate::phase::protected::ProtectedPaths;
 use crate::phase::words::first_few;
 use crate::phase::{Failure, FailureKind, RequeueReason, Usage, Verdict};
@@ -37,7 +37,7 @@ impl Attempt<'_> {
     /// Whether a scope has to be proposed first: the phase has none, or files of its proposed scope are gone.
     pub(crate) async fn is_scope_due(&self) -> Result<bool, AttemptError> {
         let phase = &self.claim.phase;
-        if phase.needs_scope() || !has_proposed_scope(phase) {
+        if phase.needs_scope() || proposed_by(phase).is_none() {
             return Ok(phase.needs_scope());
         }
         let tree = self.tree_files().await?;

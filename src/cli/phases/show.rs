@@ -2,17 +2,20 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::changed_files::{format_file, read_changed_files};
 use super::phase_json;
 use crate::cli::Context;
 use crate::cli::autofix_limits::fixer;
 use crate::cli::open_database::time;
 use crate::cli::output::table::table;
+use crate::cli::propose_scopes::{describe, proposal_json};
 use crate::cli::run_choice::{PhaseArg, RunUse};
 use crate::failure::Failure;
 use crate::phase::shell;
 use crate::phase::words::{quoted, short_commit};
-use crate::phase::{Failure as PhaseFailure, PhaseCi, PhaseState, UnixMs};
+use crate::phase::{Failure as PhaseFailure, FixedSpec, PhaseCi, PhaseState, UnixMs};
 use crate::progress::{
     describe_money, dollars, duration, printable, screen, shown_id, shown_message, width, wrap,
 };
@@ -43,20 +46,32 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let (store, run, phase) = args.phase.open(context, RunUse::Read).await?;
     let detail = store.phase(&run, &phase).await?;
     let requests = store.scope_requests(&run, &phase).await?;
+    let proposals = store.scope_proposals(&run, &phase).await?;
     store.close().await;
     if args.prompt {
         return super::show_prompt::run(&detail, &requests, context).await;
     }
     let files = read_changed_files(&detail, context).await;
     match args.json {
-        true => context.out.json(&phase_json::detail(&detail, &requests, &files, max_attempts)),
+        true => {
+            let mut value = phase_json::detail(&detail, &requests, &files, max_attempts);
+            value["scope_proposal"] = json!(proposals.first().map(proposal_json));
+            context.out.json(&value)
+        }
         false => {
             let row = &detail.row;
             let repair =
                 fixer(settings, &context.workspace()?)(&row.spec, row.last_failure.as_ref());
+            let needs_scope = repair.result.as_ref().is_ok_and(FixedSpec::needs_scope);
+            let proposal = match proposals.first() {
+                Some(kept) => Some(describe(kept)),
+                None => needs_scope.then(|| "made before the phase runs".to_owned()),
+            };
             let ci = repair.result.map_or_else(|_| written_ci(&row.spec.0), |spec| ci(spec.ci()));
             let columns = screen::output_columns();
-            context.out.text(&text(&detail, &requests, &files, max_attempts, ci, columns))
+            let requests = requests.iter().map(format_request).collect();
+            let shown = ShownSettings { ci, proposal, requests };
+            context.out.text(&text(&detail, &files, max_attempts, shown, columns))
         }
     }
 }
@@ -94,12 +109,20 @@ fn written_ci(spec: &serde_json::Value) -> Vec<LabeledValue> {
     own.into_iter().chain(scope.map(|ci| ("scope.ci", ci.to_string()))).collect()
 }
 
+/// Settings of the next attempt, as shown.
+struct ShownSettings {
+    ci: Vec<LabeledValue>,
+    /// The scope proposal, if any.
+    proposal: Option<String>,
+    /// Files that agents asked for.
+    requests: Vec<String>,
+}
+
 fn text(
     detail: &PhaseDetail,
-    requests: &[KeptRequest],
     files: &[ChangedFile],
     max_attempts: u32,
-    ci: Vec<LabeledValue>,
+    shown: ShownSettings,
     columns: Option<usize>,
 ) -> String {
     let row = &detail.row;
@@ -125,8 +148,9 @@ fn text(
     page.list("depends on", view.depends_on.iter().map(ToString::to_string));
     page.list("deliverables", view.deliverables.into_iter());
     page.list("scope", paths(view.scope.get("paths")));
-    page.list("scope requests", requests.iter().map(format_request));
-    for (name, value) in &ci {
+    page.field("proposal", shown.proposal.as_deref().unwrap_or_default());
+    page.list("requested", shown.requests.into_iter());
+    for (name, value) in &shown.ci {
         page.field(name, value);
     }
     page.field("unfixable", row.unfixable.as_deref().unwrap_or_default());

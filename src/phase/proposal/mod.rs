@@ -26,6 +26,15 @@ const PROPOSED_BY: &str = "proposed_by";
 /// Letters of a phase's text that a proposal depends on.
 const SEPARATOR: char = '\u{1f}';
 
+/// A commit of the history: what a task like the phase changed before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PastChange {
+    /// Title and body.
+    pub message: String,
+    /// Changed files.
+    pub files: Vec<String>,
+}
+
 /// A checked proposal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Proposal {
@@ -176,9 +185,9 @@ impl Proposal {
     }
 }
 
-/// Checks whether the scope of a phase is a proposal, and not its author's.
-pub fn has_proposed_scope(spec: &FixedSpec) -> bool {
-    spec.json()["scope"][PROPOSED_BY].is_string()
+/// Returns the origin of a scope that is a proposal, and not the phase's author's.
+pub fn proposed_by(spec: &FixedSpec) -> Option<&str> {
+    spec.json()["scope"][PROPOSED_BY].as_str()
 }
 
 /// Returns the text of a phase that its proposals depend on: two specs with the same text get the same proposal.

@@ -173,6 +173,24 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Returns the known costs of the latest scope proposals in US dollars, at most `limit`.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn proposal_costs(&self, limit: u32) -> Result<Vec<f64>, StoreError> {
+        self.named(async {
+            Ok(sqlx::query_scalar(
+                "SELECT cost_usd FROM scope_proposals WHERE cost_usd IS NOT NULL ORDER BY created_at DESC LIMIT ?",
+            )
+            .bind(limit)
+            .fetch_all(&self.reader)
+            .await?)
+        })
+        .await
+    }
+}
+
 impl UsageRecord {
     fn usage(self) -> Result<(PhaseId, PhaseUsage), StoreError> {
         let name = || format!("the attempts of phase {}", self.phase_id);

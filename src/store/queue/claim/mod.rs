@@ -2,6 +2,7 @@
 
 mod admit;
 pub(crate) mod candidates;
+mod proposal_claim;
 mod spending;
 
 use sqlx::SqliteConnection;
