@@ -18,6 +18,7 @@ mod others;
 mod page;
 mod process;
 mod scale;
+mod scope;
 mod scratch;
 mod startup;
 mod stats;
@@ -31,7 +32,7 @@ use scale::Scale;
 type Section = (&'static str, fn(&Scale) -> String);
 
 /// In the order of the page.
-const SECTIONS: [Section; 7] = [
+const SECTIONS: [Section; 8] = [
     ("autofix", autofix::section),
     ("store", store::section),
     ("claims", claims::section),
@@ -39,6 +40,7 @@ const SECTIONS: [Section; 7] = [
     ("startup", startup::section),
     ("views", views::section),
     ("memory", memory::section),
+    ("scope", scope::section),
 ];
 
 fn main() -> std::io::Result<()> {

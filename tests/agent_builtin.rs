@@ -97,6 +97,8 @@ impl AgentFixture {
             view: None,
             own_sandbox: autopack::agent::OwnSandbox::default(),
             question: None,
+            request_file: None,
+            request_desk: None,
         }
     }
 

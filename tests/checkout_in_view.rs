@@ -14,14 +14,20 @@ use crate::support::{Project, has, skip};
 /// Runs agents, setup and CI in namespaces; without them the test is skipped.
 #[track_caller]
 fn in_view(project: Project) -> Option<Project> {
+    in_mode(project, ViewMode::Namespaces)
+}
+
+/// Runs agents, setup and CI in this mode of the sandbox; without it the test is skipped.
+#[track_caller]
+pub fn in_mode(project: Project, mode: ViewMode) -> Option<Project> {
     use_supervisor(env!("CARGO_BIN_EXE_autopack"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    if let Err(why) = runtime.block_on(probe(ViewMode::Namespaces)) {
-        skip("namespaces", format_args!("{why}"));
+    if let Err(why) = runtime.block_on(probe(mode)) {
+        skip(mode.as_str(), format_args!("{why}"));
         return None;
     }
     let witness = project.outside("").display().to_string();
-    let project = project.env("AUTOPACK_SANDBOX_MODE", "namespaces");
+    let project = project.env("AUTOPACK_SANDBOX_MODE", mode.as_str());
     Some(project.env("AUTOPACK_SANDBOX_WRITE", witness.trim_end_matches('/')))
 }
 

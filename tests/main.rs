@@ -81,6 +81,8 @@ mod report_page;
 mod run_choice;
 mod runbook;
 mod schemas;
+mod scope_proposals;
+mod scope_requests;
 mod secret_variables;
 mod shell_completion;
 mod shipped;

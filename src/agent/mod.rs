@@ -100,6 +100,10 @@ pub struct Task {
     pub own_sandbox: OwnSandbox,
     /// Set for a question: the agent answers, and changes no file.
     pub question: Option<Question>,
+    /// File in which the agent may ask for files outside of its scope; `None` if requests are refused.
+    pub request_file: Option<PathBuf>,
+    /// Decides on requests at once, for an agent whose tools ask.
+    pub request_desk: Option<Arc<dyn RequestDesk>>,
 }
 
 /// A question to an agent. The answer is the summary of the reply.
@@ -115,6 +119,15 @@ pub struct Question {
 pub trait Checks: Send + Sync {
     /// Returns the end of the output and the result, redacted.
     fn run(&self) -> Pin<Box<dyn Future<Output = String> + Send + '_>>;
+}
+
+/// Decides on files that an agent asks for during its attempt.
+pub trait RequestDesk: Send + Sync {
+    /// Keeps the request for the end of the attempt, and returns the decision in a sentence.
+    ///
+    /// # Errors
+    /// Returns why the request cannot be kept.
+    fn ask(&self, path: &str, reason: &str) -> Result<String, String>;
 }
 
 /// Result of an agent's run.
@@ -231,6 +244,14 @@ pub async fn run(
     Ok(reply)
 }
 
+/// Reads the file with the agent's request for files; `None` if there is none. Secrets are removed, also from the file.
+///
+/// # Errors
+/// Returns why the file cannot be used: not a regular file, or too large.
+pub fn read_request_file(file: &Path, redact: &Redactor) -> Result<Option<String>, String> {
+    result_file::read_clean(file, redact)
+}
+
 /// Whether the agent can answer questions. A replay only copies recorded files.
 pub fn answers_questions(settings: &AgentSettings) -> bool {
     !matches!(settings, AgentSettings::Replay(_))
@@ -279,6 +300,8 @@ impl Task {
             view: None,
             own_sandbox: OwnSandbox::default(),
             question: None,
+            request_file: None,
+            request_desk: None,
         }
     }
 }

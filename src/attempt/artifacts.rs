@@ -74,6 +74,11 @@ impl AttemptDirectory {
         self.path.join("result.json")
     }
 
+    /// Path of the file named by `AUTOPACK_REQUEST_FILE`, written by the agent.
+    pub fn request(&self) -> PathBuf {
+        self.path.join("request.json")
+    }
+
     /// Path of the agent's output.
     pub fn agent_log(&self) -> PathBuf {
         self.path.join("agent.log")

@@ -87,6 +87,7 @@ pub(super) async fn attempt(
     let prompt = attempt.prompt().await?;
     let reply = attempt.agent(prompt).await?;
     attempt.step(Step::Judging);
+    attempt.read_request().await?;
     let measured = tokio::select! {
         measured = attempt.measure() => measured?,
         () = too_late(stop) => return Ok(Verdict::Requeued(RequeueReason::Interrupted)),
@@ -94,8 +95,9 @@ pub(super) async fn attempt(
     let measured = match measured {
         Ok(measured) => measured,
         Err(failure) => {
-            attempt.look_for_repeats(&Verdict::Failed(failure.clone())).await?;
-            return Ok(Verdict::Failed(failure));
+            let verdict = attempt.judge_request(Verdict::Failed(failure));
+            attempt.look_for_repeats(&verdict).await?;
+            return Ok(verdict);
         }
     };
     attempt.note_left_out(&measured);
@@ -112,6 +114,7 @@ pub(super) async fn attempt(
         },
     };
     let verdict = lost.named_in(verdict);
+    let verdict = attempt.judge_request(verdict);
     match (kept, &verdict) {
         (Err(error), Verdict::Passed { .. }) => {
             tracing::warn!("{error}; the change has landed anyway")
@@ -148,7 +151,13 @@ impl<'a> Attempt<'a> {
         stop: &'a StopReceiver,
         record: &'a mut Record,
     ) -> Result<Self, AttemptError> {
-        let (facts, tip) = context.ensure_branch(&claim.run_id).await?;
+        let (branch, base) = match claim.phase.needs_scope() {
+            true => context.planned_branch(&claim.run_id).await?,
+            false => {
+                let (facts, tip) = context.ensure_branch(&claim.run_id).await?;
+                (facts.branch, tip.commit)
+            }
+        };
         context.progress.emit(&Event::PhaseStarted(PhaseStarted {
             run_id: claim.run_id.clone(),
             phase_id: claim.phase_id.clone(),
@@ -163,12 +172,12 @@ impl<'a> Attempt<'a> {
         let directory = AttemptDirectory::create(&context.repo.autopack_dir(), run, phase, number)?;
         let shown = directory.relative_to(context.repo.root());
         let slot_name = slot.number().to_string();
-        tracing::debug!(slot = slot_name, base = tip.commit, "slot taken");
+        tracing::debug!(slot = slot_name, base, "slot taken");
         // These steps are independent, and no program of the user starts before all are done.
         let (fence, recorded, reset, checkout) = tokio::join!(
             context.repo.fence(run, phase, number, claim.owner.as_str()),
             context.store.record_slot(claim, &slot_name, &shown),
-            slot.reset(&tip.commit, &context.settings.workspace),
+            slot.reset(&base, &context.settings.workspace),
             context.repo.checkout_state(),
         );
         let FenceOutcome::Ours(fence) = fence? else { return Err(AttemptError::LeaseLost) };
@@ -178,11 +187,11 @@ impl<'a> Attempt<'a> {
             claim,
             slot,
             fence,
-            branch: facts.branch,
+            branch,
             directory,
             stop,
             activity: Activity::new(context.store.clone(), claim.key(), context.redactor.clone()),
-            base: tip.commit,
+            base,
             record,
             used_tools: AtomicBool::new(false),
             drain_spent,

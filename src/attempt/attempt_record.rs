@@ -9,6 +9,7 @@ use super::NextStep;
 use crate::ci::TestResults;
 use crate::phase::Usage;
 use crate::phase::budget::BudgetUsage;
+use crate::phase::scope_request::DecidedPath;
 use crate::store::BaseKey;
 
 /// Facts collected during an attempt, independent of the verdict.
@@ -40,6 +41,12 @@ pub(super) struct Record {
     pub landing: Option<String>,
     /// Forbidden paths changed by the attempt: outside the scope, or protected.
     pub breached: BTreeSet<String>,
+    /// The same paths, if only the scope forbids them.
+    pub out_of_scope: Option<BTreeSet<String>>,
+    /// Files that the agent asked for.
+    pub requests: Vec<DecidedPath>,
+    /// Why the agent's request cannot be used.
+    pub request_error: Option<String>,
     /// Facts for the memory.
     pub lesson: Lesson,
 }

@@ -184,6 +184,24 @@ impl DrainContext {
         Ok((facts, tip))
     }
 
+    /// Returns the branch of a run with its tip. Before the first claim for work, these are where the run would start now:
+    /// nothing is created or recorded.
+    ///
+    /// # Errors
+    ///
+    /// As for [`DrainContext::ensure_branch`].
+    pub(super) async fn planned_branch(
+        &self,
+        run: &RunId,
+    ) -> Result<(String, String), AttemptError> {
+        if self.store.run_facts(run).await?.is_some() {
+            let (facts, tip) = self.ensure_branch(run).await?;
+            return Ok((facts.branch, tip.commit));
+        }
+        let planned = self.repo.plan_branch(run, self.base.as_deref()).await?;
+        Ok((planned.branch, planned.base_commit))
+    }
+
     async fn settle_facts(&self, run: &RunId) -> Result<RunFacts, AttemptError> {
         match self.repo.plan_branch(run, self.base.as_deref()).await {
             Ok(RunBranch { branch, base_commit }) => {

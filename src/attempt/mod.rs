@@ -60,6 +60,7 @@ pub use run_end::run_end;
 pub use run_tip_test::{TipTest, test_tip};
 pub use steps::memory_step::{plan, topic_of};
 pub use steps::prompt_step::{PromptRequest, prompt_for};
+pub use steps::request_step::request_offer;
 pub use undo::{UndoEnd, land_revert};
 pub use view_shell::{DescribedView, ShellPlace};
 pub use views::Views;

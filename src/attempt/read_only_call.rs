@@ -140,6 +140,8 @@ impl DrainContext {
             view: None,
             own_sandbox: agent::OwnSandbox::default(),
             question: Some(question),
+            request_file: None,
+            request_desk: None,
         })
     }
 

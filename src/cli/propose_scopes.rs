@@ -74,7 +74,7 @@ pub(super) async fn propose(
         let estimator =
             Estimator::new(calibration_in_force::active(store).await?, repo.root().to_owned());
         let mut drain_context =
-            build_drain_context(context, repo, store.clone(), Mode::Lines, views)?
+            build_drain_context(context, repo, store.clone(), Mode::Notes, views)?
                 .with_memory(memory.clone())
                 .with_estimator(estimator);
         stand_in_for_agent(&mut drain_context.settings);

@@ -10,6 +10,7 @@ use super::notify_settings::NotifySettings;
 use super::sandbox_settings::SandboxSettings;
 use crate::phase::autofix::Unscoped;
 use crate::phase::budget::Budgets;
+use crate::phase::scope_request::ScopeRequests;
 
 /// Upper limit for parallel phases, beyond the capacity of any machine.
 pub const MAX_JOBS: u32 = 256;
@@ -70,6 +71,10 @@ pub struct ExecutorSettings {
     pub repeat_limit: u32,
     /// Maximum number of uncounted attempts of a phase in a row; further attempts are counted.
     pub max_uncounted: u32,
+    /// Handling of requests of agents for files outside of the scope.
+    pub scope_requests: ScopeRequests,
+    /// Maximum number of attempts of a phase with granted requests; 0 for none.
+    pub max_scope_requests: u32,
 }
 
 /// Handling of phases whose agent is rate limited.
@@ -207,6 +212,8 @@ impl Default for ExecutorSettings {
             circuit_breaker: 3,
             repeat_limit: 10,
             max_uncounted: 5,
+            scope_requests: ScopeRequests::Siblings,
+            max_scope_requests: 2,
         }
     }
 }

@@ -24,6 +24,7 @@ pub mod protected;
 pub mod repair;
 mod sample;
 pub mod scope;
+pub mod scope_request;
 pub mod shell;
 pub mod spec;
 pub mod state;

@@ -26,11 +26,13 @@ pub enum AttemptOutcome {
     Systemic,
     /// The attempt proposed the phase's scope.
     ScopeProposed,
+    /// The attempt failed for want of files that the next attempt may change.
+    ScopeGranted,
 }
 
 impl AttemptOutcome {
     /// All outcomes.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Landed,
         Self::NoChangeNeeded,
         Self::Failed,
@@ -40,6 +42,7 @@ impl AttemptOutcome {
         Self::BaseMoved,
         Self::Systemic,
         Self::ScopeProposed,
+        Self::ScopeGranted,
     ];
 
     /// Returns the stored name.
@@ -54,6 +57,7 @@ impl AttemptOutcome {
             Self::BaseMoved => "base_moved",
             Self::Systemic => "systemic",
             Self::ScopeProposed => "scope_proposed",
+            Self::ScopeGranted => "scope_granted",
         }
     }
 

@@ -45,6 +45,7 @@ impl Verdict {
             Self::Requeued(RequeueReason::BaseMoved { .. }) => AttemptOutcome::BaseMoved,
             Self::Requeued(RequeueReason::Systemic { .. }) => AttemptOutcome::Systemic,
             Self::Requeued(RequeueReason::ScopeProposed { .. }) => AttemptOutcome::ScopeProposed,
+            Self::Requeued(RequeueReason::ScopeGranted { .. }) => AttemptOutcome::ScopeGranted,
         }
     }
 
@@ -81,6 +82,11 @@ pub enum RequeueReason {
     /// The attempt proposed the phase's scope; the next attempt works within it.
     ScopeProposed {
         /// The proposal in a line.
+        message: String,
+    },
+    /// Files granted at the agent's request explain the failure; the next attempt may change them.
+    ScopeGranted {
+        /// The granted files in a line.
         message: String,
     },
     /// Another landing conflicts with this change.
@@ -188,6 +194,7 @@ impl RequeueReason {
                 Self::Unavailable { not_before, message: change(message) }
             }
             Self::ScopeProposed { message } => Self::ScopeProposed { message: change(message) },
+            Self::ScopeGranted { message } => Self::ScopeGranted { message: change(message) },
             Self::BaseMoved { message } => Self::BaseMoved { message: change(message) },
             Self::Systemic { message } => Self::Systemic { message: change(message) },
         }
@@ -252,7 +259,9 @@ fn count_attempt(tally: Tally) -> Tally {
 
 fn requeued(requeue: &RequeueReason, mut tally: Tally) -> Outcome {
     let (not_before, what) = match requeue {
-        RequeueReason::Interrupted | RequeueReason::ScopeProposed { .. } => {
+        RequeueReason::Interrupted
+        | RequeueReason::ScopeProposed { .. }
+        | RequeueReason::ScopeGranted { .. } => {
             return Outcome::of(Event::Requeue, tally);
         }
         // The drain ended because of this error. If no agent was started, no counter changes.

@@ -4,6 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::phase::scope_request::RequestDecision;
 use crate::phase::{FailureKind, PhaseState};
 
 /// Shape of a field.
@@ -22,6 +23,8 @@ enum Shape {
     Failure,
     /// Counters of each run.
     Counts,
+    /// Requested files with the decision.
+    Requests,
 }
 
 /// Name, shape and meaning of a field.
@@ -84,6 +87,7 @@ const EVENTS: [(&str, &str, &[Field]); 6] = [
             ("duration_ms", Shape::Count, "duration of the attempt in milliseconds"),
             ("tokens", Shape::Tokens, "tokens used"),
             ("cost_usd", Shape::MaybeNumber, "cost of the attempt; null if unknown"),
+            ("scope_requests", Shape::Requests, "files that the agent asked for"),
         ],
     ),
     (
@@ -183,6 +187,16 @@ fn of_shape(shape: Shape) -> Value {
             },
             "required": ["kind", "message"],
         }),
+        Shape::Requests => json!({"type": "array", "items": {
+            "type": "object",
+            "properties": {
+                "path": {"type": "string"},
+                "reason": {"type": ["string", "null"]},
+                "decision": {"enum": RequestDecision::ALL},
+                "why": {"type": "string"},
+            },
+            "required": ["path", "decision", "why"],
+        }}),
         Shape::Counts => json!({"type": "array", "items": object(&COUNTS)}),
     }
 }

@@ -36,6 +36,7 @@ use board::Board;
 use lines::in_lines;
 
 use crate::phase::budget::ExhaustedBudget;
+use crate::phase::scope_request::DecidedPath;
 use crate::phase::{Failure, FailureKind, PhaseId, PhaseState, RunId, Tokens};
 
 /// An event of a drain. Scripts read the serialized form.
@@ -137,6 +138,8 @@ pub struct PhaseFinished {
     pub tokens: Tokens,
     /// Cost in US dollars, if known.
     pub cost_usd: Option<f64>,
+    /// Files that the agent asked for.
+    pub scope_requests: Vec<DecidedPath>,
 }
 
 impl PhaseFinished {
@@ -159,6 +162,7 @@ impl PhaseFinished {
             duration_ms: 0,
             tokens: Tokens::default(),
             cost_usd: None,
+            scope_requests: Vec::new(),
         }
     }
 }
@@ -289,6 +293,8 @@ pub enum Mode {
     Lines,
     /// A JSON object per line.
     Json,
+    /// Only notes, on stderr: the command prints its own result.
+    Notes,
 }
 
 /// Interval for redrawing the view: times advance, and terminals are resized.
@@ -328,6 +334,9 @@ impl Progress {
     /// Shows an event. The drain goes on even if there is no reader or writing fails.
     pub fn emit(&self, event: &Event) {
         drain_log::log(event);
+        if self.mode == Mode::Notes {
+            return;
+        }
         if self.mode == Mode::Json {
             let line = serde_json::to_string(event).unwrap_or_else(|e| {
                 format!("{{\"event\":\"error\",\"message\":\"cannot serialize an event: {e}\"}}")
@@ -363,7 +372,7 @@ impl Progress {
         // The text may contain names of phases and runs as written.
         let text = printable(text);
         match self.mode {
-            Mode::Json => tracing::info!(target: NOTES, "{text}"),
+            Mode::Json | Mode::Notes => tracing::info!(target: NOTES, "{text}"),
             // A terminal would break words.
             Mode::Live => self.print(&in_lines(text, 0, self.line_options()).join("\n")),
             Mode::Lines => self.print(&text),

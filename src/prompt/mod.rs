@@ -8,15 +8,18 @@
 mod earlier_attempts;
 mod extra;
 mod issue_section;
+mod request_offer;
 mod scope_question;
 mod sections;
 
 use issue_section::Issue;
+pub use request_offer::RequestOffer;
 pub use scope_question::{ScopeQuestion, compose_scope_question};
 
 use sections::{Section, SectionPriority};
 
 use crate::phase::protected::ProtectedPaths;
+use crate::phase::scope_request::DecidedPath;
 use crate::phase::{Complexity, Failure, FixedSpec, PathPattern};
 
 /// Default limit in characters, about 15,000 tokens.
@@ -35,6 +38,10 @@ pub struct PromptInput<'a> {
     pub protected: &'a [String],
     /// CI command as typed by a person; `None` without CI.
     pub ci_command: Option<&'a str>,
+    /// How the agent may ask for files outside of its scope.
+    pub request_offer: Option<RequestOffer>,
+    /// Files that earlier attempts asked for, oldest first.
+    pub requests: &'a [DecidedPath],
     /// Memories, the most relevant first.
     pub memories: &'a [Snippet],
     /// Failure of the last attempt.
@@ -127,6 +134,10 @@ fn scope(input: &PromptInput) -> Section {
             "Change only files at or under these paths, the deliverables, and test files for them. \
              Any other change, including a deletion or a rename, fails the attempt:\n\n{scope}"
         ));
+    }
+    parts.extend(request_offer::earlier_requests(input.requests));
+    if !scope.is_empty() {
+        parts.extend(input.request_offer.map(|offer| offer.text()));
     }
     if !spec.read_only().is_empty() {
         let paths = extra::with_reasons(spec);

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::phase::autofix::{Limits, Unscoped, autofix};
+use crate::phase::scope_request::{RequestDecision, ScopeRequests};
 use crate::phase::verdict::FailingTest;
 use crate::phase::{FailureDetail, FailureKind, RawSpec};
 
@@ -59,6 +60,8 @@ fn input<'a>(spec: &'a FixedSpec, protected: &'a [String]) -> PromptInput<'a> {
         max_attempts: 3,
         protected,
         ci_command: Some("python3 -m pytest"),
+        request_offer: None,
+        requests: &[],
         memories: &[],
         last_failure: None,
         max_chars: MAX_CHARS,
@@ -76,7 +79,8 @@ fn golden(name: &str, input: &PromptInput) {
 #[test]
 fn a_first_try() {
     let (spec, protected) = (spec(), [".git*".to_owned(), ".autopack/".to_owned()]);
-    golden("first_try", &input(&spec, &protected));
+    let request_offer = Some(RequestOffer { policy: ScopeRequests::Siblings, has_tool: false });
+    golden("first_try", &PromptInput { request_offer, ..input(&spec, &protected) });
 }
 
 #[test]
@@ -104,8 +108,26 @@ fn a_second_try_with_memories() {
         Snippet { source: "auth-1".into(), text: "Passwords are hashed with scrypt.".into() },
         Snippet { source: "auth-0".into(), text: "Users have an id.\n```py\nid: int\n```".into() },
     ];
+    let decided = |path: &str, decision, why: &str| DecidedPath {
+        path: path.to_owned(),
+        reason: None,
+        decision,
+        why: why.to_owned(),
+    };
+    let requests = [
+        decided("src/login.py", RequestDecision::Granted, "executor.scope_requests: allow"),
+        decided(
+            "src/auth/legacy.py",
+            RequestDecision::Refused,
+            "is protected by \"src/auth/legacy.py\"",
+        ),
+        decided("src/auth/token.py", RequestDecision::Unused, "in scope already"),
+    ];
+    let request_offer = Some(RequestOffer { policy: ScopeRequests::Allow, has_tool: true });
     let input = PromptInput {
         counted_attempt: 2,
+        request_offer,
+        requests: &requests,
         memories: &memories,
         last_failure: Some(&failure),
         ..input(&spec, &[])

@@ -60,6 +60,7 @@ pub use queue::queue_order::QueuePlace;
 pub use queue::reclaim::ReclaimOutcome;
 pub use queue::repair::{RepairCounts, RepairedPhase};
 pub use queue::scope_proposals::{AcceptedBy, KeptProposal};
+pub use queue::scope_requests::{KeptRequest, decided_paths, granted_attempts};
 pub use rows::{AttemptRow, PhaseRow};
 pub use sqlite::DatabaseErrorKind;
 pub use state_counts::StateCounts;

@@ -180,12 +180,17 @@ impl TryFrom<PhaseRecord> for PhaseRow {
     }
 }
 
-/// Returns the outcome of an attempt; a kept scope proposal is stored as interrupted, with its purpose beside it.
+/// Returns the outcome of an attempt; a kept scope proposal and a wider scope are stored as interrupted, and told in
+/// columns beside it.
 pub(super) fn outcome_of(
     stored: Option<AttemptOutcome>,
     purpose: Option<&str>,
+    scope_granted: bool,
 ) -> Option<AttemptOutcome> {
     match (stored, purpose) {
+        (Some(AttemptOutcome::Interrupted), _) if scope_granted => {
+            Some(AttemptOutcome::ScopeGranted)
+        }
         (Some(AttemptOutcome::Interrupted), Some("scope_proposed")) => {
             Some(AttemptOutcome::ScopeProposed)
         }
@@ -244,6 +249,7 @@ pub(super) struct AttemptRecord {
     slot: Option<String>,
     log_dir: Option<String>,
     purpose: Option<String>,
+    scope_granted: bool,
     landing_commit: Option<String>,
     reverted_by: Option<String>,
     estimated_output_tokens: Option<i64>,
@@ -270,6 +276,7 @@ impl TryFrom<AttemptRecord> for AttemptRow {
             outcome: outcome_of(
                 row.outcome.as_deref().map(|text| parse(text, name)).transpose()?,
                 row.purpose.as_deref(),
+                row.scope_granted,
             ),
             failure: row.failure.as_deref().map(|text| json(text, name)).transpose()?,
             estimated_output: count(row.estimated_output_tokens)?,

@@ -38,6 +38,8 @@ pub fn task(directory: &Path) -> Task {
         view: None,
         own_sandbox: OwnSandbox::default(),
         question: None,
+        request_file: None,
+        request_desk: None,
     }
 }
 

@@ -70,7 +70,7 @@ impl<'a> Session<'a> {
         let secrets = Secrets::new(&task.redact, provider.key());
         let is_question = task.question.is_some();
         let system = if is_question { QUESTION } else { SYSTEM };
-        let definitions = tools::definitions(is_question);
+        let definitions = tools::definitions(is_question, task.request_desk.is_some());
         let described = serde_json::to_string(&definitions).map_or(0, |text| text.len());
         let prompt = secrets.redact(&task.prompt);
         let mut transcript = Transcript::open(&task.log, &secrets).await?;

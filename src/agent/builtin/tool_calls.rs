@@ -97,6 +97,7 @@ impl Session<'_> {
                 ToolOutcome::Refused("error: this is a question: nothing can be changed".to_owned())
             }
             ParsedCall::RunCi => ToolOutcome::Well(self.run_ci().await),
+            ParsedCall::RequestScope { path, reason } => self.request_scope(&path, &reason),
             other => self.on_files(other).await,
         }
     }
@@ -105,6 +106,17 @@ impl Session<'_> {
         match &self.task.checks {
             Some(checks) => checks.run().await,
             None => "CI cannot be run from here; it runs once you finish".to_owned(),
+        }
+    }
+
+    fn request_scope(&self, path: &str, reason: &str) -> ToolOutcome {
+        let asked = match &self.task.request_desk {
+            Some(desk) => desk.ask(path, reason),
+            None => Err("files outside of the scope cannot be requested".to_owned()),
+        };
+        match asked {
+            Ok(decision) => ToolOutcome::Well(decision),
+            Err(why) => ToolOutcome::Refused(format!("error: {why}")),
         }
     }
 

@@ -12,6 +12,9 @@ use crate::process::child_env::{Env, OWNER};
 use crate::process::view;
 use crate::process::{Job, SpawnError};
 
+/// Variable with the file in which an agent asks for files outside of its scope.
+const REQUEST_FILE: &str = "AUTOPACK_REQUEST_FILE";
+
 impl Task {
     /// Creates the job, which runs in the slot's worktree and writes the attempt's log. The attempt's budget may
     /// shorten `timeout_seconds`.
@@ -68,6 +71,10 @@ pub(crate) fn environment(from_settings: &BTreeMap<String, String>, task: &Task)
         ("AUTOPACK_LOG_DIR", task.log_dir.as_os_str()),
     ];
     env.extend(from_autopack.into_iter().map(|(name, value)| (name.into(), value.to_owned())));
+    env.remove(OsStr::new(REQUEST_FILE));
+    if let Some(file) = &task.request_file {
+        env.insert(REQUEST_FILE.into(), file.clone().into());
+    }
     if let Some(question) = &task.question {
         env.insert("AUTOPACK_PURPOSE".into(), question.purpose.into());
         env.insert("AUTOPACK_ANSWER_FILE".into(), question.answer_file.clone().into());

@@ -31,7 +31,7 @@ pub(crate) struct ResultFile {
 /// Reads a result file. A missing file is normal. Secrets are also removed from the file, since the file is
 /// kept.
 pub(crate) fn read(file: &Path, redact: &Redactor) -> ResultFile {
-    match read_text(file).and_then(|text| text.map(|text| clean(file, text, redact)).transpose()) {
+    match read_clean(file, redact) {
         Ok(None) => ResultFile::default(),
         Ok(Some(text)) if text.trim().is_empty() => ResultFile::default(),
         Ok(Some(text)) => parse(&text),
@@ -41,8 +41,12 @@ pub(crate) fn read(file: &Path, redact: &Redactor) -> ResultFile {
 
 /// Reads the file with the answer to a question; `None` without a readable text. Secrets are also removed from the file.
 pub(crate) fn read_answer(file: &Path, redact: &Redactor) -> Option<String> {
-    let text = read_text(file).ok()??;
-    clean(file, text, redact).ok().filter(|text| !text.trim().is_empty())
+    read_clean(file, redact).ok()?.filter(|text| !text.trim().is_empty())
+}
+
+/// Reads a file of the agent without following a link; `None` if there is none. Secrets are also removed from the file.
+pub(crate) fn read_clean(file: &Path, redact: &Redactor) -> Result<Option<String>, String> {
+    read_text(file).and_then(|text| text.map(|text| clean(file, text, redact)).transpose())
 }
 
 fn read_text(file: &Path) -> Result<Option<String>, String> {

@@ -80,6 +80,8 @@ impl Attempt<'_> {
             view: None,
             own_sandbox: agent::OwnSandbox::default(),
             question: None,
+            request_file: self.may_request().then(|| self.directory.request()),
+            request_desk: self.request_desk().await?,
         })
     }
 

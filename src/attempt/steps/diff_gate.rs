@@ -57,6 +57,7 @@ impl Attempt<'_> {
         let lines: Vec<String> = breaches.iter().map(Breach::to_string).collect();
         let paths: Vec<&str> = breaches.iter().map(|breach| breach.path.as_str()).collect();
         let all_outside = breaches.iter().all(|breach| breach.reason == BreachReason::OutOfScope);
+        self.record.out_of_scope = all_outside.then(|| self.record.breached.clone());
         let mut message = match breaches.len() {
             1 => format!("changed {first}"),
             n if all_outside => {

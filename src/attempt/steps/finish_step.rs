@@ -8,6 +8,7 @@ use futures_util::FutureExt as _;
 use crate::attempt::attempt_record::Record;
 use crate::attempt::{AttemptError, DrainContext, millis};
 use crate::clock::now;
+use crate::phase::scope_request::settle;
 use crate::phase::{PhaseState, Usage, Verdict};
 use crate::process::{Redactor, StopReceiver};
 use crate::progress::PhaseFinished;
@@ -22,6 +23,7 @@ pub(crate) async fn finish(
     started: Instant,
     stop: &StopReceiver,
 ) -> Result<PhaseFinished, AttemptError> {
+    let requests = settle(record.requests, verdict.outcome());
     let (verdict, usage) = without_secrets(&context.redactor, verdict, record.usage);
     let mut finished = PhaseFinished {
         run_id: claim.run_id.clone(),
@@ -36,6 +38,7 @@ pub(crate) async fn finish(
         duration_ms: millis(started.elapsed()),
         tokens: usage.tokens,
         cost_usd: usage.cost_usd,
+        scope_requests: requests.clone(),
     };
     if let Verdict::Passed { commit } = &verdict {
         finished.commit.clone_from(commit);
@@ -49,6 +52,7 @@ pub(crate) async fn finish(
         ci_ms: (record.ci_runs > 0).then(|| millis(record.ci)),
         session: record.session,
         note: record.replaced.map(|note| context.redactor.redact(&note).into_owned()),
+        requests,
         telemetry: context.settings.telemetry.enabled,
         max_uncounted: context.settings.executor.max_uncounted,
     };

@@ -12,6 +12,7 @@ pub mod lost_work_step;
 pub mod memory_step;
 pub mod prompt_step;
 pub mod repeats_step;
+pub mod request_step;
 pub mod requested_checks;
 pub mod scope_step;
 pub mod setup_step;

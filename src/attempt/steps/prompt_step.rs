@@ -5,11 +5,14 @@ use std::path::Path;
 use serde_json::json;
 
 use super::memory_step;
+use super::request_step::request_offer;
 use crate::attempt::{Attempt, AttemptError};
 use crate::memory::Memory;
+use crate::phase::scope_request::DecidedPath;
 use crate::phase::{Failure, FixedSpec, RunId};
 use crate::process::Redactor;
-use crate::prompt::{self, MAX_CHARS, PromptInput};
+use crate::prompt::{self, MAX_CHARS, PromptInput, RequestOffer};
+use crate::store::decided_paths;
 use crate::workspace::Side;
 
 /// Inputs of an attempt's prompt.
@@ -29,6 +32,10 @@ pub struct PromptRequest<'a> {
     pub ci_command: Option<&'a str>,
     /// Protected paths.
     pub protected: &'a [String],
+    /// How the agent may ask for files outside of its scope.
+    pub request_offer: Option<RequestOffer>,
+    /// Files that earlier attempts asked for, oldest first.
+    pub requests: &'a [DecidedPath],
     /// Patch of the previous attempt.
     pub earlier_patch: Option<&'a Path>,
 }
@@ -42,6 +49,8 @@ pub async fn prompt_for(asked: &PromptRequest<'_>, memory: &Memory, redact: &Red
         max_attempts: asked.max_attempts,
         protected: asked.protected,
         ci_command: asked.ci_command,
+        request_offer: asked.request_offer,
+        requests: asked.requests,
         memories: &memories,
         last_failure: asked.last_failure,
         max_chars: MAX_CHARS,
@@ -61,6 +70,7 @@ impl Attempt<'_> {
         let plan = self.ci_plan(Side::Agent).await;
         let command = plan.is_configured().then(|| plan.display());
         let patch = self.directory.earlier_patch();
+        let requests = decided_paths(&claim.requests);
         let asked = PromptRequest {
             run_id: &claim.run_id,
             phase: &claim.phase,
@@ -69,6 +79,13 @@ impl Attempt<'_> {
             last_failure: claim.last_failure.as_ref(),
             ci_command: command.as_deref(),
             protected: &self.context.settings.workspace.protected_paths,
+            request_offer: request_offer(
+                &self.context.settings.executor,
+                Some(self.context.agent_of(claim)?.1),
+                &claim.phase,
+                &claim.requests,
+            ),
+            requests: &requests,
             earlier_patch: patch.as_deref(),
         };
         let prompt = prompt_for(&asked, &self.context.memory, &self.context.redactor).await;

@@ -177,7 +177,7 @@ impl Attempt<'_> {
         Ok(kept.into_iter().find(|kept| kept.spec_digest == digest))
     }
 
-    async fn tree_files(&self) -> Result<TreeFiles, AttemptError> {
+    pub(crate) async fn tree_files(&self) -> Result<TreeFiles, AttemptError> {
         let tree = self.context.repo.tree(&self.base).await?;
         Ok(TreeFiles::new(tree.paths().map(str::to_owned), tree.links().map(str::to_owned)))
     }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::cli::open_database::time;
 use crate::phase::autofix::aliases::written;
 use crate::phase::{Failure, PhaseId, PhaseState, RunId};
-use crate::store::{AttemptRow, PhaseDetail, PhaseRow, PhaseUsage};
+use crate::store::{AttemptRow, KeptRequest, PhaseDetail, PhaseRow, PhaseUsage};
 use crate::workspace::ChangedFile;
 
 /// JSON object of a phase.
@@ -125,6 +125,7 @@ fn scope(spec: &Map<String, Value>) -> Map<String, Value> {
 /// Returns the JSON of a phase with its history.
 pub(super) fn detail(
     detail: &PhaseDetail,
+    requests: &[KeptRequest],
     files: &[ChangedFile],
     default_max_attempts: u32,
 ) -> Value {
@@ -135,6 +136,7 @@ pub(super) fn detail(
             "path": file.path, "added": file.added, "removed": file.removed,
         })).collect::<Vec<_>>(),
         "attempt_log": detail.attempt_log.iter().map(attempt).collect::<Vec<_>>(),
+        "scope_requests": requests.iter().map(scope_request).collect::<Vec<_>>(),
         "fixes": detail.fixes,
         "note": detail.note,
         "spec": detail.row.spec,
@@ -144,6 +146,13 @@ pub(super) fn detail(
         view.extend(more);
     }
     view
+}
+
+fn scope_request(request: &KeptRequest) -> Value {
+    let mut value = json!(request.decided);
+    value["attempt"] = request.attempt.into();
+    value["at"] = time(request.at).into();
+    value
 }
 
 fn attempt(row: &AttemptRow) -> Value {

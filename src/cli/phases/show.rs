@@ -19,7 +19,7 @@ use crate::phase::{Failure as PhaseFailure, FixedSpec, PhaseCi, PhaseState, Unix
 use crate::progress::{
     describe_money, dollars, duration, printable, screen, shown_id, shown_message, width, wrap,
 };
-use crate::store::{AttemptRow, PhaseDetail, PhaseUsage};
+use crate::store::{AttemptRow, KeptRequest, PhaseDetail, PhaseUsage};
 use crate::workspace::ChangedFile;
 
 /// Number of log lines shown.
@@ -47,15 +47,16 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let max_attempts = settings.executor.max_attempts;
     let (store, run, phase) = args.phase.open(context, RunUse::Read).await?;
     let detail = store.phase(&run, &phase).await?;
+    let requests = store.scope_requests(&run, &phase).await?;
     let proposals = store.scope_proposals(&run, &phase).await?;
     store.close().await;
     if args.prompt {
-        return super::show_prompt::run(&detail, context).await;
+        return super::show_prompt::run(&detail, &requests, context).await;
     }
     let files = read_changed_files(&detail, context).await;
     match args.json {
         true => {
-            let mut value = phase_json::detail(&detail, &files, max_attempts);
+            let mut value = phase_json::detail(&detail, &requests, &files, max_attempts);
             value["scope_proposal"] = json!(proposals.first().map(proposal_json));
             context.out.json(&value)
         }
@@ -70,7 +71,8 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
             };
             let ci = repair.result.map_or_else(|_| written_ci(&row.spec.0), |spec| ci(spec.ci()));
             let columns = screen::output_columns();
-            let shown = ShownSettings { ci, proposal };
+            let requests = requests.iter().map(format_request).collect();
+            let shown = ShownSettings { ci, proposal, requests };
             context.out.text(&text(&detail, &files, max_attempts, shown, columns))
         }
     }
@@ -114,6 +116,8 @@ struct ShownSettings {
     ci: Vec<LabeledValue>,
     /// The scope proposal, if any.
     proposal: Option<String>,
+    /// Files that agents asked for.
+    requests: Vec<String>,
 }
 
 fn text(
@@ -147,6 +151,7 @@ fn text(
     page.list("deliverables", view.deliverables.into_iter());
     page.list("scope", paths(view.scope.get("paths")));
     page.field("proposal", shown.proposal.as_deref().unwrap_or_default());
+    page.list("requested", shown.requests.into_iter());
     for (name, value) in &shown.ci {
         page.field(name, value);
     }
@@ -178,6 +183,18 @@ fn format_files(files: &[ChangedFile]) -> impl Iterator<Item = String> {
 fn paths(value: Option<&serde_json::Value>) -> impl Iterator<Item = String> {
     let list = value.and_then(|paths| paths.as_array()).cloned().unwrap_or_default();
     list.into_iter().map(|path| path.as_str().map_or_else(|| path.to_string(), str::to_owned))
+}
+
+/// Formats a file that an agent asked for: attempt, path, decision, and the agent's reason.
+fn format_request(request: &KeptRequest) -> String {
+    let KeptRequest { attempt, decided, .. } = request;
+    let reason = decided.reason.as_ref().map_or(String::new(), |reason| format!("; \"{reason}\""));
+    format!(
+        "attempt {attempt}: {} {} ({}){reason}",
+        shown_message(&decided.path),
+        decided.decision.as_str(),
+        decided.why
+    )
 }
 
 fn attempts(log: &[AttemptRow]) -> String {

@@ -1,14 +1,18 @@
 //! `phases show --prompt`: prints the prompt of the next attempt without claiming, repairing or starting anything.
 
-use crate::attempt::{AttemptDirectory, PromptRequest, prompt_for};
+use crate::attempt::{AttemptDirectory, PromptRequest, prompt_for, request_offer};
 use crate::ci::{self, Pythons};
 use crate::cli::{Context, autofix_limits, memory};
 use crate::failure::Failure;
 use crate::memory::{AutostartPermission, Memory};
 use crate::phase::PhaseState;
-use crate::store::PhaseDetail;
+use crate::store::{KeptRequest, PhaseDetail, decided_paths};
 
-pub(super) async fn run(detail: &PhaseDetail, context: &Context) -> Result<(), Failure> {
+pub(super) async fn run(
+    detail: &PhaseDetail,
+    requests: &[KeptRequest],
+    context: &Context,
+) -> Result<(), Failure> {
     let config = context.config()?;
     let (settings, row) = (&config.settings, &detail.row);
     let root = context.workspace()?;
@@ -30,14 +34,20 @@ pub(super) async fn run(detail: &PhaseDetail, context: &Context) -> Result<(), F
     // After its end, a phase can only be retried, with all attempts.
     let over = matches!(row.state, PhaseState::Complete | PhaseState::Failed | PhaseState::Skipped);
     let fresh = over.then_some(0);
+    let counted_attempts = fresh.unwrap_or(row.attempts);
+    let agent = settings.choose_agent(None, phase.agent(), counted_attempts);
+    let agent = settings.agent(agent).map(|(_, agent)| agent);
+    let decided = decided_paths(requests);
     let asked = PromptRequest {
         run_id: &row.run_id,
         phase: &phase,
-        counted_attempts: fresh.unwrap_or(row.attempts),
+        counted_attempts,
         max_attempts: max_attempts.unwrap_or(settings.executor.max_attempts),
         last_failure: row.last_failure.as_ref(),
         ci_command: command.as_deref(),
         protected: &settings.workspace.protected_paths,
+        request_offer: request_offer(&settings.executor, agent, &phase, requests),
+        requests: &decided,
         earlier_patch: patch.as_deref(),
     };
     let remembered = open_memory(context).await?;

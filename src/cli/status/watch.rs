@@ -167,6 +167,7 @@ fn finished(ended: EndedAttempt, max_attempts: u32) -> PhaseFinished {
         duration_ms: u64::try_from(took).unwrap_or(0),
         tokens: ended.tokens,
         cost_usd: ended.cost_usd,
+        scope_requests: Vec::new(),
         run_id: ended.run_id,
         phase_id: ended.phase_id,
     }

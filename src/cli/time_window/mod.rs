@@ -122,7 +122,7 @@ async fn wait_until(start: &Zoned, mode: Mode, context: &Context) -> Result<Opti
     match mode {
         Mode::Live => {}
         Mode::Lines => context.out.line(line(left()))?,
-        Mode::Json => tracing::info!(target: NOTES, "{}", line(left())),
+        Mode::Json | Mode::Notes => tracing::info!(target: NOTES, "{}", line(left())),
     }
     let step = if mode == Mode::Live { COUNTDOWN } else { STEP };
     let exit = loop {

@@ -8,10 +8,10 @@
 
 pub mod answer;
 pub mod check;
-mod placement;
+pub(in crate::phase) mod placement;
 #[cfg(test)]
 mod properties;
-mod restricted;
+pub(in crate::phase) mod restricted;
 pub mod tree_files;
 
 use std::fmt;
@@ -25,6 +25,15 @@ use super::spec::{FixedSpec, RawSpec};
 const PROPOSED_BY: &str = "proposed_by";
 /// Letters of a phase's text that a proposal depends on.
 const SEPARATOR: char = '\u{1f}';
+
+/// A commit of the history: what a task like the phase changed before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PastChange {
+    /// Title and body.
+    pub message: String,
+    /// Changed files.
+    pub files: Vec<String>,
+}
 
 /// A checked proposal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -18,7 +18,7 @@ const NEW_DIRECTORIES: usize = 2;
 
 /// A path of the repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Placement {
+pub(in crate::phase) struct Placement {
     /// Relative to the root; a directory ends with `/`.
     pub path: String,
     /// Whether the commit has it.
@@ -27,7 +27,7 @@ pub(super) struct Placement {
 
 /// Why a path cannot be part of a scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum PlaceError {
+pub(in crate::phase) enum PlaceError {
     Root,
     Pattern,
     Outside(Escape),

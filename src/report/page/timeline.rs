@@ -139,6 +139,7 @@ impl Shape {
             Some(AttemptOutcome::Interrupted) => ("cutoff", "was interrupted", 4, 8),
             Some(AttemptOutcome::Crashed) => ("cutoff", "crashed", 4, 8),
             Some(AttemptOutcome::ScopeProposed) => ("done", "proposed a scope", 5, 18),
+            Some(AttemptOutcome::ScopeGranted) => ("moved", "needed a wider scope", 12, 4),
             Some(AttemptOutcome::Systemic) => ("cutoff", "ended with a systemic failure", 4, 8),
             None => ("now", "is running", 5, 18),
         };

@@ -15,6 +15,7 @@ use crate::store::columns::to_json;
 use crate::store::error::StoreError;
 use crate::store::open::Store;
 use crate::store::queue::dependencies::{insert_dependencies, recount_dependencies};
+use crate::store::queue::scope_requests::drop_requests;
 use crate::store::telemetry::samples::import_sample;
 
 /// Changes of stored phases by an import.
@@ -281,6 +282,6 @@ pub(crate) async fn replace_spec(
     .bind(id)
     .execute(&mut *tx)
     .await?;
-    sqlx::query("DELETE FROM dependencies WHERE phase = ?").bind(id).execute(tx).await?;
-    Ok(())
+    sqlx::query("DELETE FROM dependencies WHERE phase = ?").bind(id).execute(&mut *tx).await?;
+    drop_requests(tx, id).await
 }

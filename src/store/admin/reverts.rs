@@ -280,6 +280,7 @@ async fn claim_of(
         owner: owner.clone(),
         spent: Spending::default(),
         session: None,
+        requests: Vec::new(),
         snapshot,
         attempt_row,
     })

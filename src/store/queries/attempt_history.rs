@@ -9,7 +9,7 @@ use crate::phase::{AttemptFacts, PhaseHistory, PhaseId, RunId, Sample, UnixMs};
 use crate::store::columns::{number, parse, to_json};
 use crate::store::error::StoreError;
 use crate::store::open::Store;
-use crate::store::rows::{AttemptRecord, AttemptRow, select_attempts};
+use crate::store::rows::{AttemptRecord, AttemptRow, outcome_of, select_attempts};
 use crate::store::telemetry::samples::{COLUMNS, SampleRecord};
 use crate::store::token_columns::TokenColumns;
 
@@ -39,6 +39,8 @@ struct FactsRecord {
     started_at: i64,
     ended_at: Option<i64>,
     outcome: Option<String>,
+    purpose: Option<String>,
+    scope_granted: bool,
     failure_kind: Option<String>,
     category: String,
     complexity: String,
@@ -156,7 +158,7 @@ async fn attempts_between(
     to: i64,
 ) -> Result<HashMap<i64, Vec<AttemptFacts>>, StoreError> {
     let rows: Vec<FactsRecord> = sqlx::query_as(
-        "SELECT a.phase, a.attempt, a.started_at, a.ended_at, a.outcome,
+        "SELECT a.phase, a.attempt, a.started_at, a.ended_at, a.outcome, a.purpose, a.scope_granted,
                 json_extract(a.failure, '$.kind') AS failure_kind, a.category, a.complexity, a.agent, a.model,
                 a.estimated_output_tokens, a.input_tokens, a.output_tokens, a.cache_read_tokens,
                 a.cache_write_tokens, a.cost_usd, a.truncated, a.agent_ms, a.ci_ms
@@ -198,7 +200,11 @@ impl TryFrom<FactsRecord> for AttemptFacts {
             attempt: number(row.attempt, name)?,
             started_at: UnixMs(row.started_at),
             ended_at: row.ended_at.map(UnixMs),
-            outcome: row.outcome.as_deref().map(|text| parse(text, name)).transpose()?,
+            outcome: outcome_of(
+                row.outcome.as_deref().map(|text| parse(text, name)).transpose()?,
+                row.purpose.as_deref(),
+                row.scope_granted,
+            ),
             estimated_output: count(row.estimated_output_tokens)?,
             agent_ms: count(row.agent_ms)?,
             ci_ms: count(row.ci_ms)?,

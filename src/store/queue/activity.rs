@@ -67,6 +67,7 @@ struct EndedAttemptRecord {
     attempt: i64,
     outcome: String,
     purpose: Option<String>,
+    scope_granted: bool,
     state: String,
     executions: i64,
     tries: i64,
@@ -134,7 +135,7 @@ impl Store {
     pub async fn ended_after(&self, mark: Bookmark) -> Result<Vec<EndedAttempt>, StoreError> {
         self.named(async {
             let rows: Vec<EndedAttemptRecord> = sqlx::query_as(
-                "SELECT a.id, r.run_id, p.phase_id, a.attempt, a.outcome, a.purpose, p.state, p.executions,
+                "SELECT a.id, r.run_id, p.phase_id, a.attempt, a.outcome, a.purpose, a.scope_granted, p.state, p.executions,
                         MAX(p.attempts - (SELECT COUNT(*) FROM attempts l
                               WHERE l.phase = p.id AND l.attempt > a.attempt
                                 AND l.outcome IN ('landed', 'no_change_needed', 'failed')), 0) AS tries,
@@ -158,7 +159,8 @@ impl TryFrom<EndedAttemptRecord> for EndedAttempt {
     fn try_from(row: EndedAttemptRecord) -> Result<Self, StoreError> {
         let name = || format!("attempt {} of phase {}", row.attempt, row.phase_id);
         let stored: AttemptOutcome = parse(&row.outcome, name)?;
-        let outcome = outcome_of(Some(stored), row.purpose.as_deref()).unwrap_or(stored);
+        let outcome =
+            outcome_of(Some(stored), row.purpose.as_deref(), row.scope_granted).unwrap_or(stored);
         let now: PhaseState = parse(&row.state, name)?;
         let landed = outcome == AttemptOutcome::Landed;
         let state = match outcome {

@@ -4,11 +4,13 @@
 use futures_util::future::BoxFuture;
 use sqlx::SqliteConnection;
 
+use crate::phase::scope_request::DecidedPath;
 use crate::phase::verdict::{self, CRASHES_BEFORE_LAST, Outcome, Tally};
 use crate::phase::{AttemptOutcome, Failure, PhaseState, RequeueReason, UnixMs, Usage, Verdict};
 
 use super::claim::Claim;
 use super::owners::is_fenced;
+use super::scope_requests::save_requests;
 use crate::store::admin::source_settlement::settle_after_attempt;
 use crate::store::columns::{number, signed, to_json};
 use crate::store::error::StoreError;
@@ -33,6 +35,8 @@ pub struct Finish {
     pub session: Option<String>,
     /// Note for people on an attempt without another message, such as tests removed together with the code.
     pub note: Option<String>,
+    /// Files that the agent asked for; granted ones join the scope.
+    pub requests: Vec<DecidedPath>,
     /// Whether to store a sample, if the attempt reached the agent.
     pub telemetry: bool,
     /// Limit of consecutive uncounted attempts, see [`Tally`].
@@ -50,6 +54,7 @@ impl Finish {
             ci_ms: None,
             session: None,
             note: None,
+            requests: Vec::new(),
             telemetry,
             max_uncounted: u32::MAX,
         }
@@ -150,6 +155,7 @@ pub(crate) async fn end_attempt(
     if !save_attempt(tx, snapshot, attempt_row, &outcome, finish).await? {
         return Ok(None);
     }
+    save_requests(tx, snapshot, finish).await?;
     if finish.telemetry {
         save_sample(tx, attempt_row, &outcome, finish).await?;
     }
@@ -234,7 +240,7 @@ async fn save_attempt(
         "UPDATE attempts SET ended_at = ?, outcome = ?, failure = ?, note = ?,
                 landing_commit = COALESCE(?, landing_commit), model = ?, input_tokens = ?, output_tokens = ?,
                 cache_read_tokens = ?, cache_write_tokens = ?, cost_usd = ?, truncated = ?, stop_reason = ?,
-                agent_ms = ?, ci_ms = ?, session = ?
+                agent_ms = ?, ci_ms = ?, session = ?, scope_granted = ?
           WHERE id = ? AND owner = ? AND ended_at IS NULL",
     )
     .bind(finish.ended.0)
@@ -253,6 +259,7 @@ async fn save_attempt(
     .bind(finish.agent_ms.map(signed))
     .bind(finish.ci_ms.map(signed))
     .bind(&finish.session)
+    .bind(verdict.outcome() == AttemptOutcome::ScopeGranted)
     .bind(attempt_row)
     .bind(snapshot.owner.as_ref().map(|owner| owner.as_str()))
     .execute(tx)
@@ -260,10 +267,10 @@ async fn save_attempt(
     Ok(ended.rows_affected() == 1)
 }
 
-/// Returns the outcome as stored: the column `purpose` tells a kept proposal from an interruption.
+/// Returns the outcome as stored: other columns tell a kept proposal and a wider scope from an interruption.
 fn stored_outcome(outcome: AttemptOutcome) -> AttemptOutcome {
     match outcome {
-        AttemptOutcome::ScopeProposed => AttemptOutcome::Interrupted,
+        AttemptOutcome::ScopeProposed | AttemptOutcome::ScopeGranted => AttemptOutcome::Interrupted,
         outcome => outcome,
     }
 }
@@ -312,6 +319,7 @@ fn note_of(verdict: &Verdict) -> Option<&str> {
             RequeueReason::RateLimited { message, .. }
             | RequeueReason::Unavailable { message, .. }
             | RequeueReason::ScopeProposed { message }
+            | RequeueReason::ScopeGranted { message }
             | RequeueReason::BaseMoved { message }
             | RequeueReason::Systemic { message },
         ) => Some(message),

@@ -14,3 +14,4 @@ pub mod reclaim;
 pub mod recovery_facts;
 pub mod repair;
 pub mod scope_proposals;
+pub mod scope_requests;

@@ -4,6 +4,7 @@ use sqlx::{FromRow, SqliteConnection};
 
 use super::claim::Claim;
 use super::owners::is_fenced;
+use super::scope_requests::drop_requests;
 use crate::phase::proposal::Proposal;
 use crate::phase::{PhaseId, RawSpec, RunId, UnixMs};
 use crate::store::columns::{json, number, signed, to_json};
@@ -168,9 +169,9 @@ async fn save(
     )
     .bind(to_json(&kept.proposal.applied_to(spec)))
     .bind(phase)
-    .execute(tx)
+    .execute(&mut *tx)
     .await?;
-    Ok(())
+    drop_requests(tx, phase).await
 }
 
 impl ProposalRecord {

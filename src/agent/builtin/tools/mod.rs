@@ -20,6 +20,7 @@ pub(super) enum ParsedCall {
     Search(search_files::Search),
     Edit(Vec<FileChange>),
     RunCi,
+    RequestScope { path: String, reason: String },
     Finish { summary: String },
 }
 
@@ -39,6 +40,13 @@ struct Write {
 #[derive(Deserialize)]
 struct Patch {
     patch: String,
+}
+
+#[derive(Deserialize)]
+struct RequestScope {
+    path: String,
+    #[serde(default)]
+    reason: String,
 }
 
 #[derive(Deserialize)]
@@ -67,6 +75,10 @@ pub(super) fn parse(name: &str, arguments: &Value) -> Result<Result<ParsedCall, 
             return Ok(parse_patch(&patch).map(ParsedCall::Edit));
         }
         "run_ci" => ParsedCall::RunCi,
+        REQUEST => {
+            let RequestScope { path, reason } = typed(name, arguments)?;
+            ParsedCall::RequestScope { path, reason }
+        }
         "finish" => {
             let Finish { summary } = typed(name, arguments)?;
             ParsedCall::Finish { summary }
@@ -107,6 +119,7 @@ impl ParsedCall {
                 format!("editing {}", paths.join(", "))
             }
             Self::RunCi => "running CI".to_owned(),
+            Self::RequestScope { path, .. } => format!("asking for {path}"),
             Self::Finish { .. } => "finishing".to_owned(),
         }
     }
@@ -119,7 +132,9 @@ pub(super) fn execute(call: ParsedCall, bench: &Bench, limit: usize) -> Result<S
         ParsedCall::Read(read) => read_files::read(&read, bench, limit),
         ParsedCall::Search(search) => search_files::search(&search, bench, limit),
         ParsedCall::Edit(changes) => bench.edit(changes),
-        ParsedCall::RunCi | ParsedCall::Finish { .. } => Ok(String::new()),
+        ParsedCall::RunCi | ParsedCall::RequestScope { .. } | ParsedCall::Finish { .. } => {
+            Ok(String::new())
+        }
     }
 }
 
@@ -130,7 +145,10 @@ struct ToolDescription {
     parameters: &'static [(&'static str, &'static str, bool, &'static str)],
 }
 
-const TOOLS: [ToolDescription; 8] = [
+/// Tool that asks for a file outside of the scope.
+const REQUEST: &str = "request_scope";
+
+const TOOLS: [ToolDescription; 9] = [
     ToolDescription {
         name: "list",
         about: "Lists a directory of the repository. Names of directories end with `/`.",
@@ -194,6 +212,15 @@ const TOOLS: [ToolDescription; 8] = [
         parameters: &[("reason", "string", false, "The reason, in a few words.")],
     },
     ToolDescription {
+        name: REQUEST,
+        about: "Asks for a file outside of the task's scope, if the task cannot be done without it. A granted file is in scope \
+                in the next attempt: then call `finish`.",
+        parameters: &[
+            ("path", "string", true, "The file, relative to the repository."),
+            ("reason", "string", true, "The reason, in a few words."),
+        ],
+    },
+    ToolDescription {
         name: "finish",
         about: "Ends the work. ParsedCall this tool when the task is done.",
         parameters: &[("summary", "string", true, "The changes, in a few sentences.")],
@@ -204,7 +231,7 @@ const TOOLS: [ToolDescription; 8] = [
 const READING: [&str; 4] = ["list", "read", "search", "finish"];
 
 /// Returns the tools in the provider's format; for a question, only tools that read.
-pub(super) fn definitions(is_question: bool) -> Vec<Tool> {
+pub(super) fn definitions(is_question: bool, has_requests: bool) -> Vec<Tool> {
     let tool = |tool: &ToolDescription| {
         let property = |(name, kind, _, about): &(&str, &str, bool, &str)| {
             ((*name).to_owned(), json!({"type": kind, "description": about}))
@@ -219,7 +246,10 @@ pub(super) fn definitions(is_question: bool) -> Vec<Tool> {
         }
         Tool::new(tool.name).with_description(tool.about).with_schema(schema)
     };
-    let offered = TOOLS.iter().filter(|tool| !is_question || READING.contains(&tool.name));
+    let offered = TOOLS.iter().filter(|tool| match tool.name {
+        REQUEST => has_requests,
+        name => !is_question || READING.contains(&name),
+    });
     offered.map(tool).collect()
 }
 
@@ -239,8 +269,9 @@ mod tests {
                 tool.parameters.iter().map(|p| (p.0.to_owned(), value(p.1))).collect();
             assert!(matches!(parse(tool.name, &Value::Object(all)), Ok(Ok(_))), "{}", tool.name);
         }
-        assert_eq!(definitions(false).len(), TOOLS.len());
-        let reading: Vec<_> = definitions(true).into_iter().map(|tool| tool.name).collect();
+        assert_eq!(definitions(false, true).len(), TOOLS.len());
+        assert_eq!(definitions(false, false).len(), TOOLS.len() - 1);
+        let reading: Vec<_> = definitions(true, false).into_iter().map(|tool| tool.name).collect();
         assert_eq!(reading.len(), READING.len());
     }
 

@@ -22,6 +22,7 @@ pub use spending::Spending;
 
 use super::owners::is_fenced;
 use super::repair::save_repair;
+use super::scope_requests::{KeptRequest, requests_of};
 use crate::store::Fixer;
 use crate::store::columns::{number, signed, to_json};
 use crate::store::error::StoreError;
@@ -79,6 +80,8 @@ pub struct Claim {
     pub spent: Spending,
     /// Agent and session id of the failed attempt before.
     pub session: Option<(String, String)>,
+    /// Files that agents of the phase asked for, oldest first.
+    pub requests: Vec<KeptRequest>,
     pub(in crate::store) snapshot: PhaseSnapshot,
     pub(crate) attempt_row: i64,
 }
@@ -287,6 +290,7 @@ async fn execute(
         owner: claimer.owner.clone(),
         spent,
         session,
+        requests: requests_of(tx, row.id, || row.name()).await?,
         snapshot: PhaseSnapshot {
             state,
             owner: Some(claimer.owner.clone()),
