@@ -207,7 +207,7 @@ async fn import_issues(
                 serde_json::json!({"database": database, "runs": runs, "left_out": left_out});
             context.out.json(&value)?;
         }
-        false => context.out.text(&text(&imported.plan, &runs, &database))?,
+        false => context.out.text(&text(&imported.plan, &runs, &database, screen::output_columns()))?,
     }
     imported.store.close().await;
     Ok(Exit::Done)
