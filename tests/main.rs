@@ -88,6 +88,7 @@ mod slot_place;
 mod support;
 mod telemetry;
 mod telemetry_summary;
+mod text_formats;
 mod time_window;
 mod torture;
 mod undo;

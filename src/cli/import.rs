@@ -7,13 +7,15 @@ use super::output::table::counted;
 use super::plan_import::{self, empty_run, known_phases, read_plan, resolve, warn_of};
 use super::{Context, open_database};
 use crate::failure::{Exit, Failure};
-use crate::import::{Existing, FormatEntry, ReadOptions, formats};
+use crate::import::{ColumnChoice, Existing, FormatEntry, ReadOptions, formats};
 use crate::phase::RunId;
 use crate::phase::plan::Plan;
 use crate::progress::{screen, shown_message, wrap};
 use crate::store::{DatabaseUrl, ImportMode, Store, StoreError};
 use crate::workspace::Repo;
 
+/// Format whose columns `--map` chooses.
+const CSV: &str = "csv";
 /// Maximum number of notes shown per run.
 const NOTES: usize = 10;
 /// Fewest columns of a wrapped line.
@@ -34,8 +36,13 @@ pub struct Args {
     /// Format of the file [default: recognized by content]
     #[arg(long, value_name = "FORMAT", value_parser = format_names(), hide_possible_values = true)]
     from: Option<String>,
+    /// Columns of a CSV file, as in title=Summary,id=Key; implies --from csv
+    ///
+    /// Fields: title, body, id, status, priority, labels, depends_on, url, criteria, deliverables, parent.
+    #[arg(long, value_name = "FIELD=COLUMN", value_delimiter = ',')]
+    map: Vec<ColumnChoice>,
     /// List the formats and how they are recognized
-    #[arg(long, conflicts_with_all = ["file", "run_id", "from", "update", "break_cycles", "no_subtasks"])]
+    #[arg(long, conflicts_with_all = ["file", "run_id", "from", "map", "update", "break_cycles", "no_subtasks"])]
     list_formats: bool,
     /// Replace the specs of existing phases, except complete and running ones
     #[arg(long)]
@@ -63,9 +70,15 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         return list_formats(args.json, context);
     };
     let url = open_database::url(context)?;
+    if let Some(from) = args.from.as_deref().filter(|from| !args.map.is_empty() && *from != CSV) {
+        return Err(Failure::new(format!("--map chooses columns of CSV files, not of {from}"))
+            .hint("leave out --map, or use --from csv")
+            .exit(Exit::Usage));
+    }
     let options = ReadOptions {
         run_id: args.run_id.as_ref().map(RunId::new),
-        format: args.from.clone(),
+        format: args.from.clone().or_else(|| (!args.map.is_empty()).then(|| CSV.to_owned())),
+        columns: args.map.clone(),
         workspace: context.workspace().ok(),
         no_subtasks: args.no_subtasks,
         break_cycles: args.break_cycles,

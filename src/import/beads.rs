@@ -9,10 +9,9 @@ use std::collections::{HashMap, HashSet};
 use serde_json::{Map, Value, json};
 
 use super::backlog_item::BacklogItem;
-use super::directory_layout::DirectoryLayout;
 use super::drafting::PlanDraftBuilder;
 use super::error::ImportError;
-use super::format::{Description, Format, Input, Recognition};
+use super::format::{Description, DirectoryLayout, Format, Input, Recognition};
 use super::input_directory::{InputDirectory, InputFile};
 use super::issue_text::criteria_lines;
 use super::item_fields::{ItemFields, scalar, with_sections};

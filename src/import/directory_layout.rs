@@ -1,22 +1,19 @@
-//! Directories as backlogs: the layouts that formats know, and the message for all others.
+//! The message for directories of no known format.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::phase::words::first_few;
 
 use super::error::ImportError;
-use super::format::{Format, Input};
+use super::format::{DirectoryLayout, Format, Input, Recognition};
 
 /// Layouts named in a message.
 const NAMED: usize = 12;
 
-/// A directory that a format reads.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct DirectoryLayout {
-    /// Usual path of the directory in a repository.
-    pub usual: &'static str,
-    /// Files that identify it, for messages.
-    pub files: &'static str,
+/// Error for a directory that a chosen format does not read.
+pub(super) fn no_directory(format: &str, input: &Input) -> ImportError {
+    let message = format!("is a directory; the format {format} reads files only");
+    ImportError::malformed(input.name(), message)
 }
 
 /// Error for a directory of no known format: what was looked for, and known directories inside.
@@ -25,11 +22,15 @@ pub(super) fn unknown_directory(formats: &[&'static dyn Format], input: &Input) 
         formats.iter().filter_map(|format| format.directory()).collect();
     let looked_for: Vec<String> =
         layouts.iter().map(|layout| format!("{} ({})", layout.usual, layout.files)).collect();
-    let inside = |layout: &&DirectoryLayout| Path::new(input.name()).join(layout.usual).is_dir();
-    let next = match layouts.iter().find(inside) {
-        Some(layout) => {
-            format!("did you mean {:?}?", Path::new(input.name()).join(layout.usual))
-        }
+    let inside = layouts.iter().map(|layout| Path::new(input.name()).join(layout.usual));
+    let is_known = |path: &PathBuf| {
+        let input = Input::open(path).ok().filter(|_| path.is_dir());
+        input.is_some_and(|input| {
+            formats.iter().any(|format| format.recognize(&input) == Recognition::Certain)
+        })
+    };
+    let next = match inside.filter(is_known).next() {
+        Some(path) => format!("did you mean {path:?}?"),
         None => "name a file, or a directory of these".to_owned(),
     };
     let looked_for = first_few(&looked_for, NAMED);

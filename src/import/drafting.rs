@@ -1,13 +1,14 @@
 //! Collects the phases of an input, for every format alike.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
 use crate::phase::plan::{ImportedSample, PlanPhase, SourceCounts};
 use crate::phase::{PhaseId, PhaseState, RawSpec, RunId};
 
+use super::csv_columns::ColumnChoice;
 use super::error::ImportError;
 use super::input::Input;
 use super::plan_draft::{DraftPhase, DraftRun, PlanDraft};
@@ -23,6 +24,8 @@ pub(crate) struct PlanDraftBuilder {
     /// `--run-id`, overriding everything.
     given_run: Option<RunId>,
     format: &'static str,
+    workspace: Option<PathBuf>,
+    columns: Vec<ColumnChoice>,
     no_subtasks: bool,
     /// Run of phases that name none.
     stem: RunId,
@@ -38,6 +41,8 @@ impl PlanDraftBuilder {
             origin: input.origin(options.workspace.as_deref()),
             given_run: options.run_id.clone(),
             format,
+            workspace: options.workspace.clone(),
+            columns: options.columns.clone(),
             no_subtasks: options.no_subtasks,
             stem: input.stem().clone(),
             draft: PlanDraft { break_cycles: options.break_cycles, ..PlanDraft::default() },
@@ -49,6 +54,18 @@ impl PlanDraftBuilder {
     /// The run requested by `--run-id`.
     pub(super) fn given_run(&self) -> Option<&RunId> {
         self.given_run.as_ref()
+    }
+
+    /// The columns of a CSV file that were chosen.
+    pub(super) fn columns(&self) -> &[ColumnChoice] {
+        &self.columns
+    }
+
+    /// Path of a file from the workspace; `None` for files outside.
+    pub(super) fn workspace_path(&self, file: &Path) -> Option<String> {
+        let workspace = self.workspace.as_ref()?.canonicalize().ok()?;
+        let file = file.canonicalize().ok()?;
+        Some(file.strip_prefix(workspace).ok()?.to_string_lossy().into_owned())
     }
 
     /// Whether subtasks are folded into their parents.
@@ -64,7 +81,12 @@ impl PlanDraftBuilder {
 
     /// Counts an item that is given up in the source and left out of the plan, under the source's word.
     pub(super) fn leave_out(&mut self, run_id: Option<&str>, word: &str) {
-        let run = self.begin_run(run_id);
+        self.leave_out_of_run(&self.run_of(run_id), word);
+    }
+
+    /// Like [`leave_out`](Self::leave_out) for a chosen run.
+    pub(super) fn leave_out_of_run(&mut self, run: &RunId, word: &str) {
+        let run = self.run(run);
         *self.draft.runs[run].counts.dropped.entry(word.to_owned()).or_default() += 1;
     }
 

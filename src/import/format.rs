@@ -3,7 +3,6 @@
 use std::future::{Future, ready};
 use std::pin::Pin;
 
-use super::directory_layout::DirectoryLayout;
 use super::drafting::PlanDraftBuilder;
 use super::error::ImportError;
 pub(super) use super::input::Input;
@@ -36,6 +35,15 @@ pub(crate) trait Format: Sync {
     fn read_file<'a>(&'a self, input: &'a Input, draft: &'a mut PlanDraftBuilder) -> Reading<'a> {
         Box::pin(ready(self.read(input, draft)))
     }
+}
+
+/// A directory that a format reads.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DirectoryLayout {
+    /// Usual path of the directory in a repository.
+    pub usual: &'static str,
+    /// Files that identify it, for messages.
+    pub files: &'static str,
 }
 
 /// A format as described to people.

@@ -73,23 +73,35 @@ async fn each_format_recognizes_its_fixtures_alone() {
         let is_expected = |file: &PathBuf| file.to_string_lossy().ends_with(".expected.json");
         assert!(files.iter().any(|file| !is_expected(file)), "{}: empty", directory.display());
         for file in files.into_iter().filter(|file| !is_expected(file)) {
-            let expected = PathBuf::from(format!("{}.expected.json", file.display()));
-            let expected = std::fs::read_to_string(&expected)
-                .unwrap_or_else(|error| panic!("{}: {error}", expected.display()));
-            let expected: Value = serde_json::from_str(&expected).unwrap();
+            let golden = PathBuf::from(format!("{}.expected.json", file.display()));
             let name = file.display().to_string();
             let file = input_of(file, scratch.path()).await;
             let input = Input::open(&file).unwrap();
             let claims = |other: &&&dyn Format| other.recognize(&input) == Recognition::Certain;
             let certain: Vec<_> = FORMATS.iter().filter(claims).map(|other| other.name()).collect();
             let is_plan = format.name() == "plan";
-            assert!(certain == [format.name()] || is_plan && certain.is_empty(), "{certain:?}");
+            assert!(
+                certain == [format.name()] || is_plan && certain.is_empty(),
+                "{name}: {certain:?}"
+            );
             // Sources with a cycle are refused without this choice.
             let break_cycles = name.contains("cycle");
             let options = ReadOptions { break_cycles, ..ReadOptions::default() };
             let draft = read(&file, &options).await.unwrap();
             let plan = draft.resolve(&Existing::default()).unwrap();
-            assert_eq!(phases(&plan), expected, "{name}");
+            let found = phases(&plan);
+            let expected = std::fs::read_to_string(&golden).ok();
+            let expected: Option<Value> = expected.map(|text| serde_json::from_str(&text).unwrap());
+            let updates = std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always");
+            if updates && expected.as_ref() != Some(&found) {
+                let lines: Vec<String> =
+                    found.as_array().unwrap().iter().map(|phase| format!("  {phase}")).collect();
+                std::fs::write(&golden, format!("[\n{}\n]\n", lines.join(",\n"))).unwrap();
+                continue;
+            }
+            assert!(expected.is_some(), "missing: {}", golden.display());
+            let expected = expected.unwrap_or_default();
+            assert_eq!(found, expected, "{name}");
         }
     }
 }

@@ -8,7 +8,13 @@
 //! in `tests/fixtures/import/<name>/`, and a row in docs/plan-format.md.
 
 mod backlog_item;
+mod backlog_md;
 mod beads;
+mod checklist;
+mod csv_columns;
+mod csv_files;
+mod csv_kind;
+mod csv_table;
 mod dependency_cycles;
 mod depends;
 mod directory_layout;
@@ -23,8 +29,14 @@ mod input_directory;
 pub mod invariants;
 mod issue_text;
 mod item_fields;
+mod jira_csv;
 mod json;
 mod json_text;
+mod linear_csv;
+mod linked_items;
+mod markdown;
+mod markdown_kind;
+mod open_spec;
 mod plan_document;
 mod plan_draft;
 mod plan_file;
@@ -35,11 +47,16 @@ mod plan_syntax;
 pub mod plan_template;
 mod prd_stories;
 mod python_db;
+mod ralphex;
 mod read_options;
 mod registry;
 mod source_place;
+mod source_text;
 mod spec_keys;
+mod spec_kit;
+mod spec_order;
 mod standing;
+mod task_directories;
 mod taskmaster;
 mod text_decoding;
 mod written_numbers;
@@ -54,6 +71,7 @@ use format::{Format, Input};
 use input_directory::InputFile;
 use registry::{FORMATS, format_of};
 
+pub use csv_columns::ColumnChoice;
 pub use depends::Existing;
 pub use error::ImportError;
 pub use input::STDIN;
@@ -72,7 +90,11 @@ pub async fn read(file: &Path, options: &ReadOptions) -> Result<PlanDraft, Impor
     let mut draft = PlanDraftBuilder::new(&input, format.name(), options);
     if let Some(directory) = input.directory() {
         if format.directory().is_none() {
-            return Err(directory_layout::unknown_directory(FORMATS, &input));
+            let is_chosen = options.format.is_some();
+            return Err(match is_chosen {
+                true => directory_layout::no_directory(format.name(), &input),
+                false => directory_layout::unknown_directory(FORMATS, &input),
+            });
         }
         directory.warnings().into_iter().for_each(|warning| draft.warn(warning));
     }
@@ -100,6 +122,15 @@ pub fn input_files(input: &Path) -> std::io::Result<Vec<(String, PathBuf)>> {
 /// The bytes cannot be understood.
 pub fn parse(file: &Path, bytes: &[u8], run_id: Option<&RunId>) -> Result<PlanDraft, ImportError> {
     parse_with(FORMATS, file, bytes, &ReadOptions::of_run(run_id))
+}
+
+/// Parses a backlog of a named format, whatever its content looks like.
+///
+/// # Errors
+/// The format is unknown, or the bytes cannot be understood.
+pub fn parse_as(file: &Path, bytes: &[u8], format: &str) -> Result<PlanDraft, ImportError> {
+    let options = ReadOptions { format: Some(format.to_owned()), ..ReadOptions::default() };
+    parse_with(FORMATS, file, bytes, &options)
 }
 
 fn parse_with(

@@ -1,5 +1,7 @@
 //! Plans as autopack documents them: YAML, JSON, JSON Lines, also inside a Markdown fence.
 
+use serde_json::Value;
+
 use super::drafting::PlanDraftBuilder;
 use super::error::ImportError;
 use super::format::{Description, Format, Recognition};
@@ -40,7 +42,7 @@ impl Format for PlanFile {
 
 /// Whether the text may be a plan, even with mistakes in its syntax.
 fn may_be_plan(input: &Input, text: &str) -> bool {
-    let has_fence = || text.lines().any(|line| line.starts_with("```") || line.starts_with("~~~"));
+    let has_fence = || plan_source::has_fence(text);
     match input.extension() {
         Some("yaml" | "yml") => true,
         _ if text.trim().is_empty() || json_text::begins_with_comment(text) => true,
@@ -49,9 +51,19 @@ fn may_be_plan(input: &Input, text: &str) -> bool {
         }
         Some("json" | "jsonl" | "ndjson") => true,
         Some("csv" | "tsv") => false,
-        Some("md" | "markdown") => has_fence(),
+        Some("md" | "markdown") => has_fence() || has_phases(input.name(), text),
         _ => has_fence() || resembles_yaml(input.name(), text),
     }
+}
+
+/// Whether the text is YAML with phases.
+fn has_phases(name: &str, text: &str) -> bool {
+    let is_list = |value: &Value| value.is_object() || value.is_array();
+    yaml::documents(name, text).is_ok_and(|all| {
+        all.iter().any(|document| {
+            is_list(&document.value) && plan_shapes::resembles_phases(&document.value)
+        })
+    })
 }
 
 /// Whether the text is YAML other than a bare text.

@@ -142,6 +142,27 @@ fn from_fence(name: &str, text: &str, blocks: &[Block]) -> Option<Result<Source,
     Some(Ok(source))
 }
 
+/// Whether the text has a fence that may hold a plan.
+pub(super) fn has_fence(text: &str) -> bool {
+    !fenced(text).is_empty()
+}
+
+/// Whether a fence in the text has a list of phases.
+pub(super) fn has_plan(text: &str) -> bool {
+    let has_phases = |block: &Block| {
+        let syntax = match block.syntax {
+            Some(Syntax::Json) | None => Syntax::by_content(&block.text),
+            Some(syntax) => syntax,
+        };
+        let documents = syntax.documents("", &block.text).unwrap_or_default();
+        documents.iter().any(|document| match &document.value {
+            Value::Object(object) => object.contains_key(PHASES),
+            value => is_plan(value),
+        })
+    };
+    fenced(text).iter().any(has_phases)
+}
+
 /// Checks whether a value looks like a plan, not like an example inside a text.
 fn is_plan(value: &Value) -> bool {
     let is_phase = |value: &Value| {

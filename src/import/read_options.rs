@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use crate::phase::RunId;
 
+use super::csv_columns::ColumnChoice;
+
 /// Choices about reading an input.
 #[derive(Clone, Debug, Default)]
 pub struct ReadOptions {
@@ -15,6 +17,8 @@ pub struct ReadOptions {
     pub workspace: Option<PathBuf>,
     /// Whether subtasks are folded into their parents instead of becoming phases.
     pub no_subtasks: bool,
+    /// Columns of a CSV file. With any, the format is CSV unless `format` names another.
+    pub columns: Vec<ColumnChoice>,
     /// Whether dependencies that form a cycle are dropped, with a note, instead of refused.
     pub break_cycles: bool,
 }

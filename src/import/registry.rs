@@ -6,11 +6,22 @@ use crate::config::suggestion::suggestion;
 
 use super::error::ImportError;
 use super::format::{Description, Format, Input, Recognition};
-use super::{beads, github_issues, gitlab_issues, plan_file, prd_stories, python_db, taskmaster};
+use super::{
+    backlog_md, beads, checklist, csv_files, github_issues, gitlab_issues, jira_csv, linear_csv,
+    open_spec, plan_file, prd_stories, python_db, ralphex, spec_kit, taskmaster,
+};
 
 /// All formats. The first certain format reads an input; `plan` is last, because it is the format of last resort.
 pub(super) static FORMATS: &[&dyn Format] = &[
     &python_db::PythonAutopack,
+    &backlog_md::BacklogMd,
+    &spec_kit::SpecKit,
+    &open_spec::OpenSpec,
+    &ralphex::Ralphex,
+    &checklist::Checklist,
+    &jira_csv::JiraCsv,
+    &linear_csv::LinearCsv,
+    &csv_files::CsvFile,
     &taskmaster::Taskmaster,
     &prd_stories::PrdStories,
     &beads::Beads,

@@ -293,7 +293,8 @@ fn flag(value: &Value) -> Option<SourceStatus> {
     }
 }
 
-fn of_word(written: &str) -> SourceStatus {
+/// Returns the status that a word means: `Done`, `In progress`.
+pub(super) fn of_word(written: &str) -> SourceStatus {
     if written.chars().any(|c| matches!(c, '✓' | '✔' | '✅' | '☑')) {
         return SourceStatus::Done;
     }

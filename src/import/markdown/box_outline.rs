@@ -131,7 +131,21 @@ fn without_indent(line: &str, columns: usize) -> &str {
     rest
 }
 
-/// The texts of boxes as criteria: done ones say so, dropped ones are left out.
+/// The boxes inside an item as criteria, except those that are tasks of their own.
+pub(in crate::import) fn criteria_inside(
+    item: &BoxItem<'_>,
+    outline: &[BoxItem<'_>],
+    is_task: &dyn Fn(&BoxItem<'_>) -> bool,
+) -> Vec<String> {
+    let children = item.children.iter().map(|at| &outline[*at]);
+    let own = children.filter(|child| !is_task(child));
+    own.flat_map(|child| {
+        criterion(&child.item).into_iter().chain(criteria_inside(child, outline, is_task))
+    })
+    .collect()
+}
+
+/// The text of a box as a criterion: a done one says so, a dropped one is left out.
 pub(in crate::import) fn criterion(item: &ListItem<'_>) -> Option<String> {
     let text = super::item_text::without_comments(item.text);
     let text = text.trim();

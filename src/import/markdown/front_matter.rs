@@ -78,9 +78,7 @@ fn fields_by_line(lines: &[&str]) -> Map<String, Value> {
         key.trim().clone_into(&mut last);
         let inner = value.trim().strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         let value = match inner {
-            Some(inner) => {
-                inner.split(',').map(unquoted).filter(|text| !text.is_empty()).collect()
-            }
+            Some(inner) => inner.split(',').map(unquoted).filter(|text| !text.is_empty()).collect(),
             None if value.trim().is_empty() => Value::Array(Vec::new()),
             None => unquoted(value).into(),
         };
@@ -97,7 +95,8 @@ mod tests {
 
     #[test]
     fn fields_are_read_with_mentions_and_numbers_as_written() {
-        let text = "---\r\nid: task-1.10\r\nassignee: [@a, @b]\r\nreporter: @c\r\nn: 3\r\n---\r\nbody";
+        let text =
+            "---\r\nid: task-1.10\r\nassignee: [@a, @b]\r\nreporter: @c\r\nn: 3\r\n---\r\nbody";
         let read = read("f.md", text).unwrap();
         assert_eq!(read.error, None);
         assert_eq!(

@@ -9,17 +9,17 @@ const TITLE: usize = 100;
 /// Maximum length of an id from a text, in bytes.
 const ID: usize = 60;
 
-/// Returns the title of a text: the bold words at its beginning, else all of it, shortened at a word.
+/// Returns the title of a text: the bold words before a colon or dash, else all of it, shortened at a word.
 pub(in crate::import) fn title(text: &str) -> String {
     let text = without_comments(text);
     let text = text.trim();
     let bold = text.strip_prefix("**").and_then(|rest| rest.split_once("**"));
     let chosen = match bold {
         // `**Step 1:** text` has its title after the bold words.
-        Some((lead, rest)) if lead.contains(char::is_alphanumeric) && !rest.is_empty() => {
-            let is_label = lead.ends_with(':') || rest.starts_with(':');
-            let is_short = lead.split_whitespace().count() < 3;
-            if is_label && is_short { text } else { lead }
+        Some((lead, rest)) if lead.split_whitespace().count() > 2 => {
+            let separators = [':', '-', '–', '—', '.'];
+            let is_apart = lead.ends_with([':', '.']) || rest.trim_start().starts_with(separators);
+            if is_apart { lead.trim_end_matches([':', '.']) } else { text }
         }
         _ => text,
     };

@@ -86,8 +86,8 @@ fn without_box(text: &str) -> Option<(BoxState, &str)> {
         _ if more.is_some() => return None,
         ' ' | '\t' | '\u{a0}' | '/' => BoxState::Open,
         'x' | 'X' | '✓' | '✔' | '✅' => BoxState::Done,
-        '-' => BoxState::Dropped("[-]"),
-        '>' => BoxState::Dropped("[>]"),
+        '-' => BoxState::Dropped("cancelled"),
+        '>' => BoxState::Dropped("deferred"),
         '~' | '!' | '?' => BoxState::Other(sign),
         _ => return None,
     };
@@ -106,7 +106,7 @@ mod tests {
         assert_eq!(item("- [ ] a"), Some((0, SourceStatus::Open, "a")));
         assert_eq!(item("  * [X]  a "), Some((2, SourceStatus::Done, "a")));
         assert_eq!(item("\t12) [] a"), Some((4, SourceStatus::Open, "a")));
-        assert_eq!(item("- [-] a"), Some((0, dropped("[-]"), "a")));
+        assert_eq!(item("- [-] a"), Some((0, dropped("cancelled"), "a")));
         assert_eq!(item("- [ ] ~~a b~~"), Some((0, dropped("struck out"), "~~a b~~")));
         assert_eq!(item("- [~] a"), Some((0, SourceStatus::Unknown("[~]".to_owned()), "a")));
         let state = |line| ListItem::of(line).and_then(|item| item.state);

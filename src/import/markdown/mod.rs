@@ -30,12 +30,15 @@ pub(super) struct MarkdownLine<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum LineKind<'a> {
     Blank,
-    Heading { level: usize, text: &'a str },
+    Heading {
+        level: usize,
+        text: &'a str,
+    },
     Item(ListItem<'a>),
     Text,
     /// A fence or a line inside a fence.
     Code,
-    /// A line of a comment of several lines, or of the front matter.
+    /// A line of a comment, or of the front matter.
     Hidden,
 }
 
@@ -73,6 +76,24 @@ impl<'a> MarkdownText<'a> {
         self.lines.iter().any(|line| line.item().is_some_and(|item| item.state.is_some()))
     }
 
+    /// Splits the text at headings of this level; those of lower levels are part of the sections.
+    pub fn sections_of_level(&self, wanted: usize) -> Vec<Section<'_, 'a>> {
+        let title = |line: &MarkdownLine<'a>| match line.kind {
+            LineKind::Heading { level, text } if level == wanted => Some(text),
+            _ => None,
+        };
+        let mut sections = Vec::new();
+        let (mut start, mut current) = (0, "");
+        for (index, line) in self.lines.iter().enumerate() {
+            if let Some(next) = title(line) {
+                sections.push(Section { title: current, lines: &self.lines[start..index] });
+                (start, current) = (index + 1, next);
+            }
+        }
+        sections.push(Section { title: current, lines: &self.lines[start..] });
+        sections
+    }
+
     /// The text of the first heading of level 1.
     pub fn title(&self) -> Option<&'a str> {
         self.lines.iter().find_map(|line| match line.kind {
@@ -80,6 +101,30 @@ impl<'a> MarkdownText<'a> {
             _ => None,
         })
     }
+}
+
+/// The lines below a heading.
+pub(super) struct Section<'t, 'a> {
+    /// The heading; empty for the lines above the first heading.
+    pub title: &'a str,
+    pub lines: &'t [MarkdownLine<'a>],
+}
+
+impl Section<'_, '_> {
+    /// The text without hidden lines.
+    pub fn text(&self) -> String {
+        shown_text(self.lines)
+    }
+}
+
+/// The text of lines, without hidden lines and comments.
+pub(super) fn shown_text(lines: &[MarkdownLine<'_>]) -> String {
+    let shown = lines.iter().filter(|line| line.kind != LineKind::Hidden);
+    let shown = shown.map(|line| match line.kind {
+        LineKind::Code => line.text.to_owned(),
+        _ => item_text::without_comments(line.text),
+    });
+    shown.collect::<Vec<_>>().join("\n").trim().to_owned()
 }
 
 impl<'a> MarkdownLine<'a> {
@@ -95,6 +140,9 @@ fn kind(text: &str) -> LineKind<'_> {
     let bare = text.trim();
     if bare.is_empty() {
         return LineKind::Blank;
+    }
+    if bare.starts_with("<!--") && bare.ends_with("-->") {
+        return LineKind::Hidden;
     }
     if let Some(heading) = heading(text) {
         return heading;

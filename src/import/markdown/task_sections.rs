@@ -1,7 +1,5 @@
 //! Sections with a task in their heading and boxes below: `### Task 1: Add the parser`.
 
-use super::item_text::without_comments;
-use super::list_item::BoxState;
 use super::{LineKind, MarkdownLine, MarkdownText, box_outline};
 use crate::import::standing::SourceStatus;
 
@@ -39,26 +37,9 @@ impl TaskSection<'_, '_> {
         items.filter(|item| item.state.is_some()).filter_map(box_outline::criterion).collect()
     }
 
-    /// Number of boxes with a sign without an agreed meaning, with the line of the first.
-    pub fn unclear_box(&self) -> Option<(usize, char)> {
-        self.lines.iter().find_map(|line| match line.item()?.state {
-            Some(BoxState::Other(sign)) => Some((line.number, sign)),
-            _ => None,
-        })
-    }
-
     /// The text of the section as written, without hidden lines.
     pub fn body(&self) -> String {
-        let shown = self.lines.iter().filter(|line| line.kind != LineKind::Hidden);
-        let lines: Vec<String> = shown.map(|line| shown_line(line)).collect();
-        lines.join("\n").trim().to_owned()
-    }
-}
-
-fn shown_line(line: &MarkdownLine<'_>) -> String {
-    match line.kind {
-        LineKind::Code => line.text.to_owned(),
-        _ => without_comments(line.text),
+        super::shown_text(self.lines)
     }
 }
 
@@ -105,7 +86,7 @@ mod tests {
         let text = MarkdownText::of(text);
         let all = sections(&text, task);
         let facts: Vec<_> = all.iter().map(|s| (s.line, s.title.as_str(), s.status())).collect();
-        let dropped = SourceStatus::Dropped("[-]".to_owned());
+        let dropped = SourceStatus::Dropped("cancelled".to_owned());
         assert_eq!(
             facts,
             [

@@ -1,0 +1,74 @@
+//! The texts of an input: one of a file or of standard input, several of a directory.
+
+use std::path::Path;
+
+use crate::phase::RunId;
+
+use super::drafting::PlanDraftBuilder;
+use super::error::ImportError;
+use super::input::Input;
+use super::input_directory::InputFile;
+use super::source_place::SourcePosition;
+
+/// A text with its name.
+#[derive(Clone, Copy)]
+pub(super) struct SourceText<'a> {
+    /// Name for messages.
+    pub name: &'a str,
+    pub text: &'a str,
+    /// The file on disk; `None` for standard input.
+    pub on_disk: Option<&'a Path>,
+}
+
+impl<'a> SourceText<'a> {
+    /// The text of an input that is no directory.
+    ///
+    /// # Errors
+    /// The text cannot be read.
+    pub fn of_input(input: &'a Input) -> Result<Self, ImportError> {
+        Ok(Self { name: input.name(), text: input.text()?, on_disk: input.path() })
+    }
+
+    /// The text of a file of a directory.
+    ///
+    /// # Errors
+    /// The text cannot be read.
+    pub fn of_file(file: &'a InputFile) -> Result<Self, ImportError> {
+        Ok(Self { name: file.name(), text: file.text()?, on_disk: Some(file.on_disk()) })
+    }
+
+    /// Position for errors, counted from 1.
+    pub fn at_line(&self, line: usize) -> SourcePosition {
+        SourcePosition::Line(self.name.into(), line)
+    }
+
+    /// Name of the directory that contains the file.
+    pub fn directory_name(&self) -> Option<String> {
+        let path = self.on_disk?.canonicalize().ok()?;
+        Some(path.parent()?.file_name()?.to_string_lossy().into_owned())
+    }
+
+    /// Path from the workspace of a file beside this one, if the file exists.
+    pub fn beside(&self, name: &str, draft: &PlanDraftBuilder) -> Option<String> {
+        let path = self.on_disk?.with_file_name(name);
+        path.is_file().then(|| draft.workspace_path(&path))?
+    }
+}
+
+/// Whether a file name is one of Markdown.
+pub(super) fn is_markdown(name: &str) -> bool {
+    let extension = Path::new(name).extension().and_then(|extension| extension.to_str());
+    extension.is_some_and(|extension| matches!(extension, "md" | "markdown" | "mdx"))
+}
+
+impl PlanDraftBuilder {
+    /// The run of a part of the input, such as one of several directories: the part's own name; with `--run-id X`, X
+    /// for the only part and `X-<part>` for each of several.
+    pub(super) fn part_run(&self, part: &str, is_only: bool) -> RunId {
+        match self.given_run() {
+            None => RunId::new(part),
+            Some(run) if is_only => run.clone(),
+            Some(run) => RunId::new(format!("{run}-{part}")),
+        }
+    }
+}
