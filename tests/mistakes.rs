@@ -209,7 +209,7 @@ fn plans() {
                 .help("is a directory", Help::Command("drain plans/a.yaml --dry-run", 0)),
             Mistake::new(
                 "a list of tasks in Markdown",
-                project().file("todo.md", "# Todo\n\n- [ ] one\n- [x] two\n"),
+                project().file("todo.md", "# Todo\n\n- one\n- two\n"),
                 "import todo.md",
                 1,
             )

@@ -108,7 +108,7 @@ fn plans_of_ralphex_bring_files_and_commands() {
     assert!(ran.stderr.contains("retries.md:11: not a command in backticks"), "{ran:?}");
     assert_eq!(ran.stderr.matches("not a command").count(), 1, "only the section's own items");
     assert!(ran.stderr.contains("notes.md: no `### Task 1: title`; not imported"), "{ran:?}");
-    let task = phase(&project, "20260101-retries", "task-2");
+    let task = phase(&project, "20260101-retries", "task-2")["spec_as_written"].clone();
     assert_eq!(task["deliverables"], json!(["pkg/http/client.go:12-40"]));
     assert_eq!(task["test_cmd"], json!(["go test ./...", "golangci-lint run"]));
     assert_eq!(task["scope"]["paths"], json!(["pkg/http/client.go:12-40", "pkg/http/old.go"]));
@@ -208,14 +208,14 @@ fn issues_of_jira_and_linear_are_marked_as_text_of_a_tracker() {
             .contains("jira-csv: 4 queued, 1 done before, 1 epics, 1 won't do; 6 dependencies"),
         "{ran:?}"
     );
-    let issue = phase(&project, "jira", "SHOP-2");
+    let issue = phase(&project, "jira", "SHOP-2")["spec"].clone();
     assert_eq!(issue["tracker"], json!({"name": "jira", "issue": "SHOP-2", "author": "ann"}));
     assert_eq!(issue["acceptance_criteria"], json!(["a page", "a price"]));
     assert_eq!(issue["labels"], json!(["ui", "web"]));
 
     let project = with_fixture("linear-csv/linear.csv", "linear.csv");
     project.autopack(["import", "linear.csv"]).succeeded();
-    let issue = phase(&project, "linear", "ENG-1");
+    let issue = phase(&project, "linear", "ENG-1")["spec"].clone();
     assert_eq!(
         issue["tracker"],
         json!({"name": "linear", "issue": "ENG-1", "author": "ann@x.example"})

@@ -31,7 +31,7 @@ impl Format for CsvFile {
         Description {
             files: "tasks.csv, tasks.tsv",
             content: "the name, or --map",
-            words: &["title", ","],
+            words: &["title,", "status,"],
         }
     }
 

@@ -34,11 +34,9 @@ fn of(input: &Input) -> Option<CsvKind> {
     let header: Vec<String> =
         csv_table::header(input.text().ok()?).iter().map(|name| name.to_lowercase()).collect();
     let has = |name: &&str| header.iter().any(|column| column == name);
-    if JIRA.iter().all(|name| has(name)) {
+    if JIRA.iter().all(has) {
         Some(CsvKind::Jira)
-    } else if LINEAR.iter().all(|name| has(name))
-        && LINEAR_ONLY.iter().filter(|name| has(name)).count() >= 2
-    {
+    } else if LINEAR.iter().all(has) && LINEAR_ONLY.iter().filter(|name| has(name)).count() >= 2 {
         Some(CsvKind::Linear)
     } else {
         is_named.then_some(CsvKind::Other)

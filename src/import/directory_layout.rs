@@ -22,14 +22,14 @@ pub(super) fn unknown_directory(formats: &[&'static dyn Format], input: &Input) 
         formats.iter().filter_map(|format| format.directory()).collect();
     let looked_for: Vec<String> =
         layouts.iter().map(|layout| format!("{} ({})", layout.usual, layout.files)).collect();
-    let inside = layouts.iter().map(|layout| Path::new(input.name()).join(layout.usual));
+    let mut inside = layouts.iter().map(|layout| Path::new(input.name()).join(layout.usual));
     let is_known = |path: &PathBuf| {
         let input = Input::open(path).ok().filter(|_| path.is_dir());
         input.is_some_and(|input| {
             formats.iter().any(|format| format.recognize(&input) == Recognition::Certain)
         })
     };
-    let next = match inside.filter(is_known).next() {
+    let next = match inside.find(is_known) {
         Some(path) => format!("did you mean {path:?}?"),
         None => "name a file, or a directory of these".to_owned(),
     };

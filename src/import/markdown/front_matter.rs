@@ -10,7 +10,7 @@ use crate::import::yaml;
 pub(in crate::import) fn lines(lines: &[&str]) -> Option<Range<usize>> {
     let is_border = |line: &&str| line.trim_end() == "---";
     lines.first().filter(|line| is_border(line))?;
-    let end = lines[1..].iter().position(|line| is_border(line))? + 1;
+    let end = lines[1..].iter().position(is_border)? + 1;
     Some(1..end)
 }
 
