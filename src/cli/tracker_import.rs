@@ -92,8 +92,8 @@ impl TrackerImport {
         };
         let plan = draft.resolve(&existing)?;
         let store = open_database::create_store(&url, context).await?;
-        // Without an update, changed texts are left to the next synchronization.
-        let seen = seen.filter(|_| before.is_none() || self.update);
+        // A known run may lack changes that only a synchronization makes.
+        let seen = seen.filter(|_| before.is_none());
         let source = RunSource { tracker: self.name(), choice: choice.to_json(), seen };
         let report = import(&store, &plan.runs[0], self.update, &source).await?;
         forge.keep_pages();
