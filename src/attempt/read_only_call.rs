@@ -101,8 +101,10 @@ impl DrainContext {
         let reply = reply?;
         notes.extend(reply.notes.iter().cloned());
         let changed = self.changed_files(call).await?;
-        let text = reply.summary.clone().unwrap_or_default();
-        let text = self.redactor.redact(&text).into_owned();
+        // Not every program has a final message: then its last lines have the answer.
+        let summary = reply.summary.as_deref().filter(|text| !text.trim().is_empty());
+        let text = summary.unwrap_or(&reply.last_lines);
+        let text = self.redactor.redact(text).into_owned();
         Ok(ReadOnlyAnswer { text, reply, changed, notes, agent_ms })
     }
 

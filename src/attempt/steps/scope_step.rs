@@ -50,16 +50,16 @@ impl Attempt<'_> {
     /// Proposes the scope, keeps it, and queues the phase again.
     pub(crate) async fn propose_scope(&mut self) -> Result<Verdict, AttemptError> {
         let tree = self.tree_files().await?;
-        if let Some(mut kept) = self.kept_proposal().await? {
-            if kept.proposal.existing().all(|path| tree.has(path)) {
-                (kept.tokens, kept.cost_usd) = (None, None);
-                return self.keep(kept).await;
-            }
+        if let Some(kept) = self.kept_proposal().await?
+            && kept.proposal.existing().all(|path| tree.has(path))
+        {
+            return self.keep(kept).await;
         }
         let (_, settings) = self.context.agent_of(self.claim)?;
         let phase = &self.claim.phase;
-        let ranked = self.context.rank_likely_files(phase, &tree, &self.base).await?;
-        let proposed = match agent::answers_questions(settings) {
+        let has_agent = agent::answers_questions(settings);
+        let ranked = self.context.rank_likely_files(phase, &tree, &self.base, !has_agent).await?;
+        let proposed = match has_agent {
             true => self.ask_for_scope(&tree, &ranked).await?,
             false => self
                 .rules(&tree, &self.protected())
