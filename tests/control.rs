@@ -370,9 +370,11 @@ fn a_run_is_removed_only_after_a_confirmation() {
 
 #[test]
 fn mistakes_change_nothing_and_name_the_remedy() {
-    let project = Project::new().agent_with("write_deliverables()", GREEN).plan(json!({"phases": [
-        phase("a"), after("b", "a"), phase("done"),
-    ]}));
+    let config = format!("{GREEN}executor: {{unscoped: refuse}}\n");
+    let project =
+        Project::new().agent_with("write_deliverables()", &config).plan(json!({"phases": [
+            phase("a"), after("b", "a"), phase("done"),
+        ]}));
     project.autopack(["stop", "a"]).succeeded();
     project.drain().succeeded();
     let before = project.json(["phases", "list", "run", "--json"]);

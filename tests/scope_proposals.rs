@@ -398,6 +398,24 @@ fn without_an_agent_that_answers_the_index_of_the_repository_proposes() {
 }
 
 #[test]
+fn the_memory_finds_files_by_their_content() {
+    let project = Project::new()
+        .file("src/one.py", "def rainfall_histogram():\n    'plots the rain of a week'\n")
+        .file("src/two.py", "def login_of_users():\n    'checks the password of a session'\n")
+        .file("recordings/p/1/src/two.py", "changed\n")
+        .commit("files")
+        .config(
+            "agents:\n  default: rec\n  rec: {kind: replay, folder: recordings}\nci: {command: [\"true\"]}\n",
+        )
+        .plan(json!({"phases": [{"phase_id": "p", "name": "Users with an expired password can log in"}]}));
+    project.write(".autopack/config/memory.yaml", "memory: {use_qdrant: false}\n");
+    let project = project.env("AUTOPACK_ENABLE_MEMORY", "1");
+    let proposed = project.json(["fix-phases", "--propose", "--json"]);
+    assert_eq!(proposed["proposals"][0]["scope"][0], "src/two.py", "{proposed:#}");
+    project.drain().succeeded();
+}
+
+#[test]
 fn the_question_has_the_task_and_the_output_of_a_program_is_an_answer() {
     let agent = format!(
         r#"

@@ -22,8 +22,8 @@ const LEAST_SHARE: f32 = 0.35;
 const NAMED: f32 = 2.0;
 
 impl DrainContext {
-    /// Ranks the files of a commit for a phase. The index of the repository is brought up to date once per drain; without
-    /// the memory, paths and history decide.
+    /// Ranks the files of a commit for a phase. With `updates_index` the memory's index of the repository is brought up to
+    /// date first, once per drain: worth the time where no agent answers. Without the memory, paths and history decide.
     ///
     /// # Errors
     /// If git fails. Problems of the memory are only noted.
@@ -32,8 +32,12 @@ impl DrainContext {
         spec: &FixedSpec,
         tree: &TreeFiles,
         commit: &str,
+        updates_index: bool,
     ) -> Result<Vec<RankedFile>, AttemptError> {
         let text = proposal_text(spec);
+        if updates_index && self.memory.is_on() {
+            self.file_index.get_or_init(|| self.index_files()).await;
+        }
         let found = self.find_chunks(&text).await;
         let files: Vec<&str> = tree.files().collect();
         let found: Vec<&str> = found.iter().map(String::as_str).collect();
@@ -47,7 +51,6 @@ impl DrainContext {
         if !self.memory.is_on() {
             return Vec::new();
         }
-        self.file_index.get_or_init(|| self.index_files()).await;
         let filter = EntryFilter { collections: vec![Collection::CodeDocs], run: None };
         let query = Query { text: text.to_owned(), filter, everywhere: false, limit: CHUNKS };
         match self.memory.search(&query).await {
@@ -63,7 +66,12 @@ impl DrainContext {
         let indexed = match self.repo.files().await {
             Ok(paths) => {
                 let indexed = self.memory.index(self.repo.root(), &paths).await;
-                indexed.map_err(|error| error.to_string())
+                // The vectors of the new chunks.
+                let synced = match indexed {
+                    Ok(_) => self.memory.sync(&|_, _| {}).await.map(|_| ()),
+                    Err(error) => Err(error),
+                };
+                synced.map_err(|error| error.to_string())
             }
             Err(error) => Err(error.to_string()),
         };

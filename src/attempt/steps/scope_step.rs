@@ -58,8 +58,9 @@ impl Attempt<'_> {
         }
         let (_, settings) = self.context.agent_of(self.claim)?;
         let phase = &self.claim.phase;
-        let ranked = self.context.rank_likely_files(phase, &tree, &self.base).await?;
-        let proposed = match agent::answers_questions(settings) {
+        let has_agent = agent::answers_questions(settings);
+        let ranked = self.context.rank_likely_files(phase, &tree, &self.base, !has_agent).await?;
+        let proposed = match has_agent {
             true => self.ask_for_scope(&tree, &ranked).await?,
             false => self
                 .rules(&tree, &self.protected())

@@ -23,8 +23,6 @@ use super::spec::{FixedSpec, RawSpec};
 
 /// Key of `scope` with the origin of a proposed scope.
 const PROPOSED_BY: &str = "proposed_by";
-/// Letters of a phase's text that a proposal depends on.
-const SEPARATOR: char = '\u{1f}';
 
 /// A commit of the history: what a task like the phase changed before.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -195,7 +193,7 @@ pub fn proposal_text(spec: &FixedSpec) -> String {
     let mut parts = vec![spec.name(), spec.description()];
     parts.extend(spec.acceptance_criteria().iter().map(String::as_str));
     parts.push(if spec.is_from_tracker() { "tracker" } else { "" });
-    parts.join(&SEPARATOR.to_string())
+    parts.join("\n")
 }
 
 #[cfg(test)]

@@ -78,7 +78,7 @@ fn open(mount: &Mount) -> Result<Option<ReadyMount<'_>>> {
         Mount::Bind { source, access, .. } => {
             let source = source.as_path();
             let tree = copy_tree(source).step_at("open", source)?;
-            if *access == Access::ReadOnly {
+            if *access != Access::ReadWrite {
                 make_tree_read_only(tree.as_fd()).step_at("make read-only", source)?;
             }
             let is_directory = fs::metadata(source).step_at("read", source)?.is_dir();

@@ -107,6 +107,8 @@ pub enum Mount {
 pub enum Access {
     /// Writes fail with `EROFS`.
     ReadOnly,
+    /// The same, for a slot shown in place of the user's checkout.
+    ReadOnlySlot,
     /// Reads and writes.
     ReadWrite,
 }
@@ -194,7 +196,7 @@ impl Mount {
     pub fn moved(&self) -> Option<(&Path, &Path)> {
         let Self::Bind { source, target, access } = self else { return None };
         let (source, target) = (source.as_path(), target.as_path());
-        let is_ours = *access == Access::ReadWrite || target.starts_with(OWN_DIRECTORY);
+        let is_ours = *access != Access::ReadOnly || target.starts_with(OWN_DIRECTORY);
         (source != target && is_ours).then_some((source, target))
     }
 

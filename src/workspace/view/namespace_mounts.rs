@@ -51,7 +51,7 @@ pub(super) fn namespace_mounts(
     plan.add_run()?;
     plan.add_home()?;
     plan.add_caches()?;
-    let access = if request.is_read_only { Access::ReadOnly } else { Access::ReadWrite };
+    let access = if request.is_read_only { Access::ReadOnlySlot } else { Access::ReadWrite };
     plan.list.add(bind(&place.copy, &place.checkout, access));
     plan.add_links()?;
     plan.add_state();
@@ -351,6 +351,18 @@ mod tests {
             let view = fake.prepare(&ViewRequest { state: Some(&state), ..fake.request() });
             let tmp = view.spec.mounts.iter().find(|mount| mount.target() == fake.at("/tmp"));
             assert_eq!(matches!(tmp, Some(Mount::Overlay { .. })), is_overlay, "{tmp:?}");
+        }
+    }
+
+    #[test]
+    fn a_question_sees_the_slot_read_only_in_place_of_the_checkout() {
+        let fake = FakeMachine::new();
+        for is_read_only in [false, true] {
+            let view = fake.prepare(&ViewRequest { is_read_only, ..fake.request() });
+            let is_slot =
+                |mount: &&Mount| matches!(mount, Mount::Bind { access: Access::ReadOnlySlot, .. });
+            let slot = view.spec.mounts.iter().find(is_slot);
+            assert_eq!(slot.is_some_and(|slot| slot.moved().is_some()), is_read_only);
         }
     }
 }
