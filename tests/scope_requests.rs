@@ -67,7 +67,7 @@ fn a_file_beside_the_scope_lands_with_the_second_attempt() {
     let project = project(agent, "executor: {max_attempts: 1}\n");
     let ran = project.drain().succeeded();
     let line = "p: wider scope: src/b.txt (same directory as src/a.txt)";
-    assert!(ran.stderr.contains(line), "{ran:#?}");
+    assert!(ran.stdout.contains(line), "{ran:#?}");
 
     let phase = project.phase("p");
     assert_eq!((&phase["state"], &phase["attempts"]), (&json!("COMPLETE"), &json!(1)));
@@ -257,7 +257,7 @@ fn only_the_first_paths_of_a_long_request_count() {
                  for n in range(5): write(f'src/n{n}.txt')";
     let project = project(agent, "executor: {max_attempts: 1}\n");
     let ran = project.drain().succeeded();
-    assert!(ran.stderr.contains("only the first 5 paths count, 3 more are ignored"), "{ran:#?}");
+    assert!(ran.stdout.contains("only the first 5 paths count, 3 more are ignored"), "{ran:#?}");
     let phase = project.phase("p");
     assert_eq!(requests(&phase).iter().filter(|one| one.2 == "granted").count(), 5);
 }
@@ -339,7 +339,7 @@ fn a_drain_killed_before_the_end_of_the_attempt_grants_once() {
         assert!(drain.try_wait().unwrap().is_none(), "the drain ended early");
         std::thread::yield_now();
     }
-    signal(&drain, "KILL");
+    signal(&drain, "-KILL");
     drain.wait().unwrap();
     assert_eq!(requests(&project.phase("p")), [], "nothing is granted before the end");
 

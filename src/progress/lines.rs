@@ -85,7 +85,7 @@ pub fn finished_line(phase: &PhaseFinished, options: LineOptions) -> String {
         (PhaseState::Complete, _) => ("landed", Style::new().green()),
         (PhaseState::Failed, _) => ("failed", Style::new().red()),
         (_, "failed") => ("retry", Style::new().yellow()),
-        (_, "scope_proposed") => ("scope", Style::new().cyan()),
+        (_, "scope_proposed" | "scope_granted") => ("scope", Style::new().cyan()),
         _ => ("requeued", Style::new().yellow()),
     };
     let word = style.force_styling(options.color).apply_to(format!("{word:<8}")).to_string();

@@ -155,7 +155,7 @@ pub(crate) async fn end_attempt(
     if !save_attempt(tx, snapshot, attempt_row, &outcome, finish).await? {
         return Ok(None);
     }
-    save_requests(tx, snapshot, finish).await?;
+    save_requests(tx, snapshot, &finish.requests, finish.ended).await?;
     if finish.telemetry {
         save_sample(tx, attempt_row, &outcome, finish).await?;
     }

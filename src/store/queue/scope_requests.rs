@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use sqlx::{FromRow, SqliteConnection};
 
-use super::finish::Finish;
 use crate::phase::scope_request::{DecidedPath, RequestDecision, widen};
 use crate::phase::{PhaseId, RawSpec, RunId, UnixMs};
 use crate::store::columns::{json, number, to_json};
@@ -83,9 +82,10 @@ pub(super) async fn requests_of(
 pub(super) async fn save_requests(
     tx: &mut SqliteConnection,
     snapshot: &PhaseSnapshot,
-    finish: &Finish,
+    requests: &[DecidedPath],
+    ended: UnixMs,
 ) -> Result<(), StoreError> {
-    for (position, request) in (0_i64..).zip(&finish.requests) {
+    for (position, request) in (0_i64..).zip(requests) {
         sqlx::query(
             "INSERT INTO scope_requests (phase, attempt, position, path, reason, decision, why, created_at)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -97,11 +97,11 @@ pub(super) async fn save_requests(
         .bind(&request.reason)
         .bind(request.decision.as_str())
         .bind(&request.why)
-        .bind(finish.ended.0)
+        .bind(ended.0)
         .execute(&mut *tx)
         .await?;
     }
-    if !finish.requests.iter().any(DecidedPath::is_granted) {
+    if !requests.iter().any(DecidedPath::is_granted) {
         return Ok(());
     }
     let spec: String =
@@ -114,7 +114,7 @@ pub(super) async fn save_requests(
     sqlx::query(
         "UPDATE phases SET spec = ?, spec_version = spec_version + 1, footprint = NULL WHERE id = ?",
     )
-    .bind(to_json(&widen(&spec, &finish.requests)))
+    .bind(to_json(&widen(&spec, requests)))
     .bind(snapshot.id)
     .execute(tx)
     .await?;
