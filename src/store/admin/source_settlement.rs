@@ -35,7 +35,7 @@ pub(super) async fn reopen(
     id: i64,
     phase: &PlanPhase,
 ) -> Result<(), StoreError> {
-    sqlx::query("UPDATE phases SET state = 'QUEUED', note = ? WHERE id = ? AND state IN ('COMPLETE', 'SKIPPED')")
+    sqlx::query("UPDATE phases SET state = 'QUEUED', note = ?, closed_as = NULL WHERE id = ? AND state IN ('COMPLETE', 'SKIPPED')")
         .bind(&phase.note)
         .bind(id)
         .execute(&mut *tx)
