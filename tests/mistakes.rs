@@ -195,8 +195,8 @@ fn plans() {
             Mistake::new("a directory", project().file("plans/a.yaml", PLAN), "drain plans", 1)
                 .help("is a directory", Help::Command("drain plans/a.yaml --dry-run", 0)),
             Mistake::new(
-                "a list of tasks in Markdown",
-                project().file("todo.md", "# Todo\n\n- [ ] one\n- [x] two\n"),
+                "a list without boxes in Markdown",
+                project().file("todo.md", "# Todo\n\n- one\n- two\n"),
                 "import todo.md",
                 1,
             )
