@@ -101,9 +101,11 @@ fn nearest(formats: &[&'static dyn Format], input: &Input) -> Vec<String> {
         let missing: Vec<&str> =
             words.iter().copied().filter(|word| !text.contains(word)).collect();
         let has_extension = extension.as_deref().is_some_and(|ending| files.contains(ending));
-        let likeness = 2 * (words.len() - missing.len()) + usize::from(has_extension);
+        let share = 100 * (words.len() - missing.len()) / words.len().max(1);
+        let likeness = share + 10 * usize::from(has_extension);
         // Words of JSON formats are keys in quotes.
-        let has_syntax = is_json || !words.iter().any(|word| word.starts_with('"'));
+        let has_keys = words.iter().any(|word| word.starts_with('"'));
+        let has_syntax = if is_json { has_keys || files.contains(".json") } else { !has_keys };
         let reason = match missing.as_slice() {
             [] => format!("expected {content}"),
             missing => {
