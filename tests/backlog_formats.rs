@@ -100,6 +100,15 @@ fn from_forces_a_format() {
     assert_eq!(states(&project, "issues"), pairs(&[("4", "QUEUED")]));
     project.autopack(["import", "list.json", "--from", "plan", "--run-id", "plan"]).succeeded();
     assert_eq!(states(&project, "plan"), pairs(&[("four", "QUEUED")]));
+    let line = r#"{"id": "a", "title": "A", "status": "open", "created_at": "2026-01-02"}"#;
+    let waiting = r#"{"id": "b", "title": "B", "status": "open", "depends_on": ["a"], "created_at": "2026-01-02"}"#;
+    let summary = |text: String| {
+        project.write("lines.jsonl", &text);
+        let ran = project.json(["import", "lines.jsonl", "--json", "--update"]);
+        ran["runs"][0]["summary"]["format"].clone()
+    };
+    assert_eq!(summary(format!("{waiting}\n{line}\n")), "plan");
+    assert_eq!(summary(format!("{line}\n")), "beads");
     let ran = project.autopack(["import", "list.json", "--from", "taskmaster"]).exited(1);
     assert!(ran.stderr.contains("list.json: has no list `tasks`"), "{ran:?}");
     let ran = project.autopack(["import", "list.json", "--from", "bead"]).exited(2);
@@ -136,9 +145,10 @@ fn a_cycle_is_named_with_its_file_and_broken_on_request() {
     ];
     let project = Project::without_commits().file("issues.jsonl", &beads(&issues));
     let ran = project.autopack(["import", "issues.jsonl"]).exited(1);
-    let expected =
-        "wait for each other: b-1 -> b-2 -> b-1; b-3 -> b-3; break the cycle in issues.jsonl";
-    assert!(ran.stderr.contains(expected), "{ran:?}");
+    let expected = "error: issues.jsonl: the phases of run `issues` wait for each other: \
+                    b-1 -> b-2 -> b-1; b-3 -> b-3; break the cycle";
+    assert!(ran.stderr.starts_with(expected), "{ran:?}");
+    assert!(ran.stderr.contains("import FILE --break-cycles"), "{ran:?}");
     assert!(!project.path(".autopack").exists());
     let ran = project.autopack(["import", "issues.jsonl", "--break-cycles"]).succeeded();
     let note = "b-2: does not wait for b-1: they would wait for each other";

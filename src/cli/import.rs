@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::imported_run::ImportedRun;
 use super::output::table::counted;
-use super::plan_import::{self, empty_run, known_phases, read_plan, warn_of};
+use super::plan_import::{self, empty_run, known_phases, read_plan, resolve, warn_of};
 use super::{Context, open_database};
 use crate::failure::{Exit, Failure};
 use crate::import::{ColumnChoice, Existing, FormatEntry, ReadOptions, formats};
@@ -135,7 +135,7 @@ async fn read(
         Some(store) => known_phases(store, &draft).await?,
         None => Existing::default(),
     };
-    Ok(draft.resolve(&existing)?)
+    resolve(draft, &existing)
 }
 
 fn list_formats(json: bool, context: &Context) -> Result<Exit, Failure> {

@@ -54,7 +54,7 @@ impl PlanFile {
             Some(store) => known_phases(store, &draft).await?,
             None => Existing::default(),
         };
-        let plan = draft.resolve(&existing)?;
+        let plan = resolve(draft, &existing)?;
         let digest = (file.as_os_str() != STDIN).then(|| digest_of(file)).transpose()?;
         Ok(Self { name: file.display().to_string(), plan, warnings, digest })
     }
@@ -164,6 +164,19 @@ pub(super) async fn read_plan(file: &Path, options: &ReadOptions) -> Result<Plan
             None => Err(error.into()),
         },
         read => Ok(read?),
+    }
+}
+
+/// Checks the dependencies of a plan.
+///
+/// # Errors
+/// A dependency is unknown, or dependencies form a cycle.
+pub(super) fn resolve(draft: PlanDraft, existing: &Existing) -> Result<Plan, Failure> {
+    match draft.resolve(existing) {
+        Err(error) if error.has_cycle() => Err(error).or_hint(
+            "or drop the last dependency of each cycle: `autopack import FILE --break-cycles`",
+        ),
+        resolved => Ok(resolved?),
     }
 }
 

@@ -33,6 +33,9 @@ const RECORDS: [&str; 11] = [
     "molecule",
 ];
 
+/// Keys of phases, which issues do not have.
+const PHASE_KEYS: [&str; 5] = ["phase_id", "deliverables", "depends_on", "dependsOn", "scope"];
+
 /// The format: recognized by lines with an `id`, a `title`, a `status`, and a further field of issues.
 pub(crate) struct Beads;
 
@@ -88,12 +91,10 @@ fn issue_file(directory: &InputDirectory) -> Option<&InputFile> {
 
 fn is_issue(value: &Value) -> bool {
     let Ok(fields) = ItemFields::of(value) else { return false };
-    let is_typical = ["issue_type", "created_at", "updated_at"].iter().any(|key| fields.has(key));
-    fields.has("id")
-        && fields.has("title")
-        && fields.has("status")
-        && is_typical
-        && !fields.has("phase_id")
+    let has = |keys: &[&str]| keys.iter().any(|key| fields.has(key));
+    // Lines of a plan may have dates, too.
+    let is_typical = has(&["issue_type"]) || has(&["created_at"]) && !has(&PHASE_KEYS);
+    fields.has("id") && fields.has("title") && fields.has("status") && is_typical
 }
 
 /// An issue and its position.

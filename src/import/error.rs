@@ -84,7 +84,7 @@ pub enum ImportError {
     },
     /// Dependencies form cycles.
     #[error(
-        "the phases of run `{run}` wait for each other: {}; break the cycle in {source_name}, or import with --break-cycles",
+        "{source_name}: the phases of run `{run}` wait for each other: {}; break the cycle in `depends_on`",
         first_few_cycles(.cycles)
     )]
     Cycle {
@@ -134,6 +134,11 @@ impl ImportError {
             Self::Several(errors) => errors,
             _ => &[],
         }
+    }
+
+    /// Returns whether dependencies form a cycle.
+    pub fn has_cycle(&self) -> bool {
+        matches!(self, Self::Cycle { .. }) || self.several().iter().any(Self::has_cycle)
     }
 
     pub(super) fn malformed(place: impl ToString, message: impl Into<String>) -> Self {
