@@ -3,7 +3,7 @@
 
 use super::request_file::{RequestedPath, ScopeRequest};
 use super::{DecidedPath, RequestDecision, ScopeRequests};
-use crate::phase::path::parent;
+use crate::phase::path::{file_name, parent};
 use crate::phase::proposal::placement::Placement;
 use crate::phase::proposal::restricted::restriction;
 use crate::phase::proposal::tree_files::TreeFiles;
@@ -124,6 +124,16 @@ impl RequestRules<'_> {
         named.filter(|named| self.directory_of(named) == directory).map(PathPattern::as_str).next()
     }
 
+    /// Checks for a directory, existing or new: with a deliverable in it, or named without an extension.
+    fn is_directory(&self, bare: &str) -> bool {
+        let is_below = |path: &PathPattern| {
+            path.as_str().strip_prefix(bare).is_some_and(|rest| rest.starts_with('/'))
+        };
+        self.tree.has_directory(bare)
+            || !self.tree.has_file(bare)
+                && (!file_name(bare).contains('.') || self.spec.deliverables().iter().any(is_below))
+    }
+
     /// Returns the directory that a pattern opens to requests: around a file, before the first wildcard, or the
     /// directory itself. A directory in scope opens nothing beside it.
     fn directory_of<'p>(&self, pattern: &'p PathPattern) -> &'p str {
@@ -132,7 +142,7 @@ impl RequestRules<'_> {
             let fixed = &bare[..bare.find(['*', '?', '{', '[']).unwrap_or(bare.len())];
             return fixed.rsplit_once('/').map_or("", |(directory, _)| directory);
         }
-        if pattern.is_dir() || self.tree.has_directory(bare) {
+        if pattern.is_dir() || self.is_directory(bare) {
             return bare;
         }
         parent(bare).unwrap_or_default()
@@ -203,6 +213,8 @@ mod tests {
         assert!(decide(&globs, ScopeRequests::Siblings, 0, "src/b.rs").is_granted());
         assert!(decide(&globs, ScopeRequests::Siblings, 0, "lib/x.py").is_granted());
         assert!(!decide(&globs, ScopeRequests::Siblings, 0, "setup.cfg").is_granted());
+        let new = spec(json!({"name": "x", "deliverables": ["src/fresh/x.rs"]}));
+        assert!(!decide(&new, ScopeRequests::Siblings, 0, "src/b.rs").is_granted());
     }
 
     #[test]
