@@ -208,7 +208,7 @@ fn plans() {
             Mistake::new("a directory", project().file("plans/a.yaml", PLAN), "drain plans", 1)
                 .help("is a directory", Help::Command("drain plans/a.yaml --dry-run", 0)),
             Mistake::new(
-                "a list of tasks in Markdown",
+                "a list without boxes in Markdown",
                 project().file("todo.md", "# Todo\n\n- one\n- two\n"),
                 "import todo.md",
                 1,
@@ -393,8 +393,8 @@ fn looking_into_attempts() {
                 .help("`autopack gc`", Help::Command("gc --dry-run", 0)),
             Mistake::new("a schema of nothing", ran(), "schema plans", 2)
                 .help("a similar value exists: 'plan'", Help::Command("schema plan", 0)),
-            Mistake::new("a plan without a template", ran(), "plan", 2)
-                .help("--template", Help::Command("plan --template", 0)),
+            Mistake::new("a plan without a goal", ran(), "plan", 2)
+                .help("GOAL", Help::Command("plan --template", 0)),
         ])
     );
 }

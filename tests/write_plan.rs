@@ -68,7 +68,9 @@ fn problems_go_back_to_the_agent_up_to_three_times() {
     let ran = never.autopack(["plan", "Add notes", "-o", "plan.yaml"]).exited(1);
     assert!(ran.stderr.contains("agent fake wrote no usable plan in 4 answers"), "{ran:#?}");
     assert!(!never.path("plan.yaml").exists());
-    assert!(never.outside("asked").join("3").exists() && !never.outside("asked").join("4").exists());
+    assert!(
+        never.outside("asked").join("3").exists() && !never.outside("asked").join("4").exists()
+    );
 }
 
 #[test]

@@ -27,7 +27,7 @@ const NARROWEST: usize = 20;
 /// Import a backlog: a plan (YAML, JSON, JSONL), another tool's list or database, or issues of a tracker
 ///
 /// The format is recognized by content; `--list-formats` lists all. Items done in the source are imported as
-/// complete, and abandoned ones as skipped. Errors are reported together, and then nothing is imported.
+/// complete, and abandoned ones as skipped.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// File or directory to import; `-` is standard input; or github:owner/repo, gitlab:group/project, gitea:host/owner/repo, each perhaps with #ISSUE
@@ -207,7 +207,9 @@ async fn import_issues(
                 serde_json::json!({"database": database, "runs": runs, "left_out": left_out});
             context.out.json(&value)?;
         }
-        false => context.out.text(&text(&imported.plan, &runs, &database, screen::output_columns()))?,
+        false => {
+            context.out.text(&text(&imported.plan, &runs, &database, screen::output_columns()))?
+        }
     }
     imported.store.close().await;
     Ok(Exit::Done)

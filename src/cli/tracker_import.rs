@@ -1,7 +1,7 @@
 //! `import github:owner/repo`: issues of a tracker as a run.
 
 use super::imported_run::ImportedRun;
-use super::plan_import::known_phases;
+use super::plan_import::{known_phases, resolve};
 use super::tracker_access::{describe_left_out, forge_failure, open_forge, report_issues};
 use super::{Context, open_database};
 use crate::failure::Failure;
@@ -90,7 +90,7 @@ impl TrackerImport {
             Some(store) => known_phases(store, &draft).await?,
             None => Existing::default(),
         };
-        let plan = draft.resolve(&existing)?;
+        let plan = resolve(draft, &existing)?;
         let store = open_database::create_store(&url, context).await?;
         // A known run may lack changes that only a synchronization makes.
         let seen = seen.filter(|_| before.is_none());

@@ -53,9 +53,9 @@ pub(super) fn dependencies(text: &str, own_url: &str) -> Vec<u64> {
                 Some(number) if !numbers.contains(&number) => numbers.push(number),
                 Some(_) => {}
                 None if word.eq_ignore_ascii_case("and") || word == "&" => {}
-                // `Blocked by #12 until the parser is done`: the sentence goes on.
-                None if !numbers.is_empty() => break,
-                None => {}
+                None if ["issue", "issues"].iter().any(|it| word.eq_ignore_ascii_case(it)) => {}
+                // `Blocked by #12 until the parser is done`, `Blocked by nothing, see #6`: the sentence goes on.
+                None => break,
             }
         }
     }

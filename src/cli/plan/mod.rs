@@ -98,7 +98,7 @@ async fn import(checked: &CheckedPlan, context: &Context) -> Result<String, Fail
         .runs
         .iter()
         .zip(&reports)
-        .map(|pair| ImportedRun::new(pair).line())
+        .map(|pair| ImportedRun::new(pair).line() + "\n")
         .collect();
     Ok(lines.concat())
 }

@@ -126,6 +126,13 @@ impl PlanWriter<'_> {
                 }
                 Err(problems) => problems,
             };
+            // Its output is an error message, and no attempt at a plan.
+            if matches!(answer.reply.ended, JobEnd::Exited(code) if code != 0)
+                && let Some(failure) = failure_of(name, &answer.reply)
+            {
+                interview.close(store).await;
+                return Err(failure);
+            }
         }
         let log = interview.directory.agent_log().display().to_string();
         interview.close(store).await;

@@ -73,7 +73,8 @@ fn in_one_line(title: &str) -> String {
 
 /// Returns rank and label of the highest priority: `P1`, `priority: high`, `priority::2`, `urgent`.
 fn priority_of(labels: &[String]) -> (i64, String) {
-    let ranked = labels.iter().filter_map(|label| Some((issue_text::rank_of_label(label)?, label.clone())));
+    let ranked =
+        labels.iter().filter_map(|label| Some((issue_text::rank_of_label(label)?, label.clone())));
     ranked.min_by_key(|(rank, _)| *rank).unwrap_or((issue_text::MEDIUM, String::new()))
 }
 

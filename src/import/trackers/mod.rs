@@ -31,8 +31,7 @@ pub fn draft_issues(
     break_cycles: bool,
 ) -> Result<PlanDraft, ImportError> {
     let input = Input::of_tracker(&tracker.repository().to_string());
-    let options =
-        ReadOptions { run_id: Some(run.clone()), break_cycles, ..ReadOptions::default() };
+    let options = ReadOptions { run_id: Some(run.clone()), break_cycles, ..ReadOptions::default() };
     let mut builder = PlanDraftBuilder::new(&input, FORMAT, &options);
     for issue in &found.issues {
         let blockers = found.blockers.get(&issue.number).map(Vec::as_slice).unwrap_or_default();
