@@ -148,7 +148,7 @@ fn plan(run: &RunId) -> Plan {
         last_failure: None,
         note: None,
     };
-    let (run_id, source) = (run.clone(), "bench".into());
+    let (run_id, source) = (run.clone(), "bench".to_owned());
     Plan {
         runs: vec![PlanRun {
             run_id,
