@@ -128,7 +128,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     repo.slots_directory()?;
     let notifier = open_notifier(context)?;
     // Scripts read the events of every named run.
-    if !args.json && is_settled(&store, &runs, config.settings.ci.final_test).await? {
+    if !args.json && is_settled(&store, &repo, &runs, config.settings.ci.final_test).await? {
         return end_empty(&args, context, &runs);
     }
     let views = choose_views(context, &repo, &store).await?;

@@ -193,9 +193,10 @@ pub(super) fn describe_empty_backlog(runs: &[RunSummary]) -> (String, Exit) {
 }
 
 /// Whether a drain of these runs would only repeat what is known: nothing can run, the tips are tested, and all
-/// phases have evidence.
+/// phases have evidence on the branch.
 pub(super) async fn is_settled(
     store: &Store,
+    repo: &Repo,
     runs: &[RunSummary],
     final_test: FinalTest,
 ) -> Result<bool, Failure> {
@@ -208,6 +209,17 @@ pub(super) async fn is_settled(
     let is_open = |run: &RunSummary| run.counts.queued + run.counts.executing > 0;
     if !runs.iter().all(|run| !is_open(run) && is_tested(run)) {
         return Ok(false);
+    }
+    for run in runs {
+        let Some(facts) = &run.facts else { continue };
+        let landed = store.landed_phases(&run.run_id).await?;
+        // A branch that is gone, or lacks a landing, is told by the drain.
+        if repo.tip(&run.run_id).await.is_err() {
+            return Ok(false);
+        }
+        if !repo.missing(&run.run_id, &facts.base_commit, &landed).await?.is_empty() {
+            return Ok(false);
+        }
     }
     let ids: Vec<RunId> = runs.iter().map(|run| run.run_id.clone()).collect();
     Ok(store.unproven_phases(&ids).await?.is_empty() && store.open_undos(&ids).await?.is_empty())

@@ -2,7 +2,7 @@
 //! memory's index of the repository.
 //!
 //! [`answer`] reads the text of an agent, [`check`] applies the rules to each path, [`tree_files`] has the files of the
-//! commit, [`restricted`] names the files that issues of other people never open. All of it is pure. An accepted
+//! commit, `restricted` names the files that issues of other people never open. All of it is pure. An accepted
 //! proposal becomes `scope.paths` of the phase; it never adds deliverables, so that a good change that leaves a
 //! proposed file alone still lands.
 
