@@ -193,8 +193,14 @@ fn scripted_agent(number: usize, wanted: &[&str], files: &[&str], tree: &TreeFil
     let json = serde_json::json!({"deliverables": named, "confidence": 0.7});
     let answer = read_answer(&format!("These files:\n```json\n{json}\n```")).expect("an answer");
     let protected = ProtectedPaths::new(&[]);
-    let rules =
-        ProposalRules { tree, protected: &protected, workspace: None, is_from_tracker: false };
+    let rules = ProposalRules {
+        tree,
+        protected: &protected,
+        workspace: None,
+        is_from_tracker: false,
+        own_protected: &[],
+        read_only: &[],
+    };
     let proposal = rules.check(&answer, Origin::Agent("scripted".to_owned())).expect("a proposal");
     proposal.paths.into_iter().map(|path| path.path).collect()
 }

@@ -118,7 +118,8 @@ impl Forge for GitHub {
         Box::pin(async move {
             let latest =
                 [("state", "all"), ("sort", "updated"), ("direction", "desc"), ("per_page", "1")];
-            Ok(Some(self.0.get(&format!("{}/issues", self.repo()), &latest).await?.digest))
+            let page = self.0.get(&format!("{}/issues", self.repo()), &latest).await?;
+            Ok(RestClient::mark_of_changes(&page))
         })
     }
 

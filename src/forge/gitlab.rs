@@ -94,7 +94,8 @@ impl Forge for GitLab {
         Box::pin(async move {
             let latest =
                 [("scope", "all"), ("order_by", "updated_at"), ("sort", "desc"), ("per_page", "1")];
-            Ok(Some(self.0.get(&format!("{}/issues", self.project()), &latest).await?.digest))
+            let page = self.0.get(&format!("{}/issues", self.project()), &latest).await?;
+            Ok(RestClient::mark_of_changes(&page))
         })
     }
 

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{ACCEPT, AUTHORIZATION, ETAG, HeaderMap, IF_NONE_MATCH, LINK, LOCATION};
 use reqwest::{Client, Url};
 use serde_json::Value;
@@ -173,7 +173,10 @@ impl RestClient {
                     let kept =
                         kept.ok_or_else(|| self.malformed("an unknown page is unchanged"))?;
                     tracing::debug!("{} has no change on a page", self.host());
-                    return self.kept_page(&kept);
+                    let mut page = self.kept_page(&kept)?;
+                    // A page that is full since then has another one behind it.
+                    page.next = next_page(&target, &answer.headers).or(page.next);
+                    return Ok(page);
                 }
                 301 | 302 | 307 | 308 if hops < HOPS => {
                     target = self.redirect(&target, &answer)?;
@@ -252,6 +255,15 @@ impl RestClient {
         Ok(Page { value, next, digest: hex(&Sha256::digest(page.body.as_bytes())) })
     }
 
+    /// Returns the mark of a list that begins with the issue changed last; `None` if that was just now: further changes
+    /// in the same second would have the same mark.
+    pub fn mark_of_changes(page: &Page) -> Option<String> {
+        let latest = page.value[0]["updated_at"].as_str();
+        let latest: Option<Timestamp> = latest.and_then(|time| time.parse().ok());
+        let is_recent = |time: Timestamp| now().duration_since(time) < UNSETTLED;
+        (!latest.is_some_and(is_recent)).then(|| page.digest.clone())
+    }
+
     /// Returns the target of a redirect. Only the same host may see the token.
     fn redirect(&self, from: &Url, answer: &Answer) -> Result<Url, ForgeError> {
         let location = header(&answer.headers, LOCATION.as_str()).unwrap_or_default();
@@ -299,17 +311,21 @@ impl RestClient {
             .find_map(|field| value[field].as_str())
             .unwrap_or("no message");
         let line = text.lines().next().unwrap_or_default();
-        let line: String = line.chars().filter(|c| !c.is_control()).take(SHOWN_CHARS).collect();
-        match &self.token {
-            Some(token) => token.hidden_in(&line),
-            None => line,
-        }
+        // Hidden before the line is cut: a cut token would not be found.
+        let line = match &self.token {
+            Some(token) => token.hidden_in(line),
+            None => line.to_owned(),
+        };
+        line.chars().filter(|c| !c.is_control()).take(SHOWN_CHARS).collect()
     }
 
     fn host(&self) -> String {
         self.base.host_str().unwrap_or_default().to_owned()
     }
 }
+
+/// Time in which further changes may bear the same time as the last; includes differences of clocks.
+const UNSETTLED: SignedDuration = SignedDuration::from_secs(60);
 
 fn now() -> Timestamp {
     Timestamp::from_millisecond(crate::clock::now().0).unwrap_or_default()

@@ -5,7 +5,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::agent;
+use crate::agent::{self, AgentReply};
 use crate::attempt::likely_files::answer_of_ranking;
 use crate::attempt::{Attempt, AttemptError, NextStep, ReadOnlyAnswer, ReadOnlyCall};
 use crate::clock::now;
@@ -17,6 +17,7 @@ use crate::phase::proposal::{Origin, Proposal, proposal_text, proposed_by};
 use crate::phase::protected::ProtectedPaths;
 use crate::phase::words::first_few;
 use crate::phase::{Failure, FailureKind, RequeueReason, Verdict};
+use crate::process::JobEnd;
 use crate::progress::Step;
 use crate::prompt::{ScopeQuestion, compose_scope_question};
 use crate::store::{AcceptedBy, KeptProposal};
@@ -131,6 +132,9 @@ impl Attempt<'_> {
             if let Some(verdict) = self.find_provider_error(&answer.reply)? {
                 return Ok(Err(verdict));
             }
+            if let Some(failure) = crashed(&answer.reply) {
+                return Ok(Err(Verdict::Failed(failure)));
+            }
         }
         Ok(Err(unusable(&format!("agent {name}"), &refused)))
     }
@@ -193,7 +197,9 @@ impl Attempt<'_> {
     ) -> ProposalRules<'r> {
         let workspace = self.context.repo.root().to_str();
         let is_from_tracker = self.claim.phase.is_from_tracker();
-        ProposalRules { tree, protected, workspace, is_from_tracker }
+        let (own_protected, read_only) =
+            (self.claim.phase.protected(), self.claim.phase.read_only());
+        ProposalRules { tree, protected, workspace, is_from_tracker, own_protected, read_only }
     }
 }
 
@@ -253,6 +259,21 @@ fn unusable(author: &str, refused: &[String]) -> Verdict {
 
 fn unfixable(message: String) -> Verdict {
     Verdict::Failed(Failure::new(FailureKind::Unfixable, message))
+}
+
+/// The failure of an agent that ended with an error instead of an answer: its output is no attempt at one.
+fn crashed(reply: &AgentReply) -> Option<Failure> {
+    let how = match reply.ended {
+        JobEnd::Exited(code) if code != 0 => format!("exited with {code}"),
+        JobEnd::Signalled(signal) => format!("was killed by signal {signal}"),
+        _ => return None,
+    };
+    let last = reply.last_lines.lines().rev().find(|line| !line.trim().is_empty());
+    let last = last.map_or_else(String::new, |line| format!(": {}", line.trim()));
+    let message = format!("the agent {how} without an answer{last}");
+    let mut failure = Failure::new(FailureKind::AgentFailed, message);
+    failure.detail.log_tail.clone_from(&reply.last_lines);
+    Some(failure)
 }
 
 /// The failure of an agent that changed files although it was only asked.

@@ -55,6 +55,9 @@ pub struct AnsweredPath {
     pub reason: Option<String>,
 }
 
+/// Brackets that begin no value, at most: each is read to its end.
+const MOST_BROKEN: usize = 200;
+
 /// Reads the last proposal of a text.
 ///
 /// # Errors
@@ -66,6 +69,7 @@ pub fn read_answer(text: &str) -> Result<ProposedAnswer, String> {
     }
     let mut found = None;
     let mut at = 0;
+    let mut broken = 0;
     while let Some(start) = text[at..].find(['{', '[']).map(|n| at + n) {
         let mut values = serde_json::Deserializer::from_str(&text[start..]).into_iter::<Value>();
         match values.next() {
@@ -73,7 +77,11 @@ pub fn read_answer(text: &str) -> Result<ProposedAnswer, String> {
                 found = read_value(&value).or(found);
                 at = start + values.byte_offset().max(1);
             }
-            _ => at = start + 1,
+            _ if broken == MOST_BROKEN => break,
+            _ => {
+                broken += 1;
+                at = start + 1;
+            }
         }
     }
     match found {

@@ -6,7 +6,9 @@ use super::placement::{PlaceError, Placement};
 use super::restricted::restriction;
 use super::tree_files::TreeFiles;
 use super::{Confidence, Origin, Proposal, ProposedPath, WithheldPath};
+use crate::phase::matching::Matcher;
 use crate::phase::protected::ProtectedPaths;
+use crate::phase::spec::PathPattern;
 
 /// Most paths of a proposal.
 pub const MOST_PATHS: usize = 40;
@@ -24,6 +26,10 @@ pub struct ProposalRules<'a> {
     pub workspace: Option<&'a str>,
     /// Whether the phase is an issue of a tracker: text of other people.
     pub is_from_tracker: bool,
+    /// Existing paths that the author of the phase closed: `scope.protected_paths`.
+    pub own_protected: &'a [PathPattern],
+    /// Paths that the author of the phase only shows: `scope.read_only_context`.
+    pub read_only: &'a [PathPattern],
 }
 
 impl ProposalRules<'_> {
@@ -58,6 +64,9 @@ impl ProposalRules<'_> {
         if let Some(by) = self.protected.by(&path) {
             return Err(format!("{path:?} is protected by {by:?} (workspace.protected_paths)"));
         }
+        if let Some(by) = self.closed_by(path.trim_end_matches('/'), exists) {
+            return Err(format!("{path:?} is closed by the phase itself ({by:?})"));
+        }
         let withheld = proposal.withheld.iter().map(|withheld| &withheld.path);
         let mut known = proposal.paths.iter().chain(withheld);
         if known.any(|known| covers(&known.path, &path)) {
@@ -81,6 +90,16 @@ impl ProposalRules<'_> {
             None => proposal.paths.push(path),
         }
         Ok(())
+    }
+}
+
+impl ProposalRules<'_> {
+    /// Returns the pattern with which the author of the phase closed a path. New files beside protected ones are open.
+    fn closed_by(&self, path: &str, exists: bool) -> Option<&str> {
+        let protects = |by: &&PathPattern| exists && Matcher::protecting(by.as_str()).covers(path);
+        let shows = |by: &&PathPattern| Matcher::new(by.as_str()).covers(path);
+        let protected = self.own_protected.iter().find(protects);
+        protected.or_else(|| self.read_only.iter().find(shows)).map(PathPattern::as_str)
     }
 }
 
@@ -110,8 +129,14 @@ mod tests {
     fn check(text: &str, is_from_tracker: bool) -> Result<Proposal, Vec<String>> {
         let protected = ProtectedPaths::new(&[".github/".to_owned(), ".git*".to_owned()]);
         let (tree, workspace) = (tree(), Some("/home/u/project"));
-        let rules =
-            ProposalRules { tree: &tree, protected: &protected, workspace, is_from_tracker };
+        let rules = ProposalRules {
+            tree: &tree,
+            protected: &protected,
+            workspace,
+            is_from_tracker,
+            own_protected: &[],
+            read_only: &[],
+        };
         rules.check(&read_answer(text).unwrap(), Origin::Memory)
     }
 

@@ -14,15 +14,18 @@ mod properties;
 pub(in crate::phase) mod restricted;
 pub mod tree_files;
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::spec::{FixedSpec, RawSpec};
+use super::spec::{FixedSpec, PathPattern, RawSpec};
 
 /// Key of `scope` with the origin of a proposed scope.
 const PROPOSED_BY: &str = "proposed_by";
+/// Key of `scope` with the files granted on request.
+pub(in crate::phase) const REQUESTED: &str = "requested";
 
 /// A commit of the history: what a task like the phase changed before.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -186,6 +189,15 @@ impl Proposal {
 /// Returns the origin of a scope that is a proposal, and not the phase's author's.
 pub fn proposed_by(spec: &FixedSpec) -> Option<&str> {
     spec.json()["scope"][PROPOSED_BY].as_str()
+}
+
+/// Returns the paths of a scope that are files, because an agent proposed or requested them.
+pub(in crate::phase) fn exact_paths(spec: &FixedSpec) -> HashSet<&str> {
+    let scope = &spec.json()["scope"];
+    let requested = scope[REQUESTED].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let proposed = spec.scope_paths().iter().filter(|_| proposed_by(spec).is_some());
+    let proposed = proposed.map(PathPattern::as_str).filter(|path| !path.ends_with('/'));
+    requested.chain(proposed).collect()
 }
 
 /// Returns the text of a phase that its proposals depend on: two specs with the same text get the same proposal.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::tree_files::TreeFiles;
 use crate::phase::path::entry::{self, List};
-use crate::phase::path::shape::has_wildcard;
+use crate::phase::path::shape::{Shape, has_wildcard, shape};
 use crate::phase::path::{Escape, NormalizedPath, PathError, normalize, parent, reserved};
 
 /// Share of the files that a directory may have: one in `SHARE`, within these bounds.
@@ -71,7 +71,11 @@ impl Placement {
         }
         // A new path is one that a person would write.
         let is_odd = |c: char| c.is_control() || c.is_whitespace() || "<>|:\"'`,;".contains(c);
-        if bare.len() > LONGEST || bare.contains(is_odd) || !is_read_alike(&path, workspace) {
+        if bare.len() > LONGEST
+            || bare.contains(is_odd)
+            || !is_file_name(bare)
+            || !is_read_alike(&path, workspace)
+        {
             return Err(PlaceError::NoPath);
         }
         let missing = std::iter::successors(parent(&path), |at| parent(at));
@@ -93,6 +97,11 @@ impl Placement {
             },
         }
     }
+}
+
+/// Whether a new path is a file: with an extension, or a well-known name. A new directory would open all below.
+fn is_file_name(path: &str) -> bool {
+    matches!(shape(path), Shape::Firm | Shape::FileName | Shape::Dotted)
 }
 
 /// Whether the auto-fixer, which reads the scope again, finds exactly this path.

@@ -41,7 +41,14 @@ fn tree() -> impl Strategy<Value = TreeFiles> {
 
 fn check(paths: &[String], tree: &TreeFiles, is_from_tracker: bool) -> Option<Proposal> {
     let protected = ProtectedPaths::new(&["b/b".to_owned()]);
-    let rules = ProposalRules { tree, protected: &protected, workspace: None, is_from_tracker };
+    let rules = ProposalRules {
+        tree,
+        protected: &protected,
+        workspace: None,
+        is_from_tracker,
+        own_protected: &[],
+        read_only: &[],
+    };
     let answer = read_answer(&json!({ "scope": paths }).to_string()).ok()?;
     rules.check(&answer, Origin::Memory).ok()
 }

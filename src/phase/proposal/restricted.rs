@@ -53,15 +53,45 @@ const SCRIPTS: [&str; 15] = [
     "CMakeLists.txt",
 ];
 
+/// Directories and files with instructions, hooks or servers of coding agents, in any directory; lower case.
+const AGENTS: [&str; 11] = [
+    ".claude",
+    ".codex",
+    ".gemini",
+    ".cursor",
+    ".opencode",
+    ".goose",
+    ".aider.conf.yml",
+    ".mcp.json",
+    "agents.md",
+    "claude.md",
+    "gemini.md",
+];
+/// Directories of tools that run commands; lower case.
+const TOOLS: [&str; 5] = [".cargo", ".vscode", ".devcontainer", ".mvn", "gradle"];
+/// Programs and configurations that builds and tests run; lower case.
+const TOOL_NAMES: [&str; 5] = ["gradlew", "gradlew.bat", "mvnw", "conftest.py", "sitecustomize.py"];
+/// Manifests in lower case, for file systems that ignore case.
+const INPUTS: [&str; 3] = ["cargo.toml", "cargo.lock", "gemfile"];
+
 /// Returns what makes a file restricted, for a sentence.
 pub(in crate::phase) fn restriction(path: &str) -> Option<&'static str> {
     let path = path.trim_end_matches('/');
+    // Some file systems ignore case.
+    let lower = path.to_lowercase();
     let name = file_name(path);
-    let first = path.split('/').next().unwrap_or(path);
+    let first = lower.split('/').next().unwrap_or(&lower);
+    let mut parts = lower.split('/');
+    if parts.any(|part| AGENTS.contains(&part)) {
+        return Some("a file that directs agents");
+    }
+    if TOOLS.contains(&first) || TOOL_NAMES.contains(&file_name(&lower)) || is_tool_config(&lower) {
+        return Some("a configuration of tools that runs code");
+    }
     if CI.contains(&first) || CI_NAMES.contains(&name) {
         return Some("a file of CI");
     }
-    if is_input(path) {
+    if is_input(path) || is_input(&lower) || INPUTS.contains(&file_name(&lower)) {
         return Some("a manifest or lock file");
     }
     let directories = parent(path).unwrap_or_default();
@@ -70,7 +100,15 @@ pub(in crate::phase) fn restriction(path: &str) -> Option<&'static str> {
     if is_hook && !directories.contains("src") || HOOK_NAMES.contains(&name) {
         return Some("a hook");
     }
-    SCRIPTS.contains(&name).then_some("a build script")
+    let is_script = SCRIPTS.iter().any(|script| script.eq_ignore_ascii_case(name));
+    is_script.then_some("a build script")
+}
+
+/// `vite.config.ts`, `jest.config.js` and the like: programs that tools run.
+fn is_tool_config(path: &str) -> bool {
+    [".config.js", ".config.ts", ".config.mjs", ".config.cjs", ".config.mts"]
+        .iter()
+        .any(|end| path.ends_with(end))
 }
 
 #[cfg(test)]
@@ -91,6 +129,13 @@ mod tests {
             (".pre-commit-config.yaml", Some("a hook")),
             ("Makefile", Some("a build script")),
             ("crates/x/build.rs", Some("a build script")),
+            ("Package.json", Some("a manifest or lock file")),
+            ("MAKEFILE", Some("a build script")),
+            (".claude/settings.json", Some("a file that directs agents")),
+            ("docs/CLAUDE.md", Some("a file that directs agents")),
+            (".cargo/config.toml", Some("a configuration of tools that runs code")),
+            ("web/vite.config.ts", Some("a configuration of tools that runs code")),
+            ("tests/conftest.py", Some("a configuration of tools that runs code")),
             ("src/hooks/useAuth.ts", None),
             ("src/github.rs", None),
             ("docs/ci.md", None),

@@ -5,11 +5,14 @@
 
 mod links;
 
+use std::collections::HashSet;
 use std::fmt;
 
 use super::companion;
 use super::matching::{Closeness, Matcher};
 use super::path::reserved;
+use super::proposal::exact_paths;
+use super::proposal::restricted::restriction;
 use super::protected::ProtectedPaths;
 use super::spec::{FixedSpec, PathPattern};
 
@@ -118,6 +121,8 @@ struct Rules<'a> {
     protected: Vec<(Matcher, &'a str)>,
     read_only: Vec<(Matcher, &'a str)>,
     paths: Vec<(Matcher, &'a str)>,
+    /// Paths of the scope that are files, proposed or requested by an agent: they open nothing below.
+    exact: HashSet<&'a str>,
     deliverables: Vec<(Matcher, &'a str)>,
 }
 
@@ -133,6 +138,7 @@ impl<'a> Rules<'a> {
             protected: spec.protected.iter().map(|p| protecting(p.as_str())).collect(),
             read_only: plain(&spec.read_only),
             paths: plain(&spec.scope_paths),
+            exact: exact_paths(spec),
             deliverables: plain(&spec.deliverables),
         }
     }
@@ -150,6 +156,9 @@ impl<'a> Rules<'a> {
         {
             return Some(BreachReason::Protected(by.to_owned()));
         }
+        if self.is_closed_to_issues(path) {
+            return Some(BreachReason::OutOfScope);
+        }
         // A path named in full is allowed, regardless of other patterns.
         if self.deliverables.iter().any(|(matcher, _)| matcher.names(path)) {
             return None;
@@ -160,7 +169,11 @@ impl<'a> Rules<'a> {
     /// Decides by the closest of the phase's own patterns; at equal closeness by the stricter.
     fn by_closeness(&self, path: &str, existed: &dyn Fn(&str) -> bool) -> Option<BreachReason> {
         let deliverable = closest(&self.deliverables, path);
-        let allowed = deliverable.max(closest(&self.paths, path));
+        let opens = |matcher: &Matcher, by: &str| !self.exact.contains(by) || matcher.names(path);
+        let paths = self.paths.iter().filter(|(matcher, by)| opens(matcher, by));
+        let in_paths =
+            paths.filter_map(|(matcher, by)| Some((matcher.closeness(path)?, *by))).max();
+        let allowed = deliverable.max(in_paths);
         let beats = |by: &(Closeness, &str)| allowed.is_none_or(|(close, _)| by.0 >= close);
         let protected = closest(&self.protected, path).filter(beats);
         let read_only = closest(&self.read_only, path).filter(beats);
@@ -178,6 +191,16 @@ impl<'a> Rules<'a> {
         }
         let in_scope = allowed.is_some() || self.is_unscoped();
         (!in_scope).then_some(BreachReason::OutOfScope)
+    }
+
+    /// Checks for files that run commands or choose dependencies: issues of other people never open them by a
+    /// directory, only by their full name.
+    fn is_closed_to_issues(&self, path: &str) -> bool {
+        let mut named = self.deliverables.iter().chain(&self.paths);
+        self.spec.is_from_tracker()
+            && !self.is_unscoped()
+            && restriction(path).is_some()
+            && !named.any(|(matcher, _)| matcher.names(path))
     }
 
     /// Checks for a test file of a deliverable.

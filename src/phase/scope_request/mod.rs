@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::outcome::AttemptOutcome;
+use super::proposal::REQUESTED;
 use super::spec::{FixedSpec, RawSpec};
 
 /// Handling of scope requests.
@@ -126,8 +127,10 @@ pub fn widen(spec: &RawSpec, decided: &[DecidedPath]) -> RawSpec {
     let Value::Object(fields) = &mut json else { return RawSpec(json) };
     let scope = fields.entry("scope").or_insert_with(|| Value::Object(Map::new()));
     if let Value::Object(scope) = scope {
-        let paths = scope.entry("paths").or_insert_with(|| json!([]));
-        if let Value::Array(paths) = paths {
+        for key in ["paths", REQUESTED] {
+            let Value::Array(paths) = scope.entry(key).or_insert_with(|| json!([])) else {
+                continue;
+            };
             for path in decided.iter().filter(|one| one.is_granted()) {
                 let path = Value::from(path.path.as_str());
                 if !paths.contains(&path) {
@@ -158,7 +161,8 @@ mod tests {
         let wider = widen(&spec, &decided);
         assert_eq!(
             wider.0,
-            json!({"name": "x", "scope": {"paths": ["src/a.rs", "src/b.rs"], "ci": {}}})
+            json!({"name": "x", "scope": {"paths": ["src/a.rs", "src/b.rs"], "ci": {},
+                                          "requested": ["src/b.rs", "src/a.rs"]}})
         );
         assert_eq!(widen(&wider, &decided), wider);
         assert_eq!(widen(&RawSpec(json!("text")), &decided).0, json!("text"));
