@@ -41,6 +41,7 @@ pub mod plan_check;
 mod plan_document;
 mod plan_draft;
 mod plan_file;
+mod plan_rights;
 pub mod plan_schema;
 mod plan_shapes;
 mod plan_source;

@@ -12,7 +12,7 @@ use crate::cli::{Context, autofix_limits, open_database};
 use crate::config::AgentSettings;
 use crate::drain::Signals;
 use crate::failure::{Exit, Failure};
-use crate::import::plan_check::{CheckedPlan, check_plan};
+use crate::import::plan_check::{CheckedPlan, PlanRules, check_plan};
 use crate::import::plan_template;
 use crate::phase::autofix::{Limits, Unscoped, autofix};
 use crate::phase::words::{counted, first_few, short_commit};
@@ -102,6 +102,9 @@ impl PlanWriter<'_> {
             usage: Usage::default(),
             agent_ms: 0,
         };
+        let agents: Vec<&str> = settings.agents.named.keys().map(String::as_str).collect();
+        let issue = self.goal.issue.as_ref();
+        let rules = PlanRules { run: self.run, fix: &fix, agents: &agents, issue };
         let mut refused: Vec<String> = Vec::new();
         for question in 1..=QUESTIONS {
             let again = match refused.len() {
@@ -110,14 +113,14 @@ impl PlanWriter<'_> {
             };
             let at = short_commit(&interview.base);
             tracing::info!(target: NOTES, "asking {}{again}; it reads the repository at {at}", shown_id(name));
-            let Goal { text, is_of_others } = self.goal;
-            let prompt = plan_template::for_goal(text, *is_of_others, &refused);
+            let Goal { text, issue } = self.goal;
+            let prompt = plan_template::for_goal(text, issue.is_some(), &refused);
             let answer = interview.ask(prompt, settings.executor.budgets.attempt).await?;
             if matches!(answer.reply.ended, JobEnd::Stopped) {
                 interview.close(store).await;
                 return Ok(Err(signals.exit()));
             }
-            refused = match check_plan(&answer.text, self.run, &fix) {
+            refused = match check_plan(&answer.text, &rules) {
                 Ok(checked) => {
                     let usage = interview.usage.clone();
                     interview.close(store).await;

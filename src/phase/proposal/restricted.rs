@@ -54,7 +54,7 @@ const SCRIPTS: [&str; 15] = [
 ];
 
 /// Returns what makes a file restricted, for a sentence.
-pub(in crate::phase) fn restriction(path: &str) -> Option<&'static str> {
+pub fn restriction(path: &str) -> Option<&'static str> {
     let path = path.trim_end_matches('/');
     let name = file_name(path);
     let first = path.split('/').next().unwrap_or(path);
