@@ -82,6 +82,14 @@ pub use plan_draft::PlanDraft;
 pub use read_options::ReadOptions;
 pub use registry::{FormatEntry, formats};
 
+/// Reads a text in UTF-8 or UTF-16 from a file or standard input (`-`).
+///
+/// # Errors
+/// The file cannot be read, or is no text.
+pub fn read_text(file: &Path) -> Result<String, ImportError> {
+    Ok(Input::open(file)?.text()?.to_owned())
+}
+
 /// Reads `file`: a file, a directory, or standard input (`-`). Dependencies are not yet checked, see
 /// [`PlanDraft::resolve`].
 ///

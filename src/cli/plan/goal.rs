@@ -1,6 +1,5 @@
 //! The goal of a plan: words, a file, standard input, or an issue of a tracker.
 
-use std::io::Read as _;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -9,7 +8,7 @@ use crate::cli::Context;
 use crate::cli::tracker_access::{forge_failure, open_forge, tracker_of};
 use crate::failure::{Exit, Failure};
 use crate::forge::TrackerName;
-use crate::import::STDIN;
+use crate::import::{STDIN, read_text};
 
 /// Longest goal in bytes; a longer text would leave no room for the answer.
 const LONGEST: usize = 100_000;
@@ -32,15 +31,12 @@ pub(super) async fn read(given: &str, context: &Context) -> Result<Goal, Failure
     }
     let path = Path::new(given);
     let text = match () {
-        () if given == STDIN => {
-            let mut text = String::new();
-            std::io::stdin()
-                .read_to_string(&mut text)
-                .map_err(|error| Failure::new(format!("cannot read standard input: {error}")))?;
-            text
+        () if given == STDIN || path.is_file() => read_text(path)?,
+        () if path.is_dir() => {
+            return Err(Failure::new(format!("{given} is a directory, and no goal"))
+                .hint("name a file with the goal, or write it in words, as in `autopack plan 'Add a REST API'`")
+                .exit(Exit::Usage));
         }
-        () if path.is_file() => std::fs::read_to_string(path)
-            .map_err(|error| Failure::new(format!("cannot read {given}: {error}")))?,
         // A path with a typo is no goal.
         () if !given.contains(char::is_whitespace) && given.contains(['/', '.']) => {
             return Err(Failure::new(format!("{given:?} is no file"))
