@@ -39,6 +39,21 @@ pub struct CheckedPlan {
     pub text: String,
 }
 
+impl CheckedPlan {
+    /// Returns the run of the plan.
+    pub fn run_id(&self) -> Option<&RunId> {
+        self.plan.runs.first().map(|run| &run.run_id)
+    }
+
+    /// Changes the run of the plan.
+    pub fn rename_run(&mut self, run_id: RunId) {
+        for run in &mut self.plan.runs {
+            run.run_id = run_id.clone();
+        }
+        self.text = yaml(&self.plan);
+    }
+}
+
 /// What a plan is checked by.
 #[derive(Clone, Copy)]
 pub struct PlanRules<'a> {
@@ -132,7 +147,7 @@ fn uniform(phase: &PlanPhase, fixed: &FixedSpec, issue: Option<&Value>) -> RawSp
         Value::Object(fields) => fields.clone(),
         _ => Map::new(),
     };
-    for alias in ["id", "title", "goal"] {
+    for alias in ["id", "title", "goal", "run_id"] {
         given.remove(alias);
     }
     let texts = |list: &[crate::phase::PathPattern]| -> Vec<String> {
@@ -316,5 +331,13 @@ phases:
         let scope = format!("scope: {{paths: [{}]}}", files.join(", "));
         let problems = of_issue(&GOOD.replace("title: Store notes", &scope)).unwrap_err();
         assert!(problems[0].contains("are too many, at most 12"), "{problems:?}");
+    }
+    #[test]
+    fn a_renamed_run_is_in_the_text_even_if_phases_named_theirs() {
+        let mut checked = check(&GOOD.replace("title: Store notes", "run_id: api")).unwrap();
+        checked.rename_run(RunId::new("api-2"));
+        assert_eq!(checked.run_id(), Some(&RunId::new("api-2")));
+        assert_eq!(check(&checked.text).unwrap().plan.runs[0].run_id, RunId::new("api-2"));
+        assert_eq!(checked.text.matches("run_id").count(), 1);
     }
 }
