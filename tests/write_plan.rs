@@ -96,3 +96,38 @@ fn goals_come_from_words_files_and_standard_input() {
     let ran = project.autopack(["plan"]).exited(2);
     assert!(ran.stderr.contains("GOAL"), "{ran:#?}");
 }
+
+#[test]
+fn directories_are_no_goals_and_other_encodings_are_read() {
+    let project = project(&[GOOD]).file("docs/a.md", "a");
+    let ran = project.autopack(["plan", "docs"]).exited(2);
+    assert!(ran.stderr.contains("docs is a directory"), "{ran:#?}");
+    let utf16: Vec<u8> = "\u{feff}Keep notes".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    std::fs::write(project.path("goal.txt"), utf16).unwrap();
+    project.autopack(["plan", "goal.txt"]).succeeded();
+    assert!(prompt(&project, 0).contains("goal:\n\nKeep notes\n"));
+}
+
+#[test]
+fn nothing_that_was_paid_for_is_lost() {
+    let project = project(&[GOOD]);
+    let ran = project.autopack(["plan", "Add notes", "-o", "missing/plan.yaml"]).exited(2);
+    assert!(ran.stderr.contains("mkdir -p missing"), "{ran:#?}");
+    assert!(!project.outside("asked").exists(), "the agent is not asked");
+    let printed = project.autopack(["plan", "Add notes"]).succeeded().stdout;
+    let copy = std::fs::read_to_string(project.path(".autopack/plan/plan.yaml")).unwrap();
+    assert_eq!(copy, printed);
+}
+
+#[test]
+fn a_plan_never_mixes_with_an_existing_run() {
+    let project = project(&[GOOD]);
+    project.autopack(["plan", "Add notes", "--import"]).succeeded();
+    let ran = project.autopack(["plan", "Add notes", "--import", "--run-id", "notes"]).exited(2);
+    assert!(ran.stderr.contains("run notes exists already"), "{ran:#?}");
+    assert!(!project.outside("asked").join("1").exists(), "the agent is not asked again");
+    let ran = project.autopack(["plan", "Add notes", "--import"]).succeeded();
+    assert!(ran.stderr.contains("the plan becomes run notes-2"), "{ran:#?}");
+    let phases = project.json(["phases", "list", "notes-2", "--json"]);
+    assert_eq!(phases.as_array().unwrap().len(), 2);
+}

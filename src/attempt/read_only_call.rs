@@ -3,6 +3,8 @@
 //! In a sandbox the slot is read-only for the agent's program. Without one, the diff afterwards tells whether the agent
 //! kept to it; the caller refuses the answer of an agent that changed files, and the next reset discards them.
 
+use std::io;
+use std::path::Path;
 use std::time::Instant;
 
 use super::agents_view::AgentsPlace;
@@ -82,7 +84,7 @@ impl DrainContext {
         call.directory.write(&call.directory.phase(), phase)?;
         let answer_file = call.directory.path().join(ANSWER);
         // Of an earlier question of the same attempt.
-        let _ = std::fs::remove_file(&answer_file);
+        remove_answer(&answer_file).map_err(|error| AttemptError::io(&answer_file, error))?;
         self.repo.note_agent();
         let files = AgentFiles::create(call.directory.agent_files())?;
         let question = Question { purpose: call.purpose, answer_file };
@@ -155,5 +157,41 @@ impl DrainContext {
             Err(error) if error.is_caused_by_attempt() => Ok(vec![error.to_string()]),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+/// Removes the answer to an earlier question: a file, or whatever the program created in its place.
+fn remove_answer(path: &Path) -> io::Result<()> {
+    match path.symlink_metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(found) if found.is_dir() => std::fs::remove_dir_all(path),
+        Ok(_) => std::fs::remove_file(path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_earlier_answer_is_removed_whatever_it_is() {
+        let at = tempfile::tempdir().unwrap();
+        let answer = at.path().join(ANSWER);
+        let target = at.path().join("target");
+        std::fs::write(&target, "kept").unwrap();
+        remove_answer(&answer).unwrap();
+        let creations: [&dyn Fn() -> io::Result<()>; 3] = [
+            &|| std::fs::write(&answer, "text"),
+            &|| std::fs::create_dir_all(answer.join("deep")),
+            &|| std::os::unix::fs::symlink(&target, &answer),
+        ];
+        for create in creations {
+            create().unwrap();
+            remove_answer(&answer).unwrap();
+            assert!(answer.symlink_metadata().is_err());
+        }
+        assert!(target.exists());
+        assert!(remove_answer(&target.join("below")).is_err(), "other errors are reported");
     }
 }

@@ -21,6 +21,8 @@ use crate::workspace::Repo;
 const CSV: &str = "csv";
 /// Maximum number of notes shown per run.
 const NOTES: usize = 10;
+/// Says how to skip phases that the source no longer has.
+const PRUNE: &str = "`import --update --prune` skips the queued and failed ones";
 /// Fewest columns of a wrapped line.
 const NARROWEST: usize = 20;
 
@@ -230,7 +232,7 @@ fn text(plan: &Plan, runs: &[ImportedRun], database: &str, columns: Option<usize
     let mut text = String::new();
     for (run, source) in runs.iter().zip(&plan.runs) {
         text += &wrapped("", &run.line(), columns);
-        let lines = run.summary_line().into_iter().chain(run.removed_line(&source.source));
+        let lines = run.summary_line().into_iter().chain(run.removed_line(&source.source, PRUNE));
         for line in lines.chain(run.shown_notes.iter().take(NOTES).cloned()) {
             text += &wrapped("  ", &shown_message(&line), columns);
         }

@@ -142,8 +142,8 @@ impl<'a> ImportedRun<'a> {
         Some(format!("{format}: {parts}; {}", counted(*dependencies, "dependency")))
     }
 
-    /// Names the phases that the source no longer has.
-    pub fn removed_line(&self, source: &str) -> Option<String> {
+    /// Names the phases that the source no longer has; `hint` says how to skip the open phases among them.
+    pub fn removed_line(&self, source: &str, hint: &str) -> Option<String> {
         let name = |phase: &RemovedPhase| {
             let id = shown_id(phase.phase_id.as_str());
             match phase.state {
@@ -155,8 +155,8 @@ impl<'a> ImportedRun<'a> {
         let is_open =
             |phase: &RemovedPhase| matches!(phase.state, PhaseState::Queued | PhaseState::Failed);
         let hint = match self.removed.iter().any(is_open) {
-            true => "; `import --update --prune` skips the queued and failed ones",
-            false => "",
+            true => format!("; {hint}"),
+            false => String::new(),
         };
         let count = counted(names.len() as u64, "phase");
         (!names.is_empty())

@@ -17,7 +17,7 @@ use crate::failure::{Failure, WithHint};
 use crate::import::{self, Existing, ImportError, PlanDraft, ReadOptions, STDIN};
 use crate::phase::RunId;
 use crate::phase::plan::{Plan, PlanRun, SourceCounts};
-use crate::phase::words::hex;
+use crate::phase::words::{hex, quoted};
 use crate::store::{ImportMode, Store, StoreError};
 use crate::workspace::Repo;
 
@@ -135,7 +135,7 @@ impl PlanFile {
             let changes =
                 report.added + report.updated + report.kept + report.stopped + report.reopened;
             let name = &self.name;
-            let removed = imported.removed_line(name);
+            let removed = imported.removed_line(name, &prune_hint(name));
             if is_known && changes == 0 {
                 lines.extend(removed);
                 continue;
@@ -148,6 +148,14 @@ impl PlanFile {
         }
         Ok(lines)
     }
+}
+
+/// Says how to skip phases that the file no longer has: a drain runs them all the same.
+fn prune_hint(name: &str) -> String {
+    format!(
+        "they still run; to skip the open ones: autopack import {} --update --prune",
+        quoted(name)
+    )
 }
 
 /// Reads a plan.
@@ -269,4 +277,31 @@ pub(super) fn digest_of(input: &Path) -> Result<String, Failure> {
 
 fn record(repo: &Repo, run: &RunId) -> PathBuf {
     repo.autopack_dir().join("imports").join(run.file_name())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::phase::{PhaseId, PhaseState};
+    use crate::store::{ImportReport, RemovedPhase};
+
+    #[test]
+    fn a_drain_says_how_to_skip_phases_that_the_file_no_longer_has() {
+        let run = PlanRun {
+            run_id: RunId::new("r"),
+            source: "my list.md".to_owned(),
+            origin: "my list.md".to_owned(),
+            phases: Vec::new(),
+            samples: Vec::new(),
+            counts: SourceCounts::default(),
+        };
+        let removed =
+            vec![RemovedPhase { phase_id: PhaseId::new("zeta"), state: PhaseState::Queued }];
+        let report = ImportReport { removed, ..ImportReport::default() };
+        let line = ImportedRun::new((&run, &report))
+            .removed_line(&run.source, &prune_hint(&run.source))
+            .unwrap();
+        assert!(line.starts_with("1 phase no longer in my list.md: zeta; "), "{line}");
+        assert!(line.ends_with("autopack import 'my list.md' --update --prune"), "{line}");
+    }
 }

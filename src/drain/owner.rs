@@ -184,6 +184,18 @@ impl Signals {
     ///
     /// A signal handler cannot be installed.
     pub fn listen(handle: StopHandle) -> anyhow::Result<Self> {
+        Self::listen_with(
+            handle,
+            "stopping: running phases are ended and queued again; repeat to kill them",
+        )
+    }
+
+    /// Like [`listen`](Self::listen), for work other than phases: `stopping` is said at the first signal.
+    ///
+    /// # Errors
+    ///
+    /// A signal handler cannot be installed.
+    pub fn listen_with(handle: StopHandle, stopping: &'static str) -> anyhow::Result<Self> {
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
         let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
         let mut hangup = match is_hangup_ignored() {
@@ -209,10 +221,7 @@ impl Signals {
                         }
                     }
                     if before < StopLevel::Graceful && handle.level() == StopLevel::Graceful {
-                        tracing::info!(
-                            target: crate::progress::NOTES,
-                            "stopping: running phases are ended and queued again; repeat to kill them"
-                        );
+                        tracing::info!(target: crate::progress::NOTES, "{stopping}");
                     }
                 }
             }

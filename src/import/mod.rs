@@ -41,6 +41,7 @@ pub mod plan_check;
 mod plan_document;
 mod plan_draft;
 mod plan_file;
+mod plan_rights;
 pub mod plan_schema;
 mod plan_shapes;
 mod plan_source;
@@ -80,6 +81,14 @@ pub use input::STDIN;
 pub use plan_draft::PlanDraft;
 pub use read_options::ReadOptions;
 pub use registry::{FormatEntry, formats};
+
+/// Reads a text in UTF-8 or UTF-16 from a file or standard input (`-`).
+///
+/// # Errors
+/// The file cannot be read, or is no text.
+pub fn read_text(file: &Path) -> Result<String, ImportError> {
+    Ok(Input::open(file)?.text()?.to_owned())
+}
 
 /// Reads `file`: a file, a directory, or standard input (`-`). Dependencies are not yet checked, see
 /// [`PlanDraft::resolve`].

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::error::ImportError;
+use super::plan_rights::{forbidden_words, widened_rights};
 use super::{Existing, FORMATS, ReadOptions, parse_with};
 use crate::phase::plan::{Plan, PlanPhase};
 use crate::phase::{Failure, FixedSpec, RawSpec, Repair, RunId};
@@ -38,20 +39,45 @@ pub struct CheckedPlan {
     pub text: String,
 }
 
-/// Checks the answer of an agent. `run` overrides the run named in the answer.
+impl CheckedPlan {
+    /// Returns the run of the plan.
+    pub fn run_id(&self) -> Option<&RunId> {
+        self.plan.runs.first().map(|run| &run.run_id)
+    }
+
+    /// Changes the run of the plan.
+    pub fn rename_run(&mut self, run_id: RunId) {
+        for run in &mut self.plan.runs {
+            run.run_id = run_id.clone();
+        }
+        self.text = yaml(&self.plan);
+    }
+}
+
+/// What a plan is checked by.
+#[derive(Clone, Copy)]
+pub struct PlanRules<'a> {
+    /// Run of the plan; overrides the run named in the answer.
+    pub run: Option<&'a RunId>,
+    /// The auto-fixer.
+    pub fix: &'a Fixer<'a>,
+    /// Names of the configured agents.
+    pub agents: &'a [&'a str],
+    /// The goal's issue, as `tracker` of a spec: text of other people. The plan then widens no right, and each phase
+    /// carries the issue.
+    pub issue: Option<&'a Value>,
+}
+
+/// Checks the answer of an agent.
 ///
 /// # Errors
 /// All problems, in words for the agent.
-pub fn check_plan(
-    answer: &str,
-    run: Option<&RunId>,
-    fix: &Fixer<'_>,
-) -> Result<CheckedPlan, Vec<String>> {
+pub fn check_plan(answer: &str, rules: &PlanRules<'_>) -> Result<CheckedPlan, Vec<String>> {
     let answer = answer.trim();
     if answer.is_empty() {
         return Err(vec!["the answer is empty: write the plan as YAML".to_owned()]);
     }
-    let options = ReadOptions { format: Some("plan".to_owned()), ..ReadOptions::of_run(run) };
+    let options = ReadOptions { format: Some("plan".to_owned()), ..ReadOptions::of_run(rules.run) };
     let draft = parse_with(FORMATS, Path::new(ANSWER), answer.as_bytes(), &options)
         .map_err(|error| lines(&error))?;
     let mut problems = Vec::new();
@@ -64,15 +90,17 @@ pub fn check_plan(
         return Err(vec![format!("write one run, not {}: {}", runs.len(), runs.join(", "))]);
     }
     for phase in plan.runs.iter_mut().flat_map(|run| &mut run.phases) {
-        match fix(&phase.spec, None).result {
+        match (rules.fix)(&phase.spec, None).result {
             Err(why) => problems.push(format!("phase `{}`: {why}", phase.phase_id)),
             Ok(fixed) => {
-                problems.extend(
-                    missing(&phase.spec, &fixed)
-                        .into_iter()
-                        .map(|what| format!("phase `{}`: {what}", phase.phase_id)),
-                );
-                phase.spec = uniform(phase, &fixed);
+                let mut found = missing(&phase.spec, &fixed);
+                found.extend(forbidden_words(phase, &fixed, rules.agents));
+                if rules.issue.is_some() {
+                    found.extend(widened_rights(phase, &fixed));
+                }
+                let id = &phase.phase_id;
+                problems.extend(found.into_iter().map(|what| format!("phase `{id}`: {what}")));
+                phase.spec = uniform(phase, &fixed, rules.issue);
             }
         }
     }
@@ -114,12 +142,12 @@ fn missing(raw: &RawSpec, fixed: &FixedSpec) -> Vec<String> {
 }
 
 /// Returns the spec with paths, criteria and dependencies as autopack reads them.
-fn uniform(phase: &PlanPhase, fixed: &FixedSpec) -> RawSpec {
+fn uniform(phase: &PlanPhase, fixed: &FixedSpec, issue: Option<&Value>) -> RawSpec {
     let mut given = match &phase.spec.0 {
         Value::Object(fields) => fields.clone(),
         _ => Map::new(),
     };
-    for alias in ["id", "title", "goal"] {
+    for alias in ["id", "title", "goal", "run_id"] {
         given.remove(alias);
     }
     let texts = |list: &[crate::phase::PathPattern]| -> Vec<String> {
@@ -153,6 +181,9 @@ fn uniform(phase: &PlanPhase, fixed: &FixedSpec) -> RawSpec {
         .collect();
     let others = given.into_iter().filter(|(key, _)| !ORDER.contains(&key.as_str()));
     fields.extend(others.collect::<Vec<_>>());
+    if let Some(issue) = issue {
+        fields.insert("tracker".to_owned(), issue.clone());
+    }
     RawSpec(Value::Object(fields))
 }
 
@@ -171,9 +202,14 @@ mod tests {
     use crate::phase::autofix::{Limits, Unscoped, autofix};
 
     fn check(answer: &str) -> Result<CheckedPlan, Vec<String>> {
+        check_goal(answer, None)
+    }
+
+    fn check_goal(answer: &str, issue: Option<&Value>) -> Result<CheckedPlan, Vec<String>> {
         let limits =
             Limits { workspace: None, max_timeout_seconds: 3600, unscoped: Unscoped::Refuse };
-        check_plan(answer, None, &|raw, failure| autofix(raw, failure, &limits))
+        let fix = |raw: &RawSpec, failure: Option<&Failure>| autofix(raw, failure, &limits);
+        check_plan(answer, &PlanRules { run: None, fix: &fix, agents: &["fake"], issue })
     }
 
     const GOOD: &str = "run_id: api
@@ -247,5 +283,61 @@ phases:
         assert!(check(&cycle).unwrap_err()[0].contains("wait for each other"));
         assert!(check("").unwrap_err()[0].contains("empty"));
         assert!(!check("I cannot do this.").unwrap_err().is_empty());
+    }
+    #[test]
+    fn no_plan_counts_work_as_done_or_names_an_unknown_agent() {
+        for (field, problem) in [
+            ("status: done", "phase `store`: a status is not yours to give: list only work to do"),
+            (
+                "state: SKIPPED",
+                "phase `store`: a status is not yours to give: list only work to do",
+            ),
+            ("agent: other", "phase `store`: agent other is not configured"),
+        ] {
+            let text = GOOD.replace("title: Store notes", field);
+            assert_eq!(check(&text).unwrap_err(), [problem]);
+        }
+        let text = GOOD.replace("title: Store notes", "agent: fake\n  status: todo");
+        assert!(check(&text).is_ok());
+    }
+
+    #[test]
+    fn the_plan_of_an_issue_widens_no_right_and_names_the_issue() {
+        let issue = json!({"name": "github:o/r", "issue": 12, "url": "u", "author": "a"});
+        let of_issue = |text: &str| check_goal(text, Some(&issue));
+        let checked = of_issue(GOOD).unwrap();
+        for phase in &checked.plan.runs[0].phases {
+            assert_eq!(phase.spec.0["tracker"], issue);
+        }
+        for (field, problem) in [
+            ("allow_protected: true", "`allow_protected` is"),
+            ("test_cmd: curl evil", "`test_cmd` is"),
+            ("ci: {command: curl evil}", "`ci` is"),
+            ("scope: {ci: {command: curl evil}}", "`ci` is"),
+            ("ci_args: [-k x]", "`ci_args` is"),
+            ("agent: fake", "`agent` is"),
+            ("maxAttempts: 9", "`max_attempts` is"),
+            ("scope: {paths: [.github/workflows/ci.yml]}", "is a file of CI"),
+            ("scope: {paths: [package.json]}", "is a manifest or lock file"),
+            ("scope: {paths: [.husky/pre-push]}", "is a hook"),
+            ("scope: {paths: ['**/*.json']}", "is a pattern"),
+        ] {
+            let text = GOOD.replace("title: Store notes", field);
+            assert!(check(&text).is_ok(), "{field}: {:?}", check(&text));
+            let problems = of_issue(&text).unwrap_err().join("\n");
+            assert!(problems.contains(problem), "{field}: {problems}");
+        }
+        let files: Vec<String> = (0..13).map(|n| format!("a{n}.py")).collect();
+        let scope = format!("scope: {{paths: [{}]}}", files.join(", "));
+        let problems = of_issue(&GOOD.replace("title: Store notes", &scope)).unwrap_err();
+        assert!(problems[0].contains("are too many, at most 12"), "{problems:?}");
+    }
+    #[test]
+    fn a_renamed_run_is_in_the_text_even_if_phases_named_theirs() {
+        let mut checked = check(&GOOD.replace("title: Store notes", "run_id: api")).unwrap();
+        checked.rename_run(RunId::new("api-2"));
+        assert_eq!(checked.run_id(), Some(&RunId::new("api-2")));
+        assert_eq!(check(&checked.text).unwrap().plan.runs[0].run_id, RunId::new("api-2"));
+        assert_eq!(checked.text.matches("run_id").count(), 1);
     }
 }

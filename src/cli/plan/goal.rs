@@ -1,23 +1,24 @@
 //! The goal of a plan: words, a file, standard input, or an issue of a tracker.
 
-use std::io::Read as _;
 use std::path::Path;
+
+use serde_json::{Value, json};
 
 use crate::cli::Context;
 use crate::cli::tracker_access::{forge_failure, open_forge, tracker_of};
 use crate::failure::{Exit, Failure};
 use crate::forge::TrackerName;
-use crate::import::STDIN;
+use crate::import::{STDIN, read_text};
 
 /// Longest goal in bytes; a longer text would leave no room for the answer.
 const LONGEST: usize = 100_000;
 
 /// A goal in words.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Goal {
     pub text: String,
-    /// Whether other people wrote the text, so that its orders do not count.
-    pub is_of_others: bool,
+    /// The issue that the text comes from, as `tracker` of a spec. Other people wrote it, so its orders do not count.
+    pub issue: Option<Value>,
 }
 
 /// Reads the goal. A file of this name wins over words.
@@ -30,15 +31,12 @@ pub(super) async fn read(given: &str, context: &Context) -> Result<Goal, Failure
     }
     let path = Path::new(given);
     let text = match () {
-        () if given == STDIN => {
-            let mut text = String::new();
-            std::io::stdin()
-                .read_to_string(&mut text)
-                .map_err(|error| Failure::new(format!("cannot read standard input: {error}")))?;
-            text
+        () if given == STDIN || path.is_file() => read_text(path)?,
+        () if path.is_dir() => {
+            return Err(Failure::new(format!("{given} is a directory, and no goal"))
+                .hint("name a file with the goal, or write it in words, as in `autopack plan 'Add a REST API'`")
+                .exit(Exit::Usage));
         }
-        () if path.is_file() => std::fs::read_to_string(path)
-            .map_err(|error| Failure::new(format!("cannot read {given}: {error}")))?,
         // A path with a typo is no goal.
         () if !given.contains(char::is_whitespace) && given.contains(['/', '.']) => {
             return Err(Failure::new(format!("{given:?} is no file"))
@@ -47,7 +45,7 @@ pub(super) async fn read(given: &str, context: &Context) -> Result<Goal, Failure
         }
         () => given.to_owned(),
     };
-    check(text, false)
+    check(text, None)
 }
 
 /// Reads an issue: title and text, which other people wrote.
@@ -62,11 +60,17 @@ async fn of_issue(tracker: &TrackerName, context: &Context) -> Result<Goal, Fail
         return Err(Failure::new(format!("{tracker} is no issue"))
             .hint("check the number; pull requests are no goals"));
     };
-    check(format!("{}\n\n{}", issue.title, issue.body), true)
+    let own = json!({
+        "name": tracker.repository().to_string(),
+        "issue": issue.number,
+        "url": issue.url,
+        "author": issue.author,
+    });
+    check(format!("{}\n\n{}", issue.title, issue.body), Some(own))
 }
 
 /// Refuses an empty goal, and one that is too long.
-fn check(text: String, is_of_others: bool) -> Result<Goal, Failure> {
+fn check(text: String, issue: Option<Value>) -> Result<Goal, Failure> {
     if text.trim().is_empty() {
         return Err(Failure::new("the goal is empty")
             .hint("write it in words, as in `autopack plan 'Add a REST API'`")
@@ -79,5 +83,5 @@ fn check(text: String, is_of_others: bool) -> Result<Goal, Failure> {
         ))
         .hint("shorten it, or plan its parts one by one"));
     }
-    Ok(Goal { text, is_of_others })
+    Ok(Goal { text, issue })
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::imported_run::ImportedRun;
 use super::{Context, agent_choice, open_database};
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, WithHint as _};
 use crate::import::plan_check::CheckedPlan;
 use crate::import::plan_template;
 use crate::phase::RunId;
@@ -66,18 +66,30 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         return Err(Failure::new(format!("{} exists", file.display()))
             .hint("name another file, or remove this one"));
     }
+    args.output.as_deref().map_or(Ok(()), check_parent)?;
     agent_choice::check_agents(args.agent.as_deref(), context).await?;
     if let Some(line) = agent_choice::describe_found_agent(args.agent.as_deref(), context)? {
         tracing::info!(target: NOTES, "{line}");
     }
     let run_id = args.run_id.as_deref().map(RunId::new);
+    if let Some(run) = run_id.as_ref().filter(|_| args.import)
+        && known_runs(context).await?.contains(run)
+    {
+        return Err(Failure::new(format!("run {} exists already", shown_id(run.as_str())))
+            .hint("name another run with --run-id")
+            .exit(Exit::Usage));
+    }
     let writer = PlanWriter { goal: &goal, run: run_id.as_ref(), agent: args.agent.as_deref() };
-    let written = match writer.write(context).await? {
+    let mut written = match writer.write(context).await? {
         Ok(written) => written,
         Err(exit) => return Ok(exit),
     };
+    if args.import {
+        avoid_known_runs(&mut written.checked, &known_runs(context).await?);
+    }
     if let Some(file) = &args.output {
-        write_new(file, &written.checked.text)?;
+        write_new(file, &written.checked.text)
+            .or_hint(format!("the plan is kept in {}", written.copy.display()))?;
     }
     let imported = match args.import {
         true => Some(import(&written.checked, context).await?),
@@ -87,7 +99,40 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Imports the plan as `import` does; existing phases are kept.
+/// Refuses an output file in a directory that does not exist, before the agent is paid.
+fn check_parent(file: &Path) -> Result<(), Failure> {
+    match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() && !parent.is_dir() => {
+            let parent = parent.display().to_string();
+            Err(Failure::new(format!("directory {parent} does not exist"))
+                .hint(format!("create it first: mkdir -p {}", quoted(&parent)))
+                .exit(Exit::Usage))
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn known_runs(context: &Context) -> Result<Vec<RunId>, Failure> {
+    let store = open_database::create_store(&open_database::url(context)?, context).await?;
+    let runs = store.run_ids_by_use().await?;
+    store.close().await;
+    Ok(runs)
+}
+
+/// Chooses another run if the plan's run exists: an import would leave its phases of the same id as they are.
+fn avoid_known_runs(checked: &mut CheckedPlan, known: &[RunId]) {
+    let Some(run) = checked.run_id().filter(|run| known.contains(run)).cloned() else { return };
+    let free = (2..u32::MAX)
+        .map(|n| RunId::new(format!("{}-{n}", run.as_str())))
+        .find(|free| !known.contains(free));
+    if let Some(free) = free {
+        let (run, name) = (shown_id(run.as_str()), shown_id(free.as_str()));
+        tracing::info!(target: NOTES, "run {run} exists already: the plan becomes run {name}");
+        checked.rename_run(free);
+    }
+}
+
+/// Imports the plan as `import` does.
 async fn import(checked: &CheckedPlan, context: &Context) -> Result<String, Failure> {
     let url = open_database::url(context)?;
     let store = open_database::create_store(&url, context).await?;
@@ -120,7 +165,7 @@ fn print(
     imported: Option<&str>,
     context: &Context,
 ) -> Result<(), Failure> {
-    let WrittenPlan { checked, agent, questions, usage } = written;
+    let WrittenPlan { checked, agent, questions, usage, .. } = written;
     let Some(run) = checked.plan.runs.first() else { return Ok(()) };
     if args.json {
         return context.out.json(&json!({
@@ -162,5 +207,20 @@ fn print(
             tracing::info!(target: NOTES, "planned {summary}");
             context.out.text(&checked.text)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_output_needs_its_directory() {
+        let at = tempfile::tempdir().unwrap();
+        assert!(check_parent(Path::new("plan.yaml")).is_ok());
+        assert!(check_parent(&at.path().join("plan.yaml")).is_ok());
+        let missing = check_parent(&at.path().join("missing/plan.yaml")).unwrap_err();
+        let message = missing.error().to_string();
+        assert!(message.ends_with("missing does not exist"), "{message}");
     }
 }

@@ -1,5 +1,9 @@
 //! Asks an agent for a plan, and again with the problems of its answer.
 
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
 use serde_json::json;
 
 use super::goal::Goal;
@@ -12,7 +16,7 @@ use crate::cli::{Context, autofix_limits, open_database};
 use crate::config::AgentSettings;
 use crate::drain::Signals;
 use crate::failure::{Exit, Failure};
-use crate::import::plan_check::{CheckedPlan, check_plan};
+use crate::import::plan_check::{CheckedPlan, PlanRules, check_plan};
 use crate::import::plan_template;
 use crate::phase::autofix::{Limits, Unscoped, autofix};
 use crate::phase::words::{counted, first_few, short_commit};
@@ -27,6 +31,10 @@ const QUESTIONS: u32 = 4;
 /// Problems named in a message; the rest are counted.
 const NAMED: usize = 5;
 const PURPOSE: &str = "plan";
+/// Said at the first Ctrl-C.
+const STOPPING: &str = "the question is stopped; no plan is written";
+/// Name of the copy of an accepted plan.
+const COPY: &str = "plan.yaml";
 
 /// A request for a plan.
 pub(super) struct PlanWriter<'a> {
@@ -40,6 +48,8 @@ pub(super) struct PlanWriter<'a> {
 /// A plan, and how it came about.
 pub(super) struct WrittenPlan {
     pub checked: CheckedPlan,
+    /// Copy of the plan in `.autopack`.
+    pub copy: PathBuf,
     /// Name of the agent.
     pub agent: String,
     /// Number of questions to the agent.
@@ -80,7 +90,7 @@ impl PlanWriter<'_> {
         };
         let views = choose_views(context, &repo, &store).await?;
         let (handle, stop) = StopReceiver::pair();
-        let signals = Signals::listen(handle)?;
+        let signals = Signals::listen_with(handle, STOPPING)?;
         let fix = autofix_limits::fixer(settings, repo.root());
         let drain = build_drain_context(context, repo, store.clone(), Mode::Lines, views)?;
         let Some((name, agent)) = settings.agent(self.agent) else {
@@ -102,6 +112,9 @@ impl PlanWriter<'_> {
             usage: Usage::default(),
             agent_ms: 0,
         };
+        let agents: Vec<&str> = settings.agents.named.keys().map(String::as_str).collect();
+        let issue = self.goal.issue.as_ref();
+        let rules = PlanRules { run: self.run, fix: &fix, agents: &agents, issue };
         let mut refused: Vec<String> = Vec::new();
         for question in 1..=QUESTIONS {
             let again = match refused.len() {
@@ -110,19 +123,26 @@ impl PlanWriter<'_> {
             };
             let at = short_commit(&interview.base);
             tracing::info!(target: NOTES, "asking {}{again}; it reads the repository at {at}", shown_id(name));
-            let Goal { text, is_of_others } = self.goal;
-            let prompt = plan_template::for_goal(text, *is_of_others, &refused);
+            let Goal { text, issue } = self.goal;
+            let prompt = plan_template::for_goal(text, issue.is_some(), &refused);
             let answer = interview.ask(prompt, settings.executor.budgets.attempt).await?;
             if matches!(answer.reply.ended, JobEnd::Stopped) {
                 interview.close(store).await;
                 return Ok(Err(signals.exit()));
             }
-            refused = match check_plan(&answer.text, self.run, &fix) {
+            refused = match check_plan(&answer.text, &rules) {
                 Ok(checked) => {
                     let usage = interview.usage.clone();
+                    let copy = keep_copy(interview.directory.path(), &checked.text);
                     interview.close(store).await;
                     let agent = name.to_owned();
-                    return Ok(Ok(WrittenPlan { checked, agent, questions: question, usage }));
+                    return Ok(Ok(WrittenPlan {
+                        checked,
+                        copy,
+                        agent,
+                        questions: question,
+                        usage,
+                    }));
                 }
                 Err(problems) => problems,
             };
@@ -211,6 +231,18 @@ impl Interview<'_> {
     }
 }
 
+/// Keeps a copy of the plan, which was paid for. A copy that cannot be written is no reason to fail.
+fn keep_copy(directory: &Path, text: &str) -> PathBuf {
+    let copy = directory.join(COPY);
+    // A link in its place would lead elsewhere.
+    let _ = std::fs::remove_file(&copy);
+    let written = File::create_new(&copy).and_then(|mut file| file.write_all(text.as_bytes()));
+    if let Err(error) = written {
+        tracing::warn!("cannot write {}: {error}", copy.display());
+    }
+    copy
+}
+
 /// Returns why the agent gave no answer.
 fn failure_of(agent: &str, reply: &AgentReply) -> Option<Failure> {
     let agent = shown_id(agent);
@@ -253,4 +285,22 @@ fn question_spec(goal: &str) -> Result<FixedSpec, Failure> {
     let raw = RawSpec(json!({"phase_id": PURPOSE, "name": "Write a plan", "description": goal}));
     let limits = Limits { workspace: None, max_timeout_seconds: 3600, unscoped: Unscoped::Allow };
     autofix(&raw, None, &limits).result.map_err(|why| Failure::new(format!("{why}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_copy_replaces_an_earlier_one_and_follows_no_link() {
+        let at = tempfile::tempdir().unwrap();
+        let target = at.path().join("target");
+        std::fs::write(&target, "kept").unwrap();
+        std::os::unix::fs::symlink(&target, at.path().join(COPY)).unwrap();
+        for text in ["first", "second"] {
+            let copy = keep_copy(at.path(), text);
+            assert_eq!(std::fs::read_to_string(copy).unwrap(), text);
+        }
+        assert_eq!(std::fs::read_to_string(target).unwrap(), "kept");
+    }
 }

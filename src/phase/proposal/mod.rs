@@ -11,7 +11,7 @@ pub mod check;
 pub(in crate::phase) mod placement;
 #[cfg(test)]
 mod properties;
-pub(in crate::phase) mod restricted;
+pub mod restricted;
 pub mod tree_files;
 
 use std::collections::HashSet;

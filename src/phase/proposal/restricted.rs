@@ -75,7 +75,7 @@ const TOOL_NAMES: [&str; 5] = ["gradlew", "gradlew.bat", "mvnw", "conftest.py", 
 const INPUTS: [&str; 3] = ["cargo.toml", "cargo.lock", "gemfile"];
 
 /// Returns what makes a file restricted, for a sentence.
-pub(in crate::phase) fn restriction(path: &str) -> Option<&'static str> {
+pub fn restriction(path: &str) -> Option<&'static str> {
     let path = path.trim_end_matches('/');
     // Some file systems ignore case.
     let lower = path.to_lowercase();

@@ -9,7 +9,7 @@ use crate::phase::{PhaseId, PhaseState, RunId, UnixMs};
 
 use super::evidence::{IMPORT, record_evidence, record_inserted_evidence};
 use super::source_removals::{RemovedPhase, find_removed, prune, record_source};
-use super::source_settlement::{reopen, stop_and_settle};
+use super::source_settlement::{reopen, stop_and_settle, withdraw_settlement};
 use super::stored_comparison::{StoredComparison, existing_phases, settled_by_source};
 use crate::store::columns::to_json;
 use crate::store::error::StoreError;
@@ -53,7 +53,8 @@ pub struct ImportReport {
     /// Executing phases that were done or given up in the plan's source: their attempts end uncounted, then they are
     /// settled.
     pub stopped: u64,
-    /// Phases settled by an earlier import from the same source, which is open there again: QUEUED.
+    /// Phases settled by an earlier import from the same source, which is open there again: QUEUED, or
+    /// EXECUTING and no longer settled after the attempt.
     pub reopened: u64,
     /// Phases that the source no longer has, left as they are.
     pub removed: Vec<RemovedPhase>,
@@ -134,6 +135,10 @@ pub(super) async fn import_run(
                 reopen(tx, before.id, phase).await?;
                 replace_spec(tx, before.id, phase).await?;
                 with_new_dependencies.push(phase);
+                report.reopened += 1;
+            }
+            StoredComparison::Resumed => {
+                withdraw_settlement(tx, before.id).await?;
                 report.reopened += 1;
             }
             StoredComparison::Same => report.unchanged += 1,

@@ -29,6 +29,21 @@ pub(super) async fn stop_and_settle(
     Ok(())
 }
 
+/// Withdraws the settlement of an executing phase, and lets the phase run again.
+pub(super) async fn withdraw_settlement(
+    tx: &mut SqliteConnection,
+    id: i64,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE phases SET held = 0, settle_as = NULL, settle_note = NULL, closed_as = NULL
+          WHERE id = ? AND state = 'EXECUTING'",
+    )
+    .bind(id)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 /// Queues a phase that an earlier import settled.
 pub(super) async fn reopen(
     tx: &mut SqliteConnection,

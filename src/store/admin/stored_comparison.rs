@@ -22,6 +22,8 @@ pub(super) struct ExistingPhase {
     needs: BTreeSet<PhaseId>,
     /// Whether an import from the same source settled the phase.
     is_settled_by_source: bool,
+    /// Whether an import from the same source stops the attempt and settles the phase after it.
+    is_stopped_by_source: bool,
 }
 
 #[derive(FromRow)]
@@ -33,6 +35,7 @@ struct ExistingPhaseRecord {
     name: String,
     max_attempts: Option<i64>,
     settled_by_source: Option<bool>,
+    stopped_by_source: Option<bool>,
 }
 
 /// Returns the phases of the run by id.
@@ -42,7 +45,8 @@ pub(super) async fn existing_phases(
     run: &PlanRun,
 ) -> Result<HashMap<PhaseId, ExistingPhase>, StoreError> {
     let rows: Vec<ExistingPhaseRecord> = sqlx::query_as(
-        "SELECT id, phase_id, state, raw_spec, name, max_attempts, evidence = ?2 AND source = ?3 AS settled_by_source
+        "SELECT id, phase_id, state, raw_spec, name, max_attempts, evidence = ?2 AND source = ?3 AS settled_by_source,
+                settle_as IS NOT NULL AND source = ?3 AS stopped_by_source
            FROM phases WHERE run = ?1",
     )
     .bind(row)
@@ -64,6 +68,7 @@ pub(super) async fn existing_phases(
                 needs: needs.remove(&row.id).unwrap_or_default(),
                 max_attempts: row.max_attempts,
                 is_settled_by_source: row.settled_by_source.unwrap_or_default(),
+                is_stopped_by_source: row.stopped_by_source.unwrap_or_default(),
                 name: row.name,
             };
             Ok((PhaseId::new(row.phase_id), existing))
@@ -86,6 +91,8 @@ pub(super) enum StoredComparison {
     Stop,
     /// Settled by an earlier import, open in the source again.
     Reopened,
+    /// To be settled after its attempt by an earlier import, open in the source again.
+    Resumed,
     Same,
     Differs,
     MovedOn,
@@ -105,8 +112,10 @@ impl ExistingPhase {
         let is_reopened = self.is_settled_by_source
             && self.state.satisfies_dependents()
             && phase.state == PhaseState::Queued;
+        let is_resumed = self.is_stopped_by_source && phase.state == PhaseState::Queued;
         match self.state {
             _ if is_reopened && update => StoredComparison::Reopened,
+            PhaseState::Executing if is_resumed && update => StoredComparison::Resumed,
             PhaseState::Executing if is_settled_there && update => StoredComparison::Stop,
             _ if settled && update => StoredComparison::Settled,
             _ if settled => StoredComparison::Differs,

@@ -142,3 +142,20 @@ async fn samples_without_phases_create_no_run() {
     assert!(bed.store.runs().await.unwrap().is_empty());
     assert_eq!(bed.samples().await.len(), 1);
 }
+
+#[tokio::test]
+async fn a_phase_that_its_source_opens_again_before_its_attempt_ended_is_not_settled() {
+    let bed = StoreFixture::with(vec![phase("a", &[])]).await;
+    let claim = bed.claim().await;
+    let state = PhaseState::Complete;
+    let done = PlanPhase { state, note: Some("done in plan.yaml".into()), ..phase("a", &[]) };
+    let stopped = bed.store.import(&plan(vec![done]), true, NOW).await.unwrap();
+    assert_eq!(stopped, ImportReport { stopped: 1, ..ImportReport::default() });
+    let open = plan(vec![phase("a", &[])]);
+    let reopened = bed.store.import(&open, true, NOW).await.unwrap();
+    assert_eq!(reopened, ImportReport { reopened: 1, ..ImportReport::default() });
+    let again = bed.store.import(&open, true, NOW).await.unwrap();
+    assert_eq!(again, ImportReport { unchanged: 1, ..ImportReport::default() });
+    assert!(bed.store.stopped_phases(&bed.owner).await.unwrap().is_empty());
+    assert_eq!(bed.finish(claim, red()).await, PhaseState::Queued);
+}

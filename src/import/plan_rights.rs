@@ -1,0 +1,77 @@
+//! What an agent may not write into a plan: work that counts as done, unknown agents and, for the issue of other
+//! people, anything that gives the phases more rights.
+
+use serde_json::{Map, Value};
+
+use super::standing::{self, SourceStatus, plain_key};
+use crate::phase::plan::PlanPhase;
+use crate::phase::proposal::check::MOST_TRACKER_FILES;
+use crate::phase::proposal::restricted::restriction;
+use crate::phase::words::quoted;
+use crate::phase::{FixedSpec, PathPattern, PhaseState};
+
+/// Fields that give a phase more rights, in the plain form of keys.
+const RIGHTS: [(&str, &str); 6] = [
+    ("allowprotected", "allow_protected"),
+    ("testcmd", "test_cmd"),
+    ("ci", "ci"),
+    ("ciargs", "ci_args"),
+    ("agent", "agent"),
+    ("maxattempts", "max_attempts"),
+];
+
+/// Returns what no written plan may say, for the agent.
+pub(super) fn forbidden_words(
+    phase: &PlanPhase,
+    fixed: &FixedSpec,
+    agents: &[&str],
+) -> Vec<String> {
+    let mut problems = Vec::new();
+    let status = phase.spec.0.as_object().map_or(SourceStatus::Open, standing::of);
+    if phase.state != PhaseState::Queued || status != SourceStatus::Open {
+        problems.push("a status is not yours to give: list only work to do".to_owned());
+    }
+    if let Some(agent) = fixed.agent().filter(|agent| !agents.contains(agent)) {
+        problems.push(format!("agent {} is not configured", quoted(agent)));
+    }
+    problems
+}
+
+/// Returns what a plan for the issue of other people may not say either, for the agent.
+pub(super) fn widened_rights(phase: &PlanPhase, fixed: &FixedSpec) -> Vec<String> {
+    let mut problems: Vec<String> = RIGHTS
+        .iter()
+        .filter(|(plain, _)| [&phase.spec.0, fixed.json()].iter().any(|spec| has_key(spec, plain)))
+        .map(|(_, name)| format!("`{name}` is not allowed in the plan of an issue"))
+        .collect();
+    let files = fixed.scope_paths();
+    if files.len() > MOST_TRACKER_FILES {
+        problems.push(format!(
+            "{} paths in `scope` are too many, at most {MOST_TRACKER_FILES}: split the phase",
+            files.len()
+        ));
+    }
+    let mut paths: Vec<&PathPattern> = fixed.deliverables().iter().chain(files).collect();
+    paths.sort_unstable();
+    paths.dedup();
+    problems.extend(paths.into_iter().filter_map(|path| {
+        let name = path.as_str();
+        let what = match () {
+            () if path.is_glob() => "a pattern",
+            () if name.trim_matches(['.', '/']).is_empty() => "the whole repository",
+            () => restriction(name)?,
+        };
+        Some(format!("{name:?} is {what}, and not allowed in the plan of an issue"))
+    }));
+    problems
+}
+
+/// Checks for a key of the spec or of its scope, however it is spelled.
+fn has_key(spec: &Value, plain: &str) -> bool {
+    let within = |fields: &Map<String, Value>| fields.keys().any(|key| plain_key(key) == plain);
+    let Some(fields) = spec.as_object() else { return false };
+    let scope = fields.iter().filter(|(key, _)| plain_key(key) == "scope");
+    within(fields)
+        || scope.filter_map(|(_, scope)| scope.as_object()).any(within)
+        || fields.keys().any(|key| plain_key(key) == format!("scope.{plain}"))
+}
