@@ -10,7 +10,7 @@ use super::error::ImportError;
 use super::format::{Description, Format, Input, Recognition};
 use super::issue_text;
 use super::item_fields::ItemFields;
-use super::standing::SourceStatus;
+use super::standing::{self, SourceStatus};
 
 const COMMAND: &str = "gh issue list --state all --limit 1000 --json number,title,body,state,stateReason,labels,url,author";
 /// Keys of phases, which issues do not have.
@@ -139,14 +139,15 @@ pub(super) fn tracker(name: &str, issue: u64, url: &str, author: &str) -> Value 
 fn status(fields: ItemFields<'_>) -> SourceStatus {
     let reason = fields.first_text(&["stateReason", "state_reason"]).to_lowercase();
     let is_closed = fields.0.get("closed").and_then(Value::as_bool).unwrap_or_default();
-    match fields.text("state").to_lowercase().as_str() {
+    let own = match fields.text("state").to_lowercase().as_str() {
         "closed" | "" if reason == "not_planned" => SourceStatus::Dropped("not planned".to_owned()),
         "closed" | "" if reason == "duplicate" => SourceStatus::Dropped(reason),
         "closed" => SourceStatus::Done,
         "" if is_closed || has_end(fields) => SourceStatus::Done,
         "" | "open" => SourceStatus::Open,
         other => SourceStatus::Unknown(other.to_owned()),
-    }
+    };
+    standing::completed(own, fields.0)
 }
 
 /// Whether an issue without a state was closed.

@@ -11,7 +11,7 @@ use super::format::{Description, Format, Input, Recognition};
 use super::github_issues::tracker;
 use super::issue_text;
 use super::item_fields::ItemFields;
-use super::standing::SourceStatus;
+use super::standing::{self, SourceStatus};
 
 const COMMAND: &str = "glab issue list --all --output json --per-page 100";
 
@@ -78,11 +78,12 @@ fn item(value: &Value, known: &HashSet<u64>) -> Result<BacklogItem, String> {
     let mut item = BacklogItem::new(number.to_string(), title);
     item.url = fields.text("web_url");
     item.body = fields.text("description");
-    item.status = match fields.text("state").as_str() {
+    let own = match fields.text("state").as_str() {
         "closed" => SourceStatus::Done,
         "" | "opened" | "open" | "reopened" => SourceStatus::Open,
         other => SourceStatus::Unknown(other.to_owned()),
     };
+    item.status = standing::completed(own, fields.0);
     item.labels = fields.texts("labels");
     item.rank = issue_text::rank_of_labels(&item.labels).unwrap_or(2);
     item.acceptance_criteria = issue_text::acceptance_criteria(&item.body);
