@@ -32,18 +32,17 @@ impl Format for GitLabIssues {
     }
 
     fn recognize(&self, input: &Input) -> Recognition {
-        let items = input.json().and_then(Value::as_array);
         let is_issue = |item: &Value| {
             ItemFields::of(item).is_ok_and(|fields| fields.has("iid") && fields.has("title"))
         };
-        match items.is_some_and(|items| items.first().is_some_and(is_issue)) {
+        match input.has_items(is_issue, is_issue) {
             true => Recognition::Certain,
             false => Recognition::No,
         }
     }
 
     fn read(&self, input: &Input, draft: &mut PlanDraftBuilder) -> Result<(), ImportError> {
-        let items = input.json().and_then(Value::as_array).ok_or_else(|| {
+        let items = input.json_items().ok_or_else(|| {
             let message = format!("is not a list of issues; make one with `{COMMAND}`");
             ImportError::malformed(input.name(), message)
         })?;
