@@ -203,7 +203,9 @@ async fn other_databases_are_refused() {
         read(&file, None).await.unwrap_err().to_string().starts_with("cannot import the database")
     );
     let (_directory, empty) = made(&[]).await;
-    assert!(read(&empty, None).await.unwrap_err().to_string().contains("holds no phases"));
+    assert!(
+        read(&empty, None).await.unwrap_err().to_string().contains("has no items of the format")
+    );
     let missing = read(&directory.path().join("missing.yaml"), None).await.unwrap_err().to_string();
     assert!(missing.contains("missing.yaml: No such file"), "{missing}");
 }

@@ -192,7 +192,7 @@ pub(super) fn resolve(draft: PlanDraft, existing: &Existing) -> Result<Plan, Fai
 pub(super) fn empty_run(failure: &Failure) -> Option<PlanRun> {
     let causes = failure.error().chain();
     match causes.filter_map(|cause| cause.downcast_ref::<ImportError>()).next()? {
-        ImportError::Empty { name, origin, run: Some(run) } => Some(PlanRun {
+        ImportError::Empty { name, origin, run: Some(run), .. } => Some(PlanRun {
             run_id: run.clone(),
             source: name.clone(),
             origin: origin.clone(),

@@ -16,7 +16,7 @@ use super::input_directory::{InputDirectory, InputFile};
 use super::issue_text::criteria_lines;
 use super::item_fields::{ItemFields, scalar, with_sections};
 use super::source_place::SourcePosition;
-use super::standing::SourceStatus;
+use super::standing::{self, SourceStatus};
 
 /// Types of issues that are records, not work.
 const RECORDS: [&str; 11] = [
@@ -157,7 +157,7 @@ fn issue(place: SourcePosition, line: &str) -> Result<Issue, String> {
             _ => {}
         }
     }
-    let status = status(&fields.text("status"));
+    let status = standing::completed(status(&fields.text("status")), fields.0);
     let Value::Object(fields) = value else { unreachable!("checked by ItemFields::of") };
     Ok(Issue { place, id, status, blockers, parent, fields })
 }

@@ -16,7 +16,7 @@ use super::format::{Description, Format, Input, Recognition};
 use super::item_fields::rank_of_word;
 use super::markdown::MarkdownText;
 use super::markdown::box_outline::{BoxItem, criteria_inside, items};
-use super::markdown::item_text::{UniqueIds, text_id, title, without_comments};
+use super::markdown::item_text::{UniqueIds, text_id, title, without_comments, without_strikes};
 use super::markdown::task_sections::{TaskSection, sections};
 use super::markdown_kind::MarkdownKind;
 use super::source_place::SourcePosition;
@@ -88,6 +88,10 @@ impl Format for Checklist {
             let why = "has no boxes; write open items as `- [ ] text`, done ones as `- [x] text`";
             return Err(ImportError::malformed(source.name, why));
         }
+        for line in markdown.near_boxes() {
+            let place = source.at_line(line);
+            draft.warn(format!("{place}: looks like a box and is none; write `- [ ] text`"));
+        }
         let title = markdown.title().unwrap_or_default();
         let mut reader = ChecklistReader { source, title, ids: UniqueIds::default(), draft };
         let stories = sections(&markdown, story_heading);
@@ -147,7 +151,7 @@ impl ChecklistReader<'_, '_> {
     fn item(&mut self, item: &BoxItem<'_>, outline: &[BoxItem<'_>]) {
         let place = self.source.at_line(item.line);
         let whole = without_comments(item.item.text);
-        let whole = whole.trim();
+        let whole = without_strikes(&whole);
         let priority = PRIORITY.captures(whole);
         let text = priority.as_ref().map_or(whole, |found| &whole[found[0].len()..]);
         let number = NUMBER.captures(text);

@@ -245,7 +245,8 @@ impl PlanDraftBuilder {
         let is_empty = |run: &DraftRun| run.phases.is_empty() && run.samples.is_empty();
         if self.draft.runs.iter().all(is_empty) && self.draft.errors.is_empty() {
             let run = self.draft.runs.pop().map(|run| run.run_id);
-            return Err(ImportError::Empty { name: self.source, origin: self.origin, run });
+            let (name, origin, format) = (self.source, self.origin, self.format);
+            return Err(ImportError::Empty { name, origin, format, run });
         }
         self.draft.runs.retain(|run| !is_empty(run));
         for run in &mut self.draft.runs {

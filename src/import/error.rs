@@ -25,14 +25,14 @@ pub enum ImportError {
         message: String,
     },
     /// The input has no phases.
-    #[error(
-        "{name} holds no phases; expected an object with `phases`, a list of phases, or one phase per line"
-    )]
+    #[error("{name} {}", no_items(.format))]
     Empty {
         /// Name of the input.
         name: String,
         /// Name of the input that is the same from every directory.
         origin: String,
+        /// Name of the format.
+        format: &'static str,
         /// Run of an input that lists no phases, such as `phases: []`; `None` for an input without a list.
         run: Option<RunId>,
     },
@@ -148,6 +148,13 @@ impl ImportError {
 
 fn lines(errors: &[ImportError]) -> String {
     errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+fn no_items(format: &str) -> String {
+    match format {
+        "plan" => "holds no phases; expected an object with `phases`, a list of phases, or one phase per line".to_owned(),
+        other => format!("has no items of the format {other}"),
+    }
 }
 
 /// Cycles named in an error.

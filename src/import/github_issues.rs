@@ -10,7 +10,7 @@ use super::error::ImportError;
 use super::format::{Description, Format, Input, Recognition};
 use super::issue_text;
 use super::item_fields::ItemFields;
-use super::standing::SourceStatus;
+use super::standing::{self, SourceStatus};
 
 const COMMAND: &str = "gh issue list --state all --limit 1000 --json number,title,body,state,stateReason,labels,url,author";
 /// Keys of phases, which issues do not have.
@@ -33,15 +33,17 @@ impl Format for GitHubIssues {
     }
 
     fn recognize(&self, input: &Input) -> Recognition {
-        let items = input.json().and_then(Value::as_array);
-        match items.is_some_and(|items| items.first().is_some_and(is_issue)) {
+        // Objects outside of a list may be phases.
+        let has_state =
+            |item: &Value| ["url", "html_url", "state"].iter().any(|key| item.get(key).is_some());
+        match input.has_items(is_issue, |item| is_issue(item) && has_state(item)) {
             true => Recognition::Certain,
             false => Recognition::No,
         }
     }
 
     fn read(&self, input: &Input, draft: &mut PlanDraftBuilder) -> Result<(), ImportError> {
-        let items = input.json().and_then(Value::as_array).ok_or_else(|| {
+        let items = input.json_items().ok_or_else(|| {
             let message = format!("is not a list of issues; make one with `{COMMAND}`");
             ImportError::malformed(input.name(), message)
         })?;
@@ -50,7 +52,7 @@ impl Format for GitHubIssues {
         let mut is_empty = true;
         for value in items {
             let place = places.next();
-            if value.get("pull_request").is_some_and(|request| !request.is_null()) {
+            if is_pull_request(value) {
                 draft.leave_out(None, "pull requests");
                 continue;
             }
@@ -76,6 +78,17 @@ fn is_issue(value: &Value) -> bool {
     let is_foreign = fields.has("id") && !fields.has("node_id") && !is_node_id(&fields.text("id"));
     let is_state = |state: &str| state == "OPEN" || state == "CLOSED";
     !is_foreign && (number(value).is_some() || is_state(&fields.text("state")))
+}
+
+/// Keys of pull requests, which issues do not have.
+const PULL_KEYS: [&str; 4] = ["headRefName", "baseRefName", "isDraft", "mergedAt"];
+
+fn is_pull_request(value: &Value) -> bool {
+    let Ok(fields) = ItemFields::of(value) else { return false };
+    value.get("pull_request").is_some_and(|request| !request.is_null())
+        || PULL_KEYS.iter().any(|key| fields.0.contains_key(*key))
+        || fields.text("state").eq_ignore_ascii_case("merged")
+        || url(fields).contains("/pull/")
 }
 
 fn is_node_id(id: &str) -> bool {
@@ -139,14 +152,15 @@ pub(super) fn tracker(name: &str, issue: u64, url: &str, author: &str) -> Value 
 fn status(fields: ItemFields<'_>) -> SourceStatus {
     let reason = fields.first_text(&["stateReason", "state_reason"]).to_lowercase();
     let is_closed = fields.0.get("closed").and_then(Value::as_bool).unwrap_or_default();
-    match fields.text("state").to_lowercase().as_str() {
+    let own = match fields.text("state").to_lowercase().as_str() {
         "closed" | "" if reason == "not_planned" => SourceStatus::Dropped("not planned".to_owned()),
         "closed" | "" if reason == "duplicate" => SourceStatus::Dropped(reason),
         "closed" => SourceStatus::Done,
         "" if is_closed || has_end(fields) => SourceStatus::Done,
         "" | "open" => SourceStatus::Open,
         other => SourceStatus::Unknown(other.to_owned()),
-    }
+    };
+    standing::completed(own, fields.0)
 }
 
 /// Whether an issue without a state was closed.

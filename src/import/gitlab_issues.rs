@@ -11,7 +11,7 @@ use super::format::{Description, Format, Input, Recognition};
 use super::github_issues::tracker;
 use super::issue_text;
 use super::item_fields::ItemFields;
-use super::standing::SourceStatus;
+use super::standing::{self, SourceStatus};
 
 const COMMAND: &str = "glab issue list --all --output json --per-page 100";
 
@@ -32,18 +32,17 @@ impl Format for GitLabIssues {
     }
 
     fn recognize(&self, input: &Input) -> Recognition {
-        let items = input.json().and_then(Value::as_array);
         let is_issue = |item: &Value| {
             ItemFields::of(item).is_ok_and(|fields| fields.has("iid") && fields.has("title"))
         };
-        match items.is_some_and(|items| items.first().is_some_and(is_issue)) {
+        match input.has_items(is_issue, is_issue) {
             true => Recognition::Certain,
             false => Recognition::No,
         }
     }
 
     fn read(&self, input: &Input, draft: &mut PlanDraftBuilder) -> Result<(), ImportError> {
-        let items = input.json().and_then(Value::as_array).ok_or_else(|| {
+        let items = input.json_items().ok_or_else(|| {
             let message = format!("is not a list of issues; make one with `{COMMAND}`");
             ImportError::malformed(input.name(), message)
         })?;
@@ -78,11 +77,12 @@ fn item(value: &Value, known: &HashSet<u64>) -> Result<BacklogItem, String> {
     let mut item = BacklogItem::new(number.to_string(), title);
     item.url = fields.text("web_url");
     item.body = fields.text("description");
-    item.status = match fields.text("state").as_str() {
+    let own = match fields.text("state").as_str() {
         "closed" => SourceStatus::Done,
         "" | "opened" | "open" | "reopened" => SourceStatus::Open,
         other => SourceStatus::Unknown(other.to_owned()),
     };
+    item.status = standing::completed(own, fields.0);
     item.labels = fields.texts("labels");
     item.rank = issue_text::rank_of_labels(&item.labels).unwrap_or(2);
     item.acceptance_criteria = issue_text::acceptance_criteria(&item.body);

@@ -29,6 +29,7 @@ pub(crate) struct Input {
     content: Content,
     text: OnceLock<String>,
     json: OnceLock<Option<Value>>,
+    json_items: OnceLock<Option<Vec<Value>>>,
     is_tracker: bool,
 }
 
@@ -90,6 +91,7 @@ impl Input {
             content,
             text: OnceLock::new(),
             json: OnceLock::new(),
+            json_items: OnceLock::new(),
             is_tracker: false,
         }
     }
@@ -185,8 +187,30 @@ impl Input {
         self.json.get_or_init(parse).as_ref()
     }
 
+    /// The items of a JSON list, of lists one after another, or of objects one after another, such as JSON Lines.
+    pub(super) fn json_items(&self) -> Option<&[Value]> {
+        match self.json() {
+            Some(Value::Array(items)) => Some(items),
+            Some(object) => Some(std::slice::from_ref(object)),
+            None => self.json_items.get_or_init(|| json_text::items(self.text().ok()?)).as_deref(),
+        }
+    }
+
+    /// Whether the first item of a list is wanted, or each item of a text that is not one list.
+    pub(super) fn has_items(
+        &self,
+        in_list: impl Fn(&Value) -> bool,
+        outside: impl Fn(&Value) -> bool,
+    ) -> bool {
+        let is_list = self.json().is_some_and(Value::is_array);
+        self.json_items().is_some_and(|items| match is_list {
+            true => items.first().is_some_and(in_list),
+            false => !items.is_empty() && items.iter().all(outside),
+        })
+    }
+
     /// Positions of the items of lists, in the order of the text: of the list that is the whole text, and of the lists
-    /// under `keys` in any object.
+    /// under `keys` in any object. Without `keys`, also of objects that follow each other.
     pub(super) fn item_places(&self, keys: &[&str]) -> ItemPlaces {
         let lines = self.text().map(|text| json_text::lines_of_items(text, keys));
         ItemPlaces { file: self.name.as_str().into(), lines: lines.unwrap_or_default().into_iter() }

@@ -125,23 +125,30 @@ impl JiraColumns {
         })
     }
 
+    /// The status: a resolution tells more than the column of a board.
     fn status_of(&self, row: &CsvRow) -> SourceStatus {
         let (status, resolution) = (row.first(&self.status), row.first(&self.resolution));
+        let resolved = standing::of_word(resolution);
         let own = match row.first(&self.category).to_lowercase().as_str() {
             "done" | "complete" => SourceStatus::Done,
             "" if status.is_empty() => SourceStatus::Open,
             "" => standing::of_word(status),
             _ => SourceStatus::Open,
         };
-        match standing::of_word(resolution) {
-            // A resolution such as `Won't Do`, and a status such as `Cancelled`.
-            dropped @ SourceStatus::Dropped(_) if own == SourceStatus::Done => dropped,
-            _ if own == SourceStatus::Done => match standing::of_word(status) {
-                dropped @ SourceStatus::Dropped(_) => dropped,
-                _ => own,
-            },
+        match resolved {
+            dropped @ SourceStatus::Dropped(_) => dropped,
+            SourceStatus::Done => done_or_dropped(status),
+            _ if own == SourceStatus::Done => done_or_dropped(status),
             _ => own,
         }
+    }
+}
+
+/// A finished issue is given up if its status says so, such as `Cancelled`.
+fn done_or_dropped(status: &str) -> SourceStatus {
+    match standing::of_word(status) {
+        dropped @ SourceStatus::Dropped(_) => dropped,
+        _ => SourceStatus::Done,
     }
 }
 

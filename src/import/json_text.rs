@@ -6,6 +6,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use serde_json::Value;
+
 use super::written_numbers::{self, Position};
 
 /// A token of the text.
@@ -161,8 +163,25 @@ fn loses_text(word: &str) -> bool {
     number.is_some_and(|number| written_numbers::is_another(&number.to_string(), word))
 }
 
+/// Returns the items of lists and the objects that follow each other; `None` for other texts.
+pub(super) fn items(text: &str) -> Option<Vec<Value>> {
+    if !text.trim_start().starts_with(['{', '[']) {
+        return None;
+    }
+    let text = quote_names(text);
+    let mut items = Vec::new();
+    for value in serde_json::Deserializer::from_str(&text).into_iter::<Value>() {
+        match value.ok()? {
+            Value::Array(list) => items.extend(list),
+            object @ Value::Object(_) => items.push(object),
+            _ => return None,
+        }
+    }
+    Some(items)
+}
+
 /// Returns the line of each item of the list that is the whole text, and of the lists under `keys` in any object, in
-/// the order of the text.
+/// the order of the text. Without `keys`, also of objects that follow each other.
 pub(super) fn lines_of_items(text: &str, keys: &[&str]) -> Vec<usize> {
     let mut lines = Vec::new();
     // For each open object and list, whether its items are wanted.
@@ -177,7 +196,9 @@ pub(super) fn lines_of_items(text: &str, keys: &[&str]) -> Vec<usize> {
         };
         line += line_of(&text[counted..start], start - counted) - 1;
         counted = start;
-        if wanted.last() == Some(&true) && !matches!(sign, b'}' | b']' | b',' | b':') {
+        let is_outermost = wanted.is_empty() && keys.is_empty() && sign == b'{';
+        let is_inside = wanted.last() == Some(&true);
+        if is_outermost || is_inside && !matches!(sign, b'}' | b']' | b',' | b':') {
             lines.push(line);
         }
         match sign {

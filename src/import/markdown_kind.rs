@@ -7,6 +7,7 @@ use regex::Regex;
 use super::format::{Input, Recognition};
 use super::input_directory::InputDirectory;
 use super::markdown::front_matter;
+use super::markdown::item_text::without_strikes;
 use super::markdown::{LineKind, MarkdownText};
 use super::plan_source;
 use super::plan_syntax::Syntax;
@@ -97,7 +98,8 @@ pub(super) fn of_text(text: &str) -> Option<MarkdownKind> {
     let boxes: Vec<&str> =
         items.filter(|item| item.state.is_some()).map(|item| item.text).collect();
     let is_mostly = |pattern: &Regex| {
-        2 * boxes.iter().filter(|text| pattern.is_match(text)).count() >= boxes.len()
+        2 * boxes.iter().filter(|text| pattern.is_match(without_strikes(text))).count()
+            >= boxes.len()
     };
     if is_mostly(&SPEC_TASK) {
         Some(MarkdownKind::SpecKit)

@@ -11,7 +11,7 @@ use super::error::ImportError;
 use super::format::{Description, DirectoryLayout, Format, Input, Recognition};
 use super::markdown::MarkdownText;
 use super::markdown::box_outline::{BoxItem, criteria_inside, items};
-use super::markdown::item_text::{UniqueIds, text_id, title, without_comments};
+use super::markdown::item_text::{UniqueIds, text_id, title, without_comments, without_strikes};
 use super::markdown_kind::{MarkdownKind, NUMBERED_TASK, PROPOSAL};
 use super::task_directories::{TaskDirectory, context, put, task_directories};
 use crate::phase::RunId;
@@ -64,6 +64,10 @@ impl Format for OpenSpec {
 fn read_tasks(directory: &TaskDirectory<'_>, run: &RunId, draft: &mut PlanDraftBuilder) {
     let source = &directory.tasks;
     let markdown = MarkdownText::of(source.text);
+    for line in markdown.near_boxes() {
+        let place = source.at_line(line);
+        draft.warn(format!("{place}: looks like a box and is none; write `- [ ] text`"));
+    }
     let outline = items(&markdown);
     let scope = context(source, &CONTEXT, draft);
     let mut ids = UniqueIds::default();
@@ -120,6 +124,7 @@ fn is_task(item: &BoxItem<'_>) -> bool {
 }
 
 fn numbered(text: &str) -> (Option<&str>, &str) {
+    let text = without_strikes(text);
     match NUMBERED_TASK.captures(text) {
         None => (None, text.trim()),
         Some(found) => {

@@ -15,7 +15,7 @@ use super::drafting::PlanDraftBuilder;
 use super::error::ImportError;
 use super::format::{Description, DirectoryLayout, Format, Input, Recognition};
 use super::markdown::box_outline::{BoxItem, criteria_inside, items};
-use super::markdown::item_text::{UniqueIds, text_id, title, without_comments};
+use super::markdown::item_text::{UniqueIds, text_id, title, without_comments, without_strikes};
 use super::markdown::{LineKind, MarkdownText};
 use super::markdown_kind::{MarkdownKind, SPEC_TASK};
 use super::spec_order::{SpecOrder, TaskPlace};
@@ -90,8 +90,12 @@ struct TaskLine {
 fn read_tasks(directory: &TaskDirectory<'_>, run: &RunId, draft: &mut PlanDraftBuilder) {
     let source = &directory.tasks;
     let markdown = MarkdownText::of(source.text);
+    for line in markdown.near_boxes() {
+        let place = source.at_line(line);
+        draft.warn(format!("{place}: looks like a box and is none; write `- [ ] text`"));
+    }
     let outline = items(&markdown);
-    let is_numbered = |item: &BoxItem<'_>| SPEC_TASK.is_match(item.item.text);
+    let is_numbered = |item: &BoxItem<'_>| SPEC_TASK.is_match(without_strikes(item.item.text));
     let is_task = |item: &BoxItem<'_>| item.parent.is_none() || is_numbered(item);
     let (mut ids, mut order) = (UniqueIds::default(), SpecOrder::default());
     let scope = context(source, &CONTEXT, draft);
@@ -133,8 +137,9 @@ fn read_tasks(directory: &TaskDirectory<'_>, run: &RunId, draft: &mut PlanDraftB
 }
 
 fn task_line(item: &BoxItem<'_>) -> TaskLine {
-    let found = SPEC_TASK.captures(item.item.text);
-    let rest = found.as_ref().map_or(item.item.text, |found| &item.item.text[found[0].len()..]);
+    let whole = without_strikes(item.item.text);
+    let found = SPEC_TASK.captures(whole);
+    let rest = found.as_ref().map_or(whole, |found| &whole[found[0].len()..]);
     let flags = FLAGS.captures(rest);
     let (flags, text) = flags.as_ref().map_or(("", rest), |found| {
         (found.get(1).map_or("", |f| f.as_str()), found.get(2).map_or("", |t| t.as_str()))

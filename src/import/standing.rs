@@ -169,6 +169,16 @@ pub(super) fn of(spec: &Map<String, Value>) -> SourceStatus {
         .unwrap_or(SourceStatus::Open)
 }
 
+/// Completes the status that a format read: a word that the format does not know may be known here, and an open item may
+/// have a flag of finished work such as `completed: true`.
+pub(super) fn completed(own: SourceStatus, item: &Map<String, Value>) -> SourceStatus {
+    match (&own, of(item)) {
+        (SourceStatus::Open | SourceStatus::Unknown(_), SourceStatus::Done) => SourceStatus::Done,
+        (SourceStatus::Unknown(_), found @ SourceStatus::Dropped(_)) => found,
+        _ => own,
+    }
+}
+
 /// Returns the combined status in the fields of one object: done takes precedence over dropped, and both over an
 /// unknown word.
 fn stated(fields: &Map<String, Value>) -> Option<SourceStatus> {

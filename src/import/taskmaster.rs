@@ -16,7 +16,7 @@ use super::format::{Description, Format, Input, Recognition};
 use super::input::ItemPlaces;
 use super::item_fields::{ItemFields, rank_of_word, scalar, with_sections};
 use super::source_place::SourcePosition;
-use super::standing::SourceStatus;
+use super::standing::{self, SourceStatus};
 
 const TASKS: &str = "tasks";
 const SUBTASKS: &str = "subtasks";
@@ -229,7 +229,7 @@ impl TagReader<'_, '_> {
         parent: Option<&Parent<'_>>,
         place: &SourcePosition,
     ) -> SourceStatus {
-        let own = status_of(&fields.text("status"));
+        let own = status_of(fields);
         let Some(Parent { id: parent, status, .. }) = parent else { return own };
         match (&own, status) {
             (SourceStatus::Open | SourceStatus::Unknown(_), SourceStatus::Done) => {
@@ -284,13 +284,15 @@ fn task_of(id: &str) -> &str {
     id.split('.').next().unwrap_or(id)
 }
 
-fn status_of(word: &str) -> SourceStatus {
-    match word.to_lowercase().replace('_', "-").as_str() {
+fn status_of(fields: ItemFields<'_>) -> SourceStatus {
+    let word = fields.text("status");
+    let own = match word.to_lowercase().replace('_', "-").as_str() {
         "done" | "completed" => SourceStatus::Done,
         "cancelled" | "canceled" | "deferred" => SourceStatus::Dropped(word.to_owned()),
         "" | "pending" | "in-progress" | "review" | "blocked" | "todo" => SourceStatus::Open,
-        _ => SourceStatus::Unknown(word.to_owned()),
-    }
+        _ => SourceStatus::Unknown(word.clone()),
+    };
+    standing::completed(own, fields.0)
 }
 
 /// Writes folded subtasks as a checklist.
@@ -299,7 +301,7 @@ fn folded_text(subtasks: &[Value], parent: &str) -> String {
     for subtask in subtasks {
         let Ok(fields) = ItemFields::of(subtask) else { continue };
         let id = full_id(fields, Some(parent));
-        let mark = match status_of(&fields.text("status")) {
+        let mark = match status_of(fields) {
             SourceStatus::Done => "x",
             SourceStatus::Dropped(_) => "-",
             SourceStatus::Open | SourceStatus::Unknown(_) => " ",

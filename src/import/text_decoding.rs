@@ -14,7 +14,9 @@ pub(super) fn decode<'a>(name: &str, bytes: &'a [u8]) -> Result<Cow<'a, str>, Im
         [0xEF, 0xBB, 0xBF, rest @ ..] => utf8(name, rest).map(Cow::Borrowed),
         bytes => match unmarked_utf16(bytes) {
             Some(unit) => utf16(name, bytes, unit).map(Cow::Owned),
-            None => utf8(name, bytes).map(Cow::Borrowed),
+            None => utf8(name, bytes)
+                .map(Cow::Borrowed)
+                .or_else(|error| plausible_utf16(bytes).map(Cow::Owned).ok_or(error)),
         },
     }?;
     // Line ends of an old Mac.
@@ -37,6 +39,25 @@ fn unmarked_utf16(bytes: &[u8]) -> Option<fn([u8; 2]) -> u16> {
     match (zeros(0), zeros(1)) {
         (0, low) if is_mostly(low) => Some(u16::from_le_bytes),
         (high, 0) if is_mostly(high) => Some(u16::from_be_bytes),
+        _ => None,
+    }
+}
+
+/// Decodes UTF-16 without a mark whose text is mostly not Latin: only one byte order gives a text with the signs of
+/// tables and JSON.
+fn plausible_utf16(bytes: &[u8]) -> Option<String> {
+    let (pairs, rest) = bytes.as_chunks::<2>();
+    if !rest.is_empty() {
+        return None;
+    }
+    let plausible = |unit: fn([u8; 2]) -> u16| {
+        let units = pairs.iter().map(|pair| unit(*pair));
+        let text = char::decode_utf16(units).collect::<Result<String, _>>().ok()?;
+        let is_text = !text.contains(|c: char| c.is_control() && !c.is_ascii_whitespace());
+        (is_text && text.contains(['\n', '\r', '"', ',', '{', '['])).then_some(text)
+    };
+    match (plausible(u16::from_le_bytes), plausible(u16::from_be_bytes)) {
+        (Some(text), None) | (None, Some(text)) => Some(text),
         _ => None,
     }
 }
@@ -85,6 +106,16 @@ mod tests {
         assert_eq!(decode("f", b"a\0b").unwrap(), "a\0b", "a lone zero is no UTF-16");
         assert_eq!(decode("f", b"a\rb\r").unwrap(), "a\nb\n");
         assert_eq!(decode("f", b"a\r\nb\r").unwrap(), "a\r\nb\r");
+    }
+
+    #[test]
+    fn utf_16_of_other_scripts_is_read_without_a_mark() {
+        let text = "キー,概要\n一,入力を検証する\n二,空の行を無視する\n";
+        let le: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let be: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+        assert_eq!(decode("f.csv", &le).unwrap(), text);
+        assert_eq!(decode("f.csv", &be).unwrap(), text);
+        assert!(decode("f.csv", &le[1..]).is_err());
     }
 
     #[test]

@@ -27,6 +27,19 @@ pub(in crate::import) fn title(text: &str) -> String {
     shortened(plain.trim().trim_end_matches(':').trim_end())
 }
 
+/// Returns a text without the `~~` and `**` around all of it: a struck-out item keeps its id.
+pub(in crate::import) fn without_strikes(text: &str) -> &str {
+    fn inside<'a>(text: &'a str, mark: &str) -> Option<&'a str> {
+        let inner = text.strip_prefix(mark)?.strip_suffix(mark)?;
+        (!inner.is_empty() && !inner.contains(mark)).then_some(inner.trim())
+    }
+    let mut text = text.trim();
+    while let Some(inner) = inside(text, "~~").or_else(|| inside(text, "**")) {
+        text = inner;
+    }
+    text
+}
+
 /// Returns a line without its comments: `text <!-- note -->`.
 pub(in crate::import) fn without_comments(line: &str) -> String {
     let (mut kept, mut rest) = (String::new(), line);
@@ -89,6 +102,15 @@ mod tests {
         assert_eq!(title("~~gone~~"), "gone");
         let long = title(&"word ".repeat(40));
         assert!(long.chars().count() <= TITLE + 4 && long.ends_with("word ..."), "{long}");
+    }
+
+    #[test]
+    fn marks_around_the_whole_text_are_removed() {
+        assert_eq!(without_strikes("~~T007 foo~~"), "T007 foo");
+        assert_eq!(without_strikes(" **~~1.2 a b~~** "), "1.2 a b");
+        for kept in ["**A**: b **c**", "~~a~~ b ~~c~~", "a ~~b~~", "~~~~", "**", ""] {
+            assert_eq!(without_strikes(kept), kept);
+        }
     }
 
     #[test]

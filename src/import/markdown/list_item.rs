@@ -67,6 +67,19 @@ pub(in crate::import) fn indent(line: &str) -> usize {
     columns
 }
 
+/// Whether a line looks like a box and is none: `- [*] a`, `-[ ] a`, `- [ ]tight`.
+pub(in crate::import) fn is_nearly_box(line: &str) -> bool {
+    let inside = |line: &str| {
+        let rest = line.trim_start().strip_prefix(['-', '*', '+'])?.trim_start();
+        let (sign, after) = rest.strip_prefix('[')?.split_once(']')?;
+        // Links have a target behind the bracket.
+        let is_link = after.starts_with(['(', '[', ':']);
+        Some(!is_link && matches!(sign.trim(), "" | "x" | "X" | "*" | "+" | "o"))
+    };
+    let is_box = ListItem::of(line).is_some_and(|item| item.state.is_some());
+    !is_box && inside(line).unwrap_or_default()
+}
+
 fn without_marker(bare: &str) -> Option<&str> {
     let digits = bare.bytes().take_while(u8::is_ascii_digit).count();
     let rest = match digits {
@@ -80,11 +93,12 @@ fn without_marker(bare: &str) -> Option<&str> {
 fn without_box(text: &str) -> Option<(BoxState, &str)> {
     let inside = text.strip_prefix('[')?;
     let (sign, rest) = inside.split_once(']')?;
-    let mut signs = sign.chars();
+    // `[ x ]`, `[  ]`.
+    let mut signs = sign.trim().chars();
     let (sign, more) = (signs.next().unwrap_or(' '), signs.next());
     let state = match sign {
         _ if more.is_some() => return None,
-        ' ' | '\t' | '\u{a0}' | '/' => BoxState::Open,
+        ' ' | '/' => BoxState::Open,
         'x' | 'X' | '✓' | '✔' | '✅' => BoxState::Done,
         '-' => BoxState::Dropped("cancelled"),
         '>' => BoxState::Dropped("deferred"),
@@ -106,12 +120,21 @@ mod tests {
         assert_eq!(item("- [ ] a"), Some((0, SourceStatus::Open, "a")));
         assert_eq!(item("  * [X]  a "), Some((2, SourceStatus::Done, "a")));
         assert_eq!(item("\t12) [] a"), Some((4, SourceStatus::Open, "a")));
+        assert_eq!(item("- [ x ] a"), Some((0, SourceStatus::Done, "a")));
+        assert_eq!(item("- [  ] a"), Some((0, SourceStatus::Open, "a")));
+        assert_eq!(item("- [\t\u{a0}] a"), Some((0, SourceStatus::Open, "a")));
         assert_eq!(item("- [-] a"), Some((0, dropped("cancelled"), "a")));
         assert_eq!(item("- [ ] ~~a b~~"), Some((0, dropped("struck out"), "~~a b~~")));
         assert_eq!(item("- [~] a"), Some((0, SourceStatus::Unknown("[~]".to_owned()), "a")));
         let state = |line| ListItem::of(line).and_then(|item| item.state);
         for plain in ["- a", "- [x](y)", "- [1] a", "1. a", "- [ab] c", "+ [", "-"] {
             assert_eq!((state(plain), ListItem::of(plain).is_some()), (None, true), "{plain}");
+        }
+        for near in ["- [*] a", "-[ ] a", "  - [ ]tight", "*[x] a"] {
+            assert!(is_nearly_box(near), "{near}");
+        }
+        for other in ["- [ ] a", "- [x](y)", "- [1] a", "- a", "[ ] a", "- [x]: y"] {
+            assert!(!is_nearly_box(other), "{other}");
         }
         for none in ["-a", "a", "", "1234567890. a", "**b**", "1.a"] {
             assert!(ListItem::of(none).is_none(), "{none}");

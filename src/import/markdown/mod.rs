@@ -76,6 +76,13 @@ impl<'a> MarkdownText<'a> {
         self.lines.iter().any(|line| line.item().is_some_and(|item| item.state.is_some()))
     }
 
+    /// Numbers of the lines that look like a box and are none.
+    pub fn near_boxes(&self) -> impl Iterator<Item = usize> {
+        let is_text = |kind: &LineKind<'_>| matches!(kind, LineKind::Text | LineKind::Item(_));
+        let near = self.lines.iter().filter(move |line| is_text(&line.kind));
+        near.filter(|line| list_item::is_nearly_box(line.text)).map(|line| line.number)
+    }
+
     /// Splits the text at headings of this level; those of lower levels are part of the sections.
     pub fn sections_of_level(&self, wanted: usize) -> Vec<Section<'_, 'a>> {
         let title = |line: &MarkdownLine<'a>| match line.kind {
