@@ -32,6 +32,7 @@ pub(in crate::phase) enum PlaceError {
     Pattern,
     Outside(Escape),
     NoPath,
+    NoFile,
     WholeTree { files: usize, all: usize, most: usize },
     Link(String),
     BelowFile(String),
@@ -71,12 +72,11 @@ impl Placement {
         }
         // A new path is one that a person would write.
         let is_odd = |c: char| c.is_control() || c.is_whitespace() || "<>|:\"'`,;".contains(c);
-        if bare.len() > LONGEST
-            || bare.contains(is_odd)
-            || !is_file_name(bare)
-            || !is_read_alike(&path, workspace)
-        {
+        if bare.len() > LONGEST || bare.contains(is_odd) || !is_read_alike(&path, workspace) {
             return Err(PlaceError::NoPath);
+        }
+        if !is_file_name(bare) {
+            return Err(PlaceError::NoFile);
         }
         let missing = std::iter::successors(parent(&path), |at| parent(at));
         let missing = missing.take_while(|at| !tree.has_directory(at)).count();
@@ -121,6 +121,9 @@ impl fmt::Display for PlaceError {
                 f.write_str(text.strip_prefix(&quoted).unwrap_or(&text))
             }
             Self::NoPath => f.write_str("is no path"),
+            Self::NoFile => {
+                f.write_str("is a directory, or a file without an extension: name files")
+            }
             Self::WholeTree { files, all, most } => {
                 write!(f, "has {files} of the {all} files, more than {most}: name files")
             }
