@@ -112,7 +112,7 @@ fn an_unknown_run_is_named_with_the_database_and_its_runs() {
 #[test]
 fn real_phases_are_repaired_once() {
     let Some(database) = shared_file("python-autopack.db") else { return };
-    let project = Project::without_commits();
+    let project = Project::without_commits().config("executor: {unscoped: refuse}\n");
     project.autopack(["import", &database.canonicalize().unwrap().display().to_string()]);
     let first = project.json(["fix-phases", "--json"]);
     assert_eq!(first["examined"], 158);
