@@ -18,7 +18,9 @@ if not phase["deliverables"]:
 #[test]
 fn the_queued_phases_of_a_real_database_drain() {
     let Some(database) = crate::support::shared_file("python-autopack.db") else { return };
-    let project = Project::new().agent_with(WRITES, "ci: {command: [\"true\"]}\n");
+    // The agent answers no questions about scopes.
+    let settings = "ci: {command: [\"true\"]}\nexecutor: {unscoped: refuse}\n";
+    let project = Project::new().agent_with(WRITES, settings);
     project.autopack(["import", database.to_str().unwrap()]).succeeded();
 
     let before = project.json(["status", "--json"]);
