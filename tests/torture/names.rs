@@ -79,7 +79,9 @@ fn plan() -> Value {
 
 #[test]
 fn wicked_names_break_neither_refs_nor_trailers_nor_shells_nor_terminals() {
-    let project = Project::new().agent_with(AGENT, "ci: {command: [\"true\"]}\n");
+    // The agent answers no questions about scopes.
+    let settings = "ci: {command: [\"true\"]}\nexecutor: {unscoped: refuse}\n";
+    let project = Project::new().agent_with(AGENT, settings);
     std::fs::create_dir_all(project.outside("witness")).unwrap();
     let mut testbed = Testbed::configured(project, jobs(1), plan());
     let run = "--odd'\n$(touch pwned)/../x.lock\u{202e}";
