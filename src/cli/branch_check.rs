@@ -57,6 +57,8 @@ pub(super) async fn check_branches(
     }
     for run in runs {
         match repo.plan_branch(run, from).await {
+            // Another drain may have recorded and created the branch meanwhile.
+            Err(WorkspaceError::BranchNotOurs { .. }) if has_branch(run, context).await => {}
             Err(error @ WorkspaceError::BranchNotOurs { .. }) => {
                 return match open_database::other_database(repo) {
                     Some(hint) => Err(error).or_hint(hint),
@@ -78,4 +80,13 @@ pub(super) async fn check_branches(
         }
     }
     Ok(())
+}
+
+/// Whether the database has a branch for the run by now.
+async fn has_branch(run: &RunId, context: &Context) -> bool {
+    let Ok(url) = open_database::url(context) else { return false };
+    let Ok(store) = Store::open_existing(&url).await else { return false };
+    let facts = store.run_facts(run).await;
+    store.close().await;
+    facts.is_ok_and(|facts| facts.is_some())
 }
