@@ -134,13 +134,7 @@ impl Forge for Gitea {
     }
 
     fn present_name(&self) -> BoxFuture<'_, Result<Option<String>, ForgeError>> {
-        Box::pin(async move {
-            if !self.0.was_redirected() {
-                return Ok(None);
-            }
-            let name = text(&self.0.get(&self.repo(), &[]).await?.value, "full_name");
-            Ok((!name.is_empty() && name != self.0.tracker().path).then_some(name))
-        })
+        Box::pin(async move { self.0.present_name(&self.repo(), "full_name").await })
     }
 
     fn keep_pages(&self) {

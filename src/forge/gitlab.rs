@@ -125,14 +125,7 @@ impl Forge for GitLab {
     }
 
     fn present_name(&self) -> BoxFuture<'_, Result<Option<String>, ForgeError>> {
-        Box::pin(async move {
-            if !self.0.was_redirected() {
-                return Ok(None);
-            }
-            let project = self.0.get(&self.project(), &[]).await?;
-            let name = text(&project.value, "path_with_namespace");
-            Ok((!name.is_empty() && name != self.0.tracker().path).then_some(name))
-        })
+        Box::pin(async move { self.0.present_name(&self.project(), "path_with_namespace").await })
     }
 
     fn keep_pages(&self) {

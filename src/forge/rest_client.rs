@@ -10,6 +10,7 @@ use reqwest::{Client, Url};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use super::answer_fields::text;
 use super::forge_error::ForgeError;
 use super::kept_pages::{KeptPage, KeptPages};
 use super::rate_limit;
@@ -87,7 +88,7 @@ impl RestClient {
     }
 
     /// Returns whether the repository has another name now.
-    pub fn was_redirected(&self) -> bool {
+    fn was_redirected(&self) -> bool {
         self.was_redirected.load(Ordering::Relaxed)
     }
 
@@ -253,6 +254,19 @@ impl RestClient {
             .map_err(|error| self.malformed(format!("no JSON ({error})")))?;
         let next = page.next.as_deref().and_then(|next| Url::parse(next).ok());
         Ok(Page { value, next, digest: hex(&Sha256::digest(page.body.as_bytes())) })
+    }
+
+    /// Returns the present name of a renamed repository: the field `name` of the answer at `path`. `None` without a rename.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn present_name(&self, path: &str, name: &str) -> Result<Option<String>, ForgeError> {
+        if !self.was_redirected() {
+            return Ok(None);
+        }
+        let answer = self.get(path, &[]).await?;
+        let name = text(&answer.value, name);
+        Ok((!name.is_empty() && name != self.tracker().path).then_some(name))
     }
 
     /// Returns the mark of a list that begins with the issue changed last; `None` if that was just now: further changes

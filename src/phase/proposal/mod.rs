@@ -8,6 +8,8 @@
 
 pub mod answer;
 pub mod check;
+#[cfg(test)]
+pub(in crate::phase) mod path_strategies;
 pub(in crate::phase) mod placement;
 #[cfg(test)]
 mod properties;

@@ -5,39 +5,13 @@ use serde_json::json;
 
 use super::answer::read_answer;
 use super::check::{MOST_PATHS, MOST_TRACKER_FILES, ProposalRules};
+use super::path_strategies::{path, tree};
 use super::restricted::restriction;
 use super::tree_files::TreeFiles;
 use super::{Origin, Proposal};
 use crate::phase::path::NormalizedPath;
 use crate::phase::path::normalize;
 use crate::phase::protected::ProtectedPaths;
-
-fn component() -> impl Strategy<Value = String> {
-    prop_oneof![
-        4 => "[ab]{1,2}",
-        2 => Just("a.rs".to_owned()),
-        1 => Just("..".to_owned()),
-        1 => Just(".".to_owned()),
-        1 => Just(String::new()),
-        1 => Just("*".to_owned()),
-        1 => Just(".git".to_owned()),
-        1 => Just("package.json".to_owned()),
-        1 => Just("~".to_owned()),
-        1 => "\\PC{0,3}",
-    ]
-}
-
-fn path() -> impl Strategy<Value = String> {
-    prop::collection::vec(component(), 1..4).prop_map(|parts| parts.join("/"))
-}
-
-fn tree() -> impl Strategy<Value = TreeFiles> {
-    let file = prop::collection::vec("[ab]{1,2}", 1..4).prop_map(|parts| parts.join("/"));
-    (prop::collection::vec(file, 0..40), any::<prop::sample::Index>()).prop_map(|(files, at)| {
-        let link = (!files.is_empty()).then(|| at.get(&files).clone());
-        TreeFiles::new(files, link)
-    })
-}
 
 fn check(paths: &[String], tree: &TreeFiles, is_from_tracker: bool) -> Option<Proposal> {
     let protected = ProtectedPaths::new(&["b/b".to_owned()]);

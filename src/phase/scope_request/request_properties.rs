@@ -8,35 +8,9 @@ use super::request_file::{MOST_PATHS, read_request};
 use super::{DecidedPath, RequestDecision, ScopeRequests, widen};
 use crate::phase::autofix::{Limits, Unscoped, autofix};
 use crate::phase::path::{NormalizedPath, normalize, parent};
-use crate::phase::proposal::tree_files::TreeFiles;
+use crate::phase::proposal::path_strategies::{path, tree};
 use crate::phase::scope::{Change, ChangeKind, breaches};
 use crate::phase::{FixedSpec, RawSpec};
-
-fn component() -> impl Strategy<Value = String> {
-    prop_oneof![
-        4 => "[ab]{1,2}",
-        2 => Just("a.rs".to_owned()),
-        1 => Just("..".to_owned()),
-        1 => Just(".".to_owned()),
-        1 => Just(String::new()),
-        1 => Just("*".to_owned()),
-        1 => Just(".git".to_owned()),
-        1 => Just("package.json".to_owned()),
-        1 => "\\PC{0,3}",
-    ]
-}
-
-fn path() -> impl Strategy<Value = String> {
-    prop::collection::vec(component(), 1..4).prop_map(|parts| parts.join("/"))
-}
-
-fn tree() -> impl Strategy<Value = TreeFiles> {
-    let file = prop::collection::vec("[ab]{1,2}", 1..4).prop_map(|parts| parts.join("/"));
-    (prop::collection::vec(file, 0..40), any::<prop::sample::Index>()).prop_map(|(files, at)| {
-        let link = (!files.is_empty()).then(|| at.get(&files).clone());
-        TreeFiles::new(files, link)
-    })
-}
 
 fn fixed(spec: RawSpec) -> FixedSpec {
     let limits = Limits { workspace: None, max_timeout_seconds: 3600, unscoped: Unscoped::Refuse };
