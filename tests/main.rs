@@ -87,6 +87,7 @@ mod secret_variables;
 mod shell_completion;
 mod shipped;
 mod slot_place;
+mod source_changes;
 mod support;
 mod sync;
 mod telemetry;

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use super::imported_run::ImportedRun;
 use super::output::table::counted;
-use super::plan_import::{self, empty_run, known_phases, read_plan, resolve, warn_of};
+use super::plan_import::{self, empty_plan, known_phases, read_plan, resolve, warn_of};
+use super::source_import::import_source;
 use super::tracker_access::{TrackerFilterArgs, tracker_of};
 use super::tracker_import::TrackerImport;
 use super::{Context, open_database};
 use crate::failure::{Exit, Failure};
 use crate::forge::{IssueFilter, TrackerName};
-use crate::import::{ColumnChoice, Existing, FormatEntry, ReadOptions, formats};
+use crate::import::{ColumnChoice, Existing, FormatEntry, ReadOptions, STDIN, formats};
 use crate::phase::RunId;
 use crate::phase::plan::Plan;
 use crate::progress::{screen, shown_message, wrap};
@@ -86,6 +87,15 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             .hint("leave out --map, or use --from csv")
             .exit(Exit::Usage));
     }
+    let is_stream = file.as_os_str() == STDIN || file.exists() && !file.is_file() && !file.is_dir();
+    if args.prune && is_stream {
+        return Err(Failure::new(format!(
+            "--prune compares with a file, not with {}",
+            file.display()
+        ))
+        .hint("write the list to a file, and import that with `--update --prune`")
+        .exit(Exit::Usage));
+    }
     let options = ReadOptions {
         run_id: args.run_id.as_ref().map(RunId::new),
         format: args.from.clone().or_else(|| (!args.map.is_empty()).then(|| CSV.to_owned())),
@@ -93,15 +103,16 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         workspace: context.workspace().ok(),
         no_subtasks: args.no_subtasks,
         break_cycles: args.break_cycles,
+        stored_parts: Vec::new(),
     };
-    let plan = read(file, &options, args.update, &url).await?;
+    let mut plan = read(file, &options, args.update, &url).await?;
     let store = open_database::create_store(&url, context).await?;
     let mode = match (args.update, args.prune) {
         (true, true) => ImportMode::UpdateAndPrune,
         (true, false) => ImportMode::Update,
         (false, _) => ImportMode::Add,
     };
-    let reports = store.import_by_run(&plan, mode, crate::clock::now()).await?;
+    let reports = import_source(&store, &mut plan, mode).await?;
     let runs: Vec<ImportedRun> = plan.runs.iter().zip(&reports).map(ImportedRun::new).collect();
     if reports.iter().all(|report| report.differing == 0)
         && let Err(failure) = record(file, &plan, context).await
@@ -130,15 +141,16 @@ async fn read(
         Err(StoreError::NoDatabase { .. }) => None,
         Err(error) => return Err(error.into()),
     };
-    let draft = match read_plan(file, options).await {
+    let draft = match read_plan(file, options, store.as_ref()).await {
         Ok(draft) => draft,
         Err(failure) => {
             // A source may lose its last phase, which an update then reports.
-            let (Some(run), Some(store), true) = (empty_run(&failure), &store, update) else {
+            let (Some(plan), Some(store), true) = (empty_plan(&failure), &store, update) else {
                 return Err(failure);
             };
-            let is_known = store.run_ids_by_use().await?.contains(&run.run_id);
-            return if is_known { Ok(Plan { runs: vec![run] }) } else { Err(failure) };
+            let known = store.run_ids_by_use().await?;
+            let is_known = plan.runs.iter().any(|run| known.contains(&run.run_id));
+            return if is_known { Ok(plan) } else { Err(failure) };
         }
     };
     warn_of(&draft.warnings);

@@ -52,6 +52,7 @@ mod runs;
 mod schema;
 mod shell;
 mod shell_completion;
+mod source_import;
 mod start_time;
 mod status;
 mod stop;

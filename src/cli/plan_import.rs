@@ -12,11 +12,12 @@ use anyhow::Context as _;
 use sha2::{Digest as _, Sha256};
 
 use super::imported_run::ImportedRun;
+use super::source_import::import_source;
 use crate::config::suggestion::nearest;
 use crate::failure::{Failure, WithHint};
 use crate::import::{self, Existing, ImportError, PlanDraft, ReadOptions, STDIN};
 use crate::phase::RunId;
-use crate::phase::plan::{Plan, PlanRun, SourceCounts};
+use crate::phase::plan::{Plan, PlanRun};
 use crate::phase::words::{hex, quoted};
 use crate::store::{ImportMode, Store, StoreError};
 use crate::workspace::Repo;
@@ -45,7 +46,7 @@ impl PlanFile {
         options: &ReadOptions,
         store: Option<&Store>,
     ) -> Result<Self, Failure> {
-        let mut draft = match read_plan(file, options).await {
+        let mut draft = match read_plan(file, options, store).await {
             Err(failure) => return Self::without_phases(file, failure),
             Ok(draft) => draft,
         };
@@ -59,13 +60,13 @@ impl PlanFile {
         Ok(Self { name: file.display().to_string(), plan, warnings, digest })
     }
 
-    /// A file that lists no phases is a plan with an empty run. Fails for any other reason not to read the file.
+    /// A file that lists no phases is a plan with empty runs. Fails for any other reason not to read the file.
     fn without_phases(file: &Path, failure: Failure) -> Result<Self, Failure> {
-        match empty_run(&failure) {
+        match empty_plan(&failure) {
             None => Err(failure),
-            Some(run) => Ok(Self {
+            Some(plan) => Ok(Self {
                 name: file.display().to_string(),
-                plan: Plan { runs: vec![run] },
+                plan,
                 warnings: Vec::new(),
                 digest: None,
             }),
@@ -74,12 +75,13 @@ impl PlanFile {
 
     /// Returns whether the file lists no phases.
     pub fn is_empty(&self) -> bool {
-        self.plan.runs.iter().all(|run| run.phases.is_empty() && run.samples.is_empty())
+        !self.plan.runs.iter().any(PlanRun::has_items)
     }
 
     /// Returns the runs of the plan.
     pub fn runs(&self) -> Vec<RunId> {
-        self.plan.runs.iter().map(|run| run.run_id.clone()).collect()
+        let runs = self.plan.runs.iter().filter(|run| run.has_items());
+        runs.map(|run| run.run_id.clone()).collect()
     }
 
     /// Returns whether the store has the runs of the plan, imported from a file with the same content.
@@ -88,11 +90,11 @@ impl PlanFile {
     /// The database cannot be read.
     pub async fn is_imported(&self, store: &Store, repo: &Repo) -> Result<bool, Failure> {
         let known = store.run_ids_by_use().await?;
-        let is_same = |run: &PlanRun| {
-            let digest = std::fs::read_to_string(record(repo, &run.run_id)).ok();
-            known.contains(&run.run_id) && digest.is_some() && digest == self.digest
+        let is_same = |run: &RunId| {
+            let digest = std::fs::read_to_string(record(repo, run)).ok();
+            known.contains(run) && digest.is_some() && digest == self.digest
         };
-        Ok(self.plan.runs.iter().all(is_same))
+        Ok(self.runs().iter().all(is_same))
     }
 
     /// Returns the file as named by the user.
@@ -122,13 +124,12 @@ impl PlanFile {
     ///
     /// # Errors
     /// The plan contradicts the store, or the database cannot be written.
-    pub async fn import(self, store: &Store) -> Result<Vec<String>, Failure> {
+    pub async fn import(mut self, store: &Store) -> Result<Vec<String>, Failure> {
         warn_of(&self.warnings);
-        let plan = &self.plan;
         let known = store.run_ids_by_use().await?;
-        let reports = store.import_by_run(plan, ImportMode::Update, crate::clock::now()).await?;
+        let reports = import_source(store, &mut self.plan, ImportMode::Update).await?;
         let mut lines = Vec::new();
-        for (run, report) in plan.runs.iter().zip(&reports) {
+        for (run, report) in self.plan.runs.iter().zip(&reports) {
             let is_known = known.contains(&run.run_id);
             let imported = ImportedRun::new((run, report));
             let counts = imported.line();
@@ -158,12 +159,21 @@ fn prune_hint(name: &str) -> String {
     )
 }
 
-/// Reads a plan.
+/// Reads a plan. Its parts go into their runs of the store.
 ///
 /// # Errors
 /// The file cannot be read or understood.
-pub(super) async fn read_plan(file: &Path, options: &ReadOptions) -> Result<PlanDraft, Failure> {
-    match import::read(file, options).await {
+pub(super) async fn read_plan(
+    file: &Path,
+    options: &ReadOptions,
+    store: Option<&Store>,
+) -> Result<PlanDraft, Failure> {
+    let stored_parts = match store {
+        Some(store) => store.source_parts().await?,
+        None => Vec::new(),
+    };
+    let options = ReadOptions { stored_parts, ..options.clone() };
+    match import::read(file, &options).await {
         Err(error @ ImportError::Unrecognized { .. }) => Err(error).or_hint(
             "`autopack import --list-formats` lists all formats, and --from chooses one; a plan in Markdown is a ```yaml block (docs/plan-format.md)",
         ),
@@ -188,18 +198,11 @@ pub(super) fn resolve(draft: PlanDraft, existing: &Existing) -> Result<Plan, Fai
     }
 }
 
-/// Returns the run of a source that lists no phases, if this is the reason of the failure.
-pub(super) fn empty_run(failure: &Failure) -> Option<PlanRun> {
+/// Returns the runs of a source that lists no phases, if this is the reason of the failure.
+pub(super) fn empty_plan(failure: &Failure) -> Option<Plan> {
     let causes = failure.error().chain();
     match causes.filter_map(|cause| cause.downcast_ref::<ImportError>()).next()? {
-        ImportError::Empty { name, origin, run: Some(run), .. } => Some(PlanRun {
-            run_id: run.clone(),
-            source: name.clone(),
-            origin: origin.clone(),
-            phases: Vec::new(),
-            samples: Vec::new(),
-            counts: SourceCounts::default(),
-        }),
+        ImportError::Empty { runs, .. } if !runs.is_empty() => Some(Plan { runs: runs.clone() }),
         _ => None,
     }
 }
@@ -282,19 +285,14 @@ fn record(repo: &Repo, run: &RunId) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::phase::plan::SourcePart;
     use crate::phase::{PhaseId, PhaseState};
     use crate::store::{ImportReport, RemovedPhase};
 
     #[test]
     fn a_drain_says_how_to_skip_phases_that_the_file_no_longer_has() {
-        let run = PlanRun {
-            run_id: RunId::new("r"),
-            source: "my list.md".to_owned(),
-            origin: "my list.md".to_owned(),
-            phases: Vec::new(),
-            samples: Vec::new(),
-            counts: SourceCounts::default(),
-        };
+        let run =
+            PlanRun::empty(RunId::new("r"), "my list.md", "my list.md", SourcePart::default());
         let removed =
             vec![RemovedPhase { phase_id: PhaseId::new("zeta"), state: PhaseState::Queued }];
         let report = ImportReport { removed, ..ImportReport::default() };

@@ -136,6 +136,8 @@ impl SyncDraft<'_> {
         let Some(mut run) = draft.resolve(&existing)?.runs.pop() else { return Ok(None) };
         let tracked: HashMap<&PhaseId, &TrackedPhase> =
             self.phases.iter().map(|phase| (&phase.phase_id, phase)).collect();
+        // Their phases are among the closed ones.
+        run.left_out.clear();
         run.phases = run
             .phases
             .into_iter()

@@ -68,7 +68,9 @@ impl Format for BacklogMd {
             let path = file.path();
             let is_completed = path.starts_with(COMPLETED);
             if let Some((_, word)) = LEFT_OUT.iter().find(|(start, _)| path.starts_with(start)) {
-                draft.leave_out(run.as_deref(), word);
+                let id = front_matter::read(file.name(), file.text()?)
+                    .map(|front| ItemFields(&front.fields).text("id"));
+                draft.leave_out(run.as_deref(), &id.unwrap_or_default(), word);
             } else if is_completed
                 || path.starts_with("tasks/")
                 || !has_tasks && !path.contains('/')

@@ -115,7 +115,7 @@ fn read_lines(text: &str, at_line: impl Fn(usize) -> SourcePosition, draft: &mut
         let place = at_line(number);
         match issue(place.clone(), line) {
             Ok(issue) => match left_out(&issue) {
-                Some(word) => draft.leave_out(None, &word),
+                Some(word) => draft.leave_out(None, &issue.id, &word),
                 None => issues.push(issue),
             },
             Err(why) => draft.fail(ImportError::malformed(place, why)),
@@ -127,7 +127,7 @@ fn read_lines(text: &str, at_line: impl Fn(usize) -> SourcePosition, draft: &mut
     let tree = IssueTree::new(&issues);
     for issue in &issues {
         match tree.is_group(issue) {
-            true => draft.leave_out(None, "epics"),
+            true => draft.leave_out(None, &issue.id, "epics"),
             false => draft.item(issue.place.clone(), item(issue, &tree), None),
         }
     }

@@ -90,6 +90,8 @@ impl PlanDraft {
                 run_id: run.run_id,
                 source: run.source,
                 origin: run.origin,
+                part: run.part,
+                left_out: run.left_out,
                 phases: phases
                     .map(|(mut draft, wanted)| {
                         if draft.rank.is_some() {

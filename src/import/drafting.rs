@@ -1,16 +1,17 @@
 //! Collects the phases of an input, for every format alike.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use crate::phase::plan::{ImportedSample, PlanPhase, SourceCounts};
+use crate::phase::plan::{ImportedSample, PlanPhase, PlanRun, SourceCounts};
 use crate::phase::{PhaseId, PhaseState, RawSpec, RunId};
 
 use super::csv_columns::ColumnChoice;
 use super::error::ImportError;
 use super::input::Input;
+use super::part_runs::PartRuns;
 use super::plan_draft::{DraftPhase, DraftRun, PlanDraft};
 use super::read_options::ReadOptions;
 use super::source_place::SourcePosition;
@@ -23,8 +24,6 @@ pub(crate) struct PlanDraftBuilder {
     origin: String,
     /// The source in notes.
     short_source: String,
-    /// `--run-id`, overriding everything.
-    given_run: Option<RunId>,
     format: &'static str,
     workspace: Option<PathBuf>,
     columns: Vec<ColumnChoice>,
@@ -33,16 +32,18 @@ pub(crate) struct PlanDraftBuilder {
     stem: RunId,
     draft: PlanDraft,
     runs: HashMap<RunId, usize>,
+    parts: PartRuns,
     seen: HashMap<(usize, PhaseId), SourcePosition>,
 }
 
 impl PlanDraftBuilder {
     pub(super) fn new(input: &Input, format: &'static str, options: &ReadOptions) -> Self {
+        let origin = input.origin(options.workspace.as_deref());
         Self {
             source: input.name().to_owned(),
-            origin: input.origin(options.workspace.as_deref()),
+            parts: PartRuns::new(&origin, options),
+            origin,
             short_source: input.short_name(),
-            given_run: options.run_id.clone(),
             format,
             workspace: options.workspace.clone(),
             columns: options.columns.clone(),
@@ -52,11 +53,6 @@ impl PlanDraftBuilder {
             runs: HashMap::new(),
             seen: HashMap::new(),
         }
-    }
-
-    /// The run requested by `--run-id`.
-    pub(super) fn given_run(&self) -> Option<&RunId> {
-        self.given_run.as_ref()
     }
 
     /// The columns of a CSV file that were chosen.
@@ -82,21 +78,15 @@ impl PlanDraftBuilder {
         self.run(&run)
     }
 
-    /// Counts an item that is given up in the source and left out of the plan, under the source's word.
-    pub(super) fn leave_out(&mut self, run_id: Option<&str>, word: &str) {
-        self.leave_out_of_run(&self.run_of(run_id), word);
-    }
-
-    /// Like [`leave_out`](Self::leave_out) for a chosen run.
-    pub(super) fn leave_out_of_run(&mut self, run: &RunId, word: &str) {
-        let run = self.run(run);
-        *self.draft.runs[run].counts.dropped.entry(word.to_owned()).or_default() += 1;
-    }
-
     /// Returns the run of an item: `--run-id`, else `run_id`, else the run named after the file.
     pub(super) fn run_of(&self, run_id: Option<&str>) -> RunId {
-        let named = self.given_run.clone().or_else(|| run_id.map(RunId::new));
+        let named = self.parts.given_run().cloned().or_else(|| run_id.map(RunId::new));
         named.unwrap_or_else(|| self.stem.clone())
+    }
+
+    /// Runs of the parts of the input, such as tags and directories.
+    pub(super) fn parts(&mut self) -> &mut PartRuns {
+        &mut self.parts
     }
 
     /// Adds a phase as written. Its id, name, run, status and dependencies follow the rules of plans; an error is kept
@@ -191,6 +181,14 @@ impl PlanDraftBuilder {
         self.draft.warnings.push(warning);
     }
 
+    /// Drops warnings and errors of what `read` reads.
+    pub(super) fn quietly(&mut self, read: impl FnOnce(&mut Self)) {
+        let (warnings, errors) = (self.draft.warnings.len(), self.draft.errors.len());
+        read(self);
+        self.draft.warnings.truncate(warnings);
+        self.draft.errors.truncate(errors);
+    }
+
     /// Adds an error; the input is then refused as a whole.
     pub(super) fn fail(&mut self, error: ImportError) {
         match error {
@@ -212,6 +210,9 @@ impl PlanDraftBuilder {
         rank: Option<i64>,
         dropped: Option<String>,
     ) {
+        if self.run_mut(run_id).is_put_away {
+            return self.settle_put_away(run_id, phase.phase_id);
+        }
         let run = self.run(run_id);
         let key = (run, phase.phase_id.clone());
         if let Some(first) = self.seen.get(&key) {
@@ -244,15 +245,38 @@ impl PlanDraftBuilder {
     pub(super) fn finish(mut self) -> Result<PlanDraft, ImportError> {
         let is_empty = |run: &DraftRun| run.phases.is_empty() && run.samples.is_empty();
         if self.draft.runs.iter().all(is_empty) && self.draft.errors.is_empty() {
-            let run = self.draft.runs.pop().map(|run| run.run_id);
-            let (name, origin, format) = (self.source, self.origin, self.format);
-            return Err(ImportError::Empty { name, origin, format, run });
+            let runs = self.draft.runs.into_iter().map(|run| PlanRun {
+                left_out: run.left_out,
+                ..PlanRun::empty(run.run_id, run.source, run.origin, run.part)
+            });
+            let runs = runs.collect();
+            return Err(ImportError::Empty { name: self.source, format: self.format, runs });
         }
-        self.draft.runs.retain(|run| !is_empty(run));
+        self.draft.runs.retain(|run| !is_empty(run) || !run.left_out.is_empty());
         for run in &mut self.draft.runs {
+            // Ids of deleted items may be in use again.
+            let ids: HashSet<PhaseId> =
+                run.phases.iter().map(|draft| draft.phase.phase_id.clone()).collect();
+            run.left_out.retain(|item| !ids.contains(&item.phase_id));
             run.phases.sort_by_key(|draft| draft.rank);
         }
         Ok(self.draft)
+    }
+
+    /// The run of this id.
+    pub(super) fn run_mut(&mut self, run_id: &RunId) -> &mut DraftRun {
+        let run = self.run(run_id);
+        &mut self.draft.runs[run]
+    }
+
+    /// Whether the input has named a run so far.
+    pub(super) fn has_run(&self, run_id: &RunId) -> bool {
+        self.runs.contains_key(run_id)
+    }
+
+    /// Name of the source in notes.
+    pub(super) fn short_source(&self) -> &str {
+        &self.short_source
     }
 
     fn run(&mut self, run_id: &RunId) -> usize {
@@ -267,6 +291,9 @@ impl PlanDraftBuilder {
             phases: Vec::new(),
             samples: Vec::new(),
             counts: SourceCounts { format: self.format, ..SourceCounts::default() },
+            part: self.parts.part_of(run_id),
+            left_out: Vec::new(),
+            is_put_away: false,
         });
         self.draft.runs.len() - 1
     }

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::phase::plan::PlanRun;
 use crate::phase::{PhaseId, RunId};
 
 /// Reason for refusing an input.
@@ -29,12 +30,10 @@ pub enum ImportError {
     Empty {
         /// Name of the input.
         name: String,
-        /// Name of the input that is the same from every directory.
-        origin: String,
         /// Name of the format.
         format: &'static str,
-        /// Run of an input that lists no phases, such as `phases: []`; `None` for an input without a list.
-        run: Option<RunId>,
+        /// Runs of an input that lists no phases, such as `phases: []`; none for an input without a list.
+        runs: Vec<PlanRun>,
     },
     /// No format has this name.
     #[error("no format is called `{format}`; {suggestion}")]

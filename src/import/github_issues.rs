@@ -53,7 +53,8 @@ impl Format for GitHubIssues {
         for value in items {
             let place = places.next();
             if is_pull_request(value) {
-                draft.leave_out(None, "pull requests");
+                let id = number(value).map(|number| number.to_string()).unwrap_or_default();
+                draft.leave_out(None, &id, "pull requests");
                 continue;
             }
             is_empty = false;

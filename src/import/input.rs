@@ -128,12 +128,14 @@ impl Input {
         }
     }
 
-    /// Name that is the same from every directory: a path relative to `workspace`, else absolute.
+    /// Name that is the same from every directory: a path relative to `workspace`, else absolute. Standard input and
+    /// pipes have none.
     pub(super) fn origin(&self, workspace: Option<&Path>) -> String {
         let path = self.directory().map(InputDirectory::path).or_else(|| self.path());
-        let Some(path) = path.and_then(|path| path.canonicalize().ok()) else {
-            return self.name.clone();
+        let Some(path) = path else {
+            return if self.is_tracker { self.name.clone() } else { String::new() };
         };
+        let Ok(path) = path.canonicalize() else { return self.name.clone() };
         let workspace = workspace.and_then(|workspace| workspace.canonicalize().ok());
         let inside = workspace.and_then(|workspace| path.strip_prefix(workspace).ok());
         inside.unwrap_or(&path).display().to_string()

@@ -48,7 +48,7 @@ pub(super) fn add_linked(
     let links = ItemLinks::new(&items, &known, plain);
     for LinkedItem { place, mut item, .. } in items {
         if links.is_group(&item.id) {
-            draft.leave_out(run, group);
+            draft.leave_out(run, &item.id, group);
             continue;
         }
         item.depends_on = links.needs(&item.id);

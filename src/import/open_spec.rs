@@ -3,6 +3,9 @@
 //! Each change is a run. Its tasks are done in order, so each waits for the open task before it. Archived changes are done
 //! and left out.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
 use serde_json::json;
 
 use super::backlog_item::BacklogItem;
@@ -20,6 +23,9 @@ use crate::phase::RunId;
 const CONTEXT: [(&str, &str); 2] =
     [(PROPOSAL, "the proposal of the change"), ("design.md", "the design of the change")];
 const ARCHIVE: &str = "archive/";
+/// Date before the name of an archived change.
+static DATE: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^\d{4}-\d{2}-\d{2}-").expect("a valid pattern"));
 
 /// The format: recognized by numbered tasks in numbered groups, or by a `proposal.md` beside the tasks.
 pub(crate) struct OpenSpec;
@@ -56,9 +62,19 @@ impl Format for OpenSpec {
             read_tasks(directory, run, draft);
         }
         let first = runs.first().cloned().unwrap_or_else(|| draft.run_of(None));
-        archived.iter().for_each(|_| draft.leave_out_of_run(&first, "changes archived"));
+        for directory in &archived {
+            draft.count_left_out(&first, "changes archived");
+            if let Some(run) = draft.parts().stored_run(change_name(&directory.name)) {
+                draft.put_away(&run, |draft| read_tasks(directory, &run, draft));
+            }
+        }
         Ok(())
     }
+}
+
+/// The name of a change before it was archived: `add-login` for `2026-01-05-add-login`.
+fn change_name(archived: &str) -> &str {
+    DATE.find(archived).map_or(archived, |date| &archived[date.end()..])
 }
 
 fn read_tasks(directory: &TaskDirectory<'_>, run: &RunId, draft: &mut PlanDraftBuilder) {

@@ -1,7 +1,7 @@
 //! A plan as read, before dependencies are checked against each other and the store.
 
 use crate::phase::RunId;
-use crate::phase::plan::{ImportedSample, PlanPhase, SourceCounts};
+use crate::phase::plan::{ImportedSample, LeftOutItem, PlanPhase, SourceCounts, SourcePart};
 
 use super::error::ImportError;
 use super::source_place::SourcePosition;
@@ -26,6 +26,10 @@ pub(super) struct DraftRun {
     pub(super) phases: Vec<DraftPhase>,
     pub(super) samples: Vec<ImportedSample>,
     pub(super) counts: SourceCounts,
+    pub(super) part: SourcePart,
+    pub(super) left_out: Vec<LeftOutItem>,
+    /// Whether the source has put away the whole run: its items are left out.
+    pub(super) is_put_away: bool,
 }
 
 #[derive(Debug)]

@@ -66,12 +66,12 @@ impl Format for Ralphex {
             return Ok(());
         };
         let is_completed = input.stem().as_str() == COMPLETED;
-        let (mut plans, mut completed) = (Vec::new(), 0);
+        let (mut plans, mut completed) = (Vec::new(), Vec::new());
         for file in directory.files().iter().filter(|file| is_markdown(file.path())) {
             let source = SourceText::of_file(file)?;
             let is_plan = markdown_kind::of_text(source.text) == Some(MarkdownKind::Ralphex);
             match file.path().split_once('/') {
-                Some((COMPLETED, _)) if is_plan => completed += 1,
+                Some((COMPLETED, _)) if is_plan => completed.push((stem(file.file_name()), source)),
                 None if is_plan => plans.push((stem(file.file_name()), source)),
                 None => {
                     draft.warn(format!("{}: no `### Task 1: title`; not imported", file.name()))
@@ -81,12 +81,17 @@ impl Format for Ralphex {
         }
         let is_only = plans.len() == 1;
         let runs: Vec<RunId> =
-            plans.iter().map(|(name, _)| draft.part_run(name, is_only)).collect();
+            plans.iter().map(|(name, _)| draft.parts().run_of(name, is_only)).collect();
         for ((_, source), run) in plans.iter().zip(&runs) {
             read_plan(source, run, is_completed, draft);
         }
         let first = runs.first().cloned().unwrap_or_else(|| draft.run_of(None));
-        (0..completed).for_each(|_| draft.leave_out_of_run(&first, "plans completed"));
+        for (name, source) in &completed {
+            draft.count_left_out(&first, "plans completed");
+            if let Some(run) = draft.parts().stored_run(name) {
+                draft.put_away(&run, |draft| read_plan(source, &run, true, draft));
+            }
+        }
         Ok(())
     }
 }

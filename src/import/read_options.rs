@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::phase::RunId;
+use crate::phase::plan::StoredPart;
 
 use super::csv_columns::ColumnChoice;
 
@@ -21,6 +22,8 @@ pub struct ReadOptions {
     pub columns: Vec<ColumnChoice>,
     /// Whether dependencies that form a cycle are dropped, with a note, instead of refused.
     pub break_cycles: bool,
+    /// Parts of sources that were imported before, with their runs.
+    pub stored_parts: Vec<StoredPart>,
 }
 
 impl ReadOptions {

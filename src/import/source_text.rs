@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use crate::phase::RunId;
-
 use super::drafting::PlanDraftBuilder;
 use super::error::ImportError;
 use super::input::Input;
@@ -59,16 +57,4 @@ impl<'a> SourceText<'a> {
 pub(super) fn is_markdown(name: &str) -> bool {
     let extension = Path::new(name).extension().and_then(|extension| extension.to_str());
     extension.is_some_and(|extension| matches!(extension, "md" | "markdown" | "mdx"))
-}
-
-impl PlanDraftBuilder {
-    /// The run of a part of the input, such as one of several directories: the part's own name; with `--run-id X`, X
-    /// for the only part and `X-<part>` for each of several.
-    pub(super) fn part_run(&self, part: &str, is_only: bool) -> RunId {
-        match self.given_run() {
-            None => RunId::new(part),
-            Some(run) if is_only => run.clone(),
-            Some(run) => RunId::new(format!("{run}-{part}")),
-        }
-    }
 }

@@ -44,9 +44,10 @@ pub(super) fn task_directories(input: &Input) -> Result<Vec<TaskDirectory<'_>>, 
 
 impl PlanDraftBuilder {
     /// The runs of directories, in order.
-    pub(super) fn directory_runs(&self, directories: &[TaskDirectory<'_>]) -> Vec<RunId> {
+    pub(super) fn directory_runs(&mut self, directories: &[TaskDirectory<'_>]) -> Vec<RunId> {
         let is_only = directories.len() == 1;
-        directories.iter().map(|directory| self.part_run(&directory.name, is_only)).collect()
+        let run = |directory: &TaskDirectory<'_>| self.parts().run_of(&directory.name, is_only);
+        directories.iter().map(run).collect()
     }
 }
 

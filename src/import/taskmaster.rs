@@ -57,13 +57,14 @@ impl Format for Taskmaster {
         let count = lists.len();
         for (tag, tasks) in lists {
             let is_main = tag == MAIN_TAG || count == 1;
-            let run = match draft.given_run() {
-                Some(given) if !is_main => Some(RunId::new(format!("{given}-{tag}"))),
-                None if tag != MAIN_TAG => Some(RunId::new(tag)),
-                _ => None,
+            let run = match draft.parts().given_run() {
+                None if tag == MAIN_TAG => draft.run_of(None),
+                _ => draft.parts().run_of(tag, is_main),
             };
             let mut reader = TagReader { ids: ids_of(tasks), run, draft, places: &mut places };
-            reader.begin(tasks.is_empty());
+            if tasks.is_empty() {
+                reader.draft.run_mut(&reader.run);
+            }
             for task in tasks {
                 reader.task(task, None);
             }
@@ -134,20 +135,12 @@ struct Parent<'a> {
 
 struct TagReader<'a, 'b> {
     ids: HashSet<String>,
-    /// The run of a tag, if neither `--run-id` nor the file names the run.
-    run: Option<RunId>,
+    run: RunId,
     draft: &'a mut PlanDraftBuilder,
     places: &'b mut ItemPlaces,
 }
 
 impl TagReader<'_, '_> {
-    /// Names the run of an empty list.
-    fn begin(&mut self, is_empty: bool) {
-        if is_empty && self.run.is_none() {
-            self.draft.begin_run(None);
-        }
-    }
-
     /// Adds a task and its subtasks, and returns the ids of the task and of all subtasks.
     fn task(&mut self, value: &Value, parent: Option<&Parent<'_>>) -> Vec<String> {
         let place = self.places.next();
@@ -216,7 +209,7 @@ impl TagReader<'_, '_> {
         item.status = status;
         keep_metadata(fields, &mut item.extra);
         let run = self.run.clone();
-        self.draft.item_of_run(place, item, run);
+        self.draft.item_of_run(place, item, Some(run));
         children.push(id);
         children
     }

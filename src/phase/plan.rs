@@ -24,14 +24,76 @@ pub struct PlanRun {
     pub run_id: RunId,
     /// Source, for people: a file name, `stdin` or a database.
     pub source: String,
-    /// Source, as compared between imports: a path relative to the workspace if inside, else as `source`.
+    /// Source, as compared between imports: a path relative to the workspace if inside, else as `source`. Empty for
+    /// standard input, which differs from import to import.
     pub origin: String,
+    /// Part of the source that the run has.
+    pub part: SourcePart,
     /// Phases in order of execution.
     pub phases: Vec<PlanPhase>,
     /// Telemetry samples of another system.
     pub samples: Vec<ImportedSample>,
     /// Items of the source by status.
     pub counts: SourceCounts,
+    /// Items that the source has put away, and that are no phases of the plan.
+    pub left_out: Vec<LeftOutItem>,
+}
+
+impl PlanRun {
+    /// A run of which the source has nothing.
+    pub fn empty(
+        run_id: RunId,
+        source: impl Into<String>,
+        origin: impl Into<String>,
+        part: SourcePart,
+    ) -> Self {
+        Self {
+            run_id,
+            source: source.into(),
+            origin: origin.into(),
+            part,
+            phases: Vec::new(),
+            samples: Vec::new(),
+            counts: SourceCounts::default(),
+            left_out: Vec::new(),
+        }
+    }
+
+    /// Returns whether there is anything to add to the store.
+    pub fn has_items(&self) -> bool {
+        !self.phases.is_empty() || !self.samples.is_empty()
+    }
+}
+
+/// A part of a source, such as a tag or a directory, and the run that was asked for: together they name a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SourcePart {
+    /// The run given by `--run-id`.
+    pub given_run: Option<RunId>,
+    /// Name of the part; empty for the whole source.
+    pub name: String,
+}
+
+/// A part of a source as stored: later imports of the part go into the same run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredPart {
+    /// Origin of the source, see [`PlanRun::origin`].
+    pub origin: String,
+    /// The part.
+    pub part: SourcePart,
+    /// Its run.
+    pub run_id: RunId,
+}
+
+/// An item that its source deleted or archived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOutItem {
+    /// Id of the phase, if the item was imported before.
+    pub phase_id: PhaseId,
+    /// State of the phase after an update: COMPLETE or SKIPPED.
+    pub state: PhaseState,
+    /// Reason, for people.
+    pub note: String,
 }
 
 /// Items of a source by status, for people.

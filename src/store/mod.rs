@@ -26,7 +26,8 @@ mod token_columns;
 mod tests;
 
 pub use admin::evidence::UnprovenPhase;
-pub use admin::import_plan::{ImportMode, ImportReport};
+pub use admin::import_plan::ImportMode;
+pub use admin::import_report::ImportReport;
 pub use admin::operator_actions::{ChangedPhase, OperatorActions, PhaseSelector};
 pub use admin::operator_control::{HeldPhase, Hold};
 pub use admin::queue_move::NewPlace;

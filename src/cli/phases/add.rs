@@ -11,7 +11,7 @@ use crate::clock::now;
 use crate::failure::{Exit, Failure, WithHint};
 use crate::import;
 use crate::phase::ids::slug;
-use crate::phase::plan::{PlanRun, SourceCounts};
+use crate::phase::plan::{PlanRun, SourcePart};
 use crate::phase::{PhaseId, RunId};
 use crate::store::{ImportMode, Store};
 
@@ -59,12 +59,8 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     refuse_unfixable(&phase, context)
         .or_hint("name its files with --file, or the paths it may change with --scope")?;
     let run_part = PlanRun {
-        run_id: run.clone(),
-        origin: source.clone(),
-        source,
         phases: vec![phase],
-        samples: Vec::new(),
-        counts: SourceCounts::default(),
+        ..PlanRun::empty(run.clone(), source.as_str(), source.as_str(), SourcePart::default())
     };
     let plan = crate::phase::plan::Plan { runs: vec![run_part] };
     store.import_by_run(&plan, ImportMode::Add, now()).await?;

@@ -190,7 +190,7 @@ impl Content {
     fn add_to(mut self, drafting: &mut PlanDraftBuilder, name: &str) -> Result<(), ImportError> {
         self.sort();
         let runs = self.run_ids();
-        let wanted = drafting.given_run().cloned();
+        let wanted = drafting.parts().given_run().cloned();
         if let Some(run) = wanted.as_ref().filter(|run| !runs.contains(run)) {
             return Err(ImportError::UnknownRun { name: name.to_owned(), run: run.clone(), runs });
         }

@@ -38,5 +38,8 @@ pub fn draft_issues(
         let place = SourcePosition::File(format!("{}#{}", input.name(), issue.number).into());
         builder.item(place, issue_items::item(tracker, issue, blockers), None);
     }
+    for (numbers, word) in [(&found.gone, "gone"), (&found.uncounted, "no longer chosen")] {
+        numbers.iter().for_each(|number| builder.leave_out(None, &number.to_string(), word));
+    }
     builder.finish()
 }

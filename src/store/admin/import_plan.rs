@@ -5,11 +5,15 @@ use std::collections::HashMap;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use crate::phase::plan::{Plan, PlanPhase, PlanRun};
-use crate::phase::{PhaseId, PhaseState, RunId, UnixMs};
+use crate::phase::{PhaseState, RunId, UnixMs};
 
-use super::evidence::{IMPORT, record_evidence, record_inserted_evidence};
-use super::source_removals::{RemovedPhase, find_removed, prune, record_source};
-use super::source_settlement::{reopen, stop_and_settle, withdraw_settlement};
+use super::evidence::{IMPORT, record_inserted_evidence};
+use super::import_report::ImportReport;
+use super::source_parts::record_part;
+use super::source_removals::{find_removed, prune, record_source};
+use super::source_settlement::{
+    reopen, settle_left_out, settle_open_phase, stop_and_settle, withdraw_settlement,
+};
 use super::stored_comparison::{StoredComparison, existing_phases, settled_by_source};
 use crate::store::columns::to_json;
 use crate::store::error::StoreError;
@@ -27,39 +31,6 @@ pub enum ImportMode {
     Update,
     /// As [`ImportMode::Update`]; open phases that the source no longer has are skipped.
     UpdateAndPrune,
-}
-
-/// Result of an import, in phases except for `runs` and `samples`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ImportReport {
-    /// New runs.
-    pub runs: u64,
-    /// New phases.
-    pub added: u64,
-    /// Phases with a replaced spec.
-    pub updated: u64,
-    /// Phases present with the same spec.
-    pub unchanged: u64,
-    /// Phases present with another spec; `--update` replaces the spec.
-    pub differing: u64,
-    /// Phases present with another spec, in state COMPLETE or EXECUTING and therefore never replaced.
-    pub kept: u64,
-    /// New telemetry samples.
-    pub samples: u64,
-    /// Added and updated phases that are done in the plan's source, and therefore COMPLETE.
-    pub done: u64,
-    /// Added and updated phases that were given up in the plan's source, and therefore SKIPPED.
-    pub skipped: u64,
-    /// Executing phases that were done or given up in the plan's source: their attempts end uncounted, then they are
-    /// settled.
-    pub stopped: u64,
-    /// Phases settled by an earlier import from the same source, which is open there again: QUEUED, or
-    /// EXECUTING and no longer settled after the attempt.
-    pub reopened: u64,
-    /// Phases that the source no longer has, left as they are.
-    pub removed: Vec<RemovedPhase>,
-    /// Phases that the source no longer has, SKIPPED by this import.
-    pub pruned: Vec<PhaseId>,
 }
 
 impl Store {
@@ -115,20 +86,22 @@ pub(super) async fn import_run(
     for phase in &run.phases {
         let Some(before) = existing.get(&phase.phase_id) else {
             refuse_executing(&run.run_id, phase)?;
-            report.count_settled(phase);
+            if let Some(state) = settled_by_source(phase) {
+                report.count_settled(state);
+            }
             new.push(phase);
             continue;
         };
         match before.compare(phase, is_update(mode)) {
             StoredComparison::Settled => {
                 replace_spec(tx, before.id, phase).await?;
-                apply_settled_state(tx, before.id, phase).await?;
+                settle_open_phase(tx, before.id, phase.state, phase.note.as_deref()).await?;
                 with_new_dependencies.push(phase);
-                report.count_settled(phase);
+                report.count_settled(phase.state);
                 report.updated += 1;
             }
             StoredComparison::Stop => {
-                stop_and_settle(tx, before.id, phase).await?;
+                stop_and_settle(tx, before.id, phase.state, phase.note.as_deref()).await?;
                 report.stopped += 1;
             }
             StoredComparison::Reopened => {
@@ -158,7 +131,9 @@ pub(super) async fn import_run(
     with_new_dependencies.append(&mut new);
     insert_dependencies(tx, &run.run_id, &with_new_dependencies, &ids).await?;
     record_source(tx, row, run).await?;
+    record_part(tx, row, run).await?;
     if is_update(mode) {
+        settle_left_out(tx, run, &existing, report).await?;
         let gone = find_removed(tx, row, run).await?;
         (report.removed, report.pruned) = match mode {
             ImportMode::UpdateAndPrune => prune(tx, gone, run).await?,
@@ -193,31 +168,6 @@ async fn run_row(
         .bind(run.run_id.as_str())
         .fetch_one(tx)
         .await?)
-}
-
-impl ImportReport {
-    fn count_settled(&mut self, phase: &PlanPhase) {
-        match settled_by_source(phase) {
-            Some(PhaseState::Complete) => self.done += 1,
-            Some(_) => self.skipped += 1,
-            None => {}
-        }
-    }
-}
-
-/// Applies the settled state of the source; the import recounts dependencies afterwards.
-async fn apply_settled_state(
-    tx: &mut SqliteConnection,
-    id: i64,
-    phase: &PlanPhase,
-) -> Result<(), StoreError> {
-    sqlx::query("UPDATE phases SET state = ?, note = ?, last_failure = NULL WHERE id = ? AND state IN ('QUEUED', 'FAILED')")
-        .bind(phase.state.as_str())
-        .bind(&phase.note)
-        .bind(id)
-        .execute(&mut *tx)
-        .await?;
-    record_evidence(tx, id, IMPORT).await
 }
 
 /// Rows per INSERT: each statement costs a round trip to SQLite's thread.

@@ -2,6 +2,7 @@
 
 pub mod evidence;
 pub mod import_plan;
+pub mod import_report;
 pub mod operator_actions;
 pub mod operator_control;
 pub mod queue_move;
@@ -9,7 +10,8 @@ pub mod remove_run;
 pub mod reverts;
 pub mod run_settlement;
 pub mod run_sources;
-pub mod source_removals;
+pub mod source_parts;
+pub(super) mod source_removals;
 pub mod source_settlement;
 mod stored_comparison;
 pub mod sync_run;

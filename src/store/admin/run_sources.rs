@@ -6,7 +6,8 @@ use sqlx::{FromRow, SqliteConnection};
 use crate::phase::plan::PlanRun;
 use crate::phase::{PhaseId, PhaseState, RawSpec, RunId, UnixMs};
 
-use super::import_plan::{ImportMode, ImportReport, import_run};
+use super::import_plan::{ImportMode, import_run};
+use super::import_report::ImportReport;
 use crate::store::columns::{json, parse, to_json};
 use crate::store::error::StoreError;
 use crate::store::open::Store;

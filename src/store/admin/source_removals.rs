@@ -30,19 +30,24 @@ pub(super) async fn record_source(
     )
     .bind(&run.origin)
     .bind(row)
-    .bind(plan_ids(run))
+    .bind(to_json(&plan_ids(run)))
     .execute(tx)
     .await?;
     Ok(())
 }
 
-/// Returns the phases that came from the same source and are not in the plan, in the order of the run. Skipped phases
-/// are settled and left out.
+/// Returns the phases that came from the same source and are not in it, in the order of the run. Skipped phases are
+/// settled and left out. A source without an origin may be another one, so nothing is missing from it.
 pub(super) async fn find_removed(
     tx: &mut SqliteConnection,
     row: i64,
     run: &PlanRun,
 ) -> Result<Vec<(i64, RemovedPhase)>, StoreError> {
+    if run.origin.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut known = plan_ids(run);
+    known.extend(run.left_out.iter().map(|item| item.phase_id.as_str()));
     let rows: Vec<(i64, String, String)> = sqlx::query_as(
         "SELECT id, phase_id, state FROM phases
           WHERE run = ? AND source = ? AND state <> 'SKIPPED'
@@ -51,7 +56,7 @@ pub(super) async fn find_removed(
     )
     .bind(row)
     .bind(&run.origin)
-    .bind(plan_ids(run))
+    .bind(to_json(&known))
     .fetch_all(tx)
     .await?;
     rows.into_iter()
@@ -87,6 +92,6 @@ pub(super) async fn prune(
     Ok((left, pruned))
 }
 
-fn plan_ids(run: &PlanRun) -> String {
-    to_json(&run.phases.iter().map(|phase| phase.phase_id.as_str()).collect::<Vec<_>>())
+fn plan_ids(run: &PlanRun) -> Vec<&str> {
+    run.phases.iter().map(|phase| phase.phase_id.as_str()).collect()
 }

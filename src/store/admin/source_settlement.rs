@@ -1,28 +1,78 @@
 //! Phases whose source changed its mind. Executing phases that are done or given up in the source: their attempts are
 //! stopped, and they are settled when the attempts have ended. Phases settled by an import that are open again.
 
+use std::collections::HashMap;
+
 use sqlx::SqliteConnection;
 
-use crate::phase::PhaseState;
-use crate::phase::plan::PlanPhase;
+use crate::phase::plan::{PlanPhase, PlanRun};
+use crate::phase::{PhaseId, PhaseState};
 use crate::store::columns::parse;
 use crate::store::error::StoreError;
 use crate::store::state_step::PhaseSnapshot;
 
 use super::evidence::{IMPORT, record_evidence, withdraw_evidence};
+use super::import_report::ImportReport;
+use super::stored_comparison::ExistingPhase;
+
+/// Settles a QUEUED or FAILED phase; the import recounts dependencies afterwards.
+pub(super) async fn settle_open_phase(
+    tx: &mut SqliteConnection,
+    id: i64,
+    state: PhaseState,
+    note: Option<&str>,
+) -> Result<(), StoreError> {
+    sqlx::query("UPDATE phases SET state = ?, note = ?, last_failure = NULL WHERE id = ? AND state IN ('QUEUED', 'FAILED')")
+        .bind(state.as_str())
+        .bind(note)
+        .bind(id)
+        .execute(&mut *tx)
+        .await?;
+    record_evidence(tx, id, IMPORT).await
+}
+
+/// Settles the phases of items that the source has deleted or archived, and stops their attempts. Work that is done
+/// stays, and so do phases of other sources.
+pub(super) async fn settle_left_out(
+    tx: &mut SqliteConnection,
+    run: &PlanRun,
+    existing: &HashMap<PhaseId, ExistingPhase>,
+    report: &mut ImportReport,
+) -> Result<(), StoreError> {
+    for item in &run.left_out {
+        let Some(phase) = existing.get(&item.phase_id).filter(|phase| phase.is_of_source) else {
+            continue;
+        };
+        let note = Some(item.note.as_str());
+        match phase.state {
+            PhaseState::Queued | PhaseState::Failed => {
+                settle_open_phase(tx, phase.id, item.state, note).await?;
+                report.count_settled(item.state);
+                report.updated += 1;
+            }
+            PhaseState::Executing => {
+                stop_and_settle(tx, phase.id, item.state, note).await?;
+                report.stopped += 1;
+            }
+            PhaseState::Complete | PhaseState::Skipped => {}
+        }
+    }
+    Ok(())
+}
 
 /// Asks the drain to end the attempt, and records the state that the phase takes afterwards.
 pub(super) async fn stop_and_settle(
     tx: &mut SqliteConnection,
     id: i64,
-    phase: &PlanPhase,
+    state: PhaseState,
+    note: Option<&str>,
 ) -> Result<(), StoreError> {
     sqlx::query(
         "UPDATE phases SET held = MAX(held, 1), settle_as = ?, settle_note = ?
           WHERE id = ? AND state = 'EXECUTING'",
     )
-    .bind(phase.state.as_str())
-    .bind(&phase.note)
+    .bind(state.as_str())
+    .bind(note)
     .bind(id)
     .execute(tx)
     .await?;

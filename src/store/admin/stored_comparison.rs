@@ -15,7 +15,9 @@ use super::evidence::IMPORT;
 /// A phase already in the run.
 pub(super) struct ExistingPhase {
     pub(super) id: i64,
-    state: PhaseState,
+    pub(super) state: PhaseState,
+    /// Whether the phase comes from the same source.
+    pub(super) is_of_source: bool,
     spec: RawSpec,
     name: String,
     max_attempts: Option<i64>,
@@ -34,6 +36,7 @@ struct ExistingPhaseRecord {
     raw_spec: String,
     name: String,
     max_attempts: Option<i64>,
+    of_source: Option<bool>,
     settled_by_source: Option<bool>,
     stopped_by_source: Option<bool>,
 }
@@ -45,8 +48,8 @@ pub(super) async fn existing_phases(
     run: &PlanRun,
 ) -> Result<HashMap<PhaseId, ExistingPhase>, StoreError> {
     let rows: Vec<ExistingPhaseRecord> = sqlx::query_as(
-        "SELECT id, phase_id, state, raw_spec, name, max_attempts, evidence = ?2 AND source = ?3 AS settled_by_source,
-                settle_as IS NOT NULL AND source = ?3 AS stopped_by_source
+        "SELECT id, phase_id, state, raw_spec, name, max_attempts, source = ?3 AS of_source,
+                evidence = ?2 AND source = ?3 AS settled_by_source, settle_as IS NOT NULL AND source = ?3 AS stopped_by_source
            FROM phases WHERE run = ?1",
     )
     .bind(row)
@@ -63,6 +66,7 @@ pub(super) async fn existing_phases(
             let name = || format!("phase {} of run {}", row.phase_id, run.run_id);
             let existing = ExistingPhase {
                 id: row.id,
+                is_of_source: row.of_source.unwrap_or_default(),
                 state: parse(&row.state, name)?,
                 spec: json(&row.raw_spec, name)?,
                 needs: needs.remove(&row.id).unwrap_or_default(),

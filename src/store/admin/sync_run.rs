@@ -9,7 +9,8 @@ use crate::phase::state::Event;
 use crate::phase::{PhaseId, PhaseState, RunId, UnixMs};
 
 use super::evidence::{IMPORT, record_evidence};
-use super::import_plan::{ImportMode, ImportReport, import_run};
+use super::import_plan::{ImportMode, import_run};
+use super::import_report::ImportReport;
 use super::operator_actions::{reset_counters, take_steps};
 use crate::store::columns::parse;
 use crate::store::error::StoreError;

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::phase::plan::{Plan, PlanPhase, PlanRun, SourceCounts};
+use crate::phase::plan::{Plan, PlanPhase, PlanRun, SourcePart};
 use crate::phase::{
     Failure, FailureKind, FixedSpec, PhaseId, PhaseState, RawSpec, Repair, RequeueReason, RunId,
     Sample, Unfixable, UnixMs, Verdict,
@@ -232,12 +232,8 @@ pub fn plan(phases: Vec<PlanPhase>) -> Plan {
 
 pub fn plan_run(id: &str, phases: Vec<PlanPhase>) -> PlanRun {
     PlanRun {
-        run_id: RunId::new(id),
-        source: "plan.yaml".into(),
-        origin: "plan.yaml".into(),
         phases,
-        samples: Vec::new(),
-        counts: SourceCounts::default(),
+        ..PlanRun::empty(RunId::new(id), "plan.yaml", "plan.yaml", SourcePart::default())
     }
 }
 
