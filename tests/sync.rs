@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::control::{held, release};
 use crate::support::Project;
+use crate::support::database;
 use crate::support::forge::{Answer, ForgeServer, issue};
 use crate::support::golden::golden;
 use crate::trackers::{on_github, phases, snapshot};
@@ -143,6 +144,40 @@ fn issues_that_lose_the_label_or_vanish_are_skipped() {
     assert_eq!(note(&project, "2"), "gone from github:o/r");
     server.change(1, |issue| issue.labels = vec!["autopack"]);
     assert_eq!(sync(&project)["requeued"], json!(["1"]));
+}
+
+#[test]
+fn a_deleted_issue_is_noticed_within_an_hour_and_by_prune() {
+    let (server, project) = three();
+    let remove = |number: u64| {
+        server.with(|knowledge| knowledge.issues.retain(|issue| issue.number != number));
+    };
+    let hour_ago = "UPDATE run_sources SET synced_at = synced_at - 3600000";
+    remove(2);
+    assert_eq!(sync(&project)["changed"], false, "the last change is another one");
+    database::execute(&project, hour_ago);
+    assert_eq!(project.json(["sync", "o-r", "--json", "--dry-run"])["skipped"], json!(["2"]));
+    assert_eq!(sync(&project)["skipped"], json!(["2"]));
+    assert_eq!(note(&project, "2"), "gone from github:o/r");
+    server.take_asked();
+    assert_eq!(sync(&project)["changed"], false);
+    assert_eq!(server.take_asked().len(), 1, "compared a moment ago");
+    remove(1);
+    assert_eq!(sync(&project)["changed"], false);
+    let ran = project.json(["sync", "o-r", "--json", "--prune"]);
+    assert_eq!(ran["skipped"], json!(["1"]));
+    assert_eq!(ran["taken"], Value::Null);
+}
+
+#[test]
+fn a_phase_of_yours_keeps_its_id() {
+    let (server, project) = three();
+    project.write("plan.yaml", "phases: [{id: '4', deliverables: [a.txt]}]\n");
+    project.autopack(["import", "plan.yaml", "--run-id", "o-r"]).succeeded();
+    server.add([issue(4, "d")]);
+    let ran = project.autopack(["sync", "o-r"]).succeeded();
+    assert!(ran.stderr.contains("issue 4 is left out: a phase of yours has this id"), "{ran:?}");
+    assert_eq!(ran.stdout, "run o-r: no change in github:o/r\n");
 }
 
 #[test]

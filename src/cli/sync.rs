@@ -1,6 +1,6 @@
 //! `sync`: brings a run up to the tracker that it comes from.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
@@ -10,14 +10,17 @@ use super::run_choice::{RunArg, RunUse};
 use super::tracker_access::{forge_failure, open_forge, report_issues, tracker_of};
 use crate::failure::{Exit, Failure};
 use crate::forge::{ForgeIssue, IssueState, TrackerName};
-use crate::import::trackers::{TrackerChoice, TrackerIssues, draft_issues, merge_changed_issue};
-use crate::phase::plan::{PlanPhase, PlanRun};
+use crate::import::trackers::{TrackerChoice, TrackerIssues, draft_issues};
+use crate::phase::plan::PlanRun;
 use crate::phase::words::quoted;
-use crate::phase::{PhaseId, PhaseState, RunId};
+use crate::phase::{PhaseId, PhaseState, RunId, UnixMs};
 use crate::progress::shown_id;
 use crate::store::{
     ClosedIssue, RunSource, Store, SyncMode, SyncReport, SyncRequest, TrackedPhase,
 };
+
+/// Longest time without a comparison of all issues, in milliseconds.
+const COMPARED_EACH_MS: i64 = 60 * 60 * 1000;
 
 /// Bring a run up to its tracker: new, changed, closed and reopened issues
 ///
@@ -28,6 +31,10 @@ use crate::store::{
 pub struct Args {
     #[command(flatten)]
     run: RunArg,
+
+    /// Look for deleted issues now, not only once an hour
+    #[arg(long)]
+    prune: bool,
 
     /// Show what would change, and write nothing
     #[arg(long)]
@@ -46,7 +53,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let forge = open_forge(&tracker, context).await?;
     let seen = forge.latest_change().await.map_err(forge_failure)?;
     let mut left_out = 0;
-    let report = if seen.is_some() && seen == source.seen {
+    let now = crate::clock::now();
+    let is_unchanged = seen.is_some() && seen == source.seen;
+    let report = if is_unchanged && !args.prune && !is_due(&source, now) {
         SyncReport::default()
     } else {
         let phases = store.tracked_phases(&run, &source.tracker).await?;
@@ -57,8 +66,12 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         let request = SyncDraft { tracker: &tracker, run: &run, phases: &phases, store: &store };
         let request = request.compare(found, seen).await?;
         let mode = if args.dry_run { SyncMode::DryRun } else { SyncMode::Write };
-        store.sync_run(&run, &request, mode, crate::clock::now()).await?
+        store.sync_run(&run, &request, mode, now).await?
     };
+    for id in &report.taken {
+        let id = shown_id(id.as_str());
+        tracing::warn!("issue {id} is left out: a phase of yours has this id");
+    }
     store.close().await;
     if !args.dry_run {
         forge.keep_pages();
@@ -68,6 +81,11 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         false => context.out.line(text(&run, &source, args.dry_run, &report))?,
     }
     Ok(Exit::Done)
+}
+
+/// Whether all issues are to be compared, although the tracker names no change: the deletion of an issue is none.
+fn is_due(source: &RunSource, now: UnixMs) -> bool {
+    source.compared_at.is_none_or(|at| !(0..COMPARED_EACH_MS).contains(&(now.0 - at.0)))
 }
 
 fn no_tracker(run: &RunId) -> Failure {
@@ -118,10 +136,11 @@ impl SyncDraft<'_> {
         let open = found.issues.iter().filter_map(|issue| by_issue.get(&issue.number));
         let open = open.map(|phase| phase.phase_id.clone()).collect();
         let plan = if found.issues.is_empty() { None } else { self.plan(&found).await? };
-        Ok(SyncRequest { plan, closed, open, seen })
+        let tracker = self.tracker.repository().to_string();
+        Ok(SyncRequest { tracker, plan, closed, open, seen })
     }
 
-    /// Returns new issues, and those with another content than the phase was made of.
+    /// Returns the open issues as phases.
     async fn plan(&self, found: &TrackerIssues) -> Result<Option<PlanRun>, Failure> {
         // A text that closes a cycle keeps no other issue from coming in.
         let draft = draft_issues(self.tracker, found, self.run, true)?;
@@ -129,40 +148,10 @@ impl SyncDraft<'_> {
             tracing::warn!("{warning}");
         }
         let existing = known_phases(self.store, &draft).await?;
-        let others: HashSet<PhaseId> = match existing.runs.get(self.run) {
-            Some(phases) => phases.keys().cloned().collect(),
-            None => HashSet::new(),
-        };
-        let Some(mut run) = draft.resolve(&existing)?.runs.pop() else { return Ok(None) };
-        let tracked: HashMap<&PhaseId, &TrackedPhase> =
-            self.phases.iter().map(|phase| (&phase.phase_id, phase)).collect();
-        // Their phases are among the closed ones.
-        run.left_out.clear();
-        run.phases = run
-            .phases
-            .into_iter()
-            .filter_map(|phase| match tracked.get(&phase.phase_id) {
-                Some(stored) => changed(stored, phase),
-                None if others.contains(&phase.phase_id) => {
-                    let id = shown_id(phase.phase_id.as_str());
-                    tracing::warn!("issue {id} is left out: a phase of yours has this id");
-                    None
-                }
-                None => Some(phase),
-            })
-            .collect();
-        Ok((!run.phases.is_empty()).then_some(run))
+        let run = draft.resolve(&existing)?.runs.pop();
+        // Phases of vanished issues are among the closed ones.
+        Ok(run.map(|run| PlanRun { left_out: Vec::new(), ..run }))
     }
-}
-
-/// Returns the phase with the new content of its issue; `None` if the content is the same.
-fn changed(stored: &TrackedPhase, issue: PlanPhase) -> Option<PlanPhase> {
-    if issue.spec.0["tracker"]["digest"] == stored.digest.as_str() {
-        return None;
-    }
-    let spec = merge_changed_issue(&stored.spec, &issue.spec);
-    let max_attempts = spec.0["max_attempts"].as_u64().and_then(|count| u32::try_from(count).ok());
-    Some(PlanPhase { spec, max_attempts, ..issue })
 }
 
 /// Returns the state of a phase whose issue is closed, and the words for its note.
@@ -209,7 +198,7 @@ fn json_of(
         "run_id": run,
         "tracker": source.tracker,
         "dry_run": dry_run,
-        "changed": *report != SyncReport::default(),
+        "changed": lists(report).iter().any(|(_, _, phases)| !phases.is_empty()),
     });
     for (name, _, phases) in lists(report) {
         value[name] = json!(phases);

@@ -94,7 +94,9 @@ impl TrackerImport {
         let store = open_database::create_store(&url, context).await?;
         // A known run may lack changes that only a synchronization makes.
         let seen = seen.filter(|_| before.is_none());
-        let source = RunSource { tracker: self.name(), choice: choice.to_json(), seen };
+        let compared_at = Some(crate::clock::now());
+        let source =
+            RunSource { tracker: self.name(), choice: choice.to_json(), seen, compared_at };
         let report = import(&store, &plan.runs[0], self.update, &source).await?;
         forge.keep_pages();
         Ok(ImportedIssues { plan, report, left_out: found.left_out, store })

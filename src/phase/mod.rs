@@ -5,6 +5,7 @@
 pub mod autofix;
 pub mod bisection;
 pub mod budget;
+pub mod changed_issue;
 pub mod companion;
 pub mod cycle;
 pub mod deliverables;

@@ -1,6 +1,5 @@
 //! Issues of a forge as phases. The forge is asked in `tracker_issues`; `issue_items` makes a phase of an issue.
 
-mod changed_spec;
 mod issue_items;
 mod tracker_issues;
 
@@ -14,7 +13,6 @@ use super::plan_draft::PlanDraft;
 use super::read_options::ReadOptions;
 use super::source_place::SourcePosition;
 
-pub use changed_spec::merge_changed_issue;
 pub use tracker_issues::{TrackerChoice, TrackerIssues, TrackerRequest};
 
 /// Name of the format in messages.

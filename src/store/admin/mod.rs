@@ -15,4 +15,5 @@ pub(super) mod source_removals;
 pub mod source_settlement;
 mod stored_comparison;
 pub mod sync_run;
+mod synced_issues;
 pub mod undo_candidates;

@@ -4,7 +4,7 @@ use serde_json::Value;
 use sqlx::{FromRow, SqliteConnection};
 
 use crate::phase::plan::PlanRun;
-use crate::phase::{PhaseId, PhaseState, RawSpec, RunId, UnixMs};
+use crate::phase::{PhaseId, PhaseState, RunId, UnixMs};
 
 use super::import_plan::{ImportMode, import_run};
 use super::import_report::ImportReport;
@@ -21,6 +21,8 @@ pub struct RunSource {
     pub choice: Value,
     /// Mark of the last change that was synchronized.
     pub seen: Option<String>,
+    /// Time of the last comparison with all issues.
+    pub compared_at: Option<UnixMs>,
 }
 
 /// A phase of a run that is an issue of the run's tracker.
@@ -30,14 +32,10 @@ pub struct TrackedPhase {
     pub phase_id: PhaseId,
     /// Number of the issue.
     pub issue: u64,
-    /// Digest of the issue's content when the phase was last written.
-    pub digest: String,
     /// State of the phase.
     pub state: PhaseState,
     /// Whether the last synchronization saw the issue closed.
     pub is_closed: bool,
-    /// The spec as written.
-    pub spec: RawSpec,
 }
 
 #[derive(FromRow)]
@@ -45,16 +43,15 @@ struct SourceRecord {
     tracker: String,
     choice: String,
     seen: Option<String>,
+    synced_at: Option<i64>,
 }
 
 #[derive(FromRow)]
 struct TrackedRecord {
     phase_id: String,
     issue: i64,
-    digest: Option<String>,
     state: String,
     is_closed: bool,
-    raw_spec: String,
 }
 
 impl Store {
@@ -65,7 +62,7 @@ impl Store {
     pub async fn run_source(&self, run: &RunId) -> Result<Option<RunSource>, StoreError> {
         self.named(async {
             let row: Option<SourceRecord> = sqlx::query_as(
-                "SELECT s.tracker, s.choice, s.seen
+                "SELECT s.tracker, s.choice, s.seen, s.synced_at
                    FROM runs r JOIN run_sources s ON s.run = r.id WHERE r.run_id = ?",
             )
             .bind(run.as_str())
@@ -73,7 +70,8 @@ impl Store {
             .await?;
             row.map(|row| {
                 let choice = json(&row.choice, || format!("source of run {run}"))?;
-                Ok(RunSource { tracker: row.tracker, choice, seen: row.seen })
+                let compared_at = row.synced_at.map(UnixMs);
+                Ok(RunSource { tracker: row.tracker, choice, seen: row.seen, compared_at })
             })
             .transpose()
         })
@@ -117,9 +115,8 @@ impl Store {
     ) -> Result<Vec<TrackedPhase>, StoreError> {
         self.named(async {
             let rows: Vec<TrackedRecord> = sqlx::query_as(
-                "SELECT p.phase_id, p.raw_spec ->> '$.tracker.issue' AS issue,
-                        p.raw_spec ->> '$.tracker.digest' AS digest, p.state,
-                        p.closed_as IS NOT NULL AS is_closed, p.raw_spec
+                "SELECT p.phase_id, p.raw_spec ->> '$.tracker.issue' AS issue, p.state,
+                        p.closed_as IS NOT NULL AS is_closed
                    FROM runs r JOIN phases p ON p.run = r.id
                   WHERE r.run_id = ? AND p.raw_spec ->> '$.tracker.name' = ?
                     AND json_type(p.raw_spec, '$.tracker.issue') = 'integer'
@@ -134,10 +131,8 @@ impl Store {
                     let name = || format!("phase {} of run {run}", row.phase_id);
                     Ok(TrackedPhase {
                         issue: u64::try_from(row.issue).unwrap_or_default(),
-                        digest: row.digest.clone().unwrap_or_default(),
                         state: parse(&row.state, name)?,
                         is_closed: row.is_closed,
-                        spec: json(&row.raw_spec, name)?,
                         phase_id: PhaseId::new(&row.phase_id),
                     })
                 })
@@ -165,14 +160,15 @@ async fn save_source(
     source: &RunSource,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO run_sources (run, tracker, choice, seen) VALUES (?, ?, ?, ?)
+        "INSERT INTO run_sources (run, tracker, choice, seen, synced_at) VALUES (?, ?, ?, ?, ?)
          ON CONFLICT (run) DO UPDATE SET tracker = excluded.tracker, choice = excluded.choice,
-                                         seen = excluded.seen",
+                                         seen = excluded.seen, synced_at = excluded.synced_at",
     )
     .bind(run)
     .bind(&source.tracker)
     .bind(to_json(&source.choice))
     .bind(&source.seen)
+    .bind(source.compared_at.map(|at| at.0))
     .execute(tx)
     .await?;
     Ok(())

@@ -12,6 +12,7 @@ use super::evidence::{IMPORT, record_evidence};
 use super::import_plan::{ImportMode, import_run};
 use super::import_report::ImportReport;
 use super::operator_actions::{reset_counters, take_steps};
+use super::synced_issues::keep_changed;
 use crate::store::columns::parse;
 use crate::store::error::StoreError;
 use crate::store::open::Store;
@@ -20,7 +21,9 @@ use crate::store::queue::dependencies::recount_dependencies;
 /// What a tracker has now.
 #[derive(Clone, Debug, Default)]
 pub struct SyncRequest {
-    /// New issues, and issues with another text.
+    /// Name of the tracker.
+    pub tracker: String,
+    /// Open issues, with their phases.
     pub plan: Option<PlanRun>,
     /// Phases whose issues are closed, or no longer count.
     pub closed: Vec<ClosedIssue>,
@@ -65,6 +68,8 @@ pub struct SyncReport {
     pub stopped: Vec<PhaseId>,
     /// Phases that are QUEUED again.
     pub requeued: Vec<PhaseId>,
+    /// Issues left out, because a phase that is no issue of the tracker has the id.
+    pub taken: Vec<PhaseId>,
 }
 
 /// What decides about a phase of the run.
@@ -103,9 +108,11 @@ impl Store {
                     self.reopen(&mut tx, run, phase, record).await?;
                 }
             }
-            if let Some(plan) = &request.plan {
+            let mut taken = Vec::new();
+            if let Some(mut plan) = request.plan.clone() {
+                taken = keep_changed(&mut tx, row, &request.tracker, &mut plan).await?;
                 let mut counts = ImportReport::default();
-                import_run(&mut tx, plan, ImportMode::Update, now, &mut counts).await?;
+                import_run(&mut tx, &plan, ImportMode::Update, now, &mut counts).await?;
             }
             for closed in &request.closed {
                 if let Some(record) = before.get(closed.phase_id.as_str()) {
@@ -120,6 +127,7 @@ impl Store {
                 .execute(&mut *tx)
                 .await?;
             let report = changes(&before, &synced_phases(&mut tx, row).await?)?;
+            let report = SyncReport { taken, ..report };
             match mode {
                 SyncMode::Write => tx.commit().await?,
                 SyncMode::DryRun => tx.rollback().await?,

@@ -14,6 +14,7 @@ mod repairing;
 mod reverting;
 mod scale;
 mod statements;
+mod syncing;
 
 use std::sync::Arc;
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::phase::RawSpec;
+use super::spec::RawSpec;
 
 /// Keys that an issue fills in.
 const OF_ISSUE: [&str; 10] = [
