@@ -379,6 +379,54 @@ fn a_beads_directory_is_imported_and_drained() {
     assert_eq!(project.landed(), ["b-2"]);
 }
 
+/// Two epics of 1,000 children each; the first blocks the second.
+fn large_epics() -> String {
+    let issue = |id: String, kind: &str, needs: &[(&str, &str)]| {
+        let needs: Vec<Value> = needs
+            .iter()
+            .map(|(need, kind)| json!({"issue_id": id, "depends_on_id": need, "type": kind}))
+            .collect();
+        json!({"id": id, "title": id, "status": "open", "issue_type": kind, "dependencies": needs})
+    };
+    let mut issues = vec![
+        issue("e1".to_owned(), "epic", &[]),
+        issue("e2".to_owned(), "epic", &[("e1", "blocks")]),
+    ];
+    for epic in ["e1", "e2"] {
+        let child = |n: u32| issue(format!("{epic}-{n}"), "task", &[(epic, "parent-child")]);
+        issues.extend((0..1000).map(child));
+    }
+    // Comes after its own epic.
+    issues.push(issue("e1-last".to_owned(), "task", &[("e1", "parent-child"), ("e1", "blocks")]));
+    beads(&issues)
+}
+
+#[test]
+fn large_epics_and_parallel_phases_have_few_dependencies() {
+    let mut spec = "# Tasks\n".to_owned();
+    for task in 0..5000 {
+        if task % 1000 == 0 {
+            spec += &format!("\n## Phase {}: Part\n\n", task / 1000 + 1);
+        }
+        spec += &format!("- [ ] T{task:04} [P] Write src/{task}.py\n");
+    }
+    let project = Project::without_commits().file("i.jsonl", &large_epics()).file("tasks.md", &spec);
+    let summary = |file: &str, run: &str| {
+        let ran = project.json(["import", file, "--run-id", run, "--json"]);
+        ran["runs"][0]["summary"].clone()
+    };
+    let found = summary("i.jsonl", "epics");
+    assert_eq!((&found["queued"], &found["dependencies"]), (&json!(2002), &json!(2001)));
+    let needs = |phase: &str| project.json(["phases", "show", phase, "--json"])["depends_on"].clone();
+    assert_eq!(needs("epics/e2-7"), json!(["e1"]));
+    assert_eq!(needs("epics/e1").as_array().unwrap().len(), 1000);
+    assert_eq!(needs("epics/e1-last"), json!(["e1"]));
+    assert_eq!(summary("tasks.md", "spec")["dependencies"], 4 * 999 + 4 * 1000);
+    assert_eq!(needs("spec/T1000"), json!(["T0999"]));
+    assert_eq!(needs("spec/T0999").as_array().unwrap().len(), 999);
+    assert_eq!(needs("spec/T4999"), json!(["T3999"]));
+}
+
 /// A status in a source, and the state of its phase.
 type Word = (&'static str, PhaseState);
 

@@ -12,6 +12,7 @@ use super::backlog_item::BacklogItem;
 use super::drafting::PlanDraftBuilder;
 use super::error::ImportError;
 use super::format::{Description, DirectoryLayout, Format, Input, Recognition};
+use super::group_nodes::GroupUses;
 use super::input_directory::{InputDirectory, InputFile};
 use super::issue_text::criteria_lines;
 use super::item_fields::{ItemFields, scalar, with_sections};
@@ -126,9 +127,9 @@ fn read_lines(text: &str, at_line: impl Fn(usize) -> SourcePosition, draft: &mut
     }
     let tree = IssueTree::new(&issues);
     for issue in &issues {
-        match tree.is_group(issue) {
-            true => draft.leave_out(None, &issue.id, "epics"),
-            false => draft.item(issue.place.clone(), item(issue, &tree), None),
+        match tree.is_phase(issue) {
+            false => draft.leave_out(None, &issue.id, "epics"),
+            true => draft.item(issue.place.clone(), item(issue, &tree), None),
         }
     }
 }
@@ -186,6 +187,8 @@ fn status(word: &str) -> SourceStatus {
 struct IssueTree<'a> {
     by_id: HashMap<&'a str, &'a Issue>,
     children: HashMap<&'a str, Vec<&'a str>>,
+    /// Groups that are phases.
+    kept: HashSet<&'a str>,
 }
 
 impl<'a> IssueTree<'a> {
@@ -197,7 +200,31 @@ impl<'a> IssueTree<'a> {
             }
         }
         let by_id = issues.iter().map(|issue| (issue.id.as_str(), issue)).collect();
-        Self { by_id, children }
+        let mut tree = Self { by_id, children, kept: HashSet::new() };
+        tree.kept = tree.find_kept(issues);
+        tree
+    }
+
+    fn find_kept(&self, issues: &'a [Issue]) -> HashSet<&'a str> {
+        let mut uses = GroupUses::default();
+        let is_group = |id: &&String| self.by_id.get(id.as_str()).is_some_and(|i| self.is_group(i));
+        for issue in issues.iter().filter(|issue| !self.is_group(issue)) {
+            let around = self.ancestors(issue);
+            let blockers = around.iter().flat_map(|above| &above.blockers);
+            for blocker in issue.blockers.iter().chain(blockers).filter(is_group) {
+                uses.add(blocker);
+            }
+        }
+        let members = |group: &str| {
+            let mut found = Vec::new();
+            self.add_phases(group, &mut HashSet::new(), &mut found);
+            found.len()
+        };
+        uses.kept(members)
+    }
+
+    fn is_phase(&self, issue: &Issue) -> bool {
+        !self.is_group(issue) || self.kept.contains(issue.id.as_str())
     }
 
     fn children(&self, id: &str) -> &[&'a str] {
@@ -230,12 +257,18 @@ impl<'a> IssueTree<'a> {
         if !seen.insert(id.to_owned()) {
             return;
         }
-        match self.by_id.get(id).filter(|issue| self.is_group(issue)) {
+        match self.by_id.get(id).filter(|issue| !self.is_phase(issue)) {
             Some(_) => {
                 self.children(id).iter().for_each(|child| self.add_phases(child, seen, into))
             }
             None => into.push(id.to_owned()),
         }
+    }
+
+    /// Whether a child comes after its group.
+    fn waits(&self, child: &str, group: &Issue) -> bool {
+        let child = self.by_id.get(child).filter(|_| self.is_group(group));
+        child.is_some_and(|child| child.blockers.contains(&group.id))
     }
 
     /// The phases that an issue waits for.
@@ -249,7 +282,7 @@ impl<'a> IssueTree<'a> {
                 false => self.add_phases(blocker, &mut seen, &mut found),
             }
         }
-        for child in self.children(&issue.id) {
+        for child in self.children(&issue.id).iter().filter(|child| !self.waits(child, issue)) {
             self.add_phases(child, &mut seen, &mut found);
         }
         for ancestor in ancestors {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::phase::PhaseId;
-use crate::phase::cycle::CycleSearch;
+use crate::phase::cycle::{CycleSearch, describe};
 
 use super::plan_draft::DraftRun;
 
@@ -36,7 +36,7 @@ pub(super) fn break_all_cycles(
     let mut search = CycleSearch::default();
     for start in &ids {
         while let Some(cycle) = search.find(*start, |id, n| graph.get(id)?.get(n).copied()) {
-            cycles.push(cycle.iter().map(|id| id.as_str()).collect::<Vec<_>>().join(" -> "));
+            cycles.push(describe(cycle.iter().map(|id| id.as_str())));
             let own = cycle.windows(2).filter_map(|edge| {
                 let at = *index.get(edge[0])?;
                 let number = run.phases[at].number;

@@ -163,6 +163,7 @@ fn phase_dependencies(
     let is_over = matches!(draft.phase.state, PhaseState::Complete | PhaseState::Skipped);
     // Other tools delete and archive items on which others depend.
     let is_lenient = is_over || draft.rank.is_some();
+    let mut seen = HashSet::new();
     for (key, given) in fields(spec) {
         let needs = needs(given, known);
         let (names, unknown): (Vec<String>, Vec<String>) = needs
@@ -190,11 +191,8 @@ fn phase_dependencies(
                 .notes
                 .push(format!("`{key}` has entries that are not phases: {}", idle.join(", ")));
         }
-        for id in names.into_iter().map(PhaseId::new) {
-            if !dependencies.ids.contains(&id) {
-                dependencies.ids.push(id);
-            }
-        }
+        let new = names.into_iter().map(PhaseId::new).filter(|id| seen.insert(id.clone()));
+        dependencies.ids.extend(new);
     }
     dependencies.notes.extend(unread(spec, draft.phase.phase_id.as_str(), known));
     dependencies

@@ -1,7 +1,7 @@
 //! Items with links to each other: parents, blockers and groups.
 //!
 //! A parent is a phase that waits for its children. An open group with children is no phase: items that wait for the
-//! group wait for its children, and its children wait for whatever blocks the group.
+//! group wait for its children, and its children wait for whatever blocks the group. See `group_nodes` for large groups.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::backlog_item::BacklogItem;
 use super::drafting::PlanDraftBuilder;
+use super::group_nodes::GroupUses;
 use super::markdown::item_text::UniqueIds;
 use super::source_place::SourcePosition;
 use super::standing::SourceStatus;
@@ -47,19 +48,19 @@ pub(super) fn add_linked(
     let known = unique_ids(&mut items, plain, draft);
     let links = ItemLinks::new(&items, &known, plain);
     for LinkedItem { place, mut item, .. } in items {
-        if links.is_group(&item.id) {
+        if links.is_group(&item.id) && !links.is_kept(&item.id) {
             draft.leave_out(run, &item.id, group);
             continue;
         }
         item.depends_on = links.needs(&item.id);
         // A settled parent waits for nothing any more.
         let is_open = matches!(item.status, SourceStatus::Open | SourceStatus::Unknown(_));
-        for child in links.children_before(&item.id).filter(|_| is_open) {
-            if !item.depends_on.contains(child) {
-                item.depends_on.push(child.clone());
-            }
+        let children = if is_open { links.children_before(&item.id) } else { Vec::new() };
+        if !children.is_empty() {
             item.extra.insert("allow_no_change".to_owned(), json!(true));
         }
+        let known: HashSet<String> = item.depends_on.iter().cloned().collect();
+        item.depends_on.extend(children.into_iter().filter(|child| !known.contains(child)));
         draft.item(place, item, run);
     }
 }
@@ -92,6 +93,8 @@ struct ItemLinks {
     children: HashMap<String, Vec<String>>,
     parents: HashMap<String, String>,
     groups: HashSet<String>,
+    /// Groups that are phases.
+    kept: HashSet<String>,
 }
 
 impl ItemLinks {
@@ -129,33 +132,61 @@ impl ItemLinks {
             linked.is_group && is_open && children.contains_key(&linked.item.id)
         };
         let groups = items.iter().filter(is_group).map(|linked| linked.item.id.clone()).collect();
-        Self { needs, children, parents, groups }
+        let mut links = Self { needs, children, parents, groups, kept: HashSet::new() };
+        links.kept = links.find_kept(items);
+        links
+    }
+
+    fn find_kept(&self, items: &[LinkedItem]) -> HashSet<String> {
+        let mut uses = GroupUses::default();
+        for LinkedItem { item, .. } in items.iter().filter(|linked| !self.is_group(&linked.item.id))
+        {
+            for need in self.links_of(&item.id).filter(|need| self.is_group(need)) {
+                uses.add(need);
+            }
+        }
+        let members = |group: &str| {
+            let mut found = Vec::new();
+            self.expand(group, &mut HashSet::new(), &mut found);
+            found.len()
+        };
+        uses.kept(members).into_iter().map(str::to_owned).collect()
+    }
+
+    fn is_kept(&self, id: &str) -> bool {
+        self.kept.contains(id)
     }
 
     fn is_group(&self, id: &str) -> bool {
         self.groups.contains(id)
     }
 
-    /// The items that an item waits for: its own blockers, and those of the groups around it.
-    fn needs(&self, id: &str) -> Vec<String> {
+    /// The links of an item as written, and those of the groups around it.
+    fn links_of<'a>(&'a self, id: &'a str) -> impl Iterator<Item = &'a String> {
         let mut seen = HashSet::new();
-        let mut found = Vec::new();
         let mut at = Some(id);
-        while let Some(holder) = at.filter(|holder| seen.insert(*holder)) {
-            for need in self.needs.get(holder).into_iter().flatten() {
-                self.expand(need, &mut HashSet::new(), &mut found);
-            }
-            at =
-                self.parents.get(holder).map(String::as_str).filter(|parent| self.is_group(parent));
+        let holders = std::iter::from_fn(move || {
+            let holder = at.filter(|holder| seen.insert(*holder))?;
+            at = self.parents.get(holder).map(String::as_str).filter(|id| self.is_group(id));
+            Some(holder)
+        });
+        holders.flat_map(|holder| self.needs.get(holder).into_iter().flatten())
+    }
+
+    /// The items that an item waits for.
+    fn needs(&self, id: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        for need in self.links_of(id) {
+            self.expand(need, &mut HashSet::new(), &mut found);
         }
         let mut unique = HashSet::new();
         found.retain(|need| need != id && unique.insert(need.clone()));
         found
     }
 
-    /// Replaces a group by its children.
+    /// Replaces a group by its children, unless it is kept.
     fn expand<'a>(&'a self, id: &'a str, seen: &mut HashSet<&'a str>, found: &mut Vec<String>) {
-        match self.children.get(id).filter(|_| self.is_group(id)) {
+        match self.children.get(id).filter(|_| self.is_group(id) && !self.is_kept(id)) {
             None => found.push(id.to_owned()),
             Some(children) if seen.insert(id) => {
                 children.iter().for_each(|child| self.expand(child, seen, found));
@@ -164,13 +195,21 @@ impl ItemLinks {
         }
     }
 
-    /// The children of an item, except those that wait for it: they come after it.
-    fn children_before(&self, id: &str) -> impl Iterator<Item = &String> {
-        let comes_after = move |child: &&String| {
-            self.needs.get(*child).is_some_and(|needs| needs.iter().any(|need| need == id))
+    /// The phases of the children of an item, except those that wait for it: they come after it.
+    fn children_before<'a>(&'a self, id: &'a str) -> Vec<String> {
+        let (mut found, mut seen) = (Vec::new(), HashSet::from([id]));
+        for child in self.children.get(id).into_iter().flatten() {
+            // The children of other items may be groups, which are no phases.
+            match self.is_kept(id) {
+                true => self.expand(child, &mut seen, &mut found),
+                false => found.push(child.clone()),
+            }
+        }
+        let comes_after = |child: &String| {
+            self.needs.get(child).is_some_and(|needs| needs.iter().any(|need| need == id))
         };
-        let children = self.children.get(id).into_iter().flatten();
-        children.filter(move |child| !comes_after(child))
+        found.retain(|child| !comes_after(child));
+        found
     }
 }
 
@@ -236,6 +275,26 @@ mod tests {
             linked("lone", "", &[], &[], true),
         ];
         assert_eq!(edges(items), ["b: x", "c: b x", "x: ", "y: b c", "lone: "]);
+    }
+
+    #[test]
+    fn a_large_group_that_blocks_a_large_group_is_a_phase() {
+        let mut items = vec![
+            linked("root", "", &[], &[], false),
+            linked("e", "", &["root"], &[], true),
+            linked("f", "", &["e"], &[], true),
+        ];
+        items.extend((0..40).map(|n| linked(&format!("e{n}"), "e", &[], &[], false)));
+        items.extend((0..40).map(|n| linked(&format!("f{n}"), "f", &[], &[], false)));
+        items.push(linked("after", "", &["f"], &[], false));
+        let edges = edges(items);
+        let members = (0..40).map(|n| format!("e{n}")).collect::<Vec<_>>().join(" ");
+        assert_eq!(edges[1], format!("e: root {members}"));
+        assert_eq!(edges[2], "e0: root");
+        assert_eq!(edges[42], "f0: e");
+        let members = (0..40).map(|n| format!("f{n}")).collect::<Vec<_>>().join(" ");
+        assert_eq!(edges[82], format!("after: {members}"));
+        assert_eq!(edges.len(), 83);
     }
 
     #[test]

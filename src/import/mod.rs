@@ -23,6 +23,7 @@ mod error;
 mod format;
 mod github_issues;
 mod gitlab_issues;
+mod group_nodes;
 mod input;
 mod input_directory;
 #[cfg(any(test, fuzzing))]

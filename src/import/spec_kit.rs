@@ -4,7 +4,7 @@
 //! the last one without. A phase waits for the phase before. Phases of user stories wait for the foundation only, and
 //! the phase after them waits for all of them: the template says so. Finished tasks hold nothing up.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -18,7 +18,7 @@ use super::markdown::box_outline::{BoxItem, criteria_inside, items};
 use super::markdown::item_text::{UniqueIds, text_id, title, without_comments, without_strikes};
 use super::markdown::{LineKind, MarkdownText};
 use super::markdown_kind::{MarkdownKind, SPEC_TASK};
-use super::spec_order::{SpecOrder, TaskPlace};
+use super::spec_order::{TaskPlace, waits};
 use super::task_directories::{TaskDirectory, context, put, task_directories};
 use crate::phase::RunId;
 
@@ -85,6 +85,8 @@ struct TaskLine {
     is_parallel: bool,
     story: Option<String>,
     text: String,
+    /// Tasks that the text says to wait for.
+    named: Vec<String>,
 }
 
 fn read_tasks(directory: &TaskDirectory<'_>, run: &RunId, draft: &mut PlanDraftBuilder) {
@@ -97,12 +99,11 @@ fn read_tasks(directory: &TaskDirectory<'_>, run: &RunId, draft: &mut PlanDraftB
     let outline = items(&markdown);
     let is_numbered = |item: &BoxItem<'_>| SPEC_TASK.is_match(without_strikes(item.item.text));
     let is_task = |item: &BoxItem<'_>| item.parent.is_none() || is_numbered(item);
-    let (mut ids, mut order) = (UniqueIds::default(), SpecOrder::default());
-    let scope = context(source, &CONTEXT, draft);
-    let mut goals: HashMap<&str, Option<Value>> = HashMap::new();
+    let mut tasks = Vec::new();
+    let mut ids = UniqueIds::default();
     for item in outline.iter().filter(|item| is_task(item)) {
         let place = source.at_line(item.line);
-        let line = task_line(item);
+        let mut line = task_line(item);
         if line.text.is_empty() {
             draft.warn(format!("{place}: a task without a text; not imported"));
             continue;
@@ -113,27 +114,47 @@ fn read_tasks(directory: &TaskDirectory<'_>, run: &RunId, draft: &mut PlanDraftB
         } else if id != line.id {
             draft.warn(format!("{place}: {} is used twice; this task is `{id}`", line.id));
         }
-        let phase = phase_heading(item);
-        let is_story = line.story.is_some() || phase.to_lowercase().contains("user story");
-        let mut phase_item = BacklogItem::new(&id, title(&line.text));
-        phase_item.status = item.status();
-        if item.is_open() {
-            let is_parallel = line.is_parallel;
-            phase_item.depends_on = order.add(TaskPlace { id: &id, phase, is_story, is_parallel });
-        }
-        phase_item.depends_on.extend(named_tasks(&line.text, &id));
-        phase_item.body =
-            [without_comments(&line.text), item.body_text()].join("\n\n").trim().to_owned();
-        phase_item.acceptance_criteria = criteria_inside(item, &outline, &is_numbered);
-        phase_item.labels = line.story.into_iter().collect();
-        phase_item.priority =
-            PRIORITY.captures(phase).map(|found| found[1].to_uppercase()).unwrap_or_default();
-        put(&mut phase_item.extra, "section", Some(json!(phase)).filter(|_| !phase.is_empty()));
-        let goal = goals.entry(phase).or_insert_with(|| goal(&markdown, phase));
-        put(&mut phase_item.extra, "section_goal", goal.clone());
-        put(&mut phase_item.extra, "scope", scope.clone());
-        draft.item_of_run(place, phase_item, Some(run.clone()));
+        line.id = id;
+        tasks.push((item, line));
     }
+    let mut waits = waits_for(&tasks);
+    let scope = context(source, &CONTEXT, draft);
+    let mut goals: HashMap<&str, Option<Value>> = HashMap::new();
+    for (item, line) in tasks {
+        let phase = phase_heading(item);
+        let mut task = BacklogItem::new(&line.id, title(&line.text));
+        task.status = item.status();
+        task.depends_on = waits.remove(&line.id).unwrap_or_default();
+        task.depends_on.extend(line.named);
+        task.body = [without_comments(&line.text), item.body_text()].join("\n\n").trim().to_owned();
+        task.acceptance_criteria = criteria_inside(item, &outline, &is_numbered);
+        task.labels = line.story.into_iter().collect();
+        task.priority =
+            PRIORITY.captures(phase).map(|found| found[1].to_uppercase()).unwrap_or_default();
+        put(&mut task.extra, "section", Some(json!(phase)).filter(|_| !phase.is_empty()));
+        let goal = goals.entry(phase).or_insert_with(|| goal(&markdown, phase));
+        put(&mut task.extra, "section_goal", goal.clone());
+        put(&mut task.extra, "scope", scope.clone());
+        draft.item_of_run(source.at_line(item.line), task, Some(run.clone()));
+    }
+}
+
+/// The tasks that each open task waits for, by id.
+fn waits_for(tasks: &[(&BoxItem<'_>, TaskLine)]) -> HashMap<String, Vec<String>> {
+    let named: HashSet<&String> = tasks.iter().flat_map(|(_, line)| &line.named).collect();
+    let mut places = Vec::new();
+    for (item, line) in tasks.iter().filter(|(item, _)| item.is_open()) {
+        let phase = phase_heading(item);
+        places.push(TaskPlace {
+            id: &line.id,
+            phase,
+            is_story: line.story.is_some() || phase.to_lowercase().contains("user story"),
+            is_parallel: line.is_parallel,
+            is_named: named.contains(&line.id),
+        });
+    }
+    let ids = places.iter().map(|place| place.id.to_owned());
+    ids.zip(waits(&places)).collect()
 }
 
 fn task_line(item: &BoxItem<'_>) -> TaskLine {
@@ -147,9 +168,12 @@ fn task_line(item: &BoxItem<'_>) -> TaskLine {
     let flags: Vec<&str> =
         flags.split(['[', ']']).map(str::trim).filter(|f| !f.is_empty()).collect();
     let number = found.map(|found| found[1].to_owned()).filter(|id| !id.contains('X'));
+    let is_numbered = number.is_some();
+    let id = number.unwrap_or_else(|| text_id(text));
     TaskLine {
-        is_numbered: number.is_some(),
-        id: number.unwrap_or_else(|| text_id(text)),
+        named: named_tasks(text, &id),
+        is_numbered,
+        id,
         is_parallel: flags.contains(&PARALLEL),
         story: flags.iter().find(|flag| STORY.is_match(flag)).map(|flag| (*flag).to_owned()),
         text: text.trim().to_owned(),

@@ -1,4 +1,7 @@
 //! The order of the tasks of a specification: which tasks each one waits for.
+//!
+//! Where a phase ends with many parallel tasks, the next phase would have to wait for each of them with each of its own
+//! tasks. One of them waits for the others instead, and the next phase waits for that one.
 
 /// A task in its phase.
 pub(super) struct TaskPlace<'a> {
@@ -9,11 +12,24 @@ pub(super) struct TaskPlace<'a> {
     pub is_story: bool,
     /// Whether the task may run beside its neighbors.
     pub is_parallel: bool,
+    /// Whether the text of another task says to wait for this one.
+    pub is_named: bool,
+}
+
+/// Parallel tasks at the end of a phase above which one waits for the others.
+const PARALLEL: usize = 50;
+
+/// Returns the tasks that each task waits for. `tasks` are in order.
+pub(super) fn waits(tasks: &[TaskPlace<'_>]) -> Vec<Vec<String>> {
+    let mut order = SpecOrder::default();
+    tasks.iter().for_each(|task| order.add(task));
+    order.waits
 }
 
 /// Takes tasks in order.
 #[derive(Default)]
-pub(super) struct SpecOrder {
+struct SpecOrder {
+    waits: Vec<Vec<String>>,
     phase: String,
     is_story: bool,
     /// Last tasks of the phases that the current phase waits for.
@@ -25,33 +41,53 @@ pub(super) struct SpecOrder {
     /// The last task without `[P]` in the phase, and the tasks with it since then.
     serial: Option<String>,
     parallel: Vec<String>,
+    /// The last of the parallel tasks that may wait for the others, by position in `waits` and in `parallel`.
+    join: Option<(usize, usize)>,
 }
 
 impl SpecOrder {
-    /// Adds a task and returns the tasks it waits for.
-    pub fn add(&mut self, task: TaskPlace<'_>) -> Vec<String> {
+    fn add(&mut self, task: &TaskPlace<'_>) {
         if task.phase != self.phase {
-            self.begin(&task);
+            self.begin(task);
         }
-        let serial = || self.serial.iter().cloned().collect::<Vec<_>>();
-        let start = || if self.serial.is_some() { serial() } else { self.before.clone() };
+        let start = match &self.serial {
+            Some(serial) => vec![serial.clone()],
+            None => self.before.clone(),
+        };
         if task.is_parallel {
-            let waits_for = start();
+            // A task that another one names might wait for itself.
+            if !task.is_named {
+                self.join = Some((self.waits.len(), self.parallel.len()));
+            }
             self.parallel.push(task.id.to_owned());
-            return waits_for;
+            self.waits.push(start);
+            return;
         }
-        let waits_for = if self.parallel.is_empty() { start() } else { self.parallel.clone() };
+        let parallel = std::mem::take(&mut self.parallel);
+        self.join = None;
+        self.waits.push(if parallel.is_empty() { start } else { parallel });
         self.serial = Some(task.id.to_owned());
-        self.parallel.clear();
-        waits_for
     }
 
-    fn begin(&mut self, task: &TaskPlace<'_>) {
-        let serial = self.serial.take();
+    /// The tasks at the end of the phase.
+    fn ends(&mut self) -> Vec<String> {
+        let (serial, join) = (self.serial.take(), self.join.take());
         let mut ends = std::mem::take(&mut self.parallel);
         if ends.is_empty() {
             ends.extend(serial);
         }
+        match join {
+            Some((task, end)) if ends.len() > PARALLEL => {
+                let last = ends.remove(end);
+                self.waits[task] = ends;
+                vec![last]
+            }
+            _ => ends,
+        }
+    }
+
+    fn begin(&mut self, task: &TaskPlace<'_>) {
+        let ends = self.ends();
         match self.is_story {
             true => self.stories.extend(ends),
             false if ends.is_empty() => {}
@@ -74,13 +110,34 @@ impl SpecOrder {
 mod tests {
     use super::*;
 
-    fn waits(tasks: &[(&str, &str, bool, bool)]) -> Vec<String> {
-        let mut order = SpecOrder::default();
-        let mut waits = |(id, phase, is_story, is_parallel): &(&str, &str, bool, bool)| {
-            let place = TaskPlace { id, phase, is_story: *is_story, is_parallel: *is_parallel };
-            format!("{id}: {}", order.add(place).join(" "))
-        };
-        tasks.iter().map(&mut waits).collect()
+    fn waits(tasks: &[(&'static str, &'static str, bool, bool)]) -> Vec<String> {
+        let place =
+            |(id, phase, is_story, is_parallel): &(&'static str, &'static str, bool, bool)| {
+                let (is_story, is_parallel) = (*is_story, *is_parallel);
+                TaskPlace { id, phase, is_story, is_parallel, is_named: false }
+            };
+        let waits = super::waits(&tasks.iter().map(place).collect::<Vec<_>>());
+        tasks
+            .iter()
+            .zip(waits)
+            .map(|((id, ..), waits)| format!("{id}: {}", waits.join(" ")))
+            .collect()
+    }
+
+    #[test]
+    fn one_of_many_parallel_tasks_joins_the_others() {
+        let ids: Vec<(String, &str)> =
+            (0..200).map(|n| (format!("T{n}"), if n < 100 { "a" } else { "b" })).collect();
+        let mut tasks = Vec::new();
+        for (id, phase) in &ids {
+            let is_named = id == "T99";
+            tasks.push(TaskPlace { id, phase, is_story: false, is_parallel: true, is_named });
+        }
+        let waits = super::waits(&tasks);
+        assert_eq!(waits[98].len(), 99);
+        assert!(!waits[98].contains(&"T98".to_owned()));
+        assert!(waits[..98].iter().all(Vec::is_empty) && waits[99].is_empty());
+        assert!(waits[100..].iter().all(|waits| waits == &["T98"]));
     }
 
     #[test]

@@ -49,6 +49,20 @@ impl<'a, T: Eq + Hash> CycleSearch<'a, T> {
     }
 }
 
+/// Names of a cycle, and those of them at its end.
+const SHOWN: usize = 10;
+const ENDS: usize = 3;
+
+/// Returns the names of a cycle, joined by arrows; the middle of a long cycle is left out.
+pub fn describe<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.into_iter().collect();
+    let Some(more) = names.len().checked_sub(SHOWN).filter(|more| *more > 1) else {
+        return names.join(" -> ");
+    };
+    let (start, end) = (&names[..SHOWN - ENDS], &names[names.len() - ENDS..]);
+    format!("{} -> ... {more} more ... -> {}", start.join(" -> "), end.join(" -> "))
+}
+
 /// Returns the first cycle in walking order, with its start repeated at the end.
 pub fn find<'a, T: Eq + Hash>(
     order: impl IntoIterator<Item = &'a T>,
@@ -69,6 +83,16 @@ mod tests {
         edges.iter().for_each(|(id, need)| graph.entry(*id).or_default().push(*need));
         let needs = |id: &u32| graph.get(id).map(Vec::as_slice).unwrap_or_default();
         find(graph.keys(), needs).map(|cycle| cycle.into_iter().copied().collect())
+    }
+
+    #[test]
+    fn a_long_cycle_is_shortened() {
+        let names: Vec<String> = (0..5000).map(|n| n.to_string()).collect();
+        let shown = describe(names.iter().map(String::as_str));
+        let expected =
+            "0 -> 1 -> 2 -> 3 -> 4 -> 5 -> 6 -> ... 4990 more ... -> 4997 -> 4998 -> 4999";
+        assert_eq!(shown, expected);
+        assert_eq!(describe(["a", "b", "a"]), "a -> b -> a");
     }
 
     #[test]

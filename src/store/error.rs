@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use crate::config::suggestion::nearest;
+use crate::phase::cycle;
 use crate::phase::state::{IllegalStep, PhaseState};
 use crate::phase::{PhaseId, RunId};
 
@@ -344,7 +345,7 @@ fn similar_run(run: &RunId, runs: &[RunId]) -> Option<String> {
 }
 
 fn format_cycle(ids: &[PhaseId]) -> String {
-    ids.iter().map(PhaseId::as_str).collect::<Vec<_>>().join(" -> ")
+    cycle::describe(ids.iter().map(PhaseId::as_str))
 }
 
 fn known_runs(run: &RunId, runs: &[RunId]) -> String {
