@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::support::Project;
+use crate::support::terminal::Terminal;
 
 fn fixture(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/import").join(path)
@@ -274,6 +275,67 @@ fn a_link_out_of_a_directory_is_named_and_not_read() {
     let ran = project.autopack(["import", "docs/plans"]).succeeded();
     assert!(ran.stderr.contains("20260103-secret.md: the link leads out of docs/plans"), "{ran:?}");
     assert!(!ran.stdout.contains("secret"), "{ran:?}");
+}
+
+#[test]
+fn a_task_with_two_names_or_in_another_case_is_one_phase() {
+    let project = with_fixture("backlog-md/newer", "backlog");
+    let link = project.path("backlog/tasks/task-0 - Link.md");
+    std::os::unix::fs::symlink("task-2 - Task.md", link).unwrap();
+    let ran = project.autopack(["import", "backlog"]).succeeded();
+    assert!(ran.stdout.contains("run backlog: 3 added"), "{ran:?}");
+    assert!(!ran.stderr.contains("used twice"), "{ran:?}");
+    let first = "backlog/tasks/task-1 - Task.md";
+    let text = std::fs::read_to_string(project.path(first)).unwrap();
+    project.write(first, &text.replace("TASK-1", "task-1"));
+    let ran = project.autopack(["import", "backlog", "--update"]).succeeded();
+    assert!(ran.stdout.contains("run backlog: 3 unchanged"), "{ran:?}");
+    assert_eq!(phase(&project, "backlog", "task-3")["depends_on"], json!(["task-1", "task-2"]));
+}
+
+#[test]
+fn lines_that_are_nearly_boxes_are_named_in_all_formats() {
+    let near = "-[ ] tight\n";
+    let files = [
+        ("TODO.md", format!("- [ ] one\n{near}")),
+        ("tasks.md", format!("- [ ] T001 one\n{near}")),
+        ("change.md", format!("## 1. Group\n\n- [ ] 1.1 one\n{near}")),
+        ("plan.md", format!("### Task 1: one\n\n- [ ] two\n{near}")),
+        (
+            "task.md",
+            format!("---\nid: a\ntitle: A\nstatus: To Do\n---\n## Acceptance Criteria\n{near}"),
+        ),
+    ];
+    let project = Project::without_commits();
+    let mut formats = Vec::new();
+    for (file, text) in files {
+        project.write(file, &text);
+        let ran = project.autopack(["import", file, "--json"]).succeeded();
+        let line = text.lines().count();
+        let expected = format!("{file}:{line}: looks like a box and is none");
+        assert!(ran.stderr.contains(&expected), "{ran:?}");
+        formats.push(ran.json()["runs"][0]["summary"]["format"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(formats, ["checklist", "spec-kit", "openspec", "ralphex", "backlog-md"]);
+}
+
+#[test]
+fn an_issue_listed_twice_is_one_phase_and_done_once_is_done() {
+    let project = with_fixture("jira-csv/repeated.csv", "jira.csv");
+    let ran = project.autopack(["import", "jira.csv"]).succeeded();
+    assert!(ran.stderr.contains("jira.csv:4: abc-1 is listed before, at jira.csv:2;"), "{ran:?}");
+    assert_eq!(states(&project, "jira"), ["ABC-1 COMPLETE", "ABC-2 COMPLETE"]);
+}
+
+#[test]
+fn a_long_error_wraps_on_a_terminal() {
+    let project = Project::without_commits().file("notes.txt", "Some thoughts.\n");
+    let Some(terminal) = Terminal::open(&project, 80, 24, &[]) else { return };
+    terminal.types("clear; autopack import notes.txt; echo code $?");
+    let lines = terminal.until("code 1");
+    let error = lines.iter().position(|line| line.starts_with("error: notes.txt has no known"));
+    let rest = &lines[error.unwrap() + 1..];
+    assert!(rest[0].starts_with("       ") && !rest[0].starts_with("        "), "{lines:#?}");
 }
 
 /// Items with a title and whether they are done, written in each format: file name and text.

@@ -13,9 +13,12 @@ use crate::failure::{Exit, Failure};
 use crate::import::ImportError;
 use crate::memory::MemoryError;
 use crate::process::{SpawnError, ToolError};
-use crate::progress::{printable, screen};
+use crate::progress::{printable, screen, width, wrap};
 use crate::store::{BadDatabaseUrl, StoreError};
 use crate::workspace::WorkspaceError;
+
+/// Fewest columns of a wrapped text.
+const NARROWEST: usize = 20;
 
 /// Prints the error to stderr. Prints nothing if the failure is only a closed stdout.
 pub fn print_failure(failure: &Failure, format: LogFormat) {
@@ -32,14 +35,26 @@ pub fn print_failure(failure: &Failure, format: LogFormat) {
                 0 => failure.text(),
                 count => format!("{count} errors: nothing was imported"),
             };
-            logging::write(&format!("{} {}", paint("error:").red(), printable(&text)));
+            logging::write(&format!("{} {}", paint("error:").red(), paragraph(&text, 7)));
             for error in errors {
-                logging::write(&format!("  {}", printable(&error)));
+                logging::write(&format!("  {}", paragraph(&error, 2)));
             }
             if let Some(hint) = failure.hint_text() {
-                logging::write(&format!("{} {}", paint("hint:").cyan(), printable(hint)));
+                logging::write(&format!("{} {}", paint("hint:").cyan(), paragraph(hint, 6)));
             }
         }
+    }
+}
+
+/// Wraps a text on a terminal, with this many columns before each line.
+fn paragraph(text: &str, indent: usize) -> String {
+    let text = printable(text);
+    match screen::error_columns() {
+        Some(columns) if indent + width(&text) > columns => {
+            let lines = wrap(&text, columns.saturating_sub(indent).max(NARROWEST));
+            lines.join(&format!("\n{:indent$}", ""))
+        }
+        _ => text,
     }
 }
 

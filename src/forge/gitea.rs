@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::answer_fields::{list_of, milestone, text, texts};
 use super::forge_error::ForgeError;
 use super::issue::{ForgeIssue, IssueFilter, IssueState};
+use super::issue_answers::{chosen_issues, find_issue};
 use super::rest_client::RestClient;
 use super::{Forge, gone_as_none};
 
@@ -71,22 +72,14 @@ impl Forge for Gitea {
         Box::pin(async move {
             let values = self.list(filter).await?;
             // Old servers do not know `type`.
-            let issues = values.iter().filter(|value| value["pull_request"].is_null());
-            let issues = issues.map(|value| self.issue_of(value));
-            let issues: Vec<ForgeIssue> = issues.collect::<Result<_, _>>()?;
-            Ok(issues.into_iter().filter(|issue| filter.matches(issue)).collect())
+            chosen_issues(&values, filter, |value| self.issue_of(value))
         })
     }
 
     fn issue(&self, number: u64) -> BoxFuture<'_, Result<Option<ForgeIssue>, ForgeError>> {
         Box::pin(async move {
             let path = format!("{}/issues/{number}", self.repo());
-            match gone_as_none(self.0.get(&path, &[]).await)? {
-                Some(page) if page.value["pull_request"].is_null() => {
-                    Ok(Some(self.issue_of(&page.value)?))
-                }
-                _ => Ok(None),
-            }
+            find_issue(&self.0, &path, number, |value| self.issue_of(value)).await
         })
     }
 

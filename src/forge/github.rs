@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::answer_fields::{list_of, milestone, text, texts};
 use super::forge_error::ForgeError;
 use super::issue::{ForgeIssue, IssueFilter, IssueState};
+use super::issue_answers::{chosen_issues, find_issue};
 use super::rest_client::RestClient;
 use super::{Forge, gone_as_none};
 
@@ -94,23 +95,14 @@ impl Forge for GitHub {
                 Some(text) => self.search(filter, text).await?,
                 None => self.list(filter).await?,
             };
-            // Lists of issues hold pull requests as well.
-            let issues = values.iter().filter(|value| value["pull_request"].is_null());
-            let issues = issues.map(|value| self.issue_of(value));
-            let issues: Vec<ForgeIssue> = issues.collect::<Result<_, _>>()?;
-            Ok(issues.into_iter().filter(|issue| filter.matches(issue)).collect())
+            chosen_issues(&values, filter, |value| self.issue_of(value))
         })
     }
 
     fn issue(&self, number: u64) -> BoxFuture<'_, Result<Option<ForgeIssue>, ForgeError>> {
         Box::pin(async move {
             let path = format!("{}/issues/{number}", self.repo());
-            let Some(page) = gone_as_none(self.0.get(&path, &[]).await)? else { return Ok(None) };
-            if !page.value["pull_request"].is_null() {
-                return Ok(None);
-            }
-            // An issue moved to another repository has another number there.
-            Ok(Some(self.issue_of(&page.value)?).filter(|issue| issue.number == number))
+            find_issue(&self.0, &path, number, |value| self.issue_of(value)).await
         })
     }
 

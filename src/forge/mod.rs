@@ -9,6 +9,7 @@ mod gitea;
 mod github;
 mod gitlab;
 mod issue;
+mod issue_answers;
 mod kept_pages;
 mod rate_limit;
 mod rest_client;

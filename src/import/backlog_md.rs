@@ -69,7 +69,7 @@ impl Format for BacklogMd {
             let is_completed = path.starts_with(COMPLETED);
             if let Some((_, word)) = LEFT_OUT.iter().find(|(start, _)| path.starts_with(start)) {
                 let id = front_matter::read(file.name(), file.text()?)
-                    .map(|front| ItemFields(&front.fields).text("id"));
+                    .map(|front| phase_id(ItemFields(&front.fields)));
                 draft.leave_out(run.as_deref(), &id.unwrap_or_default(), word);
             } else if is_completed
                 || path.starts_with("tasks/")
@@ -106,7 +106,7 @@ fn task(
         draft.warn(format!("{error}; read line by line"));
     }
     let fields = ItemFields(&front.fields);
-    let id = fields.text("id");
+    let id = phase_id(fields);
     if id.is_empty() {
         draft.warn(format!("{name}: no `id` in the front matter; not imported"));
         return None;
@@ -126,12 +126,19 @@ fn task(
     item.labels = fields.texts("labels");
     item.depends_on = fields.texts("dependencies");
     item.extra = extra(fields);
-    (item.body, item.acceptance_criteria) = sections(source.text);
+    let markdown = MarkdownText::of(source.text);
+    source.warn_of_near_boxes(&markdown, draft);
+    (item.body, item.acceptance_criteria) = sections(&markdown);
     Some(LinkedItem {
         parent: fields.text("parent_task_id"),
         children: fields.texts("subtasks"),
         ..LinkedItem::new(source.at_line(1), item)
     })
+}
+
+/// The id in lower case: newer versions write `TASK-1` for `task-1`.
+fn phase_id(fields: ItemFields<'_>) -> String {
+    fields.text("id").to_lowercase()
 }
 
 fn extra(fields: ItemFields<'_>) -> Map<String, Value> {
@@ -158,8 +165,7 @@ fn is_blank(value: &Value) -> bool {
 }
 
 /// Returns the text of a task and its criteria.
-fn sections(text: &str) -> (String, Vec<String>) {
-    let markdown = MarkdownText::of(text);
+fn sections(markdown: &MarkdownText<'_>) -> (String, Vec<String>) {
     let (mut criteria, mut parts) = (Vec::new(), vec![(String::new(), String::new())]);
     for section in markdown.sections_of_level(2) {
         let title = section.title.to_lowercase();

@@ -1,4 +1,4 @@
-//! beads: `.beads/issues.jsonl`, an issue on each line.
+//! beads: `.beads/issues.jsonl`, an issue on each line, or the list that `bd list --json` prints.
 //!
 //! An open epic with children is a group, not a phase: issues that wait for the epic wait for its children, and the
 //! children wait for whatever blocks the epic, as `bd ready` decides. Other parents are phases that wait for their
@@ -47,8 +47,8 @@ impl Format for Beads {
 
     fn description(&self) -> Description {
         Description {
-            files: ".beads/, .beads/issues.jsonl",
-            content: "lines with `id`, `title`, `status` and `issue_type`",
+            files: ".beads/, .beads/issues.jsonl, `bd list --json`",
+            content: "lines or a list with `id`, `title`, `status` and `issue_type`",
             words: &["\"id\"", "\"status\"", "\"issue_type\""],
         }
     }
@@ -62,6 +62,10 @@ impl Format for Beads {
             Some(directory) => issue_file(directory).and_then(|file| file.text().ok()),
             None => input.text().ok(),
         };
+        let list = input.json().and_then(Value::as_array);
+        if list.and_then(|list| list.first()).is_some_and(is_issue) {
+            return Recognition::Certain;
+        }
         let first = text.and_then(|text| text.lines().find(|line| !line.trim().is_empty()));
         let is_new = input.directory().is_some() && text.is_some() && first.is_none();
         let first = first.filter(|line| line.starts_with('{'));
@@ -74,7 +78,14 @@ impl Format for Beads {
 
     fn read(&self, input: &Input, draft: &mut PlanDraftBuilder) -> Result<(), ImportError> {
         let Some(directory) = input.directory() else {
-            read_lines(input.text()?, |line| input.at_line(line), draft);
+            match input.json().and_then(Value::as_array) {
+                Some(list) => {
+                    let mut places = input.item_places(&[]);
+                    let values = list.iter().map(|value| (places.next(), Ok(value.clone())));
+                    read_issues(values, draft);
+                }
+                None => read_lines(input.text()?, |line| input.at_line(line), draft),
+            }
             return Ok(());
         };
         let file = issue_file(directory).ok_or_else(|| {
@@ -110,11 +121,17 @@ struct Issue {
 }
 
 fn read_lines(text: &str, at_line: impl Fn(usize) -> SourcePosition, draft: &mut PlanDraftBuilder) {
-    let mut issues = Vec::new();
     let used = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
-    for (number, line) in used {
-        let place = at_line(number);
-        match issue(place.clone(), line) {
+    read_issues(used.map(|(number, line)| (at_line(number), parse_line(line))), draft);
+}
+
+fn read_issues(
+    values: impl Iterator<Item = (SourcePosition, Result<Value, String>)>,
+    draft: &mut PlanDraftBuilder,
+) {
+    let mut issues = Vec::new();
+    for (place, value) in values {
+        match value.and_then(|value| issue(place.clone(), value)) {
             Ok(issue) => match left_out(&issue) {
                 Some(word) => draft.leave_out(None, &issue.id, &word),
                 None => issues.push(issue),
@@ -134,12 +151,15 @@ fn read_lines(text: &str, at_line: impl Fn(usize) -> SourcePosition, draft: &mut
     }
 }
 
-fn issue(place: SourcePosition, line: &str) -> Result<Issue, String> {
-    let value: Value = serde_json::from_str(line).map_err(|error| {
+fn parse_line(line: &str) -> Result<Value, String> {
+    serde_json::from_str(line).map_err(|error| {
         let text = error.to_string();
         let message = text.split_once(" at line ").map_or(text.as_str(), |(message, _)| message);
         format!("not valid JSON at column {}: {message}", error.column())
-    })?;
+    })
+}
+
+fn issue(place: SourcePosition, value: Value) -> Result<Issue, String> {
     let fields = ItemFields::of(&value)?;
     let id = fields.text("id");
     if id.is_empty() {
@@ -151,13 +171,16 @@ fn issue(place: SourcePosition, line: &str) -> Result<Issue, String> {
             blockers.extend(scalar(dependency));
             continue;
         };
-        let other = dependency.text("depends_on_id");
-        match dependency.text("type").as_str() {
+        // `bd show --json` prints the other issue itself.
+        let other = dependency.first_text(&["depends_on_id", "id"]);
+        match dependency.first_text(&["type", "dependency_type"]).as_str() {
             "blocks" | "waits-for" | "" => blockers.push(other),
             "parent-child" => parent = Some(other),
             _ => {}
         }
     }
+    let own_parent = Some(fields.text("parent")).filter(|parent| !parent.is_empty());
+    let parent = parent.or(own_parent);
     let status = standing::completed(status(&fields.text("status")), fields.0);
     let Value::Object(fields) = value else { unreachable!("checked by ItemFields::of") };
     Ok(Issue { place, id, status, blockers, parent, fields })

@@ -88,10 +88,7 @@ impl Format for Checklist {
             let why = "has no boxes; write open items as `- [ ] text`, done ones as `- [x] text`";
             return Err(ImportError::malformed(source.name, why));
         }
-        for line in markdown.near_boxes() {
-            let place = source.at_line(line);
-            draft.warn(format!("{place}: looks like a box and is none; write `- [ ] text`"));
-        }
+        source.warn_of_near_boxes(&markdown, draft);
         let title = markdown.title().unwrap_or_default();
         let mut reader = ChecklistReader { source, title, ids: UniqueIds::default(), draft };
         let stories = sections(&markdown, story_heading);

@@ -1,15 +1,13 @@
 //! GitHub issues in JSON: lists as `gh issue list --json` and the REST API print them.
 
-use std::collections::HashSet;
+use serde_json::Value;
 
-use serde_json::{Value, json};
-
-use super::backlog_item::BacklogItem;
 use super::drafting::PlanDraftBuilder;
 use super::error::ImportError;
 use super::format::{Description, Format, Input, Recognition};
-use super::issue_text;
 use super::item_fields::ItemFields;
+use super::listed_issues::{ListedIssue, add_issues, project_of};
+use super::source_place::SourcePosition;
 use super::standing::{self, SourceStatus};
 
 const COMMAND: &str = "gh issue list --state all --limit 1000 --json number,title,body,state,stateReason,labels,url,author";
@@ -47,9 +45,8 @@ impl Format for GitHubIssues {
             let message = format!("is not a list of issues; make one with `{COMMAND}`");
             ImportError::malformed(input.name(), message)
         })?;
-        let known: HashSet<u64> = items.iter().filter_map(number).collect();
         let mut places = input.item_places(&[]);
-        let mut is_empty = true;
+        let mut issues = Vec::new();
         for value in items {
             let place = places.next();
             if is_pull_request(value) {
@@ -57,15 +54,12 @@ impl Format for GitHubIssues {
                 draft.leave_out(None, &id, "pull requests");
                 continue;
             }
-            is_empty = false;
-            match item(value, &known) {
-                Ok(item) => draft.item(place, item, None),
+            match issue(value, place.clone()) {
+                Ok(issue) => issues.push(issue),
                 Err(why) => draft.fail(ImportError::malformed(place, why)),
             }
         }
-        if is_empty {
-            draft.begin_run(None);
-        }
+        add_issues(issues, draft);
         Ok(())
     }
 }
@@ -111,43 +105,28 @@ fn url(fields: ItemFields<'_>) -> String {
     fields.first_text(&["html_url", "url"])
 }
 
-fn item(value: &Value, known: &HashSet<u64>) -> Result<BacklogItem, String> {
+fn issue(value: &Value, place: SourcePosition) -> Result<ListedIssue, String> {
     let fields = ItemFields::of(value)?;
     let number = number(value).ok_or_else(|| {
         format!("the issue has neither a `number` nor a `url`; list the issues with `{COMMAND}`")
     })?;
-    let title = match fields.line("title") {
-        title if title.is_empty() => format!("#{number}"),
-        title => title,
-    };
-    let mut item = BacklogItem::new(number.to_string(), title);
-    item.url = url(fields);
-    item.body = fields.text("body");
-    item.status = status(fields);
-    item.labels = fields.texts("labels");
-    item.rank = issue_text::rank_of_labels(&item.labels).unwrap_or(2);
-    item.acceptance_criteria = issue_text::acceptance_criteria(&item.body);
-    let waits_for = issue_text::dependencies(&item.body, &item.url);
-    let waits_for = waits_for.into_iter().filter(|other| *other != number && known.contains(other));
-    item.depends_on = waits_for.map(|other| other.to_string()).collect();
-    if let Some(milestone) = fields.object("milestone") {
-        item.extra.insert("milestone".to_owned(), json!(milestone.text("title")));
-    }
+    let url = url(fields);
+    let repository =
+        || Some(fields.object("repository")?.first_text(&["nameWithOwner", "full_name"]));
     let author = ["author", "user"].iter().find_map(|key| fields.object(key));
-    let author = author.map(|author| author.text("login")).unwrap_or_default();
-    item.extra.insert("tracker".to_owned(), tracker("github", number, &item.url, &author));
-    Ok(item)
-}
-
-/// Marks the text of a phase as an issue of a tracker.
-pub(super) fn tracker(name: &str, issue: u64, url: &str, author: &str) -> Value {
-    let mut tracker = json!({"name": name, "issue": issue});
-    for (key, text) in [("url", url), ("author", author)] {
-        if !text.is_empty() {
-            tracker[key] = json!(text);
-        }
-    }
-    tracker
+    Ok(ListedIssue {
+        place,
+        forge: "github",
+        number,
+        project: project_of(&url, "/issues/").or_else(repository).unwrap_or_default(),
+        title: fields.line("title"),
+        body: fields.text("body"),
+        status: status(fields),
+        labels: fields.texts("labels"),
+        milestone: fields.object("milestone").map(|milestone| milestone.text("title")),
+        author: author.map(|author| author.text("login")).unwrap_or_default(),
+        url,
+    })
 }
 
 fn status(fields: ItemFields<'_>) -> SourceStatus {

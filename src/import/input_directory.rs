@@ -1,6 +1,7 @@
 //! A directory as input: its text files, in natural order of their paths.
 //!
-//! Symbolic links are followed to files inside the directory only. Hidden entries, dependencies and build output are
+//! Symbolic links are followed to files inside the directory only. A file that has a name of its own here is listed
+//! once. Hidden entries, dependencies and build output are
 //! left out.
 
 use std::cmp::Ordering;
@@ -48,11 +49,36 @@ impl InputDirectory {
     /// # Errors
     /// A directory cannot be read, or there are too many files.
     pub(super) fn open(root: &Path) -> io::Result<Self> {
-        let mut walk = Walk { root: root.canonicalize()?, files: Vec::new(), refused: Vec::new() };
+        let mut walk = Walk {
+            root: root.canonicalize()?,
+            files: Vec::new(),
+            links: Vec::new(),
+            refused: Vec::new(),
+        };
         walk.enter(root, "", 0)?;
-        let Walk { mut files, refused, .. } = walk;
+        let Walk { root: whole, mut files, mut links, refused } = walk;
+        links.sort_by(|(one, _), (other, _)| natural_order(one, other));
+        let mut places: HashMap<PathBuf, String> =
+            files.iter().map(|(path, _)| (whole.join(path), path.clone())).collect();
+        // Links are found by their paths, too.
+        let mut other_paths = Vec::new();
+        for (path, target) in links {
+            match places.get(&target) {
+                Some(place) => other_paths.push((path, place.clone())),
+                None => {
+                    places.insert(target.clone(), path.clone());
+                    files.push((path, target));
+                }
+            }
+        }
         files.sort_by(|(one, _), (other, _)| natural_order(one, other));
-        let by_path = (0..).zip(&files).map(|(index, (path, _))| (path.clone(), index)).collect();
+        let mut by_path: HashMap<String, usize> =
+            (0..).zip(&files).map(|(index, (path, _))| (path.clone(), index)).collect();
+        for (path, place) in other_paths {
+            if let Some(index) = by_path.get(&place).copied() {
+                by_path.insert(path, index);
+            }
+        }
         let file = |(path, file): (String, PathBuf)| InputFile {
             name: root.join(&path).display().to_string(),
             path,
@@ -136,6 +162,8 @@ struct Walk {
     /// The directory without links.
     root: PathBuf,
     files: Vec<(String, PathBuf)>,
+    /// Links to files inside, with their targets.
+    links: Vec<(String, PathBuf)>,
     refused: Vec<String>,
 }
 
@@ -151,7 +179,7 @@ impl Walk {
             if kind.is_symlink() {
                 match entry.path().canonicalize() {
                     Ok(target) if !target.starts_with(&self.root) => self.refused.push(path),
-                    Ok(target) if target.is_file() => self.files.push((path, target)),
+                    Ok(target) if target.is_file() => self.links.push((path, target)),
                     // A directory inside is visited by its own name.
                     Ok(_) => {}
                     Err(_) => self.refused.push(path),
@@ -161,7 +189,7 @@ impl Walk {
             } else if kind.is_dir() && depth < DEPTH && !LEFT_OUT.contains(&name.as_str()) {
                 self.enter(&entry.path(), &format!("{path}/"), depth + 1)?;
             }
-            if self.files.len() > FILES {
+            if self.files.len() + self.links.len() > FILES {
                 let why = format!("it has more than {FILES} files; name the backlog's directory");
                 return Err(io::Error::other(why));
             }
@@ -238,7 +266,8 @@ mod tests {
         symlink(root.path(), root.path().join("again")).unwrap();
         symlink(root.path().join("gone"), root.path().join("broken.md")).unwrap();
         let directory = InputDirectory::open(root.path()).unwrap();
-        assert_eq!(paths(&directory), ["a.md", "b.md"]);
+        assert_eq!(paths(&directory), ["a.md"], "a file is listed once");
+        assert_eq!(directory.file("b.md").unwrap().text().unwrap(), "a");
         let mut warnings = directory.warnings();
         warnings.sort();
         assert_eq!(warnings.len(), 3, "{warnings:?}");

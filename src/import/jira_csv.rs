@@ -12,7 +12,7 @@ use super::drafting::PlanDraftBuilder;
 use super::error::ImportError;
 use super::format::{Description, Format, Input, Recognition};
 use super::issue_text::criteria_lines;
-use super::linked_items::{LinkedItem, add_linked};
+use super::linked_items::{LinkedItem, add_linked, without_repeats};
 use super::source_place::SourcePosition;
 use super::standing::{self, SourceStatus};
 
@@ -56,6 +56,7 @@ impl Format for JiraCsv {
         if items.is_empty() {
             draft.begin_run(None);
         }
+        let items = without_repeats(items, str::to_lowercase, draft);
         add_linked(items, None, str::to_lowercase, "epics", draft);
         Ok(())
     }

@@ -11,7 +11,7 @@ use super::error::ImportError;
 use super::format::{Description, Format, Input, Recognition};
 use super::issue_text::acceptance_criteria;
 use super::jira_csv::tracker;
-use super::linked_items::{LinkedItem, add_linked};
+use super::linked_items::{LinkedItem, add_linked, without_repeats};
 use super::standing::{self, SourceStatus};
 
 /// The format: recognized by the columns of an export.
@@ -50,6 +50,7 @@ impl Format for LinearCsv {
         if items.is_empty() {
             draft.begin_run(None);
         }
+        let items = without_repeats(items, str::to_lowercase, draft);
         add_linked(items, None, str::to_lowercase, "groups", draft);
         Ok(())
     }

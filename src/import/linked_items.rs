@@ -37,6 +37,35 @@ impl LinkedItem {
     }
 }
 
+/// Drops the items whose ids earlier items have, with a warning: a tracker lists an issue twice only in joined exports.
+/// An issue that is settled in one of them is settled.
+pub(super) fn without_repeats(
+    items: Vec<LinkedItem>,
+    plain: fn(&str) -> String,
+    draft: &mut PlanDraftBuilder,
+) -> Vec<LinkedItem> {
+    let mut places: HashMap<String, usize> = HashMap::new();
+    let mut kept: Vec<LinkedItem> = Vec::with_capacity(items.len());
+    for again in items {
+        let id = plain(&again.item.id);
+        let Some(first) = places.get(&id).map(|at| &mut kept[*at]) else {
+            places.insert(id, kept.len());
+            kept.push(again);
+            continue;
+        };
+        if is_open(&first.item) {
+            first.item.status = again.item.status;
+        }
+        let (place, id, first) = (again.place, again.item.id, &first.place);
+        draft.warn(format!("{place}: {id} is listed before, at {first}; not imported again"));
+    }
+    kept
+}
+
+fn is_open(item: &BacklogItem) -> bool {
+    matches!(item.status, SourceStatus::Open | SourceStatus::Unknown(_))
+}
+
 /// Adds items as phases. `plain` is the form in which ids are compared. Groups are counted as `group`.
 pub(super) fn add_linked(
     mut items: Vec<LinkedItem>,
@@ -54,8 +83,7 @@ pub(super) fn add_linked(
         }
         item.depends_on = links.needs(&item.id);
         // A settled parent waits for nothing any more.
-        let is_open = matches!(item.status, SourceStatus::Open | SourceStatus::Unknown(_));
-        let children = if is_open { links.children_before(&item.id) } else { Vec::new() };
+        let children = if is_open(&item) { links.children_before(&item.id) } else { Vec::new() };
         if !children.is_empty() {
             item.extra.insert("allow_no_change".to_owned(), json!(true));
         }
@@ -127,9 +155,7 @@ impl ItemLinks {
             }
         }
         let is_group = |linked: &&LinkedItem| {
-            let is_open =
-                matches!(linked.item.status, SourceStatus::Open | SourceStatus::Unknown(_));
-            linked.is_group && is_open && children.contains_key(&linked.item.id)
+            linked.is_group && is_open(&linked.item) && children.contains_key(&linked.item.id)
         };
         let groups = items.iter().filter(is_group).map(|linked| linked.item.id.clone()).collect();
         let mut links = Self { needs, children, parents, groups, kept: HashSet::new() };

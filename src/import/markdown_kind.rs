@@ -21,9 +21,10 @@ pub(super) const TASKS_FILE: &str = "tasks.md";
 /// File beside the tasks of a change.
 pub(super) const PROPOSAL: &str = "proposal.md";
 
-/// Beginning of a task of spec-kit: `T001`, `**T001**`, `TXXX`.
+/// Beginning of a task of spec-kit: `T001`, `**T001**`, `**T001:**`, `~~T001~~`, `TXXX`.
 pub(super) static SPEC_TASK: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"^\**(T(?:\d+(?:[.-]\d+)*[a-z]?|X+))\**[:.]?(?:\s+|$)").expect("a valid pattern")
+    Regex::new(r"^[*_~`]*(T(?:\d+(?:[.-]\d+)*[a-z]?|X+))[*_~`:.]*(?:\s+|$)")
+        .expect("a valid pattern")
 });
 /// Beginning of a task of OpenSpec: `1.1`, `**1.1.2**`.
 pub(super) static NUMBERED_TASK: LazyLock<Regex> = LazyLock::new(|| {

@@ -36,6 +36,7 @@ mod json_text;
 mod left_out;
 mod linear_csv;
 mod linked_items;
+mod listed_issues;
 mod markdown;
 mod markdown_kind;
 mod open_spec;

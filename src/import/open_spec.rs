@@ -80,10 +80,7 @@ fn change_name(archived: &str) -> &str {
 fn read_tasks(directory: &TaskDirectory<'_>, run: &RunId, draft: &mut PlanDraftBuilder) {
     let source = &directory.tasks;
     let markdown = MarkdownText::of(source.text);
-    for line in markdown.near_boxes() {
-        let place = source.at_line(line);
-        draft.warn(format!("{place}: looks like a box and is none; write `- [ ] text`"));
-    }
+    source.warn_of_near_boxes(&markdown, draft);
     let outline = items(&markdown);
     let scope = context(source, &CONTEXT, draft);
     let mut ids = UniqueIds::default();

@@ -107,6 +107,7 @@ fn read_plan(
     draft: &mut PlanDraftBuilder,
 ) {
     let markdown = MarkdownText::of(source.text);
+    source.warn_of_near_boxes(&markdown, draft);
     let commands = validation_commands(source, &markdown, draft);
     let own_name = source.on_disk.and_then(|path| path.file_name()).and_then(|name| name.to_str());
     let plan = own_name.and_then(|name| source.beside(name, draft));

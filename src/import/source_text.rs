@@ -6,6 +6,7 @@ use super::drafting::PlanDraftBuilder;
 use super::error::ImportError;
 use super::input::Input;
 use super::input_directory::InputFile;
+use super::markdown::MarkdownText;
 use super::source_place::SourcePosition;
 
 /// A text with its name.
@@ -38,6 +39,14 @@ impl<'a> SourceText<'a> {
     /// Position for errors, counted from 1.
     pub fn at_line(&self, line: usize) -> SourcePosition {
         SourcePosition::Line(self.name.into(), line)
+    }
+
+    /// Warns of lines that look like boxes and are none.
+    pub fn warn_of_near_boxes(&self, markdown: &MarkdownText<'_>, draft: &mut PlanDraftBuilder) {
+        for line in markdown.near_boxes() {
+            let place = self.at_line(line);
+            draft.warn(format!("{place}: looks like a box and is none; write `- [ ] text`"));
+        }
     }
 
     /// Name of the directory that contains the file.

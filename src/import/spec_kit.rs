@@ -19,6 +19,7 @@ use super::markdown::item_text::{UniqueIds, text_id, title, without_comments, wi
 use super::markdown::{LineKind, MarkdownText};
 use super::markdown_kind::{MarkdownKind, SPEC_TASK};
 use super::spec_order::{TaskPlace, waits};
+use super::standing::SourceStatus;
 use super::task_directories::{TaskDirectory, context, put, task_directories};
 use crate::phase::RunId;
 
@@ -82,6 +83,7 @@ impl Format for SpecKit {
 struct TaskLine {
     id: String,
     is_numbered: bool,
+    status: SourceStatus,
     is_parallel: bool,
     story: Option<String>,
     text: String,
@@ -92,10 +94,7 @@ struct TaskLine {
 fn read_tasks(directory: &TaskDirectory<'_>, run: &RunId, draft: &mut PlanDraftBuilder) {
     let source = &directory.tasks;
     let markdown = MarkdownText::of(source.text);
-    for line in markdown.near_boxes() {
-        let place = source.at_line(line);
-        draft.warn(format!("{place}: looks like a box and is none; write `- [ ] text`"));
-    }
+    source.warn_of_near_boxes(&markdown, draft);
     let outline = items(&markdown);
     let is_numbered = |item: &BoxItem<'_>| SPEC_TASK.is_match(without_strikes(item.item.text));
     let is_task = |item: &BoxItem<'_>| item.parent.is_none() || is_numbered(item);
@@ -123,7 +122,7 @@ fn read_tasks(directory: &TaskDirectory<'_>, run: &RunId, draft: &mut PlanDraftB
     for (item, line) in tasks {
         let phase = phase_heading(item);
         let mut task = BacklogItem::new(&line.id, title(&line.text));
-        task.status = item.status();
+        task.status = line.status;
         task.depends_on = waits.remove(&line.id).unwrap_or_default();
         task.depends_on.extend(line.named);
         task.body = [without_comments(&line.text), item.body_text()].join("\n\n").trim().to_owned();
@@ -143,7 +142,7 @@ fn read_tasks(directory: &TaskDirectory<'_>, run: &RunId, draft: &mut PlanDraftB
 fn waits_for(tasks: &[(&BoxItem<'_>, TaskLine)]) -> HashMap<String, Vec<String>> {
     let named: HashSet<&String> = tasks.iter().flat_map(|(_, line)| &line.named).collect();
     let mut places = Vec::new();
-    for (item, line) in tasks.iter().filter(|(item, _)| item.is_open()) {
+    for (item, line) in tasks.iter().filter(|(_, line)| line.is_open()) {
         let phase = phase_heading(item);
         places.push(TaskPlace {
             id: &line.id,
@@ -157,6 +156,12 @@ fn waits_for(tasks: &[(&BoxItem<'_>, TaskLine)]) -> HashMap<String, Vec<String>>
     ids.zip(waits(&places)).collect()
 }
 
+impl TaskLine {
+    fn is_open(&self) -> bool {
+        matches!(self.status, SourceStatus::Open | SourceStatus::Unknown(_))
+    }
+}
+
 fn task_line(item: &BoxItem<'_>) -> TaskLine {
     let whole = without_strikes(item.item.text);
     let found = SPEC_TASK.captures(whole);
@@ -167,10 +172,18 @@ fn task_line(item: &BoxItem<'_>) -> TaskLine {
     });
     let flags: Vec<&str> =
         flags.split(['[', ']']).map(str::trim).filter(|f| !f.is_empty()).collect();
+    // The end of marks around number and flags: `**T001 [P]** text`.
+    let ends = ["** ", "~~ "];
+    let text = ends.iter().find_map(|end| text.strip_prefix(end)).unwrap_or(text);
+    let is_struck = found.as_ref().is_some_and(|found| found[0].starts_with("~~"));
     let number = found.map(|found| found[1].to_owned()).filter(|id| !id.contains('X'));
     let is_numbered = number.is_some();
     let id = number.unwrap_or_else(|| text_id(text));
     TaskLine {
+        status: match item.status() {
+            SourceStatus::Open if is_struck => SourceStatus::Dropped("struck out".to_owned()),
+            status => status,
+        },
         named: named_tasks(text, &id),
         is_numbered,
         id,
