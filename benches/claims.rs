@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use autopack::phase::autofix::{Limits, Unscoped, autofix};
-use autopack::phase::plan::{Plan, PlanPhase, PlanRun, SourceCounts};
+use autopack::phase::plan::{Plan, PlanPhase, PlanRun, SourcePart};
 use autopack::phase::{Failure, PhaseId, PhaseState, RawSpec, Repair, RunId, UnixMs, Verdict};
 use autopack::store::{
     Admission, Claim, ClaimOutcome, Claimer, DatabaseUrl, Finish, ImportMode, Owner, OwnerId,
@@ -148,15 +148,6 @@ fn plan(run: &RunId) -> Plan {
         last_failure: None,
         note: None,
     };
-    let (run_id, source) = (run.clone(), "bench".to_owned());
-    Plan {
-        runs: vec![PlanRun {
-            run_id,
-            origin: source.clone(),
-            source,
-            phases: vec![phase],
-            samples: vec![],
-            counts: SourceCounts::default(),
-        }],
-    }
+    let empty = PlanRun::empty(run.clone(), "bench", "bench", SourcePart::default());
+    Plan { runs: vec![PlanRun { phases: vec![phase], ..empty }] }
 }

@@ -29,6 +29,7 @@ mod input_directory;
 #[cfg(any(test, fuzzing))]
 pub mod invariants;
 mod issue_text;
+mod issue_tree;
 mod item_fields;
 mod jira_csv;
 mod json;
