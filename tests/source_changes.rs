@@ -188,6 +188,19 @@ fn a_tag_that_vanishes_is_named_and_pruned() {
 }
 
 #[test]
+fn a_source_that_lost_all_of_its_tags_is_no_error_for_an_update() {
+    let project = Project::without_commits().file("tasks.json", &tags(&["old", "older"]));
+    project.autopack(["import", "tasks.json"]).succeeded();
+    project.write("tasks.json", &json!({"master": {"tasks": []}}).to_string());
+    project.autopack(["import", "tasks.json"]).exited(1);
+    let ran = project.json(["import", "tasks.json", "--update", "--prune", "--json"]);
+    let pruned: Vec<&Value> =
+        ran["runs"].as_array().unwrap().iter().map(|run| &run["pruned"]).collect();
+    assert_eq!(pruned, [&json!(["1"]), &json!(["1"])]);
+    assert_eq!(runs(&project), ["old", "older"]);
+}
+
+#[test]
 fn a_specification_that_vanishes_is_named() {
     let tasks = "## Phase 1\n\n- [ ] T001 Do it in src/a.py\n";
     let project = Project::without_commits().file("specs/001-a/tasks.md", tasks);

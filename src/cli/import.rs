@@ -13,7 +13,7 @@ use crate::failure::{Exit, Failure};
 use crate::forge::{IssueFilter, TrackerName};
 use crate::import::{ColumnChoice, Existing, FormatEntry, ReadOptions, STDIN, formats};
 use crate::phase::RunId;
-use crate::phase::plan::Plan;
+use crate::phase::plan::{Plan, PlanRun};
 use crate::progress::{screen, shown_message, wrap};
 use crate::store::{DatabaseUrl, ImportMode, Store, StoreError};
 use crate::workspace::Repo;
@@ -149,8 +149,11 @@ async fn read(
                 return Err(failure);
             };
             let known = store.run_ids_by_use().await?;
-            let is_known = plan.runs.iter().any(|run| known.contains(&run.run_id));
-            return if is_known { Ok(plan) } else { Err(failure) };
+            let parts = store.source_parts().await?;
+            let is_known = |run: &PlanRun| {
+                known.contains(&run.run_id) || parts.iter().any(|part| part.origin == run.origin)
+            };
+            return if plan.runs.iter().any(is_known) { Ok(plan) } else { Err(failure) };
         }
     };
     warn_of(&draft.warnings);

@@ -255,9 +255,9 @@ impl PlanDraftBuilder {
         self.draft.runs.retain(|run| !is_empty(run) || !run.left_out.is_empty());
         for run in &mut self.draft.runs {
             // Ids of deleted items may be in use again.
-            let ids: HashSet<PhaseId> =
-                run.phases.iter().map(|draft| draft.phase.phase_id.clone()).collect();
-            run.left_out.retain(|item| !ids.contains(&item.phase_id));
+            let phases = run.phases.iter().map(|draft| draft.phase.phase_id.clone());
+            let mut ids: HashSet<PhaseId> = phases.collect();
+            run.left_out.retain(|item| ids.insert(item.phase_id.clone()));
             run.phases.sort_by_key(|draft| draft.rank);
         }
         Ok(self.draft)
