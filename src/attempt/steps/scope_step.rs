@@ -3,8 +3,6 @@
 //! The proposal is kept with the phase, and the phase is queued again at its place, so that the next claim knows what it
 //! writes. Nothing of the slot is kept.
 
-use sha2::{Digest, Sha256};
-
 use crate::agent::{self, AgentReply};
 use crate::attempt::likely_files::answer_of_ranking;
 use crate::attempt::{Attempt, AttemptError, NextStep, ReadOnlyAnswer, ReadOnlyCall};
@@ -13,14 +11,14 @@ use crate::memory::file_ranking::RankedFile;
 use crate::phase::proposal::answer::read_answer;
 use crate::phase::proposal::check::ProposalRules;
 use crate::phase::proposal::tree_files::TreeFiles;
-use crate::phase::proposal::{Origin, Proposal, proposal_text, proposed_by};
+use crate::phase::proposal::{Origin, Proposal, proposed_by, text_digest};
 use crate::phase::protected::ProtectedPaths;
-use crate::phase::words::first_few;
+use crate::phase::words::{first_few, quoted};
 use crate::phase::{Failure, FailureKind, RequeueReason, Verdict};
 use crate::process::JobEnd;
 use crate::progress::Step;
 use crate::prompt::{ScopeQuestion, compose_scope_question};
-use crate::store::{AcceptedBy, KeptProposal};
+use crate::store::{AcceptedBy, Claim, KeptProposal};
 
 /// Purpose of the call, for the agent's program.
 const PURPOSE: &str = "scope-proposal";
@@ -72,7 +70,7 @@ impl Attempt<'_> {
             Err(verdict) => return Ok(verdict),
         };
         let kept = KeptProposal {
-            spec_digest: digest(phase_text(self.claim)),
+            spec_digest: text_digest(&self.claim.phase),
             commit: self.base.clone(),
             proposal,
             tokens: self.record.usage.tokens.billed(),
@@ -84,11 +82,12 @@ impl Attempt<'_> {
     }
 
     async fn keep(&mut self, kept: KeptProposal) -> Result<Verdict, AttemptError> {
-        if kept.proposal.paths.is_empty() {
-            return Ok(withheld_only(&kept.proposal));
-        }
         self.context.store.keep_proposal(self.claim, &kept).await?;
-        let message = describe(&kept.proposal);
+        let accept = accept_command(self.claim);
+        if kept.proposal.is_withheld() {
+            return Ok(withheld_only(&kept.proposal, &accept));
+        }
+        let message = describe(&kept.proposal, &accept);
         self.note(&message);
         self.record.next = NextStep::ScopeStep;
         Ok(Verdict::Requeued(RequeueReason::ScopeProposed { message }))
@@ -177,7 +176,7 @@ impl Attempt<'_> {
     async fn kept_proposal(&self) -> Result<Option<KeptProposal>, AttemptError> {
         let claim = self.claim;
         let kept = self.context.store.scope_proposals(&claim.run_id, &claim.phase_id).await?;
-        let digest = digest(phase_text(claim));
+        let digest = text_digest(&claim.phase);
         Ok(kept.into_iter().find(|kept| kept.spec_digest == digest))
     }
 
@@ -203,18 +202,14 @@ impl Attempt<'_> {
     }
 }
 
-fn phase_text(claim: &crate::store::Claim) -> String {
-    proposal_text(&claim.phase)
-}
-
-/// Returns the digest under which the proposals for a text are kept.
-fn digest(text: String) -> String {
-    let hash = Sha256::digest(text.as_bytes());
-    hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+/// Returns the command with which a person accepts the files left out.
+fn accept_command(claim: &Claim) -> String {
+    let name = format!("{}/{}", claim.run_id, claim.phase_id);
+    format!("autopack fix-phases --propose --accept {}", quoted(&name))
 }
 
 /// Describes a proposal in a line.
-fn describe(proposal: &Proposal) -> String {
+fn describe(proposal: &Proposal, accept: &str) -> String {
     let paths: Vec<&str> = proposal.paths.iter().map(|path| path.path.as_str()).collect();
     let mut line = format!(
         "scope proposed by {} ({}): {}",
@@ -225,20 +220,18 @@ fn describe(proposal: &Proposal) -> String {
     if !proposal.withheld.is_empty() {
         let held: Vec<&str> =
             proposal.withheld.iter().map(|held| held.path.path.as_str()).collect();
-        line += &format!(
-            "; left out until you accept them (autopack fix-phases --propose --accept): {}",
-            first_few(&held, NAMED)
-        );
+        line +=
+            &format!("; left out until you accept them ({accept}): {}", first_few(&held, NAMED));
     }
     line
 }
 
-/// The verdict on a proposal without any path that opens without a person.
-fn withheld_only(proposal: &Proposal) -> Verdict {
+/// The verdict on a proposal whose files all wait for a person.
+fn withheld_only(proposal: &Proposal, accept: &str) -> Verdict {
     let held: Vec<&str> = proposal.withheld.iter().map(|held| held.path.path.as_str()).collect();
     unfixable(format!(
-        "{} proposed only files that a person has to accept for an issue of a tracker: {}; name them in `scope.paths` \
-         (`autopack phases set`)",
+        "{} proposed only files that a person must accept for an issue of a tracker: {}; accept them: {accept}; or name \
+         other files in `scope.paths` (`autopack phases set`)",
         proposal.origin,
         first_few(&held, NAMED)
     ))
@@ -289,16 +282,4 @@ fn changed_files(changed: &[String]) -> Option<Failure> {
     let mut failure = Failure::new(FailureKind::ScopeBreach, message);
     failure.detail.breaches = changed.to_vec();
     Some(failure)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn proposals_are_kept_by_the_text_of_the_phase() {
-        assert_eq!(digest("a".to_owned()), digest("a".to_owned()));
-        assert_ne!(digest("a".to_owned()), digest("b".to_owned()));
-        assert_eq!(digest(String::new()).len(), 32);
-    }
 }

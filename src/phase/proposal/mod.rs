@@ -21,6 +21,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
 use super::spec::{FixedSpec, PathPattern, RawSpec};
 
@@ -144,6 +145,11 @@ impl Proposal {
         self.paths.iter().filter(|path| path.exists).map(|path| path.path.as_str())
     }
 
+    /// Whether every path waits for a person.
+    pub fn is_withheld(&self) -> bool {
+        self.paths.is_empty() && !self.withheld.is_empty()
+    }
+
     /// Moves the withheld paths into the scope: a person accepts them.
     pub fn accept_withheld(&mut self) {
         self.paths.extend(self.withheld.drain(..).map(|withheld| withheld.path));
@@ -210,9 +216,16 @@ pub fn proposal_text(spec: &FixedSpec) -> String {
     parts.join("\n")
 }
 
+/// Returns the digest under which the proposals of a phase are kept.
+pub fn text_digest(spec: &FixedSpec) -> String {
+    let hash = Sha256::digest(proposal_text(spec).as_bytes());
+    hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::phase::autofix::{Limits, Unscoped, autofix};
 
     fn proposal() -> Proposal {
         let path = |path: &str, role| ProposedPath {
@@ -246,6 +259,19 @@ mod tests {
                 "paths": ["src/a.rs", "src/new.rs", "tests/a.rs"], "proposed_by": "agent fake"}})
         );
         assert_eq!(proposal().applied_to(&RawSpec(json!("text"))).0, json!("text"));
+    }
+
+    #[test]
+    fn proposals_are_kept_by_the_text_of_the_phase() {
+        let spec = |name: &str, paths: Value| {
+            let limits =
+                Limits { workspace: None, max_timeout_seconds: 3600, unscoped: Unscoped::Propose };
+            let raw = RawSpec(json!({"phase_id": "p", "name": name, "scope": {"paths": paths}}));
+            text_digest(&autofix(&raw, None, &limits).result.unwrap())
+        };
+        assert_eq!(spec("a", json!([])), spec("a", json!(["src/a.rs"])));
+        assert_ne!(spec("a", json!([])), spec("b", json!([])));
+        assert_eq!(spec("a", json!([])).len(), 32);
     }
 
     #[test]
