@@ -22,6 +22,15 @@ const LEAST_SHARE: f32 = 0.35;
 const NAMED: f32 = 2.0;
 
 impl DrainContext {
+    /// Returns the files of a commit.
+    ///
+    /// # Errors
+    /// If git fails.
+    pub async fn tree_files(&self, commit: &str) -> Result<TreeFiles, AttemptError> {
+        let tree = self.repo.tree(commit).await?;
+        Ok(TreeFiles::new(tree.paths().map(str::to_owned), tree.links().map(str::to_owned)))
+    }
+
     /// Ranks the files of a commit for a phase. With `updates_index` the memory's index of the repository is brought up to
     /// date first, once per drain: worth the time where no agent answers. Without the memory, paths and history decide.
     ///

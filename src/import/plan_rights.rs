@@ -7,9 +7,12 @@ use super::standing::{self, SourceStatus, plain_key};
 use crate::phase::plan::PlanPhase;
 use crate::phase::proposal::check::MOST_TRACKER_FILES;
 use crate::phase::proposal::restricted::restriction;
-use crate::phase::words::quoted;
+use crate::phase::proposal::tree_files::TreeFiles;
+use crate::phase::words::{first_few, quoted};
 use crate::phase::{FixedSpec, PathPattern, PhaseState};
 
+/// Files named in a problem; the rest are counted.
+const NAMED: usize = 5;
 /// Fields that give a phase more rights, in the plain form of keys.
 const RIGHTS: [(&str, &str); 6] = [
     ("allowprotected", "allow_protected"),
@@ -38,7 +41,11 @@ pub(super) fn forbidden_words(
 }
 
 /// Returns what a plan for the issue of other people may not say either, for the agent.
-pub(super) fn widened_rights(phase: &PlanPhase, fixed: &FixedSpec) -> Vec<String> {
+pub(super) fn widened_rights(
+    phase: &PlanPhase,
+    fixed: &FixedSpec,
+    tree: &TreeFiles,
+) -> Vec<String> {
     let mut problems: Vec<String> = RIGHTS
         .iter()
         .filter(|(plain, _)| match *plain {
@@ -63,11 +70,27 @@ pub(super) fn widened_rights(phase: &PlanPhase, fixed: &FixedSpec) -> Vec<String
         let what = match () {
             () if path.is_glob() => "a pattern",
             () if name.trim_matches(['.', '/']).is_empty() => "the whole repository",
-            () => restriction(name)?,
+            () => match restriction(name) {
+                Some(what) => what,
+                None => return restricted_below(name, tree),
+            },
         };
         Some(format!("{name:?} is {what}, and not allowed in the plan of an issue"))
     }));
     problems
+}
+
+/// Describes a directory with files that an issue never opens.
+fn restricted_below(directory: &str, tree: &TreeFiles) -> Option<String> {
+    let below = tree.below(directory).filter(|file| restriction(file).is_some());
+    let below: Vec<&str> = below.collect();
+    (!below.is_empty()).then(|| {
+        format!(
+            "{directory:?} has files that the plan of an issue never opens: {}; name the files to change in `scope.paths`, \
+             not the directory",
+            first_few(&below, NAMED)
+        )
+    })
 }
 
 /// Checks for a key of the spec or of its scope, however it is spelled.

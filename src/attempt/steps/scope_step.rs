@@ -181,8 +181,7 @@ impl Attempt<'_> {
     }
 
     pub(crate) async fn tree_files(&self) -> Result<TreeFiles, AttemptError> {
-        let tree = self.context.repo.tree(&self.base).await?;
-        Ok(TreeFiles::new(tree.paths().map(str::to_owned), tree.links().map(str::to_owned)))
+        self.context.tree_files(&self.base).await
     }
 
     fn protected(&self) -> ProtectedPaths {
