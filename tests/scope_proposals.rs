@@ -115,7 +115,8 @@ write("src/parser.py")
     let phases: Vec<Value> =
         ids.iter().map(|id| json!({"phase_id": id, "description": "Be faster"})).collect();
     let project = project(agent, "").plan(json!({ "phases": phases }));
-    project.drain().exited(3);
+    let ran = project.drain().exited(3);
+    assert!(!ran.stdout.contains("telemetry"), "proposals leave no samples: {ran:#?}");
     for (id, why) in [
         ("glob", "is a pattern"),
         ("tree", "is the whole repository"),
@@ -551,6 +552,49 @@ if is_question:
     let project = project(&agent, "").plan(json!({"phases": [issue("7", "Parser is slow")]}));
     project.drain().succeeded();
     assert_eq!(scope(&project.phase("7")), &json!(["src/parser.py"]));
+}
+
+#[test]
+fn the_prompt_of_a_phase_without_paths_is_the_question_for_its_scope() {
+    let agent = format!(
+        "if is_question:\n    answer({{'scope': ['src/parser.py']}})\n    sys.exit()\n{WORK}"
+    );
+    let phases = json!({"phases": [{"phase_id": "one", "description": "Make the parser faster"},
+        {"phase_id": "two", "description": "Make it smaller"}]});
+    let project = project(&agent, "").plan(phases);
+    let asked = project.autopack(["phases", "show", "run/one", "--prompt"]).succeeded().stdout;
+    assert!(asked.starts_with("# Which files does this task change?"), "{asked}");
+    assert_eq!(project.git(["branch", "--list", "autopack/run"]), "");
+    assert_eq!(project.phase("one")["attempt_log"], json!([]));
+    project.autopack(["fix-phases", "--propose", "run/one"]).succeeded();
+    let sent = project.read(".autopack/attempts/run/one/1/prompt.md");
+    assert_eq!(sent.trim_end(), asked.trim_end(), "as it was shown");
+    let next = project.autopack(["phases", "show", "run/one", "--prompt"]).succeeded().stdout;
+    assert!(next.contains("Make the parser faster") && !next.starts_with("# Which"), "{next}");
+
+    let config = "agents:\n  default: rec\n  rec: {kind: replay, folder: recordings}\n";
+    let project = project.config(config);
+    let ran = project.autopack(["phases", "show", "run/two", "--prompt"]).exited(1);
+    assert!(ran.stderr.contains("the memory's index of the repository proposes"), "{ran:#?}");
+    assert!(ran.stderr.contains("autopack fix-phases --propose run/two"), "{ran:#?}");
+}
+
+#[test]
+fn gc_removes_the_directories_of_kept_proposals() {
+    let agent = format!(
+        "if is_question:\n    answer({{'scope': ['src/parser.py']}} if phase_id == 'one' else 'no')\n    sys.exit()\n{WORK}"
+    );
+    let phases = json!({"phases": [{"phase_id": "one", "description": "Be faster"},
+        {"phase_id": "two", "description": "Be smaller"}]});
+    let project = project(&agent, "").plan(phases);
+    project.autopack(["fix-phases", "--propose"]).succeeded();
+    let there = |attempt: &str| project.path(format!(".autopack/attempts/run/{attempt}")).exists();
+    assert!(there("one/1") && there("two/1"));
+    project.autopack(["gc"]).succeeded();
+    assert!(!there("one/1"), "the proposal is in the database");
+    assert!(there("two/1"), "the log of a failure");
+    project.autopack(["gc", "--all-attempts"]).succeeded();
+    assert!(!there("two/1"));
 }
 
 #[test]

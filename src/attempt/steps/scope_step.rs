@@ -17,15 +17,12 @@ use crate::phase::words::{first_few, quoted};
 use crate::phase::{Failure, FailureKind, RequeueReason, Verdict};
 use crate::process::JobEnd;
 use crate::progress::Step;
-use crate::prompt::{ScopeQuestion, compose_scope_question};
 use crate::store::{AcceptedBy, Claim, KeptProposal};
 
 /// Purpose of the call, for the agent's program.
 const PURPOSE: &str = "scope-proposal";
 /// Questions to an agent: a refused answer is asked for again with the reasons.
 const QUESTIONS: u32 = 2;
-/// Files that may be related, in a question.
-const HINTS: usize = 15;
 /// Paths named in a message.
 const NAMED: usize = 5;
 
@@ -102,17 +99,11 @@ impl Attempt<'_> {
         let name = self.context.agent_of(self.claim)?.0.to_owned();
         self.context.store.record_agent(self.claim, &name, None, None).await?;
         self.step(Step::Scope);
-        let likely: Vec<String> = ranked.iter().take(HINTS).map(|file| file.path.clone()).collect();
         let protected = self.protected();
         let mut refused: Vec<String> = Vec::new();
         for _ in 0..QUESTIONS {
-            let prompt = compose_scope_question(&ScopeQuestion {
-                spec: &self.claim.phase,
-                tree,
-                likely: &likely,
-                protected: &self.context.settings.workspace.protected_paths,
-                refused: &refused,
-            });
+            let spec = &self.claim.phase;
+            let prompt = self.context.scope_question(spec, tree, ranked, &refused);
             let answer = self.ask(prompt).await?;
             if let Some(verdict) = self.cut_short(&answer.reply)? {
                 return Ok(Err(verdict));

@@ -49,10 +49,12 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let detail = store.phase(&run, &phase).await?;
     let requests = store.scope_requests(&run, &phase).await?;
     let proposals = store.scope_proposals(&run, &phase).await?;
-    store.close().await;
     if args.prompt {
-        return super::show_prompt::run(&detail, &requests, context).await;
+        let shown = super::show_prompt::run(&detail, &requests, &proposals, &store, context).await;
+        store.close().await;
+        return shown;
     }
+    store.close().await;
     let files = read_changed_files(&detail, context).await;
     let row = &detail.row;
     let repair = fixer(settings, &context.workspace()?)(&row.spec, row.last_failure.as_ref());
