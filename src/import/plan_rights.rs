@@ -1,5 +1,5 @@
-//! What an agent may not write into a plan: work that counts as done, unknown agents and, for the issue of other
-//! people, anything that gives the phases more rights.
+//! Content forbidden in a plan by an agent: finished work, unknown agents and, for an issue of other people, more rights
+//! for the phases.
 
 use serde_json::{Map, Value};
 
@@ -13,7 +13,7 @@ use crate::phase::{FixedSpec, PathPattern, PhaseState};
 
 /// Files named in a problem; the rest are counted.
 const NAMED: usize = 5;
-/// Fields that give a phase more rights, in the plain form of keys.
+/// Fields with more rights for a phase, in the plain form of keys.
 const RIGHTS: [(&str, &str); 6] = [
     ("allowprotected", "allow_protected"),
     ("testcmd", "test_cmd"),
@@ -23,7 +23,7 @@ const RIGHTS: [(&str, &str); 6] = [
     ("maxattempts", "max_attempts"),
 ];
 
-/// Returns what no written plan may say, for the agent.
+/// Lists content forbidden in any plan, in words for the agent.
 pub(super) fn forbidden_words(
     phase: &PlanPhase,
     fixed: &FixedSpec,
@@ -40,7 +40,7 @@ pub(super) fn forbidden_words(
     problems
 }
 
-/// Returns what a plan for the issue of other people may not say either, for the agent.
+/// Lists content forbidden in the plan of an issue, in words for the agent.
 pub(super) fn widened_rights(
     phase: &PlanPhase,
     fixed: &FixedSpec,
@@ -80,7 +80,7 @@ pub(super) fn widened_rights(
     problems
 }
 
-/// Describes a directory with files that an issue never opens.
+/// Describes a directory with files closed to issues.
 fn restricted_below(directory: &str, tree: &TreeFiles) -> Option<String> {
     let below = tree.below(directory).filter(|file| restriction(file).is_some());
     let below: Vec<&str> = below.collect();
@@ -93,7 +93,7 @@ fn restricted_below(directory: &str, tree: &TreeFiles) -> Option<String> {
     })
 }
 
-/// Checks for a key of the spec or of its scope, however it is spelled.
+/// Checks for a key of the spec or of its scope, in any spelling.
 fn has_key(spec: &Value, plain: &str) -> bool {
     let within = |fields: &Map<String, Value>| fields.keys().any(|key| plain_key(key) == plain);
     let Some(fields) = spec.as_object() else { return false };

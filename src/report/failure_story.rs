@@ -18,7 +18,7 @@ pub struct FailureStory {
     pub exit_code: Option<i32>,
     /// Breaches and missing deliverables.
     pub particulars: Vec<String>,
-    /// Failing tests, each with its message in lines of its own.
+    /// Failing tests, each with the message in separate lines.
     pub tests: Vec<String>,
     /// Number of failing tests left out.
     pub more_tests: usize,

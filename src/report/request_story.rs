@@ -1,4 +1,4 @@
-//! A file that an agent asked for, in a report, cleaned.
+//! A file requested by an agent, in a report, cleaned.
 
 use super::excerpt;
 use crate::process::Redactor;
@@ -12,7 +12,7 @@ pub struct RequestStory {
     pub path: String,
     /// The decision in a word.
     pub decision: &'static str,
-    /// Why it was decided so.
+    /// Reason for the decision.
     pub why: String,
 }
 

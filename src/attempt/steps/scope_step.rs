@@ -1,7 +1,7 @@
-//! Scope step: proposes the scope of a phase that names no path, in place of an attempt to work on it.
+//! Scope step: proposes the scope of a phase without any path, in place of an attempt to work on the phase.
 //!
-//! The proposal is kept with the phase, and the phase is queued again at its place, so that the next claim knows what it
-//! writes. Nothing of the slot is kept.
+//! The proposal is kept with the phase, and the phase is queued again at its place: the next claim knows the files. Nothing of
+//! the slot is kept.
 
 use crate::agent::{self, AgentReply};
 use crate::attempt::likely_files::answer_of_ranking;
@@ -26,11 +26,11 @@ const QUESTIONS: u32 = 2;
 /// Paths named in a message.
 const NAMED: usize = 5;
 
-/// A proposal, or the verdict without one.
+/// A proposal, or the verdict without a proposal.
 type Proposed = Result<Proposal, Verdict>;
 
 impl Attempt<'_> {
-    /// Whether a scope has to be proposed first: the phase has none, or files of its proposed scope are gone.
+    /// Checks for a phase without a scope, or with a proposed scope whose files are gone.
     pub(crate) async fn is_scope_due(&self) -> Result<bool, AttemptError> {
         let phase = &self.claim.phase;
         if phase.needs_scope() || proposed_by(phase).is_none() {
@@ -43,7 +43,7 @@ impl Attempt<'_> {
         Ok(kept.is_some_and(|kept| kept.proposal.existing().any(is_gone)))
     }
 
-    /// Proposes the scope, keeps it, and queues the phase again.
+    /// Proposes the scope, keeps the proposal, and queues the phase again.
     pub(crate) async fn propose_scope(&mut self) -> Result<Verdict, AttemptError> {
         let tree = self.tree_files().await?;
         if let Some(kept) = self.kept_proposal().await?
@@ -90,7 +90,7 @@ impl Attempt<'_> {
         Ok(Verdict::Requeued(RequeueReason::ScopeProposed { message }))
     }
 
-    /// Asks the agent, once more if the answer cannot be used.
+    /// Asks the agent, and again if the answer cannot be used.
     async fn ask_for_scope(
         &mut self,
         tree: &TreeFiles,
@@ -192,7 +192,7 @@ impl Attempt<'_> {
     }
 }
 
-/// Returns the command with which a person accepts the files left out.
+/// Returns the command to accept the files left out.
 fn accept_command(claim: &Claim) -> String {
     let name = format!("{}/{}", claim.run_id, claim.phase_id);
     format!("autopack fix-phases --propose --accept {}", quoted(&name))
@@ -244,7 +244,7 @@ fn unfixable(message: String) -> Verdict {
     Verdict::Failed(Failure::new(FailureKind::Unfixable, message))
 }
 
-/// The failure of an agent that ended with an error instead of an answer: its output is no attempt at one.
+/// The failure of an agent with an error instead of an answer. Its output is not read as an answer.
 fn crashed(reply: &AgentReply) -> Option<Failure> {
     let how = match reply.ended {
         JobEnd::Exited(code) if code != 0 => format!("exited with {code}"),
@@ -259,7 +259,7 @@ fn crashed(reply: &AgentReply) -> Option<Failure> {
     Some(failure)
 }
 
-/// The failure of an agent that changed files although it was only asked.
+/// The failure of an agent with changed files instead of an answer.
 fn changed_files(changed: &[String]) -> Option<Failure> {
     if changed.is_empty() {
         return None;

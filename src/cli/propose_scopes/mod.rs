@@ -1,4 +1,4 @@
-//! `fix-phases --propose`: proposes the scopes of queued phases that name no path, and accepts withheld files.
+//! `fix-phases --propose`: proposes the scopes of queued phases without any path, and accepts withheld files.
 
 mod named_phases;
 mod proposal_report;

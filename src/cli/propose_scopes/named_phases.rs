@@ -1,4 +1,4 @@
-//! Phases that a person names for a scope, and phases with files to accept.
+//! Phases named for a scope on the command line, and phases with files to accept.
 
 use crate::drain::ProposalTargets;
 use crate::failure::{Exit, Failure};
@@ -10,10 +10,10 @@ use crate::store::{AcceptedBy, Fixer, KeptProposal, PhaseRow, Store};
 
 type PhaseKey = (RunId, PhaseId);
 
-/// Refuses named phases that get no scope. `left_behind`: phases of dead drains, which are queued again first.
+/// Refuses named phases that get no scope. `left_behind`: phases of dead drains, queued again before.
 ///
 /// # Errors
-/// A phase has another state or a scope of its own, cannot run, or the database cannot be read.
+/// A phase has another state or its author's scope, cannot run, or the database cannot be read.
 pub(super) async fn check_named(
     named: &[PhaseKey],
     left_behind: &[PhaseKey],
@@ -79,8 +79,8 @@ fn is_proposed(spec: &FixedSpec) -> bool {
     spec.needs_scope() || proposed_by(spec).is_some()
 }
 
-/// Lists the phases with files to accept, with the accepted proposals: queued ones whose scope is the proposed one, and
-/// ones that failed because every file waits.
+/// Lists the phases with files to accept, with the accepted proposals: queued phases with the proposed scope, and phases
+/// failed because every file waits.
 pub(super) async fn acceptable_phases(
     targets: &ProposalTargets<'_>,
     store: &Store,
@@ -102,7 +102,7 @@ pub(super) async fn acceptable_phases(
     Ok(found)
 }
 
-/// Returns the proposal of a phase with files that wait for a person, if it can still be accepted.
+/// Returns the proposal of a phase with files to accept, while the phase and its text allow.
 async fn withheld_proposal(
     row: &PhaseRow,
     store: &Store,

@@ -1,4 +1,4 @@
-//! What proposals came to: for people and for scripts.
+//! Results of proposals, for people and for scripts.
 
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ pub(in crate::cli) struct ProposalReport {
 }
 
 impl ProposalReport {
-    /// Adds the proposal of a phase, in place of an earlier one.
+    /// Adds the proposal of a phase, in place of an earlier proposal.
     pub(super) fn add(&mut self, run: RunId, phase: PhaseId, kept: Option<KeptProposal>) {
         self.failed.retain(|failed| failed.run_id != run || failed.phase_id != phase);
         match self.phases.iter_mut().find(|known| known.0 == run && known.1 == phase) {
@@ -86,7 +86,8 @@ impl ProposalReport {
     }
 }
 
-/// Returns the proposal that a phase follows or waits for; a scope of its author ends proposals.
+/// Returns the proposal in effect: the origin of the scope, or a proposal for the present text. The author's own scope
+/// ends proposals.
 pub(in crate::cli) fn proposal_in_effect<'k>(
     kept: &'k [KeptProposal],
     spec: &FixedSpec,

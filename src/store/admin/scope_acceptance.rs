@@ -1,4 +1,4 @@
-//! An operator accepts the files that a scope proposal leaves out.
+//! An operator accepts the files left out of a scope proposal.
 
 use super::operator_actions::{OperatorActions, reset_counters, take_steps};
 use crate::phase::state::Event;
@@ -7,7 +7,7 @@ use crate::store::error::StoreError;
 use crate::store::queue::scope_proposals::{KeptProposal, save_proposal};
 
 impl OperatorActions<'_> {
-    /// Replaces the proposal of a phase, and makes it the scope. A phase that failed for want of a scope is queued again.
+    /// Replaces the proposal of a phase, and applies the new proposal as scope. A phase failed without a scope is queued again.
     /// Returns `false` if the phase runs, ended in another way, or no longer has this spec.
     ///
     /// # Errors
