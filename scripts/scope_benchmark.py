@@ -31,7 +31,7 @@ def commits(revision):
 
 
 def main():
-    revision, count = sys.argv[1], int((sys.argv[2:] or ["240"])[0])
+    revision, count = sys.argv[1], int((sys.argv[2:] or ["189"])[0])
     lines = []
     for name, parent, title, body, changes in commits(revision):
         moved = sum(change[0].startswith("R") for change in changes)
