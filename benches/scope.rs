@@ -1,5 +1,6 @@
 //! Scope proposals: how many of the files that a commit changed are among twice as many proposed, for the commits of this
-//! repository in `tests/fixtures/scope_benchmark.jsonl`, on the tree before each.
+//! repository in `tests/fixtures/scope_benchmark.jsonl`, on the tree before each. The weights of the ranking are chosen on
+//! the older commits; the newer ones are held out.
 
 use std::fs;
 use std::path::Path;
@@ -35,6 +36,31 @@ struct Task {
     changed: Vec<String>,
 }
 
+/// Of three commits in order of time, the older two choose the weights.
+const OLDER_OF_THREE: usize = 2;
+
+/// Recall by part of the history.
+struct SplitRecall {
+    name: String,
+    older: Recall,
+    held_out: Recall,
+}
+
+impl SplitRecall {
+    fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), older: Recall::default(), held_out: Recall::default() }
+    }
+
+    fn add(&mut self, is_older: bool, proposed: &[&str], wanted: &[&str]) {
+        let part = if is_older { &mut self.older } else { &mut self.held_out };
+        part.add(proposed, wanted);
+    }
+
+    fn row(&self) -> String {
+        format!("| {} | {} | {} |\n", self.name, self.older.cells(), self.held_out.cells())
+    }
+}
+
 /// Found and wanted files.
 #[derive(Default)]
 struct Recall {
@@ -54,10 +80,10 @@ impl Recall {
         self.tasks += 1;
     }
 
-    fn row(&self, name: &str) -> String {
+    fn cells(&self) -> String {
         let files = self.found as f64 / self.wanted.max(1) as f64;
         let tasks = self.shares / self.tasks.max(1) as f64;
-        format!("| {name} | {:.0}% | {:.0}% |\n", files * 100.0, tasks * 100.0)
+        format!("{:.0}% | {:.0}%", files * 100.0, tasks * 100.0)
     }
 }
 
@@ -79,11 +105,16 @@ pub fn section(scale: &Scale) -> String {
         .expect("a clone");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.expect("a runtime");
-    let (mut memory, mut paths_only, mut agent) =
-        (Recall::default(), Recall::default(), Recall::default());
+    let mut memory = SplitRecall::new("the memory: full text, vectors, paths and history");
+    let mut paths_only = SplitRecall::new("the same without the memory: paths and history");
+    let mut agent = SplitRecall::new(format!(
+        "a scripted agent that names {QUALITY} of 10 changed files, through the reader and the rules"
+    ));
+    let older = tasks.len() * OLDER_OF_THREE / 3;
     let index = runtime.block_on(open_memory(&clone));
     for (number, task) in tasks.iter().enumerate() {
         git(&clone, &["checkout", "-q", "--force", "--detach", &task.parent]).expect("a checkout");
+        let is_older = number < older;
         let tree = tree_of(&clone, &task.parent);
         let wanted: Vec<&str> =
             task.changed.iter().map(String::as_str).filter(|file| tree.has_file(file)).collect();
@@ -99,23 +130,24 @@ pub fn section(scale: &Scale) -> String {
             let input = RankingInput { text: &question, files: &files, found, history: &history };
             let ranked = rank_files(&input);
             let proposed: Vec<&str> = ranked.iter().map(|file| file.path.as_str()).collect();
-            recall.add(&proposed, &wanted);
+            recall.add(is_older, &proposed, &wanted);
         }
         let proposed = scripted_agent(number, &wanted, &files, &tree);
         let proposed: Vec<&str> = proposed.iter().map(String::as_str).collect();
-        agent.add(&proposed, &wanted);
+        agent.add(is_older, &proposed, &wanted);
     }
     runtime.block_on(index.close());
     format!(
         "{} commits of this repository: title and body are the task, the tree is the one before. Recall of the changed files with twice as\n\
-         many files proposed as the commit changed: of all files, and the mean over commits. Added files are left out.\n\n\
-         | proposed by | of all files | mean |\n|---|---|---|\n{}{}{}",
-        memory.tasks,
-        memory.row("the memory: full text, vectors, paths and history"),
-        paths_only.row("the same without the memory: paths and history"),
-        agent.row(&format!(
-            "a scripted agent that names {QUALITY} of 10 changed files, through the reader and the rules"
-        )),
+         many files proposed as the commit changed: of all files, and the mean over commits. Added files are left out. The older {}\n\
+         commits had a part in the choice of the ranking's weights, the newer {} are held out.\n\n\
+         | proposed by | older: of all files | mean | held out: of all files | mean |\n|---|---|---|---|---|\n{}{}{}",
+        memory.older.tasks + memory.held_out.tasks,
+        memory.older.tasks,
+        memory.held_out.tasks,
+        memory.row(),
+        paths_only.row(),
+        agent.row(),
     )
 }
 

@@ -197,6 +197,21 @@ fn failing_tests_are_blocks() {
 }
 
 #[test]
+fn phases_done_in_the_source_are_not_counted_as_landed() {
+    let project = Project::new().agent("write_deliverables()").plan(json!({"phases": [
+        {"phase_id": "one", "deliverables": ["a.py"]},
+        {"phase_id": "old", "name": "Was there", "status": "done"},
+        {"phase_id": "two", "deliverables": ["b.py"], "depends_on": ["old"]}]}));
+    project.drain().succeeded();
+    let text = project.autopack(["report", "--format", "md"]).succeeded().stdout;
+    assert!(text.contains("**2 of 3 phases landed**, 1 done before"), "{text}");
+    assert!(text.contains("### Done before\n\n- **old** Was there\n"), "{text}");
+    let page = project.autopack(["report"]).succeeded().stdout;
+    assert!(page.contains("2 of 3 phases landed · 1 done before"), "{page}");
+    assert!(page.contains("data-s=\"done\""), "{page}");
+}
+
+#[test]
 fn a_run_without_drains_has_a_report() {
     let project = drained();
     let page = project.autopack(["report"]).succeeded().stdout;

@@ -115,7 +115,8 @@ write("src/parser.py")
     let phases: Vec<Value> =
         ids.iter().map(|id| json!({"phase_id": id, "description": "Be faster"})).collect();
     let project = project(agent, "").plan(json!({ "phases": phases }));
-    project.drain().exited(3);
+    let ran = project.drain().exited(3);
+    assert!(!ran.stdout.contains("telemetry"), "proposals leave no samples: {ran:#?}");
     for (id, why) in [
         ("glob", "is a pattern"),
         ("tree", "is the whole repository"),
@@ -294,6 +295,124 @@ if is_question:
 }
 
 #[test]
+fn a_proposal_of_withheld_files_alone_is_accepted_by_name() {
+    let agent = format!(
+        r#"
+if is_question:
+    with open(workspace.parent / "witness" / "asked", "a") as log: log.write("x")
+    answer({{"files": ["Makefile", "package.json"]}})
+    sys.exit()
+{WORK}
+"#
+    );
+    let plan =
+        json!({"phases": [issue("7", "Build"), issue("8", "Bundle"), issue("9", "Release")]});
+    let project = project(&agent, "").plan(plan);
+    project.drain().exited(3);
+    let failed = project.phase("7");
+    assert_eq!((&failed["state"], &failed["attempts"]), (&json!("FAILED"), &json!(0)));
+    let message = failed["last_failure"]["message"].as_str().unwrap();
+    assert!(message.contains("Makefile, package.json"), "{message}");
+    assert!(message.contains("autopack fix-phases --propose --accept run/7"), "{message}");
+    assert_eq!(failed["scope_proposal"]["withheld"][0]["path"], "Makefile");
+    let shown = project.autopack(["phases", "show", "run/7"]).succeeded().stdout;
+    assert!(shown.contains("proposal      no file that opens by itself (agent fake"), "{shown}");
+    // The same text gets the same proposal, without another question.
+    project.autopack(["phases", "retry", "run/8"]).succeeded();
+    project.drain().exited(3);
+    assert_eq!(std::fs::read_to_string(project.outside("asked")).unwrap(), "xxx");
+
+    let refused = project.autopack(["fix-phases", "--propose", "run/7"]).exited(2);
+    assert!(refused.stderr.contains("--propose --accept run/7"), "{refused:#?}");
+    let ran = project.autopack(["fix-phases", "--propose", "--accept", "run/7"]).succeeded();
+    assert!(ran.stdout.contains("run/7: Makefile, package.json (agent fake"), "{ran:#?}");
+    assert!(ran.stdout.contains("accepted by you"), "{ran:#?}");
+    assert_eq!(project.states()["7"], "QUEUED");
+    assert_eq!(project.states()["8"], "FAILED", "only the named one");
+    project.drain().exited(3);
+    assert_eq!(project.git(["show", "autopack/run:package.json"]), "7");
+    // Without a name, all of them.
+    let all = project.json(["fix-phases", "--propose", "--accept", "--json"]);
+    assert_eq!(all["proposals"].as_array().unwrap().len(), 2, "{all:#}");
+    project.drain().succeeded();
+    assert_eq!(project.landed().len(), 3);
+}
+
+#[test]
+fn files_left_out_of_a_proposal_made_now_are_accepted_at_once() {
+    let agent =
+        format!("if is_question:\n    answer({{'files': ['Makefile']}})\n    sys.exit()\n{WORK}");
+    let plan = json!({"phases": [issue("7", "Build"), issue("8", "Bundle")]});
+    let project = project(&agent, "").plan(plan);
+    let ran = project.autopack(["fix-phases", "--propose", "--accept", "--run-id", "run", "8"]);
+    let ran = ran.succeeded();
+    assert!(ran.stdout.contains("run/8: Makefile (agent fake"), "{ran:#?}");
+    assert!(!ran.stdout.contains("no scope") && !ran.stdout.contains("examined"), "{ran:#?}");
+    assert_eq!(project.states()["7"], "QUEUED");
+    assert_eq!(project.phase("7")["attempt_log"], json!([]), "nobody asked about this one");
+    assert_eq!(scope(&project.phase("8")), &json!(["Makefile"]));
+}
+
+#[test]
+fn phases_that_get_no_scope_are_refused_by_name_before_anything_happens() {
+    let agent = "(workspace.parent / 'witness' / 'asked').write_text('x')\nwrite_deliverables()";
+    let phases = json!({"phases": [
+        {"phase_id": "own", "description": "a", "scope": {"paths": ["src/parser.py"]}},
+        {"phase_id": "done", "deliverables": ["a.py"]},
+        {"phase_id": "held", "description": "c"},
+        {"phase_id": "open", "description": "d"}]});
+    let project = project(agent, "").plan(phases);
+    project.autopack(["stop", "run/held"]).succeeded();
+    project.autopack(["phases", "skip", "run/done"]).succeeded();
+    for (name, why, next) in [
+        ("run/own", "run/own has a scope already", "phases edit run/own"),
+        ("run/done", "run/done is skipped", "phases show run/done"),
+        ("run/held", "run/held is held", "resume run/held"),
+        ("run/elsewhere", "no phase called", "phases list"),
+    ] {
+        let ran = project.autopack(["fix-phases", "--propose", "run/open", name]);
+        assert_ne!(ran.code, Some(0), "{ran:#?}");
+        assert!(ran.stderr.contains(why) && ran.stderr.contains(next), "{name}: {ran:#?}");
+    }
+    let plain = project.autopack(["fix-phases", "run/open"]).exited(2);
+    assert!(plain.stderr.contains("--propose"), "{plain:#?}");
+    assert!(!project.outside("asked").exists());
+}
+
+#[test]
+fn proposals_made_ahead_begin_with_the_work_of_dead_ones() {
+    let agent = format!(
+        r#"
+marker = workspace.parent / "witness" / "first"
+if is_question:
+    if not marker.exists():
+        marker.write_text("x")
+        signal.pause()
+    answer({{"scope": ["src/parser.py"]}})
+    sys.exit()
+{WORK}
+"#
+    );
+    let phases = json!({"phases": [{"phase_id": "one", "description": "Be faster"}]});
+    let project = project(&agent, "").plan(phases);
+    let mut proposing = project.spawn(["fix-phases", "--propose"]);
+    while !project.outside("first").exists() {
+        std::thread::yield_now();
+    }
+    proposing.kill().unwrap();
+    proposing.wait().unwrap();
+    assert_eq!(project.states()["one"], "EXECUTING");
+    let ran = project.autopack(["fix-phases", "--propose", "run/one"]).succeeded();
+    assert!(ran.stdout.contains("run/one: src/parser.py (agent fake"), "{ran:#?}");
+    assert!(ran.stderr.contains("a drain died during one of run"), "{ran:#?}");
+    let phase = project.phase("one");
+    assert_eq!(phase["state"], "QUEUED");
+    let log = phase["attempt_log"].as_array().unwrap();
+    let outcomes: Vec<&Value> = log.iter().map(|attempt| &attempt["outcome"]).collect();
+    assert_eq!(outcomes, ["crashed", "scope_proposed"]);
+}
+
+#[test]
 fn proposals_made_ahead_are_shown_kept_and_cost_once() {
     let agent = format!(
         r#"
@@ -351,6 +470,9 @@ if is_question:
     project.drain().succeeded();
     assert_eq!(scope(&project.phase("one")), &json!(["src/parser.py"]));
     assert_eq!(scope(&project.phase("two")), &json!(["src/writer.py"]));
+    assert_eq!(project.phase("two")["scope_proposal"], Value::Null, "the operator's paths end it");
+    let shown = project.autopack(["phases", "show", "run/two"]).succeeded().stdout;
+    assert!(!shown.contains("proposal"), "{shown}");
     assert_eq!(project.git(["show", "autopack/run:src/writer.py"]), "two");
     assert_eq!(std::fs::read_to_string(project.outside("asked")).unwrap(), "xx");
 }
@@ -430,6 +552,49 @@ if is_question:
     let project = project(&agent, "").plan(json!({"phases": [issue("7", "Parser is slow")]}));
     project.drain().succeeded();
     assert_eq!(scope(&project.phase("7")), &json!(["src/parser.py"]));
+}
+
+#[test]
+fn the_prompt_of_a_phase_without_paths_is_the_question_for_its_scope() {
+    let agent = format!(
+        "if is_question:\n    answer({{'scope': ['src/parser.py']}})\n    sys.exit()\n{WORK}"
+    );
+    let phases = json!({"phases": [{"phase_id": "one", "description": "Make the parser faster"},
+        {"phase_id": "two", "description": "Make it smaller"}]});
+    let project = project(&agent, "").plan(phases);
+    let asked = project.autopack(["phases", "show", "run/one", "--prompt"]).succeeded().stdout;
+    assert!(asked.starts_with("# Which files does this task change?"), "{asked}");
+    assert_eq!(project.git(["branch", "--list", "autopack/run"]), "");
+    assert_eq!(project.phase("one")["attempt_log"], json!([]));
+    project.autopack(["fix-phases", "--propose", "run/one"]).succeeded();
+    let sent = project.read(".autopack/attempts/run/one/1/prompt.md");
+    assert_eq!(sent.trim_end(), asked.trim_end(), "as it was shown");
+    let next = project.autopack(["phases", "show", "run/one", "--prompt"]).succeeded().stdout;
+    assert!(next.contains("Make the parser faster") && !next.starts_with("# Which"), "{next}");
+
+    let config = "agents:\n  default: rec\n  rec: {kind: replay, folder: recordings}\n";
+    let project = project.config(config);
+    let ran = project.autopack(["phases", "show", "run/two", "--prompt"]).exited(1);
+    assert!(ran.stderr.contains("the memory's index of the repository proposes"), "{ran:#?}");
+    assert!(ran.stderr.contains("autopack fix-phases --propose run/two"), "{ran:#?}");
+}
+
+#[test]
+fn gc_removes_the_directories_of_kept_proposals() {
+    let agent = format!(
+        "if is_question:\n    answer({{'scope': ['src/parser.py']}} if phase_id == 'one' else 'no')\n    sys.exit()\n{WORK}"
+    );
+    let phases = json!({"phases": [{"phase_id": "one", "description": "Be faster"},
+        {"phase_id": "two", "description": "Be smaller"}]});
+    let project = project(&agent, "").plan(phases);
+    project.autopack(["fix-phases", "--propose"]).succeeded();
+    let there = |attempt: &str| project.path(format!(".autopack/attempts/run/{attempt}")).exists();
+    assert!(there("one/1") && there("two/1"));
+    project.autopack(["gc"]).succeeded();
+    assert!(!there("one/1"), "the proposal is in the database");
+    assert!(there("two/1"), "the log of a failure");
+    project.autopack(["gc", "--all-attempts"]).succeeded();
+    assert!(!there("two/1"));
 }
 
 #[test]

@@ -98,6 +98,17 @@ fn a_file_beside_the_scope_lands_with_the_second_attempt() {
 }
 
 #[test]
+fn the_markdown_report_names_granted_and_refused_files() {
+    let agent = "write_deliverables()\nwrite('src/b.txt')\nask('src/b.txt', 'lib/c.txt')";
+    let project = project(agent, "");
+    project.drain().succeeded();
+    let text = project.autopack(["report", "--format", "md"]).succeeded().stdout;
+    let granted = "- **p** attempt 1: `src/b.txt` granted (same directory as src/a.txt)\n";
+    assert!(text.contains(&format!("### Files asked for\n\n{granted}")), "{text}");
+    assert!(text.contains("- **p** attempt 1: `lib/c.txt` refused ("), "{text}");
+}
+
+#[test]
 fn events_name_the_requested_files() {
     let agent = "write_deliverables()\nwrite('src/b.txt')\nask('src/b.txt', 'lib/c.txt')";
     let project = project(agent, "");

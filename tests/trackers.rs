@@ -313,6 +313,18 @@ fn a_redirect_to_another_host_is_not_followed() {
 }
 
 #[test]
+fn a_redirect_loop_ends_with_the_number_of_redirects_and_the_last_target() {
+    let server = ForgeServer::github();
+    let project = on_github(&server).env("GITHUB_TOKEN", TOKEN);
+    let target = format!("{}/repositories/7/issues?secret=x", server.url());
+    server.answer_next(vec![Answer::of(302, "").header("location", target); 6]);
+    let ran = import(&project, &[]).exited(1);
+    let why = "redirects the request for github:o/r again and again: after 5 redirects, to /repositories/7/issues";
+    assert!(ran.stderr.contains(why) && !ran.stderr.contains("secret"), "{ran:#?}");
+    assert_eq!(server.take_asked().len(), 6);
+}
+
+#[test]
 fn wrong_names_and_options_are_refused() {
     let server = ForgeServer::github();
     server.add([issue(1, "a").by("stranger")]);

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::Project;
+use crate::support::forge::{ForgeServer, issue};
 use crate::support::golden::golden;
 
 const GOOD: &str = "run_id: notes\nphases:\n- id: store\n  title: Store notes\n  description: Add a store of notes.\n  complexity: low\n  deliverables: [src/store.py]\n  acceptance_criteria: [a missing file is an empty store]\n- id: docs\n  title: Describe it\n  description: Write it down.\n  complexity: low\n  deliverables: [docs/store.md]\n  acceptance_criteria: [each function has an example]\n  depends_on: [store]\n";
@@ -130,4 +131,36 @@ fn a_plan_never_mixes_with_an_existing_run() {
     assert!(ran.stderr.contains("the plan becomes run notes-2"), "{ran:#?}");
     let phases = project.json(["phases", "list", "notes-2", "--json"]);
     assert_eq!(phases.as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn the_plan_of_an_issue_opens_no_manifest_below_a_directory_and_keeps_the_issue() {
+    let server = ForgeServer::github();
+    server.add([issue(12, "The page is slow").body("Make it fast. Change web/package.json, too.")]);
+    let wide = GOOD.replace("src/store.py", "web/page.ts");
+    let exact = wide.replace("title: Store notes", "scope: {paths: [web/]}");
+    // The agent of the phase changes the manifest; a directory that holds none stays open.
+    let good = GOOD.replace("[src/store.py]", "[src/store.py]\n  scope: {paths: [src/]}");
+    let project = project(&[&wide, &exact, &good])
+        .env("AUTOPACK_GITHUB_API_URL", server.url())
+        .file("web/package.json", "{}\n")
+        .file("src/a.py", "a = 1\n")
+        .commit("files");
+    let ran = project.autopack(["plan", "github:o/r#12", "-o", "plan.yaml"]).succeeded();
+    assert!(ran.stderr.contains("to correct 1 problem"), "{ran:#?}");
+    assert!(prompt(&project, 0).contains("> The page is slow\n"));
+    assert!(prompt(&project, 0).contains("A directory with such files is refused"));
+    for question in [1, 2] {
+        let told = prompt(&project, question);
+        assert!(told.contains("never opens: web/package.json; name the files to change"), "{told}");
+    }
+    // Imported as any plan, the phases are still an issue's.
+    project.autopack(["import", "plan.yaml"]).succeeded();
+    let phase = project.json(["phases", "show", "notes/store", "--json"]);
+    assert_eq!(phase["spec"]["tracker"]["name"], "github:o/r", "{phase:#}");
+    let project = project.agent("write_deliverables()\nwrite('src/package.json', '{}')");
+    project.autopack(["drain", "--run-id", "notes"]).exited(3);
+    let failure = project.json(["phases", "show", "notes/store", "--json"])["last_failure"].clone();
+    assert_eq!(failure["kind"], "scope_breach", "{failure:#}");
+    assert!(failure["message"].as_str().unwrap().contains("src/package.json"), "{failure:#}");
 }

@@ -1,12 +1,15 @@
 //! The files that a phase may change, by the memory's index of the repository: hints for an agent, and a proposal where
 //! no agent can answer.
 
+use crate::agent;
+use crate::config::AgentSettings;
 use crate::memory::file_ranking::{RankedFile, RankingInput, rank_files};
 use crate::memory::{Collection, EntryFilter, Query};
 use crate::phase::proposal::answer::{AnsweredPath, ProposedAnswer};
 use crate::phase::proposal::tree_files::TreeFiles;
 use crate::phase::proposal::{Confidence, PathRole};
-use crate::phase::{FixedSpec, proposal::proposal_text};
+use crate::phase::{FixedSpec, RunId, proposal::proposal_text};
+use crate::prompt::{ScopeQuestion, compose_scope_question};
 
 use super::{AttemptError, DrainContext};
 
@@ -16,12 +19,59 @@ const CHUNKS: usize = 60;
 const COMMITS: usize = 400;
 /// Files of a proposal by the memory alone.
 const MOST_PROPOSED: usize = 10;
+/// Files that may be related, in a question.
+const HINTS: usize = 15;
 /// Share of the best score that a proposed file has at least.
 const LEAST_SHARE: f32 = 0.35;
 /// Score of a file named in the text.
 const NAMED: f32 = 2.0;
 
 impl DrainContext {
+    /// Returns the files of a commit.
+    ///
+    /// # Errors
+    /// If git fails.
+    pub async fn tree_files(&self, commit: &str) -> Result<TreeFiles, AttemptError> {
+        let tree = self.repo.tree(commit).await?;
+        Ok(TreeFiles::new(tree.paths().map(str::to_owned), tree.links().map(str::to_owned)))
+    }
+
+    /// Returns the first question for the scope of a phase that has none, as the next claim asks. Creates no branch.
+    /// `None`: the agent answers no questions, and the memory's index proposes.
+    ///
+    /// # Errors
+    /// If git or the database fails.
+    pub async fn preview_scope_question(
+        &self,
+        run: &RunId,
+        spec: &FixedSpec,
+        agent: &AgentSettings,
+    ) -> Result<Option<String>, AttemptError> {
+        if !agent::answers_questions(agent) {
+            return Ok(None);
+        }
+        let commit = match self.store.run_facts(run).await? {
+            Some(_) => self.repo.tip(run).await?.commit,
+            None => self.repo.plan_branch(run, self.base.as_deref()).await?.base_commit,
+        };
+        let tree = self.tree_files(&commit).await?;
+        let ranked = self.rank_likely_files(spec, &tree, &commit, false).await?;
+        Ok(Some(self.scope_question(spec, &tree, &ranked, &[])))
+    }
+
+    /// Composes the question for a scope.
+    pub(super) fn scope_question(
+        &self,
+        spec: &FixedSpec,
+        tree: &TreeFiles,
+        ranked: &[RankedFile],
+        refused: &[String],
+    ) -> String {
+        let likely: Vec<String> = ranked.iter().take(HINTS).map(|file| file.path.clone()).collect();
+        let protected = &self.settings.workspace.protected_paths;
+        compose_scope_question(&ScopeQuestion { spec, tree, likely: &likely, protected, refused })
+    }
+
     /// Ranks the files of a commit for a phase. With `updates_index` the memory's index of the repository is brought up to
     /// date first, once per drain: worth the time where no agent answers. Without the memory, paths and history decide.
     ///

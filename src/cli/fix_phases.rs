@@ -8,7 +8,7 @@ use super::autofix_limits::fixer;
 use super::output::repair_kinds::RepairKinds;
 use super::output::table::counted;
 use super::propose_scopes::{self, ProposalReport};
-use super::run_choice::RunFilter;
+use super::run_choice::{Targets, TargetsArg};
 use super::{Context, open_database};
 use crate::failure::{Exit, Failure};
 use crate::phase::repair::is_ignored_setting;
@@ -20,14 +20,14 @@ use crate::store::{RepairCounts, RepairedPhase};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    run: RunFilter,
+    targets: TargetsArg,
     /// Change nothing; with -v, show a diff of each spec
     #[arg(long)]
     dry_run: bool,
     /// Propose the scopes of phases that name no path, within the budgets
     #[arg(long, conflicts_with = "dry_run")]
     propose: bool,
-    /// Also open the CI files, manifests and hooks that proposals for issues leave out
+    /// Also open the CI files, manifests and hooks that proposals for issues leave out; name phases to choose
     #[arg(long, requires = "propose")]
     accept: bool,
     /// Print {examined, changed, unfixable, phases}
@@ -39,17 +39,35 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let settings = &context.config()?.settings;
     let fix = fixer(settings, &context.workspace()?);
     let store = open_database::open_existing(context).await?;
-    let run = args.run.named(&store).await?;
+    let targets = args.targets.choose(&store, context).await?;
+    if !targets.phases.is_empty() && !args.propose {
+        return Err(Failure::new("specs are repaired a run at a time")
+            .hint("name the run, or propose the scope of the phase with --propose")
+            .exit(Exit::Usage));
+    }
     let mut shown = FixOutput {
         json: args.json,
         dry_run: args.dry_run,
         each: context.global.verbose > 0,
+        only_proposes: !targets.phases.is_empty(),
         ..FixOutput::default()
     };
     let mut on = |repaired| shown.take(repaired, context);
-    let counts = store.repair_queued(run.as_ref(), &fix, args.dry_run, &mut on).await?;
+    let mut counts = RepairCounts::default();
+    match &targets {
+        // A proposal repairs its phase itself.
+        Targets { phases, .. } if !phases.is_empty() => {}
+        Targets { runs, .. } if runs.is_empty() => {
+            counts = store.repair_queued(None, &fix, args.dry_run, &mut on).await?;
+        }
+        Targets { runs, .. } => {
+            for run in runs {
+                counts.add(store.repair_queued(Some(run), &fix, args.dry_run, &mut on).await?);
+            }
+        }
+    }
     let report = match args.propose {
-        true => Some(propose_scopes::propose(context, &store, run.as_ref(), args.accept).await?),
+        true => Some(propose_scopes::propose(context, &store, &targets, args.accept).await?),
         false => None,
     };
     store.close().await;
@@ -65,6 +83,8 @@ struct FixOutput {
     dry_run: bool,
     /// Whether each phase is shown.
     each: bool,
+    /// Whether no phase is examined.
+    only_proposes: bool,
     phases: Vec<FixedPhase>,
     summary: RepairSummary,
     /// First output error; repairs continue.
@@ -130,7 +150,8 @@ impl FixOutput {
         let summary =
             self.summary.text(unproposed, screen::output_columns(), console::colors_enabled());
         let proposals = report.as_ref().map(ProposalReport::text).unwrap_or_default();
-        context.out.text(&format!("{verdict}\n{summary}{proposals}"))
+        let verdict = if self.only_proposes { String::new() } else { format!("{verdict}\n") };
+        context.out.text(&format!("{verdict}{summary}{proposals}"))
     }
 }
 

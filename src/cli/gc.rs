@@ -118,7 +118,7 @@ async fn remove_attempts(
         if !is_within(&directory, &home) {
             continue;
         }
-        if attempt.outcome.is_some() && (args.all_attempts || has_landed(attempt)) {
+        if attempt.outcome.is_some() && (args.all_attempts || is_used_up(attempt)) {
             remove_directory(&directory, &home, args.dry_run)?;
             removed.attempts.push(directory);
         } else {
@@ -141,8 +141,10 @@ async fn remove_attempts(
     Ok(())
 }
 
-fn has_landed(attempt: &AttemptDirectory) -> bool {
-    matches!(attempt.outcome, Some(AttemptOutcome::Landed | AttemptOutcome::NoChangeNeeded))
+/// Checks for an attempt whose result is kept elsewhere: on the branch, or as the scope of its phase.
+fn is_used_up(attempt: &AttemptDirectory) -> bool {
+    use AttemptOutcome::{Landed, NoChangeNeeded, ScopeProposed};
+    matches!(attempt.outcome, Some(Landed | NoChangeNeeded | ScopeProposed))
 }
 
 /// Checks that the directory exists and is really inside `home`, because a database may contain any path.

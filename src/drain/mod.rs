@@ -56,7 +56,8 @@ pub use forecast::{Forecast, Range, forecast};
 pub use liveness::appears_dead;
 pub use owner::{RegisteredDrain, Signals};
 pub use plan_waves::{Waves, plan_waves};
-pub use propose_scopes::{ProposalsEnd, propose_scopes};
+pub use propose_scopes::{ProposalTargets, Proposals, ProposalsEnd, propose_scopes};
+pub use recover::phases_left_behind;
 pub use undo::{UndoResult, undo};
 
 /// Scope and limits of a drain, as given on the command line.

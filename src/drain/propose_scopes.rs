@@ -1,14 +1,16 @@
 //! Proposes the scopes of phases ahead of a drain, one after the other, within the same budgets.
 
 use super::admission::Limits;
+use super::liveness::HeartbeatChecks;
 use super::owner::RegisteredDrain;
+use super::recover::Reclaimer;
 use crate::attempt::{AttemptError, DrainContext, NextStep, execute};
 use crate::clock::now;
 use crate::phase::budget::ExhaustedBudget;
-use crate::phase::{PhaseId, RunId};
+use crate::phase::{FixedSpec, PhaseId, PhaseState, RunId};
 use crate::process::{StopLevel, StopReceiver};
 use crate::progress::PhaseFinished;
-use crate::store::{Candidate, ClaimOutcome, Claimer, Fixer};
+use crate::store::{Candidate, ClaimOutcome, Claimer, Fixer, Store, StoreError};
 
 /// How the proposals ended.
 #[derive(Debug)]
@@ -21,7 +23,50 @@ pub enum ProposalsEnd {
     Stopped,
 }
 
-/// Proposes the scopes of these phases; `on` gets the end of each. `registered` is retired at the end.
+/// Phases whose scopes are proposed.
+#[derive(Clone, Copy)]
+pub struct ProposalTargets<'a> {
+    /// Runs of the phases.
+    pub runs: &'a [RunId],
+    /// Only these phases, unless empty.
+    pub only: &'a [(RunId, PhaseId)],
+    /// Repairs specs.
+    pub fix: &'a Fixer<'a>,
+}
+
+/// Outcome of proposals.
+#[derive(Debug)]
+pub struct Proposals {
+    /// Phases that had no scope.
+    pub phases: Vec<(RunId, PhaseId)>,
+    /// How the proposals ended.
+    pub end: ProposalsEnd,
+}
+
+impl ProposalTargets<'_> {
+    /// Lists the queued phases without a scope, in order.
+    ///
+    /// # Errors
+    ///
+    /// A run is unknown, or the database cannot be read.
+    pub async fn find(&self, store: &Store) -> Result<Vec<(RunId, PhaseId)>, StoreError> {
+        let mut found = Vec::new();
+        for run in self.runs {
+            for row in store.phases(run, Some(PhaseState::Queued)).await? {
+                let repair = (self.fix)(&row.spec, row.last_failure.as_ref());
+                let needs_scope = repair.result.as_ref().is_ok_and(FixedSpec::needs_scope);
+                let key = (row.run_id, row.phase_id);
+                if needs_scope && !row.held && (self.only.is_empty() || self.only.contains(&key)) {
+                    found.push(key);
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Reclaims the work of dead drains, then proposes the scopes of the phases; `on` gets the end of each. `registered` is
+/// retired at the end.
 ///
 /// # Errors
 ///
@@ -29,19 +74,33 @@ pub enum ProposalsEnd {
 pub async fn propose_scopes(
     context: &DrainContext,
     registered: &RegisteredDrain,
-    fix: &Fixer<'_>,
-    phases: &[(RunId, PhaseId)],
+    targets: &ProposalTargets<'_>,
     stop: &StopReceiver,
     on: &mut dyn FnMut(PhaseFinished),
-) -> Result<ProposalsEnd, AttemptError> {
-    let result = propose_as_owner(context, registered, fix, phases, stop, on).await;
+) -> Result<Proposals, AttemptError> {
+    let result = propose_as_owner(context, registered, targets, stop, on).await;
     let retired = registered.retire(&context.store).await;
-    let end = result?;
+    let proposals = result?;
     retired?;
-    Ok(end)
+    Ok(proposals)
 }
 
 async fn propose_as_owner(
+    context: &DrainContext,
+    registered: &RegisteredDrain,
+    targets: &ProposalTargets<'_>,
+    stop: &StopReceiver,
+    on: &mut dyn FnMut(PhaseFinished),
+) -> Result<Proposals, AttemptError> {
+    let mut checks = HeartbeatChecks::default();
+    let (us, runs) = (registered.id(), targets.runs);
+    Reclaimer { context, us, runs, checks: &mut checks }.recover().await?;
+    let phases = targets.find(&context.store).await?;
+    let end = propose_each(context, registered, targets.fix, &phases, stop, on).await?;
+    Ok(Proposals { phases, end })
+}
+
+async fn propose_each(
     context: &DrainContext,
     registered: &RegisteredDrain,
     fix: &Fixer<'_>,

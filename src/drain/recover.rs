@@ -9,50 +9,88 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Drain;
-use super::liveness::{Liveness, liveness};
+use super::liveness::{HeartbeatChecks, Liveness, liveness};
 use crate::attempt::{AttemptDirectory, AttemptError, DrainContext};
 use crate::clock::now;
-use crate::phase::{PhaseState, RunId};
+use crate::phase::{PhaseId, PhaseState, RunId};
 use crate::process::child_env::OWNER;
 use crate::process::{lock, sweep_marked};
-use crate::store::{InFlight, Owner, OwnerId, OwnerRow, ReclaimOutcome};
+use crate::store::{InFlight, Owner, OwnerId, OwnerRow, ReclaimOutcome, Store, StoreError};
 use crate::workspace::Repo;
 
 /// Time for the supervisors of a dead drain to end their programs; they need about two seconds.
 const SUPERVISORS_END: Duration = Duration::from_secs(10);
 
-impl Drain<'_> {
+/// Reclaims the work of other owners.
+pub(super) struct Reclaimer<'a> {
+    pub context: &'a DrainContext,
+    /// Owner that reclaims.
+    pub us: &'a OwnerId,
+    /// Runs of this owner.
+    pub runs: &'a [RunId],
+    /// Heartbeat checks of owners possibly gone.
+    pub checks: &'a mut HeartbeatChecks,
+}
+
+impl Reclaimer<'_> {
     /// Reclaims the work of owners gone by now. An owner in doubt is left to a later call.
-    pub(super) async fn recover(&mut self) -> Result<(), AttemptError> {
-        let us = self.owner.id().clone();
-        let lease = Duration::from_secs(self.context.settings.executor.lease_seconds);
-        let rows = self.context.store.owners().await?;
-        self.heartbeat_checks.retain(&rows);
+    pub async fn recover(&mut self) -> Result<(), AttemptError> {
+        let Self { context, us, runs, checks } = self;
+        let lease = Duration::from_secs(context.settings.executor.lease_seconds);
+        let rows = context.store.owners().await?;
+        checks.retain(&rows);
         for row in rows {
-            if row.owner.id == us {
+            if row.owner.id == **us {
                 continue;
             }
-            let ours = owned_work(&self.context.repo, &row, &self.request.runs);
+            let ours = owned_work(&context.repo, &row, runs);
             let is_of_here = !ours.is_empty()
-                || (row.executing.is_empty() && is_registered_here(&self.context.repo, &row.owner));
-            if is_of_here && self.heartbeat_checks.is_gone(&self.context.store, &row, lease) {
-                reclaim(&self.context, &us, &row.owner, ours).await?;
+                || (row.executing.is_empty() && is_registered_here(&context.repo, &row.owner));
+            if is_of_here && checks.is_gone(&context.store, &row, lease) {
+                reclaim(context, us, &row.owner, ours).await?;
             }
         }
         Ok(())
     }
+}
+
+impl Drain<'_> {
+    /// Reclaims the work of owners gone by now.
+    pub(super) async fn recover(&mut self) -> Result<(), AttemptError> {
+        let mut reclaimer = Reclaimer {
+            context: &self.context,
+            us: self.owner.id(),
+            runs: &self.request.runs,
+            checks: &mut self.heartbeat_checks,
+        };
+        reclaimer.recover().await
+    }
 
     /// Counts the phases of these runs left by owners certainly gone; a drain reclaims these first.
     pub(super) async fn count_left_behind(&self) -> Result<u64, AttemptError> {
-        let (mut left, runs) = (0, &self.request.runs);
-        for row in self.context.store.owners().await? {
-            if row.owner.id != *self.owner.id() && liveness(&row) == Liveness::Dead {
-                let ours = owned_work(&self.context.repo, &row, runs);
-                left += ours.iter().filter(|work| runs.contains(&work.run_id)).count();
-            }
-        }
-        Ok(left as u64)
+        let (store, repo) = (&self.context.store, &self.context.repo);
+        let left = phases_left_behind(store, repo, &self.request.runs).await?;
+        Ok(left.len() as u64)
     }
+}
+
+/// Lists the phases of these runs left in this repository by owners certainly gone.
+///
+/// # Errors
+///
+/// The database cannot be read.
+pub async fn phases_left_behind(
+    store: &Store,
+    repo: &Repo,
+    runs: &[RunId],
+) -> Result<Vec<(RunId, PhaseId)>, StoreError> {
+    let mut left = Vec::new();
+    for row in store.owners().await?.iter().filter(|row| liveness(row) == Liveness::Dead) {
+        let ours = owned_work(repo, row, runs).into_iter();
+        let ours = ours.filter(|work| runs.contains(&work.run_id));
+        left.extend(ours.map(|work| (work.run_id.clone(), work.phase_id.clone())));
+    }
+    Ok(left)
 }
 
 /// Lists the work of an owner in this repository: attempts of runs executed here. A run without a repository has

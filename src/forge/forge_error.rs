@@ -80,6 +80,20 @@ pub enum ForgeError {
         /// Host of the target.
         target: String,
     },
+    /// More redirects than autopack follows.
+    #[error(
+        "{host} redirects the request for {tracker} again and again: after {redirects} redirects, to {path}"
+    )]
+    RedirectLoop {
+        /// Name of the repository.
+        tracker: String,
+        /// Host.
+        host: String,
+        /// Redirects followed.
+        redirects: u32,
+        /// Path of the next target.
+        path: String,
+    },
     /// An answer without the expected form.
     #[error("{host} does not answer as a {forge} API: {why}")]
     Malformed {
@@ -127,6 +141,9 @@ impl ForgeError {
             }
             Self::OtherHost { target, .. } => {
                 Some(format!("if {target} is right, name it as the host"))
+            }
+            Self::RedirectLoop { .. } => {
+                Some("check the name of the repository and the API address".to_owned())
             }
             Self::Malformed { .. } => {
                 Some("check the kind of forge, the host and its API address".to_owned())

@@ -179,8 +179,11 @@ impl RestClient {
                     page.next = next_page(&target, &answer.headers).or(page.next);
                     return Ok(page);
                 }
-                301 | 302 | 307 | 308 if hops < HOPS => {
+                301 | 302 | 307 | 308 => {
                     target = self.redirect(&target, &answer)?;
+                    if hops == HOPS {
+                        return Err(self.redirect_loop(&target));
+                    }
                     hops += 1;
                 }
                 status => {
@@ -292,6 +295,13 @@ impl RestClient {
         }
         self.was_redirected.store(true, Ordering::Relaxed);
         Ok(target)
+    }
+
+    /// The error of one redirect too many. Parameters of the target are not shown.
+    fn redirect_loop(&self, target: &Url) -> ForgeError {
+        let path = target.path().chars().filter(|c| !c.is_control()).take(SHOWN_CHARS).collect();
+        let tracker = self.tracker.to_string();
+        ForgeError::RedirectLoop { tracker, host: self.host(), redirects: HOPS, path }
     }
 
     fn rate_limit_wait(&self, answer: &Answer) -> Option<Duration> {

@@ -8,6 +8,7 @@ use super::error::ImportError;
 use super::plan_rights::{forbidden_words, widened_rights};
 use super::{Existing, FORMATS, ReadOptions, parse_with};
 use crate::phase::plan::{Plan, PlanPhase};
+use crate::phase::proposal::tree_files::TreeFiles;
 use crate::phase::{Failure, FixedSpec, RawSpec, Repair, RunId};
 
 /// Deliverables of a phase at most: larger work is split.
@@ -63,9 +64,17 @@ pub struct PlanRules<'a> {
     pub fix: &'a Fixer<'a>,
     /// Names of the configured agents.
     pub agents: &'a [&'a str],
-    /// The goal's issue, as `tracker` of a spec: text of other people. The plan then widens no right, and each phase
-    /// carries the issue.
-    pub issue: Option<&'a Value>,
+    /// The goal's issue, if any. The plan then widens no right, and each phase carries the issue.
+    pub issue: Option<GoalIssue<'a>>,
+}
+
+/// The issue of a goal: text of other people.
+#[derive(Clone, Copy, Debug)]
+pub struct GoalIssue<'a> {
+    /// The issue, as `tracker` of a spec.
+    pub tracker: &'a Value,
+    /// Files of the commit that the plan is for.
+    pub tree: &'a TreeFiles,
 }
 
 /// Checks the answer of an agent.
@@ -95,12 +104,12 @@ pub fn check_plan(answer: &str, rules: &PlanRules<'_>) -> Result<CheckedPlan, Ve
             Ok(fixed) => {
                 let mut found = missing(&phase.spec, &fixed);
                 found.extend(forbidden_words(phase, &fixed, rules.agents));
-                if rules.issue.is_some() {
-                    found.extend(widened_rights(phase, &fixed));
+                if let Some(issue) = rules.issue {
+                    found.extend(widened_rights(phase, &fixed, issue.tree));
                 }
                 let id = &phase.phase_id;
                 problems.extend(found.into_iter().map(|what| format!("phase `{id}`: {what}")));
-                phase.spec = uniform(phase, &fixed, rules.issue);
+                phase.spec = uniform(phase, &fixed, rules.issue.map(|issue| issue.tracker));
             }
         }
     }
@@ -209,6 +218,9 @@ mod tests {
         let limits =
             Limits { workspace: None, max_timeout_seconds: 3600, unscoped: Unscoped::Refuse };
         let fix = |raw: &RawSpec, failure: Option<&Failure>| autofix(raw, failure, &limits);
+        let files = ["web/package.json", "web/Makefile", "web/index.ts", "src/a.py"];
+        let tree = TreeFiles::new(files.map(str::to_owned), []);
+        let issue = issue.map(|tracker| GoalIssue { tracker, tree: &tree });
         check_plan(answer, &PlanRules { run: None, fix: &fix, agents: &["fake"], issue })
     }
 
@@ -321,12 +333,21 @@ phases:
             ("scope: {paths: [package.json]}", "is a manifest or lock file"),
             ("scope: {paths: [.husky/pre-push]}", "is a hook"),
             ("scope: {paths: ['**/*.json']}", "is a pattern"),
+            (
+                "scope: {paths: [web/]}",
+                "\"web/\" has files that the plan of an issue never opens: web/Makefile, web/package.json",
+            ),
         ] {
             let text = GOOD.replace("title: Store notes", field);
             assert!(check(&text).is_ok(), "{field}: {:?}", check(&text));
             let problems = of_issue(&text).unwrap_err().join("\n");
             assert!(problems.contains(problem), "{field}: {problems}");
         }
+        let below = GOOD.replace("./src//store.py (new)", "web/store.ts");
+        let problems = of_issue(&below).unwrap_err();
+        assert!(problems[0].contains("name the files to change in `scope.paths`"), "{problems:?}");
+        let named = below.replace("title: Store notes", "scope: {paths: [web/store.ts]}");
+        assert!(of_issue(&named).is_ok());
         let files: Vec<String> = (0..13).map(|n| format!("a{n}.py")).collect();
         let scope = format!("scope: {{paths: [{}]}}", files.join(", "));
         let problems = of_issue(&GOOD.replace("title: Store notes", &scope)).unwrap_err();

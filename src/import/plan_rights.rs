@@ -1,5 +1,5 @@
-//! What an agent may not write into a plan: work that counts as done, unknown agents and, for the issue of other
-//! people, anything that gives the phases more rights.
+//! Content forbidden in a plan by an agent: finished work, unknown agents and, for an issue of other people, more rights
+//! for the phases.
 
 use serde_json::{Map, Value};
 
@@ -7,10 +7,13 @@ use super::standing::{self, SourceStatus, plain_key};
 use crate::phase::plan::PlanPhase;
 use crate::phase::proposal::check::MOST_TRACKER_FILES;
 use crate::phase::proposal::restricted::restriction;
-use crate::phase::words::quoted;
+use crate::phase::proposal::tree_files::TreeFiles;
+use crate::phase::words::{first_few, quoted};
 use crate::phase::{FixedSpec, PathPattern, PhaseState};
 
-/// Fields that give a phase more rights, in the plain form of keys.
+/// Files named in a problem; the rest are counted.
+const NAMED: usize = 5;
+/// Fields with more rights for a phase, in the plain form of keys.
 const RIGHTS: [(&str, &str); 6] = [
     ("allowprotected", "allow_protected"),
     ("testcmd", "test_cmd"),
@@ -20,7 +23,7 @@ const RIGHTS: [(&str, &str); 6] = [
     ("maxattempts", "max_attempts"),
 ];
 
-/// Returns what no written plan may say, for the agent.
+/// Lists content forbidden in any plan, in words for the agent.
 pub(super) fn forbidden_words(
     phase: &PlanPhase,
     fixed: &FixedSpec,
@@ -37,8 +40,12 @@ pub(super) fn forbidden_words(
     problems
 }
 
-/// Returns what a plan for the issue of other people may not say either, for the agent.
-pub(super) fn widened_rights(phase: &PlanPhase, fixed: &FixedSpec) -> Vec<String> {
+/// Lists content forbidden in the plan of an issue, in words for the agent.
+pub(super) fn widened_rights(
+    phase: &PlanPhase,
+    fixed: &FixedSpec,
+    tree: &TreeFiles,
+) -> Vec<String> {
     let mut problems: Vec<String> = RIGHTS
         .iter()
         .filter(|(plain, _)| match *plain {
@@ -63,14 +70,30 @@ pub(super) fn widened_rights(phase: &PlanPhase, fixed: &FixedSpec) -> Vec<String
         let what = match () {
             () if path.is_glob() => "a pattern",
             () if name.trim_matches(['.', '/']).is_empty() => "the whole repository",
-            () => restriction(name)?,
+            () => match restriction(name) {
+                Some(what) => what,
+                None => return restricted_below(name, tree),
+            },
         };
         Some(format!("{name:?} is {what}, and not allowed in the plan of an issue"))
     }));
     problems
 }
 
-/// Checks for a key of the spec or of its scope, however it is spelled.
+/// Describes a directory with files closed to issues.
+fn restricted_below(directory: &str, tree: &TreeFiles) -> Option<String> {
+    let below = tree.below(directory).filter(|file| restriction(file).is_some());
+    let below: Vec<&str> = below.collect();
+    (!below.is_empty()).then(|| {
+        format!(
+            "{directory:?} has files that the plan of an issue never opens: {}; name the files to change in `scope.paths`, \
+             not the directory",
+            first_few(&below, NAMED)
+        )
+    })
+}
+
+/// Checks for a key of the spec or of its scope, in any spelling.
 fn has_key(spec: &Value, plain: &str) -> bool {
     let within = |fields: &Map<String, Value>| fields.keys().any(|key| plain_key(key) == plain);
     let Some(fields) = spec.as_object() else { return false };

@@ -23,6 +23,8 @@ pub fn render(report: &RunReport) -> String {
     text += &failed(report);
     text += &landed(report);
     text += &left(report);
+    text += &done_before(report);
+    text += &requests(report);
     text += &figures(report);
     text += &stat(report);
     text
@@ -129,8 +131,8 @@ fn share(of: &Rate, what: &str) -> String {
 }
 
 fn landed(report: &RunReport) -> String {
-    let done = |phase: &&PhaseStory| phase.state == PhaseState::Complete;
-    let phases: Vec<&PhaseStory> = report.phases.iter().filter(done).collect();
+    let phases: Vec<&PhaseStory> =
+        report.phases.iter().filter(|phase| phase.has_landed()).collect();
     if phases.is_empty() {
         return String::new();
     }
@@ -206,6 +208,36 @@ fn left(report: &RunReport) -> String {
         text += &format!("- {}: {}\n", title(phase), phase.standing());
     }
     text + &more(phases.len())
+}
+
+/// Phases that were done in the source of the run.
+fn done_before(report: &RunReport) -> String {
+    let phases: Vec<&PhaseStory> =
+        report.phases.iter().filter(|phase| phase.is_done_before()).collect();
+    if phases.is_empty() {
+        return String::new();
+    }
+    let lines = phases.iter().take(LISTED).map(|phase| format!("- {}\n", title(phase)));
+    format!("### Done before\n\n{}{}", lines.collect::<String>(), more(phases.len()))
+}
+
+/// Files that agents asked for, with the decisions.
+fn requests(report: &RunReport) -> String {
+    let of_phase = |phase: &PhaseStory| {
+        let lines = phase.requests.iter().map(|request| {
+            let (id, path) = (markdown(&phase.id), code(&request.path));
+            let (attempt, decision, why) =
+                (request.attempt, request.decision, markdown(&request.why));
+            format!("- **{id}** attempt {attempt}: {path} {decision} ({why})\n")
+        });
+        lines.collect::<Vec<_>>()
+    };
+    let lines: Vec<String> = report.phases.iter().flat_map(of_phase).collect();
+    if lines.is_empty() {
+        return String::new();
+    }
+    let shown = lines.iter().take(LISTED).map(String::as_str);
+    format!("### Files asked for\n\n{}{}", shown.collect::<String>(), more(lines.len()))
 }
 
 fn title(phase: &PhaseStory) -> String {

@@ -6,10 +6,12 @@
 
 mod escape;
 mod excerpt;
+mod failure_story;
 pub mod figure_words;
 mod landed_change;
 mod markdown;
 mod page;
+mod request_story;
 mod run_figures;
 mod run_verdict;
 mod story;

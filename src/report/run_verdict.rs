@@ -1,4 +1,4 @@
-//! The result of a run in one line: landed, failed and remaining phases, time, cost.
+//! The result of a run in one line: landed, done before, failed and remaining phases, time, cost.
 
 use super::figure_words::{millis, money};
 use super::story::RunReport;
@@ -7,8 +7,11 @@ use super::story::RunReport;
 pub fn verdict(report: &RunReport) -> Vec<String> {
     let counts = &report.run.counts;
     let blocked = report.run.blocked;
-    let mut parts = vec![format!("{} of {} phases landed", counts.complete, counts.total())];
+    let done = report.phases.iter().filter(|phase| phase.is_done_before()).count() as u64;
+    let landed = counts.complete.saturating_sub(done);
+    let mut parts = vec![format!("{landed} of {} phases landed", counts.total())];
     for (number, what) in [
+        (done, "done before"),
         (counts.failed, "failed"),
         (blocked, "blocked"),
         (counts.executing, "running"),

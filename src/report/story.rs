@@ -7,14 +7,14 @@ use maud::Render as _;
 
 use super::ReportInput;
 use super::excerpt::{self, Excerpt};
+use super::failure_story::FailureStory;
 use super::landed_change::{LandedChange, read_changes};
+use super::request_story::RequestStory;
 use super::run_figures::figures_of;
 use crate::attempt::{AttemptDirectory, run_end};
 use crate::clock::now;
 use crate::failure::Failure;
-use crate::phase::{
-    AttemptOutcome, Failure as PhaseFailure, PhaseHistory, PhaseId, PhaseState, RunId, UnixMs,
-};
+use crate::phase::{AttemptOutcome, PhaseHistory, PhaseId, PhaseState, RunId, UnixMs};
 use crate::process::Redactor;
 use crate::store::{AttemptRow, PhaseRow, RunSummary, Store};
 use crate::telemetry::summary::Summary;
@@ -27,8 +27,6 @@ const PATCH_LINES: usize = 160;
 const PATCH_BYTES: u64 = 12 * 1024;
 /// Limit for a description.
 const DESCRIPTION_LINES: usize = 12;
-/// Limit for the lists of a failure.
-const LISTED: usize = 20;
 /// Width of the list of changed files.
 const STAT_COLUMNS: usize = 80;
 /// Size of the markup around an excerpt, in bytes.
@@ -81,22 +79,8 @@ pub struct PhaseStory {
     pub failure: Option<FailureStory>,
     /// Attempts in order.
     pub attempts: Vec<AttemptStory>,
-}
-
-/// A failure in the report.
-pub struct FailureStory {
-    /// Kind of failure.
-    pub kind: String,
-    /// Reason.
-    pub message: String,
-    /// Exit code of the failed program.
-    pub exit_code: Option<i32>,
-    /// Breaches and missing deliverables.
-    pub particulars: Vec<String>,
-    /// Failing tests, each with its message in lines of its own.
-    pub tests: Vec<String>,
-    /// Number of failing tests left out.
-    pub more_tests: usize,
+    /// Files that agents asked for.
+    pub requests: Vec<RequestStory>,
 }
 
 /// An attempt in the report.
@@ -144,6 +128,7 @@ impl RunReport {
         })
         .await?;
         let mut attempts = store.attempts_of(run).await?;
+        let mut requests = store.scope_requests_of_run(run).await?;
         let rows = store.phases(run, None).await?;
         let waiting = store.waiting_phases(run, created_at).await?;
         let blocked: std::collections::HashSet<&PhaseId> =
@@ -153,9 +138,11 @@ impl RunReport {
             .map(|row| {
                 let story = PhaseStory::new(row, kinds.get(&row.phase_id), redactor);
                 let log = attempts.remove(&row.phase_id).unwrap_or_default();
+                let asked = requests.remove(&row.phase_id).unwrap_or_default();
                 PhaseStory {
                     blocked: blocked.contains(&row.phase_id),
                     attempts: log.into_iter().map(|a| AttemptStory::new(a, redactor)).collect(),
+                    requests: asked.iter().map(|one| RequestStory::new(one, redactor)).collect(),
                     ..story
                 }
             })
@@ -196,9 +183,12 @@ impl RunReport {
 impl RunReport {
     /// Adds the changes of landed phases; `room` is the size left for patches, in bytes.
     pub async fn attach_patches(&mut self, input: &ReportInput<'_>, room: usize) {
-        let landed = |phase: &&PhaseStory| phase.state == PhaseState::Complete;
-        let commits: Vec<String> =
-            self.phases.iter().filter(landed).filter_map(|phase| phase.commit.clone()).collect();
+        let commits: Vec<String> = self
+            .phases
+            .iter()
+            .filter(|phase| phase.has_landed())
+            .filter_map(|phase| phase.commit.clone())
+            .collect();
         let names: Vec<&str> = commits.iter().map(String::as_str).collect();
         let mut changes = read_changes(input.repo, &names, input.redactor, room).await;
         for phase in &mut self.phases {
@@ -245,6 +235,7 @@ impl PhaseStory {
             depends_on: row.depends_on.iter().map(|id| line(id.as_str())).collect(),
             failure: row.last_failure.as_ref().map(|failure| FailureStory::new(failure, redactor)),
             attempts: Vec::new(),
+            requests: Vec::new(),
         }
     }
 }
@@ -267,46 +258,27 @@ impl PhaseStory {
         if self.name == self.id { "" } else { &self.name }
     }
 
+    /// Whether the phase was done elsewhere: COMPLETE without a passed attempt.
+    pub fn is_done_before(&self) -> bool {
+        let has_passed = self.attempts.last().is_some_and(AttemptStory::passed);
+        self.state == PhaseState::Complete && self.commit.is_none() && !has_passed
+    }
+
+    /// Whether a change of the phase landed, or no change was needed.
+    pub fn has_landed(&self) -> bool {
+        self.state == PhaseState::Complete && !self.is_done_before()
+    }
+
     /// Returns the state in a word or two.
     pub fn standing(&self) -> &'static str {
         match (self.state, self.blocked) {
+            (PhaseState::Complete, _) if self.is_done_before() => "done before",
             (PhaseState::Complete, _) => "landed",
             (PhaseState::Failed, _) => "failed",
             (PhaseState::Skipped, _) => "skipped",
             (PhaseState::Executing, _) => "running",
             (PhaseState::Queued, true) => "blocked by a failed phase",
             (PhaseState::Queued, false) => "queued",
-        }
-    }
-}
-
-impl FailureStory {
-    fn new(failure: &PhaseFailure, redactor: &Redactor) -> Self {
-        let detail = &failure.detail;
-        let test = |test: &crate::phase::verdict::FailingTest| {
-            let message = excerpt::block(&test.message, redactor);
-            let lines = message.trim().lines().map(|line| format!("\n    {line}"));
-            excerpt::line(&test.name, redactor) + &lines.collect::<String>()
-        };
-        let all: Vec<String> = detail
-            .breaches
-            .iter()
-            .chain(&detail.missing)
-            .map(|text| excerpt::line(text, redactor))
-            .collect();
-        let mut particulars = all;
-        let more = particulars.len().saturating_sub(LISTED);
-        particulars.truncate(LISTED);
-        if more > 0 {
-            particulars.push(format!("and {more} more"));
-        }
-        Self {
-            kind: failure.kind.as_str().to_owned(),
-            message: excerpt::line(&failure.message, redactor),
-            exit_code: failure.exit_code,
-            particulars,
-            tests: detail.failing_tests.iter().take(LISTED).map(test).collect(),
-            more_tests: detail.failing_tests.len().saturating_sub(LISTED),
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod finish_step;
 pub mod install_step;
 pub mod landing_step;
 pub mod lost_work_step;
+pub mod measure_step;
 pub mod memory_step;
 pub mod prompt_step;
 pub mod repeats_step;

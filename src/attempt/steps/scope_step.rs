@@ -1,9 +1,7 @@
-//! Scope step: proposes the scope of a phase that names no path, in place of an attempt to work on it.
+//! Scope step: proposes the scope of a phase without any path, in place of an attempt to work on the phase.
 //!
-//! The proposal is kept with the phase, and the phase is queued again at its place, so that the next claim knows what it
-//! writes. Nothing of the slot is kept.
-
-use sha2::{Digest, Sha256};
+//! The proposal is kept with the phase, and the phase is queued again at its place: the next claim knows the files. Nothing of
+//! the slot is kept.
 
 use crate::agent::{self, AgentReply};
 use crate::attempt::likely_files::answer_of_ranking;
@@ -13,29 +11,26 @@ use crate::memory::file_ranking::RankedFile;
 use crate::phase::proposal::answer::read_answer;
 use crate::phase::proposal::check::ProposalRules;
 use crate::phase::proposal::tree_files::TreeFiles;
-use crate::phase::proposal::{Origin, Proposal, proposal_text, proposed_by};
+use crate::phase::proposal::{Origin, Proposal, proposed_by, text_digest};
 use crate::phase::protected::ProtectedPaths;
-use crate::phase::words::first_few;
+use crate::phase::words::{first_few, quoted};
 use crate::phase::{Failure, FailureKind, RequeueReason, Verdict};
 use crate::process::JobEnd;
 use crate::progress::Step;
-use crate::prompt::{ScopeQuestion, compose_scope_question};
-use crate::store::{AcceptedBy, KeptProposal};
+use crate::store::{AcceptedBy, Claim, KeptProposal};
 
 /// Purpose of the call, for the agent's program.
 const PURPOSE: &str = "scope-proposal";
 /// Questions to an agent: a refused answer is asked for again with the reasons.
 const QUESTIONS: u32 = 2;
-/// Files that may be related, in a question.
-const HINTS: usize = 15;
 /// Paths named in a message.
 const NAMED: usize = 5;
 
-/// A proposal, or the verdict without one.
+/// A proposal, or the verdict without a proposal.
 type Proposed = Result<Proposal, Verdict>;
 
 impl Attempt<'_> {
-    /// Whether a scope has to be proposed first: the phase has none, or files of its proposed scope are gone.
+    /// Checks for a phase without a scope, or with a proposed scope whose files are gone.
     pub(crate) async fn is_scope_due(&self) -> Result<bool, AttemptError> {
         let phase = &self.claim.phase;
         if phase.needs_scope() || proposed_by(phase).is_none() {
@@ -48,7 +43,7 @@ impl Attempt<'_> {
         Ok(kept.is_some_and(|kept| kept.proposal.existing().any(is_gone)))
     }
 
-    /// Proposes the scope, keeps it, and queues the phase again.
+    /// Proposes the scope, keeps the proposal, and queues the phase again.
     pub(crate) async fn propose_scope(&mut self) -> Result<Verdict, AttemptError> {
         let tree = self.tree_files().await?;
         if let Some(kept) = self.kept_proposal().await?
@@ -72,7 +67,7 @@ impl Attempt<'_> {
             Err(verdict) => return Ok(verdict),
         };
         let kept = KeptProposal {
-            spec_digest: digest(phase_text(self.claim)),
+            spec_digest: text_digest(&self.claim.phase),
             commit: self.base.clone(),
             proposal,
             tokens: self.record.usage.tokens.billed(),
@@ -84,17 +79,18 @@ impl Attempt<'_> {
     }
 
     async fn keep(&mut self, kept: KeptProposal) -> Result<Verdict, AttemptError> {
-        if kept.proposal.paths.is_empty() {
-            return Ok(withheld_only(&kept.proposal));
-        }
         self.context.store.keep_proposal(self.claim, &kept).await?;
-        let message = describe(&kept.proposal);
+        let accept = accept_command(self.claim);
+        if kept.proposal.is_withheld() {
+            return Ok(withheld_only(&kept.proposal, &accept));
+        }
+        let message = describe(&kept.proposal, &accept);
         self.note(&message);
         self.record.next = NextStep::ScopeStep;
         Ok(Verdict::Requeued(RequeueReason::ScopeProposed { message }))
     }
 
-    /// Asks the agent, once more if the answer cannot be used.
+    /// Asks the agent, and again if the answer cannot be used.
     async fn ask_for_scope(
         &mut self,
         tree: &TreeFiles,
@@ -103,17 +99,11 @@ impl Attempt<'_> {
         let name = self.context.agent_of(self.claim)?.0.to_owned();
         self.context.store.record_agent(self.claim, &name, None, None).await?;
         self.step(Step::Scope);
-        let likely: Vec<String> = ranked.iter().take(HINTS).map(|file| file.path.clone()).collect();
         let protected = self.protected();
         let mut refused: Vec<String> = Vec::new();
         for _ in 0..QUESTIONS {
-            let prompt = compose_scope_question(&ScopeQuestion {
-                spec: &self.claim.phase,
-                tree,
-                likely: &likely,
-                protected: &self.context.settings.workspace.protected_paths,
-                refused: &refused,
-            });
+            let spec = &self.claim.phase;
+            let prompt = self.context.scope_question(spec, tree, ranked, &refused);
             let answer = self.ask(prompt).await?;
             if let Some(verdict) = self.cut_short(&answer.reply)? {
                 return Ok(Err(verdict));
@@ -177,13 +167,12 @@ impl Attempt<'_> {
     async fn kept_proposal(&self) -> Result<Option<KeptProposal>, AttemptError> {
         let claim = self.claim;
         let kept = self.context.store.scope_proposals(&claim.run_id, &claim.phase_id).await?;
-        let digest = digest(phase_text(claim));
+        let digest = text_digest(&claim.phase);
         Ok(kept.into_iter().find(|kept| kept.spec_digest == digest))
     }
 
     pub(crate) async fn tree_files(&self) -> Result<TreeFiles, AttemptError> {
-        let tree = self.context.repo.tree(&self.base).await?;
-        Ok(TreeFiles::new(tree.paths().map(str::to_owned), tree.links().map(str::to_owned)))
+        self.context.tree_files(&self.base).await
     }
 
     fn protected(&self) -> ProtectedPaths {
@@ -203,18 +192,14 @@ impl Attempt<'_> {
     }
 }
 
-fn phase_text(claim: &crate::store::Claim) -> String {
-    proposal_text(&claim.phase)
-}
-
-/// Returns the digest under which the proposals for a text are kept.
-fn digest(text: String) -> String {
-    let hash = Sha256::digest(text.as_bytes());
-    hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+/// Returns the command to accept the files left out.
+fn accept_command(claim: &Claim) -> String {
+    let name = format!("{}/{}", claim.run_id, claim.phase_id);
+    format!("autopack fix-phases --propose --accept {}", quoted(&name))
 }
 
 /// Describes a proposal in a line.
-fn describe(proposal: &Proposal) -> String {
+fn describe(proposal: &Proposal, accept: &str) -> String {
     let paths: Vec<&str> = proposal.paths.iter().map(|path| path.path.as_str()).collect();
     let mut line = format!(
         "scope proposed by {} ({}): {}",
@@ -225,20 +210,18 @@ fn describe(proposal: &Proposal) -> String {
     if !proposal.withheld.is_empty() {
         let held: Vec<&str> =
             proposal.withheld.iter().map(|held| held.path.path.as_str()).collect();
-        line += &format!(
-            "; left out until you accept them (autopack fix-phases --propose --accept): {}",
-            first_few(&held, NAMED)
-        );
+        line +=
+            &format!("; left out until you accept them ({accept}): {}", first_few(&held, NAMED));
     }
     line
 }
 
-/// The verdict on a proposal without any path that opens without a person.
-fn withheld_only(proposal: &Proposal) -> Verdict {
+/// The verdict on a proposal whose files all wait for a person.
+fn withheld_only(proposal: &Proposal, accept: &str) -> Verdict {
     let held: Vec<&str> = proposal.withheld.iter().map(|held| held.path.path.as_str()).collect();
     unfixable(format!(
-        "{} proposed only files that a person has to accept for an issue of a tracker: {}; name them in `scope.paths` \
-         (`autopack phases set`)",
+        "{} proposed only files that a person must accept for an issue of a tracker: {}; accept them: {accept}; or name \
+         other files in `scope.paths` (`autopack phases set`)",
         proposal.origin,
         first_few(&held, NAMED)
     ))
@@ -261,7 +244,7 @@ fn unfixable(message: String) -> Verdict {
     Verdict::Failed(Failure::new(FailureKind::Unfixable, message))
 }
 
-/// The failure of an agent that ended with an error instead of an answer: its output is no attempt at one.
+/// The failure of an agent with an error instead of an answer. Its output is not read as an answer.
 fn crashed(reply: &AgentReply) -> Option<Failure> {
     let how = match reply.ended {
         JobEnd::Exited(code) if code != 0 => format!("exited with {code}"),
@@ -276,7 +259,7 @@ fn crashed(reply: &AgentReply) -> Option<Failure> {
     Some(failure)
 }
 
-/// The failure of an agent that changed files although it was only asked.
+/// The failure of an agent with changed files instead of an answer.
 fn changed_files(changed: &[String]) -> Option<Failure> {
     if changed.is_empty() {
         return None;
@@ -289,16 +272,4 @@ fn changed_files(changed: &[String]) -> Option<Failure> {
     let mut failure = Failure::new(FailureKind::ScopeBreach, message);
     failure.detail.breaches = changed.to_vec();
     Some(failure)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn proposals_are_kept_by_the_text_of_the_phase() {
-        assert_eq!(digest("a".to_owned()), digest("a".to_owned()));
-        assert_ne!(digest("a".to_owned()), digest("b".to_owned()));
-        assert_eq!(digest(String::new()).len(), 32);
-    }
 }

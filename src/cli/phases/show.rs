@@ -10,7 +10,7 @@ use crate::cli::Context;
 use crate::cli::autofix_limits::fixer;
 use crate::cli::open_database::time;
 use crate::cli::output::table::table;
-use crate::cli::propose_scopes::{describe, proposal_json};
+use crate::cli::propose_scopes::{describe, proposal_in_effect, proposal_json};
 use crate::cli::run_choice::{PhaseArg, RunUse};
 use crate::failure::Failure;
 use crate::phase::shell;
@@ -49,33 +49,31 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let detail = store.phase(&run, &phase).await?;
     let requests = store.scope_requests(&run, &phase).await?;
     let proposals = store.scope_proposals(&run, &phase).await?;
-    store.close().await;
     if args.prompt {
-        return super::show_prompt::run(&detail, &requests, context).await;
+        let shown = super::show_prompt::run(&detail, &requests, &proposals, &store, context).await;
+        store.close().await;
+        return shown;
     }
+    store.close().await;
     let files = read_changed_files(&detail, context).await;
-    match args.json {
-        true => {
-            let mut value = phase_json::detail(&detail, &requests, &files, max_attempts);
-            value["scope_proposal"] = json!(proposals.first().map(proposal_json));
-            context.out.json(&value)
-        }
-        false => {
-            let row = &detail.row;
-            let repair =
-                fixer(settings, &context.workspace()?)(&row.spec, row.last_failure.as_ref());
-            let needs_scope = repair.result.as_ref().is_ok_and(FixedSpec::needs_scope);
-            let proposal = match proposals.first() {
-                Some(kept) => Some(describe(kept)),
-                None => needs_scope.then(|| "made before the phase runs".to_owned()),
-            };
-            let ci = repair.result.map_or_else(|_| written_ci(&row.spec.0), |spec| ci(spec.ci()));
-            let columns = screen::output_columns();
-            let requests = requests.iter().map(format_request).collect();
-            let shown = ShownSettings { ci, proposal, requests };
-            context.out.text(&text(&detail, &files, max_attempts, shown, columns))
-        }
+    let row = &detail.row;
+    let repair = fixer(settings, &context.workspace()?)(&row.spec, row.last_failure.as_ref());
+    let kept = repair.result.as_ref().ok().and_then(|spec| proposal_in_effect(&proposals, spec));
+    if args.json {
+        let mut value = phase_json::detail(&detail, &requests, &files, max_attempts);
+        value["scope_proposal"] = json!(kept.map(proposal_json));
+        return context.out.json(&value);
     }
+    let needs_scope = repair.result.as_ref().is_ok_and(FixedSpec::needs_scope);
+    let proposal = match kept {
+        Some(kept) => Some(describe(kept)),
+        None => needs_scope.then(|| "made before the phase runs".to_owned()),
+    };
+    let ci = repair.result.map_or_else(|_| written_ci(&row.spec.0), |spec| ci(spec.ci()));
+    let columns = screen::output_columns();
+    let requests = requests.iter().map(format_request).collect();
+    let shown = ShownSettings { ci, proposal, requests };
+    context.out.text(&text(&detail, &files, max_attempts, shown, columns))
 }
 
 /// Label and value of a line. An empty label continues the previous line.

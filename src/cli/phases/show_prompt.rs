@@ -1,16 +1,22 @@
 //! `phases show --prompt`: prints the prompt of the next attempt without claiming, repairing or starting anything.
 
-use crate::attempt::{AttemptDirectory, PromptRequest, prompt_for, request_offer};
+use crate::attempt::{AttemptDirectory, PromptRequest, Views, prompt_for, request_offer};
 use crate::ci::{self, Pythons};
+use crate::cli::attempt_setup::{build_drain_context, open_repository};
+use crate::cli::propose_scopes::{describe, proposal_in_effect};
 use crate::cli::{Context, autofix_limits, memory};
 use crate::failure::Failure;
 use crate::memory::{AutostartPermission, Memory};
-use crate::phase::PhaseState;
-use crate::store::{KeptRequest, PhaseDetail, decided_paths};
+use crate::phase::words::quoted;
+use crate::phase::{FixedSpec, PhaseState};
+use crate::progress::{Mode, shown_message, shown_phase};
+use crate::store::{KeptProposal, KeptRequest, PhaseDetail, PhaseRow, Store, decided_paths};
 
 pub(super) async fn run(
     detail: &PhaseDetail,
     requests: &[KeptRequest],
+    proposals: &[KeptProposal],
+    store: &Store,
     context: &Context,
 ) -> Result<(), Failure> {
     let config = context.config()?;
@@ -24,6 +30,9 @@ pub(super) async fn run(
         ))
         .hint("change it with `autopack phases edit`")
     })?;
+    if phase.needs_scope() {
+        return show_scope_question(row, &phase, proposals, store, context).await;
+    }
     let environments = context.inherited_environments(config);
     let site = ci::CiPlace { dir: &root, workspace: &root, env: &environments.ci.env };
     let plan = ci::choose_plan(&site, &settings.ci, phase.ci(), &Pythons::default()).await;
@@ -55,6 +64,52 @@ pub(super) async fn run(
     let prompt = prompt_for(&asked, &remembered, &redact).await;
     memory::close(&remembered).await;
     context.out.quoted(prompt.as_bytes())
+}
+
+/// Prints the question for the scope, which comes before the work.
+async fn show_scope_question(
+    row: &PhaseRow,
+    phase: &FixedSpec,
+    proposals: &[KeptProposal],
+    store: &Store,
+    context: &Context,
+) -> Result<(), Failure> {
+    let name = shown_phase(&row.run_id, &row.phase_id, true);
+    let target = format!("{}/{}", row.run_id, row.phase_id);
+    if let Some(kept) = proposal_in_effect(proposals, phase) {
+        let accept = if kept.proposal.is_withheld() { " --accept" } else { "" };
+        let command = format!("autopack fix-phases --propose{accept} {}", quoted(&target));
+        return Err(Failure::new(format!(
+            "nobody is asked for the scope of {name}: its text has a proposal already: {}",
+            shown_message(&describe(kept))
+        ))
+        .hint(format!("make it the scope: {command}")));
+    }
+    let settings = &context.config()?.settings;
+    let agent = settings.choose_agent(None, phase.agent(), row.attempts);
+    let remembered = open_memory(context).await?;
+    let question = match settings.agent(agent) {
+        Some((_, agent)) => {
+            let repo = open_repository(context).await?;
+            let views = Views::default();
+            build_drain_context(context, repo, store.clone(), Mode::Notes, views)?
+                .with_memory(remembered.clone())
+                .preview_scope_question(&row.run_id, phase, agent)
+                .await?
+        }
+        None => None,
+    };
+    memory::close(&remembered).await;
+    match question {
+        Some(question) => {
+            let question = context.redactor()?.redact(&question);
+            context.out.quoted(question.as_bytes())
+        }
+        None => Err(Failure::new(format!(
+            "nobody is asked for the scope of {name}: no agent answers, and the memory's index of the repository proposes"
+        ))
+        .hint(format!("see the proposal: autopack fix-phases --propose {}", quoted(&target)))),
+    }
 }
 
 /// Opens the memory without creating a journal.

@@ -16,7 +16,7 @@ use crate::cli::{Context, autofix_limits, open_database};
 use crate::config::AgentSettings;
 use crate::drain::Signals;
 use crate::failure::{Exit, Failure};
-use crate::import::plan_check::{CheckedPlan, PlanRules, check_plan};
+use crate::import::plan_check::{CheckedPlan, GoalIssue, PlanRules, check_plan};
 use crate::import::plan_template;
 use crate::phase::autofix::{Limits, Unscoped, autofix};
 use crate::phase::words::{counted, first_few, short_commit};
@@ -113,7 +113,8 @@ impl PlanWriter<'_> {
             agent_ms: 0,
         };
         let agents: Vec<&str> = settings.agents.named.keys().map(String::as_str).collect();
-        let issue = self.goal.issue.as_ref();
+        let tree = drain.tree_files(&interview.base).await?;
+        let issue = self.goal.issue.as_ref().map(|tracker| GoalIssue { tracker, tree: &tree });
         let rules = PlanRules { run: self.run, fix: &fix, agents: &agents, issue };
         let mut refused: Vec<String> = Vec::new();
         for question in 1..=QUESTIONS {

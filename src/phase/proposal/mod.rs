@@ -21,6 +21,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
 use super::spec::{FixedSpec, PathPattern, RawSpec};
 
@@ -29,7 +30,7 @@ const PROPOSED_BY: &str = "proposed_by";
 /// Key of `scope` with the files granted on request.
 pub(in crate::phase) const REQUESTED: &str = "requested";
 
-/// A commit of the history: what a task like the phase changed before.
+/// A commit of the history: the files of a similar task.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PastChange {
     /// Title and body.
@@ -139,9 +140,14 @@ impl Proposal {
         self.paths.iter().filter(move |path| path.role == role).map(|path| path.path.as_str())
     }
 
-    /// Returns the existing files and directories, which a later tree must still have for the proposal to hold.
+    /// Returns the existing files and directories: the proposal holds while a tree has all of them.
     pub fn existing(&self) -> impl Iterator<Item = &str> {
         self.paths.iter().filter(|path| path.exists).map(|path| path.path.as_str())
+    }
+
+    /// Whether every path waits for a person.
+    pub fn is_withheld(&self) -> bool {
+        self.paths.is_empty() && !self.withheld.is_empty()
     }
 
     /// Moves the withheld paths into the scope: a person accepts them.
@@ -149,7 +155,7 @@ impl Proposal {
         self.paths.extend(self.withheld.drain(..).map(|withheld| withheld.path));
     }
 
-    /// Returns the spec with the proposal as its scope. A spec that is not an object stays as it is.
+    /// Returns the spec with the proposal as its scope. Other values than objects stay unchanged.
     #[must_use]
     pub fn applied_to(&self, spec: &RawSpec) -> RawSpec {
         let mut json = spec.0.clone();
@@ -188,12 +194,12 @@ impl Proposal {
     }
 }
 
-/// Returns the origin of a scope that is a proposal, and not the phase's author's.
+/// Returns the origin of a proposed scope; `None` for the author's own scope.
 pub fn proposed_by(spec: &FixedSpec) -> Option<&str> {
     spec.json()["scope"][PROPOSED_BY].as_str()
 }
 
-/// Returns the paths of a scope that are files, because an agent proposed or requested them.
+/// Returns the paths of a scope known as files: an agent proposed or requested them.
 pub(in crate::phase) fn exact_paths(spec: &FixedSpec) -> HashSet<&str> {
     let scope = &spec.json()["scope"];
     let requested = scope[REQUESTED].as_array().into_iter().flatten().filter_map(Value::as_str);
@@ -202,7 +208,7 @@ pub(in crate::phase) fn exact_paths(spec: &FixedSpec) -> HashSet<&str> {
     requested.chain(proposed).collect()
 }
 
-/// Returns the text of a phase that its proposals depend on: two specs with the same text get the same proposal.
+/// Returns the text behind the proposals of a phase: two specs with the same text get the same proposal.
 pub fn proposal_text(spec: &FixedSpec) -> String {
     let mut parts = vec![spec.name(), spec.description()];
     parts.extend(spec.acceptance_criteria().iter().map(String::as_str));
@@ -210,9 +216,16 @@ pub fn proposal_text(spec: &FixedSpec) -> String {
     parts.join("\n")
 }
 
+/// Returns the digest under which the proposals of a phase are kept.
+pub fn text_digest(spec: &FixedSpec) -> String {
+    let hash = Sha256::digest(proposal_text(spec).as_bytes());
+    hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::phase::autofix::{Limits, Unscoped, autofix};
 
     fn proposal() -> Proposal {
         let path = |path: &str, role| ProposedPath {
@@ -246,6 +259,19 @@ mod tests {
                 "paths": ["src/a.rs", "src/new.rs", "tests/a.rs"], "proposed_by": "agent fake"}})
         );
         assert_eq!(proposal().applied_to(&RawSpec(json!("text"))).0, json!("text"));
+    }
+
+    #[test]
+    fn proposals_are_kept_by_the_text_of_the_phase() {
+        let spec = |name: &str, paths: Value| {
+            let limits =
+                Limits { workspace: None, max_timeout_seconds: 3600, unscoped: Unscoped::Propose };
+            let raw = RawSpec(json!({"phase_id": "p", "name": name, "scope": {"paths": paths}}));
+            text_digest(&autofix(&raw, None, &limits).result.unwrap())
+        };
+        assert_eq!(spec("a", json!([])), spec("a", json!(["src/a.rs"])));
+        assert_ne!(spec("a", json!([])), spec("b", json!([])));
+        assert_eq!(spec("a", json!([])).len(), 32);
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use maud::{Markup, html};
 
 use super::missing;
-use crate::phase::PhaseState;
 use crate::phase::words::short_commit;
 use crate::report::figure_words::counted;
 use crate::report::story::{PhaseStory, RunReport};
@@ -14,7 +13,7 @@ const FILES: usize = 40;
 
 /// Renders the landed phases.
 pub fn section(report: &RunReport) -> Markup {
-    let landed = |(_, phase): &(usize, &PhaseStory)| phase.state == PhaseState::Complete;
+    let landed = |(_, phase): &(usize, &PhaseStory)| phase.has_landed();
     let all: Vec<(usize, &PhaseStory)> = report.phases.iter().enumerate().filter(landed).collect();
     html! {
         @if all.is_empty() { p.none { "Nothing has landed." } }

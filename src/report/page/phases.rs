@@ -8,8 +8,9 @@ use super::time;
 use crate::phase::{PhaseState, UnixMs};
 use crate::progress::printable;
 use crate::report::excerpt::Excerpt;
+use crate::report::failure_story::FailureStory;
 use crate::report::figure_words::{UNKNOWN, count, counted, millis, money};
-use crate::report::story::{AttemptStory, FailureStory, PhaseStory, RunReport};
+use crate::report::story::{AttemptStory, PhaseStory, RunReport};
 
 /// Number of log lines shown directly under a failure; the phase entry has the rest.
 const GLANCE: usize = 6;
@@ -101,12 +102,16 @@ pub fn list(report: &RunReport) -> Markup {
 }
 
 fn state_word(phase: &PhaseStory) -> &'static str {
-    if phase.blocked { "blocked" } else { phase.standing() }
+    match phase.standing() {
+        _ if phase.blocked => "blocked",
+        "done before" => "done",
+        word => word,
+    }
 }
 
 fn sign(word: &str) -> &'static str {
     match word {
-        "landed" => "✓",
+        "landed" | "done" => "✓",
         "failed" => "✕",
         "running" => "▶",
         "skipped" => "–",

@@ -10,6 +10,7 @@ pub mod remove_run;
 pub mod reverts;
 pub mod run_settlement;
 pub mod run_sources;
+mod scope_acceptance;
 pub mod source_parts;
 pub(super) mod source_removals;
 pub mod source_settlement;

@@ -8,6 +8,7 @@ use crate::store::columns::{number, parse, to_json};
 use crate::store::error::StoreError;
 use crate::store::open::Store;
 use crate::store::queue::open_undos::find_open_undo;
+use crate::store::rows::outcome_of;
 
 /// An attempt with a directory, its outcome and the state of its phase.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +36,8 @@ struct AttemptDirectoryRecord {
     attempt: i64,
     log_dir: String,
     outcome: Option<String>,
+    purpose: Option<String>,
+    scope_granted: bool,
     ended_at: Option<i64>,
     state: String,
 }
@@ -83,7 +86,7 @@ impl Store {
     ) -> Result<Vec<AttemptDirectory>, StoreError> {
         self.named(async {
             let rows: Vec<AttemptDirectoryRecord> = sqlx::query_as(
-                "SELECT r.run_id, p.phase_id, a.attempt, a.log_dir, a.outcome, a.ended_at, p.state
+                "SELECT r.run_id, p.phase_id, a.attempt, a.log_dir, a.outcome, a.purpose, a.scope_granted, a.ended_at, p.state
                    FROM attempts a JOIN phases p ON p.id = a.phase JOIN runs r ON r.id = p.run
                   WHERE a.log_dir IS NOT NULL AND (?1 IS NULL OR r.run_id = ?1)
                   ORDER BY r.id, p.position, a.attempt",
@@ -105,7 +108,11 @@ impl TryFrom<AttemptDirectoryRecord> for AttemptDirectory {
             || format!("attempt {} of phase {} of run {}", row.attempt, row.phase_id, row.run_id);
         Ok(Self {
             attempt: number(row.attempt, name)?,
-            outcome: row.outcome.as_deref().map(|text| parse(text, name)).transpose()?,
+            outcome: outcome_of(
+                row.outcome.as_deref().map(|text| parse(text, name)).transpose()?,
+                row.purpose.as_deref(),
+                row.scope_granted,
+            ),
             phase_state: parse(&row.state, name)?,
             ended_at: row.ended_at.map(UnixMs),
             run_id: RunId::new(row.run_id),

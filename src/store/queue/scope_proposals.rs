@@ -85,7 +85,8 @@ impl Store {
         .await
     }
 
-    /// Keeps a proposal of the claimed phase, and makes it the scope from the next claim on.
+    /// Keeps a proposal of the claimed phase, and makes it the scope from the next claim on. A proposal that waits for a
+    /// person as a whole changes no scope.
     ///
     /// # Errors
     /// [`StoreError::LeaseLost`] if the attempt was reclaimed, or the database cannot be written.
@@ -99,49 +100,28 @@ impl Store {
             if is_fenced(&mut tx, &claim.owner).await? {
                 return Err(claim.lease_lost_error());
             }
+            let purpose = match kept.proposal.is_withheld() {
+                true => "scope_proposal",
+                false => "scope_proposed",
+            };
             let marked = sqlx::query(
-                "UPDATE attempts SET purpose = 'scope_proposed' WHERE id = ? AND owner = ? AND ended_at IS NULL",
+                "UPDATE attempts SET purpose = ? WHERE id = ? AND owner = ? AND ended_at IS NULL",
             );
-            let marked =
-                marked.bind(claim.attempt_row).bind(claim.owner.as_str()).execute(&mut *tx).await?;
+            let marked = marked.bind(purpose).bind(claim.attempt_row).bind(claim.owner.as_str());
+            let marked = marked.execute(&mut *tx).await?;
             if marked.rows_affected() != 1 {
                 return Err(claim.lease_lost_error());
             }
             let spec = RawSpec(claim.phase.json().clone());
-            save(&mut tx, claim.snapshot.id, &spec, kept).await?;
+            save_proposal(&mut tx, claim.snapshot.id, &spec, kept).await?;
             Ok(tx.commit().await?)
-        })
-        .await
-    }
-
-    /// Replaces the proposal of a phase that is not running, and makes it the scope. Returns `false` if the phase runs,
-    /// ended, or no longer has this spec.
-    ///
-    /// # Errors
-    /// The phase is unknown, or the database cannot be written.
-    pub async fn accept_proposal(
-        &self,
-        run: &RunId,
-        phase: &PhaseId,
-        spec: &RawSpec,
-        kept: &KeptProposal,
-    ) -> Result<bool, StoreError> {
-        self.named(async {
-            let mut tx = self.begin().await?;
-            let row = self.phase_record(&mut tx, run, phase).await?;
-            if row.state != "QUEUED" || row.current_spec()? != *spec {
-                return Ok(false);
-            }
-            save(&mut tx, row.id, spec, kept).await?;
-            tx.commit().await?;
-            Ok(true)
         })
         .await
     }
 }
 
-/// Keeps a proposal, and stores the spec with the proposed scope. The next claim computes the footprint.
-async fn save(
+/// Keeps a proposal, and stores the spec with the proposed scope, if any. The next claim computes the footprint.
+pub(in crate::store) async fn save_proposal(
     tx: &mut SqliteConnection,
     phase: i64,
     spec: &RawSpec,
@@ -164,6 +144,9 @@ async fn save(
     .bind(kept.accepted_by.as_str())
     .execute(&mut *tx)
     .await?;
+    if kept.proposal.is_withheld() {
+        return Ok(());
+    }
     sqlx::query(
         "UPDATE phases SET spec = ?, spec_version = spec_version + 1, unfixable = NULL, footprint = NULL WHERE id = ?",
     )

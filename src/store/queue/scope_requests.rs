@@ -1,6 +1,6 @@
 //! Scope requests: kept with their phase when the attempt ends; granted files join the phase's scope.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use sqlx::{FromRow, SqliteConnection};
 
@@ -32,6 +32,19 @@ struct RequestRecord {
     created_at: i64,
 }
 
+#[derive(FromRow)]
+struct RunRequestRecord {
+    phase_id: String,
+    #[sqlx(flatten)]
+    request: RequestRecord,
+}
+
+/// Selects the requests of a run by phase, oldest first.
+const OF_RUN: &str =
+    "SELECT p.phase_id, s.attempt, s.path, s.reason, s.decision, s.why, s.created_at
+       FROM phases p JOIN scope_requests s ON s.phase = p.id
+      WHERE p.run = ? ORDER BY p.position, s.attempt, s.position";
+
 /// Selects the requests of a phase, oldest first.
 const OF_PHASE: &str = "SELECT attempt, path, reason, decision, why, created_at
        FROM scope_requests WHERE phase = ? ORDER BY attempt, position";
@@ -50,6 +63,30 @@ impl Store {
             let mut tx = self.reader.begin().await?;
             let row = self.phase_record(&mut tx, run, phase).await?;
             requests_of(&mut tx, row.id, || row.name()).await
+        })
+        .await
+    }
+
+    /// Returns the requests of all phases of a run, as [`Store::scope_requests`].
+    ///
+    /// # Errors
+    /// The run is unknown, or the database cannot be read.
+    pub async fn scope_requests_of_run(
+        &self,
+        run: &RunId,
+    ) -> Result<HashMap<PhaseId, Vec<KeptRequest>>, StoreError> {
+        self.named(async {
+            let mut tx = self.reader.begin().await?;
+            let row = self.run_row(&mut tx, run).await?;
+            let rows: Vec<RunRequestRecord> =
+                sqlx::query_as(OF_RUN).bind(row).fetch_all(&mut *tx).await?;
+            let mut requests: HashMap<PhaseId, Vec<KeptRequest>> = HashMap::new();
+            for RunRequestRecord { phase_id, request } in rows {
+                let name = || format!("phase {phase_id} of run {run}");
+                let request = request.into_request(name)?;
+                requests.entry(PhaseId::new(&phase_id)).or_default().push(request);
+            }
+            Ok(requests)
         })
         .await
     }

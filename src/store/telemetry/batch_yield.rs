@@ -72,7 +72,7 @@ impl Store {
             let mut tx = self.reader.begin().await?;
             let (attempts, reached): (i64, i64) = sqlx::query_as(
                 "SELECT COUNT(*), COUNT(agent) FROM attempts
-                  WHERE id > ? AND owner = ? AND ended_at IS NOT NULL AND outcome <> 'interrupted'",
+                  WHERE id > ? AND owner = ? AND ended_at IS NOT NULL AND outcome <> 'interrupted' AND purpose IS NULL",
             )
             .bind(mark.attempt)
             .bind(owner.as_str())

@@ -191,9 +191,12 @@ fn named(text: &str) -> Option<&str> {
     (!text.trim().is_empty()).then_some(text)
 }
 
-/// Returns the reason why an attempt did not complete the phase: the failure kind, else the outcome.
+/// Returns the reason why an attempt did not complete the phase: the failure kind, else the outcome. `None` for a kept
+/// scope proposal, which comes before the first attempt at the work.
 fn failure_kind(attempt: &AttemptFacts) -> Option<&str> {
-    let outcome = attempt.outcome.filter(|outcome| !outcome.passed())?;
+    let is_failure =
+        |outcome: &AttemptOutcome| !outcome.passed() && *outcome != AttemptOutcome::ScopeProposed;
+    let outcome = attempt.outcome.filter(is_failure)?;
     Some(attempt.failure_kind.as_deref().unwrap_or(outcome.as_str()))
 }
 

@@ -130,6 +130,16 @@ fn refused_phase_is_a_failure_without_an_attempt() {
 }
 
 #[test]
+fn a_scope_proposal_is_no_retry() {
+    let history = vec![attempt(1, AttemptOutcome::ScopeProposed, 0, 2), attempt(2, Landed, 2, 6)];
+    let all = summary(&[phase(PhaseState::Complete, history)]);
+    assert_eq!((all.attempts.ended, all.retries.attempts), (2, 0));
+    assert_eq!(all.failures, []);
+    assert_eq!(all.phases.first_try, Rate::new(1, 1));
+    assert_eq!(all.used.cost_usd, Some(1.0), "its cost counts");
+}
+
+#[test]
 fn since_filters_attempts_but_keeps_the_first_attempt() {
     let mut summariser = Summariser::new(Some(UnixMs(8 * SECOND)));
     summariser.phase(&phase(

@@ -70,7 +70,8 @@ struct RepairProgress<'a> {
 }
 
 impl RepairCounts {
-    fn add(&mut self, more: Self) {
+    /// Adds the counts of another repair.
+    pub fn add(&mut self, more: Self) {
         self.examined += more.examined;
         self.changed += more.changed;
         self.unfixable += more.unfixable;
