@@ -321,8 +321,8 @@ mod tests {
             @"ci.command expected a list of arguments or a shell command");
         insta::assert_snapshot!(why("executor: {unscoped: null}"),
             @r#"executor.unscoped has no value, expected one of "propose", "refuse", "allow""#);
-        insta::assert_snapshot!(why("ci: {moved_tip: [a]}"),
-            @r#"ci.moved_tip is a list, expected "always" or "overlapping""#);
+        insta::assert_snapshot!(why("ci: {final: [a]}"),
+            @r#"ci.final is a list, expected "clean" or "off""#);
         insta::assert_snapshot!(why("executor: {ladder: {a: b}}"),
             @"executor.ladder has keys under it, expected a list");
         insta::assert_snapshot!(why("executor: {budgets: {run: {cost_usd: '20'}}}"),

@@ -124,26 +124,6 @@ fn contains(area: &str, path: &str) -> bool {
         || path.strip_prefix(area).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Checks whether commits landed in the meantime may affect the test result of a change: a landed file is in
-/// the phase's footprint, or its directory is the same as, above or below the directory of a changed file. A
-/// file at the root (a manifest, a lock file) is therefore related to all.
-pub fn is_related(footprint: &Footprint, changed: &[String], landed: &[String]) -> bool {
-    let directories = |paths: &[String]| {
-        let mut directories: Vec<String> =
-            paths.iter().map(|path| parent_directory(path).to_owned()).collect();
-        directories.sort_unstable();
-        directories.dedup();
-        directories
-    };
-    let (ours, theirs) = (directories(changed), directories(landed));
-    landed.iter().any(|path| footprint.covers(path))
-        || ours.iter().any(|directory| theirs.iter().any(|other| related(directory, other)))
-}
-
-fn parent_directory(path: &str) -> &str {
-    path.rsplit_once('/').map_or(ROOT, |(directory, _)| directory)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -196,18 +176,6 @@ mod tests {
         let mut spec = FixedSpec::sample("p", "src/a.py");
         spec.read_only = vec![PathPattern("docs".to_owned())];
         assert!(!Footprint::of(&spec).overlaps(&footprint(&["docs"])));
-    }
-
-    #[test]
-    fn only_nearby_landings_are_related() {
-        let ours = ["src/a/x.py".to_owned()];
-        let near = |landed: &str| is_related(&footprint(&["src/a"]), &ours, &[landed.to_owned()]);
-        for landed in ["src/a/x.py", "src/a/y.py", "src/a/deep/z.py", "src/lib.py", "Cargo.toml"] {
-            assert!(near(landed), "{landed}");
-        }
-        assert!(!near("src/b/x.py") && !near("docs/a.md"));
-        let wide = footprint(&["src"]);
-        assert!(is_related(&wide, &ours, &["src/b/x.py".to_owned()]), "within its scope");
     }
 
     fn component() -> impl Strategy<Value = String> {

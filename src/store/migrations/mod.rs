@@ -24,6 +24,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("0017_run_sources.sql"),
     include_str!("0018_phase_sources.sql"),
     include_str!("0019_scope_requests.sql"),
+    include_str!("0020_merge_queue.sql"),
 ];
 pub(super) const SCHEMA: Schema = Schema { application_id: APPLICATION_ID, migrations: MIGRATIONS };
 /// Version of the schema after all migrations.

@@ -9,6 +9,7 @@ use crate::phase::verdict::{self, CRASHES_BEFORE_LAST, Outcome, Tally};
 use crate::phase::{AttemptOutcome, Failure, PhaseState, RequeueReason, UnixMs, Usage, Verdict};
 
 use super::claim::Claim;
+use super::merge_queue::remove_member;
 use super::owners::is_fenced;
 use super::scope_requests::save_requests;
 use crate::store::admin::source_settlement::settle_after_attempt;
@@ -156,6 +157,7 @@ pub(crate) async fn end_attempt(
         return Ok(None);
     }
     save_requests(tx, snapshot, &finish.requests, finish.ended).await?;
+    remove_member(tx, snapshot.id).await?;
     if finish.telemetry {
         save_sample(tx, attempt_row, &outcome, finish).await?;
     }
