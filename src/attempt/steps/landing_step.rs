@@ -26,6 +26,8 @@ struct Change {
     commit: String,
     /// Whether CI was green with the commit, compared with its base.
     is_green: bool,
+    /// Whether the change was tested, on whatever base.
+    is_tested: bool,
 }
 
 /// End of a member's way through the queue.
@@ -50,7 +52,7 @@ impl Attempt<'_> {
         };
         let base = self.base.clone();
         let commit = self.slot.commit(&measured.tree, &base, &message).await?;
-        let mut change = Change { base, commit, is_green: false };
+        let mut change = Change { base, commit, is_green: false, is_tested: false };
         let queue = &self.context.merge_queue;
         if queue.mode(&claim.run_id) == TestMode::AloneFirst {
             let gate = self.ci(&change.commit).await?;
@@ -58,12 +60,12 @@ impl Attempt<'_> {
             if let Some(verdict) = verdict_of(gate) {
                 return Ok(verdict);
             }
-            change.is_green = true;
+            (change.is_green, change.is_tested) = (true, true);
         }
         for _ in 0..ROUNDS {
             let place = QueuePlace::new(self.enter().await?);
             let position = place.position;
-            let passed = self.pass_queue(place, &change).await;
+            let passed = self.pass_queue(place, &mut change).await;
             self.context.merge_queue.changes.notify();
             match passed? {
                 Passage::Verdict(verdict) => return Ok(verdict),
@@ -88,7 +90,7 @@ impl Attempt<'_> {
     async fn pass_queue(
         &mut self,
         mut place: QueuePlace,
-        change: &Change,
+        change: &mut Change,
     ) -> Result<Passage, AttemptError> {
         let passed = self.take_steps(&mut place, change).await;
         // A landing deletes the ref, and the end of the attempt removes the member.
@@ -110,7 +112,7 @@ impl Attempt<'_> {
     async fn take_steps(
         &mut self,
         place: &mut QueuePlace,
-        change: &Change,
+        change: &mut Change,
     ) -> Result<Passage, AttemptError> {
         let (context, claim) = (self.context, self.claim);
         let (run, queue) = (&claim.run_id, &context.merge_queue);
@@ -141,7 +143,12 @@ impl Attempt<'_> {
                     }
                 }
                 step @ (MemberStep::Test | MemberStep::TestAgain) => {
-                    self.test_member(place, step == MemberStep::TestAgain, &ahead).await?;
+                    let again = step == MemberStep::TestAgain;
+                    self.test_member(place, again, &ahead).await?;
+                    if let (Some(tested), false) = (&place.tested, change.is_tested) {
+                        change.is_tested = true;
+                        queue.history(run, |history| history.note_test(!tested.is_green()));
+                    }
                     if self.stop.level() > StopLevel::Run && place.tested.is_none() {
                         return Ok(Passage::Verdict(interrupted()));
                     }
@@ -234,9 +241,6 @@ impl Attempt<'_> {
         let is_disturbed = is_green && again && alone && place.was_red_in_company;
         place.was_red_in_company |= !is_green && had_company;
         let is_new = queue.history(run, |history| {
-            if !again {
-                history.note_test(!is_green);
-            }
             if is_green && had_company {
                 history.note_parallel_pass();
             }
