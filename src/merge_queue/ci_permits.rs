@@ -2,6 +2,7 @@
 //!
 //! Locks of files hold among drains. They are a courtesy: an error of a lock file stops no CI.
 
+use std::ffi::OsStr;
 use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
+use crate::config::Env;
 use crate::process::{FileLock, lock};
 
 /// Interval between attempts to take a lock that another drain has.
@@ -21,7 +23,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct CiPermits {
     /// Shared by runs beside others, exclusive for a run alone.
-    turn: Arc<RwLock<()>>,
+    running_alone: Arc<RwLock<()>>,
     /// The same among drains.
     lock: PathBuf,
     /// Held by a drain that waits to run alone, so that runs beside others do not keep it from its turn.
@@ -36,7 +38,7 @@ pub struct CiPermits {
 /// Permit for one run of CI, until dropped.
 #[derive(Debug)]
 pub struct CiPermit {
-    _turn: Turn,
+    _guard: Guard,
     lock: Option<FileLock>,
     _machine: Option<FileLock>,
     had_company: bool,
@@ -47,16 +49,16 @@ pub struct CiPermit {
 }
 
 #[derive(Debug)]
-enum Turn {
-    Shared { _guard: OwnedRwLockReadGuard<()> },
-    Alone { _guard: OwnedRwLockWriteGuard<()> },
+enum Guard {
+    Shared { _held: OwnedRwLockReadGuard<()> },
+    Alone { _held: OwnedRwLockWriteGuard<()> },
 }
 
 impl CiPermits {
     /// Creates the permits. `directory` is shared by all drains of the repository; `most` runs go at once on the machine.
     pub fn new(directory: &Path, one_at_a_time: bool, most: Option<u32>) -> Self {
         Self {
-            turn: Arc::default(),
+            running_alone: Arc::default(),
             lock: directory.join("ci.lock"),
             alone: directory.join("ci-alone.lock"),
             machine: most.map(|most| (machine_directory(), most)),
@@ -75,21 +77,21 @@ impl CiPermits {
     pub async fn acquire(&self, alone: bool) -> CiPermit {
         let alone = alone || self.one_at_a_time.load(Ordering::Relaxed);
         let machine = self.machine_permit().await;
-        let (turn, lock, had_company) = match alone {
+        let (guard, lock, had_company) = match alone {
             true => {
-                let guard = Arc::clone(&self.turn).write_owned().await;
-                (Turn::Alone { _guard: guard }, self.lock_alone().await, false)
+                let guard = Arc::clone(&self.running_alone).write_owned().await;
+                (Guard::Alone { _held: guard }, self.lock_alone().await, false)
             }
             false => {
-                let guard = Arc::clone(&self.turn).read_owned().await;
+                let guard = Arc::clone(&self.running_alone).read_owned().await;
                 let others = FileLock::try_lock(&self.lock).is_ok_and(|free| free.is_none());
-                (Turn::Shared { _guard: guard }, self.lock_shared().await, others)
+                (Guard::Shared { _held: guard }, self.lock_shared().await, others)
             }
         };
         let number = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
         let had_company = self.running.fetch_add(1, Ordering::Relaxed) > 0 || had_company;
         CiPermit {
-            _turn: turn,
+            _guard: guard,
             lock,
             _machine: machine,
             had_company,
@@ -159,7 +161,8 @@ async fn poll(attempt: impl Fn() -> io::Result<Option<FileLock>>) -> Option<File
 
 /// Returns the directory of the locks of a user's runs on this machine.
 fn machine_directory() -> PathBuf {
-    match std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from) {
+    let variables = Env::of_process();
+    match variables.all().get(OsStr::new("XDG_RUNTIME_DIR")).map(PathBuf::from) {
         Some(directory) if directory.is_absolute() => directory.join("autopack/ci"),
         _ => PathBuf::from(format!("/tmp/autopack-{}/ci", nix::unistd::geteuid())),
     }
