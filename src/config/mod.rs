@@ -38,9 +38,6 @@ pub use origin::{Origin, Setting};
 pub use sandbox_settings::*;
 pub use sandbox_validation::{SandboxPlaces, check_paths};
 pub use settings::*;
-
-/// Key of older versions, accepted and ignored.
-const MOVED_TIP: &str = "ci.moved_tip";
 pub use suggestion::suggestion;
 pub use written_path::without_dots;
 
@@ -164,8 +161,7 @@ impl Config {
     pub fn list(&self) -> Vec<Setting> {
         let memory = MemoryFile { memory: self.memory.clone() };
         let values = [schema::value_of(&self.settings), schema::value_of(&memory)];
-        let all = values.iter().flat_map(|value| origin::settings(value, &self.origins));
-        all.filter(|setting| setting.key != MOVED_TIP).collect()
+        values.iter().flat_map(|value| origin::settings(value, &self.origins)).collect()
     }
 }
 

@@ -105,6 +105,7 @@ pub struct CiSettings {
     /// Most runs of CI at once on this machine; not limited if not set.
     pub jobs: Option<u32>,
     /// Ignored: CI always runs on what lands. Files of older versions may have this key.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub moved_tip: Option<serde_yaml::Value>,
     /// Whether the tip of the run is tested again in a clean clone at the end.
     #[serde(rename = "final")]

@@ -131,8 +131,8 @@ impl CiPermits {
 }
 
 impl CiPermit {
-    /// Returns whether another run of CI went on at the same time, up to now.
-    pub fn had_company(&self) -> bool {
+    /// Ends the run, and returns whether another run of CI went on at the same time.
+    pub fn end(self) -> bool {
         self.had_company
             || self.begun.load(Ordering::Relaxed) > self.number
             || self.lock.as_ref().is_some_and(|lock| !lock.is_only_holder())
@@ -177,17 +177,16 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let permits = CiPermits::new(directory.path(), false, None);
         let first = permits.acquire(false).await;
-        assert!(!first.had_company());
         let second = permits.acquire(false).await;
-        assert!(first.had_company() && second.had_company());
         let mut alone = std::pin::pin!(permits.acquire(true));
         tokio::select! {
             biased;
             _ = &mut alone => panic!("not alone"),
             () = tokio::time::sleep(POLL_INTERVAL) => {}
         }
-        drop((first, second));
-        assert!(!alone.await.had_company());
+        assert!(first.end() && second.end());
+        assert!(!alone.await.end());
+        assert!(!permits.acquire(false).await.end());
     }
 
     #[tokio::test(start_paused = true)]
@@ -204,6 +203,6 @@ mod tests {
         drop(alone);
         let beside = beside.await;
         let other = drains[0].acquire(false).await;
-        assert!(beside.had_company() && other.had_company());
+        assert!(beside.end() && other.end());
     }
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::autofix::scope_of;
 use super::spec::{FixedSpec, PathPattern};
 
 /// The whole repository.
@@ -27,6 +28,22 @@ impl Footprint {
         }
         let named = spec.deliverables.iter().chain(&spec.scope_paths);
         Self::around(named.map(PathPattern::as_str))
+    }
+
+    /// Returns the footprint of a phase whose scope was derived from its deliverables: the deliverables, and what else is in
+    /// the scope. The directories of the deliverables may hold work of other phases, and a landing finds a conflict.
+    pub fn of_deliverables(spec: &FixedSpec) -> Self {
+        if spec.deliverables.is_empty() {
+            return Self::of(spec);
+        }
+        let derived: Vec<&str> = spec
+            .deliverables
+            .iter()
+            .map(|path| scope_of(path.as_str()).trim_end_matches('/'))
+            .collect();
+        let is_other = |path: &&str| !derived.contains(&path.trim_end_matches('/'));
+        let others = spec.scope_paths.iter().map(PathPattern::as_str).filter(is_other);
+        Self::around(spec.deliverables.iter().map(PathPattern::as_str).chain(others))
     }
 
     /// Returns the footprint that overlaps with all others.
@@ -56,7 +73,8 @@ impl Footprint {
     }
 
     /// Checks whether the footprint contains a file.
-    pub fn covers(&self, path: &str) -> bool {
+    #[cfg(test)]
+    fn covers(&self, path: &str) -> bool {
         self.0.iter().any(|area| contains(area, path))
     }
 }
@@ -176,6 +194,24 @@ mod tests {
         let mut spec = FixedSpec::sample("p", "src/a.py");
         spec.read_only = vec![PathPattern("docs".to_owned())];
         assert!(!Footprint::of(&spec).overlaps(&footprint(&["docs"])));
+    }
+
+    #[test]
+    fn a_derived_scope_excludes_by_deliverables() {
+        let spec = |deliverable: &str, scope: &[&str]| {
+            let mut spec = FixedSpec::sample("p", deliverable);
+            spec.scope_paths = scope.iter().map(|path| PathPattern((*path).to_owned())).collect();
+            spec
+        };
+        let (one, other) = (spec("src/foo/a.py", &["src/foo"]), spec("src/foo/b.py", &["src/foo"]));
+        assert!(Footprint::of(&one).overlaps(&Footprint::of(&other)));
+        assert!(!Footprint::of_deliverables(&one).overlaps(&Footprint::of_deliverables(&other)));
+        assert!(Footprint::of_deliverables(&one).overlaps(&footprint(&["src/foo/a.py"])));
+        let wider = spec("src/foo/a.py", &["src/foo/", "src/bar"]);
+        assert_eq!(Footprint::of_deliverables(&wider).0, ["src/bar", "src/foo/a.py"]);
+        let mut scope_only = spec("x", &["src/foo"]);
+        scope_only.deliverables.clear();
+        assert_eq!(Footprint::of_deliverables(&scope_only), Footprint::of(&scope_only));
     }
 
     fn component() -> impl Strategy<Value = String> {

@@ -13,6 +13,7 @@ use crate::ci::{
     self, CiOutcome, CiPlan, CiRun, Comparison, ComparisonRules, Decision, Sources, TestResults,
     files_of, merge_rerun, merge_runs, needs_baseline, search_words,
 };
+use crate::merge_queue::ci_permits::CiPermit;
 use crate::phase::deliverables::delivers;
 use crate::phase::words::first_few;
 use crate::phase::{Failure, FailureKind};
@@ -391,7 +392,7 @@ impl Attempt<'_> {
         };
         tracing::debug!(command = plan.display(), "ci starts");
         let run = ci::run(plan, request, &self.stop).await;
-        self.ci_turn.had_company |= permit.is_some_and(|permit| permit.had_company());
+        self.ci_turn.had_company |= permit.is_some_and(CiPermit::end);
         let ViewReport { notes, refused_hosts } = opened.close().await;
         let run = CiRun { refused_hosts, ..run? };
         tracing::debug!(outcome = ?run.outcome(), "ci ended");

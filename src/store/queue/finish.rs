@@ -208,7 +208,8 @@ async fn save_phase(
     };
     sqlx::query(
         "UPDATE phases SET attempts = ?, crashes = ?, rate_limits = ?, base_moves = ?, uncounted = ?, band = ?, not_before = ?,
-                last_failure = COALESCE(?, last_failure), commit_id = ?
+                last_failure = COALESCE(?, last_failure), commit_id = ?,
+                footprint = CASE WHEN base_moves = ? THEN footprint END
           WHERE id = ?",
     )
     .bind(tally.attempts)
@@ -220,6 +221,8 @@ async fn save_phase(
     .bind(outcome.not_before.map_or(0, |at| at.0))
     .bind(outcome.failure.as_ref().map(to_json))
     .bind(commit)
+    // After a conflict, the next claim computes a wider footprint.
+    .bind(tally.base_moves)
     .bind(phase)
     .execute(tx)
     .await?;
