@@ -5,7 +5,7 @@ use std::process::{Child, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::support::database::stop_between_writes;
+use crate::support::database::{stop_between_writes, texts};
 use crate::support::process::signal;
 use crate::support::{Project, Ran, executable};
 
@@ -137,7 +137,11 @@ time.sleep(0.02)
 write_deliverables()
 os.rmdir(meeting / ("in-" + area))
 "#;
-    let phase = |n: usize| json!({"phase_id": format!("p{n:03}"), "deliverables": [format!("d{}/{n}.txt", n % 3)]});
+    let phase = |n: usize| {
+        let area = format!("d{}", n % 3);
+        json!({"phase_id": format!("p{n:03}"), "deliverables": [format!("{area}/{n}.txt")],
+               "scope": {"paths": [area]}})
+    };
     let plan = json!({ "phases": (0..18).map(phase).collect::<Vec<_>>() });
     let project = project(alone, GREEN).plan(plan);
     let ran = drain(&project, 6, &[]).succeeded();
@@ -247,7 +251,7 @@ write_deliverables()
 fn status_says_with_what_a_waiting_phase_overlaps() {
     let agent = "if phase_id == 'first': wait_for('seen')\nwrite_deliverables()";
     let plan = json!({"phases": [
-        {"phase_id": "first", "deliverables": ["src/a.txt"]},
+        {"phase_id": "first", "deliverables": ["src/a.txt"], "scope": {"paths": ["src"]}},
         {"phase_id": "second", "deliverables": ["src/b.txt"]}]});
     let project = project(agent, GREEN).plan(plan);
     let mut drain = Running::start(&project, 2);
@@ -459,6 +463,26 @@ write("tests/test_a.py", f"{phase_id} {attempt} {os.path.exists('tests/test_a.py
     all.sort();
     assert_eq!(all, [vec!["base_moved", "landed"], vec!["landed"]]);
     assert!(project.git(["show", "autopack/run:tests/test_a.py"]).contains("2 True"));
+    // From the conflict on, it excludes others by directory.
+    let database = project.path(".autopack/autopack.db");
+    let mut areas = texts(&database, "SELECT footprint FROM phases ORDER BY base_moves");
+    areas.iter_mut().for_each(|area| area.retain(|c| !"xy".contains(c)));
+    assert_eq!(areas, [r#"["/a.p"]"#, r#"[""]"#]);
+}
+
+#[test]
+fn phases_with_files_in_the_same_directory_run_at_once_unless_their_scope_is_written() {
+    let phase = |id: &str| json!({"phase_id": id, "deliverables": [format!("src/{id}.txt")]});
+    let agent = "say('came-' + phase_id)\nwait_for('came-', 2)\nwrite_deliverables()";
+    let derived = project(agent, GREEN).plan(json!({"phases": [phase("p0"), phase("p1")]}));
+    drain(&derived, 2, &[]).succeeded();
+    assert_eq!(derived.landed().len(), 2);
+    let written = |id: &str| json!({"phase_id": id, "deliverables": [format!("src/{id}.txt")], "scope": {"paths": ["src"]}});
+    let alone = "assert said('here-') == 0\nsay('here-' + phase_id)\nwrite_deliverables()\n\
+                 time.sleep(0.05)\n(meeting / ('here-' + phase_id)).unlink()";
+    let authored = project(alone, GREEN).plan(json!({"phases": [written("p0"), written("p1")]}));
+    let ran = drain(&authored, 2, &[]).succeeded();
+    assert!(ran.stdout.contains("touch the same paths"), "{ran:#?}");
 }
 
 #[test]
