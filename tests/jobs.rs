@@ -5,7 +5,7 @@ use std::process::{Child, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::support::database::stop_between_writes;
+use crate::support::database::{stop_between_writes, texts};
 use crate::support::process::signal;
 use crate::support::{Project, Ran, executable};
 
@@ -137,7 +137,11 @@ time.sleep(0.02)
 write_deliverables()
 os.rmdir(meeting / ("in-" + area))
 "#;
-    let phase = |n: usize| json!({"phase_id": format!("p{n:03}"), "deliverables": [format!("d{}/{n}.txt", n % 3)]});
+    let phase = |n: usize| {
+        let area = format!("d{}", n % 3);
+        json!({"phase_id": format!("p{n:03}"), "deliverables": [format!("{area}/{n}.txt")],
+               "scope": {"paths": [area]}})
+    };
     let plan = json!({ "phases": (0..18).map(phase).collect::<Vec<_>>() });
     let project = project(alone, GREEN).plan(plan);
     let ran = drain(&project, 6, &[]).succeeded();
@@ -247,7 +251,7 @@ write_deliverables()
 fn status_says_with_what_a_waiting_phase_overlaps() {
     let agent = "if phase_id == 'first': wait_for('seen')\nwrite_deliverables()";
     let plan = json!({"phases": [
-        {"phase_id": "first", "deliverables": ["src/a.txt"]},
+        {"phase_id": "first", "deliverables": ["src/a.txt"], "scope": {"paths": ["src"]}},
         {"phase_id": "second", "deliverables": ["src/b.txt"]}]});
     let project = project(agent, GREEN).plan(plan);
     let mut drain = Running::start(&project, 2);
@@ -417,40 +421,14 @@ fn ci_runs(project: &Project) -> Vec<String> {
 const TOGETHER: &str = "say('came-' + phase_id)\nwait_for('came-', 3)\nwrite_deliverables()";
 
 #[test]
-fn on_a_moved_tip_ci_runs_again_on_what_lands() {
+fn ci_runs_once_for_each_landing_on_exactly_what_lands() {
     let project = project(TOGETHER, &COUNTED_CI.replace("MORE", "")).plan(apart(3));
     drain(&project, 3, &[]).succeeded();
     assert_eq!(project.landed().len(), 3);
-    let runs = ci_runs(&project);
-    assert!(runs.len() <= 6, "one beside the others and one in turn, at most: {runs:?}");
-    let all = runs.iter().filter(|seen| seen.split_whitespace().count() == 3);
-    assert_eq!(all.count(), 1, "the last to land was tested with both before it: {runs:?}");
-}
-
-#[test]
-fn separate_changes_land_without_a_second_ci_run_if_configured() {
-    let more = COUNTED_CI.replace("MORE", ", moved_tip: overlapping");
-    let project = project(TOGETHER, &more).plan(apart(3));
-    drain(&project, 3, &[]).succeeded();
-    assert_eq!(project.landed().len(), 3);
-    let runs = ci_runs(&project);
-    assert_eq!(runs.len(), 3, "{runs:?}");
-    for n in 0..3 {
-        project.git(["show", &format!("autopack/run:d{n}/a.txt")]);
-    }
-}
-
-#[test]
-fn nearby_landings_are_retested_under_any_configuration() {
-    // Both write into the top directory: a manifest there may affect everything.
-    let agent = "say('came-' + phase_id)\nwait_for('came-', 2)\nwrite_deliverables()";
-    let plan = json!({"phases": [
-        {"phase_id": "p0", "deliverables": ["d0/a.txt"]},
-        {"phase_id": "p1", "deliverables": ["package.json"]}]});
-    let more = COUNTED_CI.replace("MORE", ", moved_tip: overlapping");
-    let project = project(agent, &more).plan(plan);
-    drain(&project, 2, &[]).succeeded();
-    assert_eq!(ci_runs(&project).len(), 3);
+    let mut runs = ci_runs(&project);
+    runs.sort_by_key(String::len);
+    let files: Vec<usize> = runs.iter().map(|seen| seen.split_whitespace().count()).collect();
+    assert_eq!(files, [1, 2, 3], "each was tested with those before it: {runs:?}");
 }
 
 #[test]
@@ -485,6 +463,26 @@ write("tests/test_a.py", f"{phase_id} {attempt} {os.path.exists('tests/test_a.py
     all.sort();
     assert_eq!(all, [vec!["base_moved", "landed"], vec!["landed"]]);
     assert!(project.git(["show", "autopack/run:tests/test_a.py"]).contains("2 True"));
+    // From the conflict on, it excludes others by directory.
+    let database = project.path(".autopack/autopack.db");
+    let mut areas = texts(&database, "SELECT footprint FROM phases ORDER BY base_moves");
+    areas.iter_mut().for_each(|area| area.retain(|c| !"xy".contains(c)));
+    assert_eq!(areas, [r#"["/a.p"]"#, r#"[""]"#]);
+}
+
+#[test]
+fn phases_with_files_in_the_same_directory_run_at_once_unless_their_scope_is_written() {
+    let phase = |id: &str| json!({"phase_id": id, "deliverables": [format!("src/{id}.txt")]});
+    let agent = "say('came-' + phase_id)\nwait_for('came-', 2)\nwrite_deliverables()";
+    let derived = project(agent, GREEN).plan(json!({"phases": [phase("p0"), phase("p1")]}));
+    drain(&derived, 2, &[]).succeeded();
+    assert_eq!(derived.landed().len(), 2);
+    let written = |id: &str| json!({"phase_id": id, "deliverables": [format!("src/{id}.txt")], "scope": {"paths": ["src"]}});
+    let alone = "assert said('here-') == 0\nsay('here-' + phase_id)\nwrite_deliverables()\n\
+                 time.sleep(0.05)\n(meeting / ('here-' + phase_id)).unlink()";
+    let authored = project(alone, GREEN).plan(json!({"phases": [written("p0"), written("p1")]}));
+    let ran = drain(&authored, 2, &[]).succeeded();
+    assert!(ran.stdout.contains("touch the same paths"), "{ran:#?}");
 }
 
 #[test]

@@ -57,6 +57,7 @@ mod memory_drain;
 mod memory_qdrant;
 mod memory_qdrant_keys;
 mod memory_recall;
+mod merge_queue;
 mod merge_verb;
 mod mistakes;
 mod notify;

@@ -41,8 +41,10 @@ pub(super) struct Attempt<'a> {
     pub branch: String,
     /// Directory of the attempt's files.
     pub directory: AttemptDirectory,
-    /// Stop signal for this attempt.
-    pub stop: &'a StopReceiver,
+    /// Stop signal for this attempt; for a test in the merge queue, also for that test alone.
+    pub stop: StopReceiver,
+    /// Whether CI runs alone, and whether it did.
+    pub ci_turn: CiTurn,
     /// Writer of the current activity.
     pub activity: Activity,
     /// Commit used as the base of the verdict; moves on when another attempt lands.
@@ -61,6 +63,15 @@ pub(super) struct Attempt<'a> {
     pub missing_setup: Option<String>,
     /// Files changed by an undo: their tests may be gone. Empty for an attempt.
     pub reverted: BTreeSet<String>,
+}
+
+/// Whether runs of CI are, and were, beside others.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct CiTurn {
+    /// Whether the next runs are without others beside them.
+    pub alone: bool,
+    /// Whether a run since the last reset was beside another.
+    pub had_company: bool,
 }
 
 /// Runs all steps in order. Each step either continues or returns the verdict.
@@ -186,7 +197,8 @@ impl<'a> Attempt<'a> {
             fence,
             branch,
             directory,
-            stop,
+            stop: stop.clone(),
+            ci_turn: CiTurn::default(),
             activity: Activity::new(context.store.clone(), claim.key(), context.redactor.clone()),
             base,
             record,

@@ -16,7 +16,7 @@ use crate::attempt::AttemptError;
 use crate::ci::Pythons;
 use crate::config::Settings;
 use crate::memory::Memory;
-use crate::merge_queue::landing_order::MergeQueue;
+use crate::merge_queue::MergeQueue;
 use crate::notify::Notifier;
 use crate::phase::{RunId, Usage};
 use crate::process::{Redactor, UsersCheckout};
@@ -56,7 +56,7 @@ pub struct DrainContext {
     pub repeats: Repeats,
     /// Rate limits by agent.
     pub backoff: Backoff,
-    /// Merge queue within the drain.
+    /// Merge queue of each run, as far as shared by the workers of this drain.
     pub merge_queue: MergeQueue,
     /// CI results at base commits.
     pub bases: BaseRuns,
@@ -90,6 +90,7 @@ impl DrainContext {
         let progress = Arc::new(progress);
         let disk = DiskSpace::new(&repo, store.path(), &progress);
         let bases = BaseRuns::new(&settings, &environments.ci.env);
+        let merge_queue = MergeQueue::new(&settings.ci, &repo.autopack_dir());
         let repeat_limit = settings.executor.repeat_limit;
         Self {
             base: settings.workspace.base.clone(),
@@ -107,7 +108,7 @@ impl DrainContext {
             estimator: Estimator::default(),
             repeats: Repeats::new(circuit_breaker, repeat_limit),
             backoff: Backoff::default(),
-            merge_queue: MergeQueue::default(),
+            merge_queue,
             bases,
             setups: Setups::default(),
             file_index: tokio::sync::OnceCell::new(),
@@ -253,6 +254,13 @@ impl DrainContext {
     /// Notes mode, network and writable places of the sandbox.
     pub fn note_sandbox(&self) {
         self.progress.note(&self.views.describe(&self.settings.sandbox));
+    }
+
+    /// Notes a key of older versions that has no effect.
+    pub fn note_ignored_keys(&self) {
+        if self.settings.ci.moved_tip.is_some() {
+            self.progress.note("ci.moved_tip is ignored: CI always runs on exactly what lands");
+        }
     }
 
     /// Notes the variables rewritten for CI.

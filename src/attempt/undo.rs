@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::AtomicBool;
 
 use super::activity_writer::Activity;
-use super::attempt::Attempt;
+use super::attempt::{Attempt, CiTurn};
 use super::attempt_record::Record;
 use super::steps::ci_gate::Gate;
 use super::{AttemptDirectory, AttemptError, DrainContext};
@@ -124,7 +124,8 @@ async fn try_to_land(
         fence,
         branch: facts.branch,
         directory: undo_directory(context, begun)?,
-        stop,
+        stop: stop.clone(),
+        ci_turn: CiTurn::default(),
         activity: Activity::new(context.store.clone(), claim.key(), context.redactor.clone()),
         base: tip.commit.clone(),
         record,
@@ -159,13 +160,7 @@ impl Attempt<'_> {
             Landing::Landed { held_by } => {
                 self.context.note_held_branch(&self.branch, held_by.as_deref());
                 self.note_green(&commit).await;
-                for (key, results) in std::mem::take(&mut self.record.landed) {
-                    let bases = &self.context.bases;
-                    // The result saves a run of CI, and nothing else.
-                    if let Err(error) = bases.keep(&self.context.store, run, &key, &results).await {
-                        tracing::warn!("cannot store the CI result: {error}");
-                    }
-                }
+                self.keep_results().await;
                 Ok(UndoEnd::Landed { commit })
             }
             Landing::TipMoved(_) => Ok(UndoEnd::TipMoved),

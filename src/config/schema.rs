@@ -23,6 +23,9 @@ pub trait Document: Default + Serialize + DeserializeOwned {
     /// Shipped file, including comments.
     const SHIPPED: &'static str;
 
+    /// Keys of older versions, accepted without an effect.
+    const IGNORED: &'static [&'static str];
+
     /// Returns a sample of each kind, for entries whose `kind` decides their other keys. `program_kinds` are
     /// the kinds of agents with an adapter.
     fn kinds(path: &[String], program_kinds: &[&str]) -> Vec<Value>;
@@ -31,6 +34,7 @@ pub trait Document: Default + Serialize + DeserializeOwned {
 impl Document for Settings {
     const FILE: &'static str = "autopack.yaml";
     const SHIPPED: &'static str = include_str!("../../config/autopack.yaml");
+    const IGNORED: &'static [&'static str] = &["ci.moved_tip"];
 
     fn kinds(path: &[String], program_kinds: &[&str]) -> Vec<Value> {
         match path {
@@ -45,6 +49,7 @@ impl Document for Settings {
 impl Document for MemoryFile {
     const FILE: &'static str = "memory.yaml";
     const SHIPPED: &'static str = include_str!("../../config/memory.yaml");
+    const IGNORED: &'static [&'static str] = &[];
 
     fn kinds(path: &[String], _program_kinds: &[&str]) -> Vec<Value> {
         match path {
@@ -170,7 +175,9 @@ impl Collector<'_> {
     ) -> Result<(), Problem> {
         for (key, value) in given {
             path.push(key_text(key));
-            let takes_any = known.is_empty() || !D::kinds(path, self.program_kinds).is_empty();
+            let takes_any = known.is_empty()
+                || !D::kinds(path, self.program_kinds).is_empty()
+                || D::IGNORED.contains(&path.join(".").as_str());
             let Some(default) = known.get(key).or(takes_any.then_some(&Value::Null)) else {
                 let known = known.keys().map(key_text).collect();
                 return Err(Problem { path: path.clone(), what: SchemaEntry::UnknownKey(known) });
@@ -321,8 +328,8 @@ mod tests {
             @"ci.command expected a list of arguments or a shell command");
         insta::assert_snapshot!(why("executor: {unscoped: null}"),
             @r#"executor.unscoped has no value, expected one of "propose", "refuse", "allow""#);
-        insta::assert_snapshot!(why("ci: {moved_tip: [a]}"),
-            @r#"ci.moved_tip is a list, expected "always" or "overlapping""#);
+        insta::assert_snapshot!(why("ci: {final: [a]}"),
+            @r#"ci.final is a list, expected "clean" or "off""#);
         insta::assert_snapshot!(why("executor: {ladder: {a: b}}"),
             @"executor.ladder has keys under it, expected a list");
         insta::assert_snapshot!(why("executor: {budgets: {run: {cost_usd: '20'}}}"),

@@ -99,8 +99,14 @@ pub struct CiSettings {
     pub red_base: RedBase,
     /// Upper limit for raised timeouts, in seconds.
     pub max_timeout_seconds: u64,
-    /// Whether CI runs again if other commits landed after CI passed.
-    pub moved_tip: MovedTip,
+    /// Most members of a run's merge queue tested at once; as many as there are workers if not set. With 1, CI of
+    /// this repository runs one at a time.
+    pub parallel: Option<u32>,
+    /// Most runs of CI at once on this machine; not limited if not set.
+    pub jobs: Option<u32>,
+    /// Ignored: CI always runs on what lands. Files of older versions may have this key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub moved_tip: Option<serde_yaml::Value>,
     /// Whether the tip of the run is tested again in a clean clone at the end.
     #[serde(rename = "final")]
     pub final_test: FinalTest,
@@ -129,16 +135,6 @@ pub enum RedBase {
     Stop,
     /// For runs that fix CI, or start without CI.
     Allow,
-}
-
-/// When CI runs again after the tip moved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum MovedTip {
-    /// Always.
-    Always,
-    /// Only if the new commits are near the phase's change or within its scope.
-    Overlapping,
 }
 
 /// Settings of the workspace.
@@ -225,7 +221,9 @@ impl Default for CiSettings {
             baseline: true,
             red_base: RedBase::Stop,
             max_timeout_seconds: 3600,
-            moved_tip: MovedTip::Always,
+            parallel: None,
+            jobs: None,
+            moved_tip: None,
             final_test: FinalTest::Clean,
             final_budget: None,
             env_pass: Vec::new(),

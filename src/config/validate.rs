@@ -23,6 +23,9 @@ pub fn settings(settings: &Settings) -> Result<(), Problem> {
     at("executor.max_attempts", at_least_one(executor.max_attempts.into()))?;
     at("executor.lease_seconds", seconds(executor.lease_seconds))?;
     at("executor.jobs", jobs(executor.jobs))?;
+    for (key, most) in [("ci.parallel", settings.ci.parallel), ("ci.jobs", settings.ci.jobs)] {
+        at(key, most.map_or(Ok(()), |most| at_least_one(most.into())))?;
+    }
     at("prices.file", prices.file.as_deref().map_or(Ok(()), filled))?;
     agents_settings(agents)?;
     at("executor.ladder", executor.ladder.iter().try_for_each(|name| known_agent(name, agents)))?;

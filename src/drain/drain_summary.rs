@@ -86,6 +86,7 @@ impl Drain<'_> {
         }
         self.context.note_withheld_variables();
         self.context.note_relocated_variables();
+        self.context.note_ignored_keys();
         Ok(())
     }
 

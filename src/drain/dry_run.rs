@@ -161,7 +161,10 @@ fn one(
         held: row.held,
         protected_paths: spec.map(|spec| opened_paths(spec, settings)).unwrap_or_default(),
         depends_on: row.depends_on.clone(),
-        footprint: spec.map_or_else(Footprint::everything, Footprint::of),
+        footprint: spec.map_or_else(Footprint::everything, |spec| match row.excludes_directories {
+            true => Footprint::of(spec),
+            false => Footprint::of_deliverables(spec),
+        }),
     }
 }
 

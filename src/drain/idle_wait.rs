@@ -95,6 +95,10 @@ impl Drain<'_> {
             () = pause => {}
             () = self.stop.reached(StopLevel::Graceful) => {}
             () = self.claim_end.wait() => {}
+            () = self.context.merge_queue.changes.check_for_gone_drain() => {
+                // A member of the merge queue waits for another drain.
+                self.recover().await?;
+            }
         }
         if waits.another.is_some() {
             // If the other drain died, its phase is reclaimed here.

@@ -138,6 +138,8 @@ impl<'a> Drain<'a> {
         stop: StopReceiver,
         signals: &'a Signals,
     ) -> Self {
+        let mut context = context;
+        context.merge_queue.set_workers(request.jobs);
         Self {
             context: Arc::new(context),
             owner,

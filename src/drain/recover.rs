@@ -169,6 +169,10 @@ async fn reclaim_attempt(context: &DrainContext, work: &InFlight) -> Result<(), 
     };
     let landed = matches!(outcome, ReclaimOutcome::Landed(_));
     let telemetry = context.settings.telemetry.enabled;
+    // Without its ref, the member's commit can no longer land.
+    if let Some(position) = context.store.queue_position_of(work).await? {
+        context.repo.drop_queue_ref(&work.run_id, position).await?;
+    }
     if let Some(state) = context.store.reclaim_attempt(work, outcome, now(), telemetry).await? {
         let (run, phase) = (&work.run_id, &work.phase_id);
         let effect = match state {

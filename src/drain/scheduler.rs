@@ -46,6 +46,10 @@ impl Drain<'_> {
                 let ended = tokio::select! {
                     ended = self.workers.next() => ended,
                     () = self.claim_end.wait() => continue,
+                    () = self.context.merge_queue.changes.check_for_gone_drain() => {
+                        self.recover().await?;
+                        continue;
+                    }
                 };
                 match ended {
                     Some(result) => return self.process_end(result),
@@ -259,8 +263,15 @@ impl Drain<'_> {
         }
         // Each error is reported once, even if several attempts meet the same.
         let mut reported: HashSet<String> = reason.why().into_iter().collect();
-        while let Some(result) = self.workers.next().await {
-            if let Err(error) = self.process_end(result) {
+        loop {
+            let ended = tokio::select! {
+                ended = self.workers.next() => ended.map(|result| self.process_end(result).err()),
+                () = self.context.merge_queue.changes.check_for_gone_drain() => {
+                    Some(self.recover().await.err())
+                }
+            };
+            let Some(error) = ended else { break };
+            if let Some(error) = error {
                 let met = self.stop_after(error).await;
                 if let Some(why) = met.why().filter(|why| reported.insert(why.clone())) {
                     self.context.progress.note(&why);

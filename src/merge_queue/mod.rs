@@ -1,4 +1,81 @@
-//! Merge queue: the order in which tested work lands, within one drain and between drains.
+//! Merge queue of a run: the order in which finished attempts land, of all workers and drains.
+//!
+//! A member takes a position in the store. Its commit is made on the commit of the member before it, landed or not, and
+//! CI tests exactly that tree, beside the tests of the other members. A member lands once all before it have landed and its
+//! own test is green. If a member leaves, those behind it are made again on what is left, and tested again. So CI runs once
+//! for each landing in the good case, and nothing lands that was not tested.
+//!
+//! The store gives the order, git decides: a landing moves the branch only from the commit that was tested.
 
-pub mod drain_order;
-pub mod landing_order;
+pub mod ci_permits;
+pub mod member_step;
+pub mod queue_changes;
+pub mod test_history;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::config::CiSettings;
+use crate::phase::RunId;
+use ci_permits::CiPermits;
+use queue_changes::QueueChanges;
+use test_history::{TestHistory, TestMode};
+
+/// State of the merge queue shared by the workers of a drain.
+#[derive(Debug)]
+pub struct MergeQueue {
+    /// Changes of the queue by this drain.
+    pub changes: QueueChanges,
+    /// Permits for runs of CI.
+    pub permits: CiPermits,
+    /// Most members tested at once, if configured.
+    parallel: Option<u32>,
+    histories: Mutex<HashMap<RunId, TestHistory>>,
+    is_shared: bool,
+}
+
+impl MergeQueue {
+    /// Creates the state for a drain. `directory` has the locks that all drains of the repository share.
+    pub fn new(settings: &CiSettings, directory: &Path) -> Self {
+        Self {
+            changes: QueueChanges::default(),
+            permits: CiPermits::new(directory, settings.parallel == Some(1), settings.jobs),
+            parallel: settings.parallel,
+            histories: Mutex::default(),
+            is_shared: false,
+        }
+    }
+
+    /// Sets the number of workers.
+    pub fn set_workers(&mut self, workers: u32) {
+        self.is_shared = workers > 1;
+    }
+
+    /// Returns whether this drain has several workers, whose members build on each other.
+    pub fn is_shared(&self) -> bool {
+        self.is_shared
+    }
+
+    /// Returns the number of members of a run that may be tested at once.
+    pub fn depth(&self, run: &RunId) -> usize {
+        match self.mode(run) {
+            TestMode::OneAtATime => 1,
+            TestMode::InQueue | TestMode::AloneFirst => {
+                self.parallel.map_or(usize::MAX, |parallel| parallel as usize)
+            }
+        }
+    }
+
+    /// Returns how changes of a run are tested.
+    pub fn mode(&self, run: &RunId) -> TestMode {
+        self.history(run, |history| history.mode())
+    }
+
+    /// Reads or extends the test history of a run.
+    pub fn history<T>(&self, run: &RunId, with: impl FnOnce(&mut TestHistory) -> T) -> T {
+        let mut histories: MutexGuard<'_, _> =
+            self.histories.lock().unwrap_or_else(PoisonError::into_inner);
+        with(histories.entry(run.clone()).or_default())
+    }
+}

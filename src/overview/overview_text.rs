@@ -19,6 +19,8 @@ const FAILURE_GROUPS: usize = 4;
 const NAMED_FAILED: usize = 4;
 /// Landed phases named.
 const NAMED_LANDED: usize = 6;
+/// Members of the merge queue named; the rest are counted.
+const NAMED_QUEUED: usize = 8;
 /// Groups of waiting phases named; the rest are counted.
 const WAITING_GROUPS: usize = 3;
 
@@ -60,6 +62,7 @@ pub fn format_details(run: &RunOverview, options: &TextOptions) -> String {
         let resume = format!("autopack resume {}", run_argument(id));
         details.page.line("paused", &format!("{of}{time}continue with {resume}"));
     }
+    details.merge_queue(run);
     details.landings(run);
     for (n, line) in run.final_test.iter().enumerate() {
         let (label, of) = if n == 0 { ("tested", of.as_str()) } else { ("", "") };
@@ -151,6 +154,20 @@ impl DetailsPage<'_> {
         let names = name_phases(id, &phases, NAMED_LANDED, self.options.several);
         self.page
             .prose("landed", &format!("{}{since}: {names}", counted(new.len() as u64, "phase")));
+    }
+
+    fn merge_queue(&mut self, run: &RunOverview) {
+        let members = run.merge_queue.iter().take(NAMED_QUEUED);
+        let mut parts: Vec<String> = members
+            .map(|member| format!("{} ({})", shown_id(member.phase_id.as_str()), member.state))
+            .collect();
+        let more = run.merge_queue.len().saturating_sub(NAMED_QUEUED);
+        if more > 0 {
+            parts.push(format!("{more} more"));
+        }
+        if !parts.is_empty() {
+            self.page.prose("queue", &parts.join(", "));
+        }
     }
 
     fn merge(&mut self, run: &RunOverview) {

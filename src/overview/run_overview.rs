@@ -4,7 +4,9 @@ use super::failure_groups::{self, FailureGroup};
 use super::waiting_groups::{WaitingGroup, fold_waiting};
 use crate::phase::PhaseState;
 use crate::phase::budget::{BudgetUsage, Budgets, Level};
-use crate::store::{CleanOutcome, Landing, LastDrain, RunSummary, Store, StoreError, Waiting};
+use crate::store::{
+    CleanOutcome, Landing, LastDrain, QueueMember, RunSummary, Store, StoreError, Waiting,
+};
 
 /// Overview of a run.
 #[derive(Clone, Debug)]
@@ -21,6 +23,8 @@ pub struct RunOverview {
     pub failures: Vec<FailureGroup>,
     /// Waiting phases by reason, largest group first.
     pub waiting: Vec<WaitingGroup>,
+    /// The merge queue, in the order of landing.
+    pub merge_queue: Vec<QueueMember>,
     /// Result of the final test, in lines.
     pub final_test: Vec<String>,
     /// Budgets in the configuration.
@@ -59,6 +63,7 @@ pub async fn read_run(
         end: summary.last_drain.clone(),
         is_draining: false,
         merged_into: None,
+        merge_queue: store.merge_queue(run).await?,
         final_test: Vec::new(),
         landings,
         failures,

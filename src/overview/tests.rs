@@ -81,6 +81,7 @@ fn night() -> RunOverview {
     };
     RunOverview {
         merged_into: None,
+        merge_queue: Vec::new(),
         summary: summary(counts, 2),
         is_draining: false,
         end: Some(LastDrain {

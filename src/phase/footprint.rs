@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::autofix::scope_of;
 use super::spec::{FixedSpec, PathPattern};
 
 /// The whole repository.
@@ -27,6 +28,22 @@ impl Footprint {
         }
         let named = spec.deliverables.iter().chain(&spec.scope_paths);
         Self::around(named.map(PathPattern::as_str))
+    }
+
+    /// Returns the footprint of a phase whose scope was derived from its deliverables: the deliverables, and what else is in
+    /// the scope. The directories of the deliverables may hold work of other phases, and a landing finds a conflict.
+    pub fn of_deliverables(spec: &FixedSpec) -> Self {
+        if spec.deliverables.is_empty() {
+            return Self::of(spec);
+        }
+        let derived: Vec<&str> = spec
+            .deliverables
+            .iter()
+            .map(|path| scope_of(path.as_str()).trim_end_matches('/'))
+            .collect();
+        let is_other = |path: &&str| !derived.contains(&path.trim_end_matches('/'));
+        let others = spec.scope_paths.iter().map(PathPattern::as_str).filter(is_other);
+        Self::around(spec.deliverables.iter().map(PathPattern::as_str).chain(others))
     }
 
     /// Returns the footprint that overlaps with all others.
@@ -56,7 +73,8 @@ impl Footprint {
     }
 
     /// Checks whether the footprint contains a file.
-    pub fn covers(&self, path: &str) -> bool {
+    #[cfg(test)]
+    fn covers(&self, path: &str) -> bool {
         self.0.iter().any(|area| contains(area, path))
     }
 }
@@ -124,26 +142,6 @@ fn contains(area: &str, path: &str) -> bool {
         || path.strip_prefix(area).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Checks whether commits landed in the meantime may affect the test result of a change: a landed file is in
-/// the phase's footprint, or its directory is the same as, above or below the directory of a changed file. A
-/// file at the root (a manifest, a lock file) is therefore related to all.
-pub fn is_related(footprint: &Footprint, changed: &[String], landed: &[String]) -> bool {
-    let directories = |paths: &[String]| {
-        let mut directories: Vec<String> =
-            paths.iter().map(|path| parent_directory(path).to_owned()).collect();
-        directories.sort_unstable();
-        directories.dedup();
-        directories
-    };
-    let (ours, theirs) = (directories(changed), directories(landed));
-    landed.iter().any(|path| footprint.covers(path))
-        || ours.iter().any(|directory| theirs.iter().any(|other| related(directory, other)))
-}
-
-fn parent_directory(path: &str) -> &str {
-    path.rsplit_once('/').map_or(ROOT, |(directory, _)| directory)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -199,15 +197,21 @@ mod tests {
     }
 
     #[test]
-    fn only_nearby_landings_are_related() {
-        let ours = ["src/a/x.py".to_owned()];
-        let near = |landed: &str| is_related(&footprint(&["src/a"]), &ours, &[landed.to_owned()]);
-        for landed in ["src/a/x.py", "src/a/y.py", "src/a/deep/z.py", "src/lib.py", "Cargo.toml"] {
-            assert!(near(landed), "{landed}");
-        }
-        assert!(!near("src/b/x.py") && !near("docs/a.md"));
-        let wide = footprint(&["src"]);
-        assert!(is_related(&wide, &ours, &["src/b/x.py".to_owned()]), "within its scope");
+    fn a_derived_scope_excludes_by_deliverables() {
+        let spec = |deliverable: &str, scope: &[&str]| {
+            let mut spec = FixedSpec::sample("p", deliverable);
+            spec.scope_paths = scope.iter().map(|path| PathPattern((*path).to_owned())).collect();
+            spec
+        };
+        let (one, other) = (spec("src/foo/a.py", &["src/foo"]), spec("src/foo/b.py", &["src/foo"]));
+        assert!(Footprint::of(&one).overlaps(&Footprint::of(&other)));
+        assert!(!Footprint::of_deliverables(&one).overlaps(&Footprint::of_deliverables(&other)));
+        assert!(Footprint::of_deliverables(&one).overlaps(&footprint(&["src/foo/a.py"])));
+        let wider = spec("src/foo/a.py", &["src/foo/", "src/bar"]);
+        assert_eq!(Footprint::of_deliverables(&wider).0, ["src/bar", "src/foo/a.py"]);
+        let mut scope_only = spec("x", &["src/foo"]);
+        scope_only.deliverables.clear();
+        assert_eq!(Footprint::of_deliverables(&scope_only), Footprint::of(&scope_only));
     }
 
     fn component() -> impl Strategy<Value = String> {

@@ -27,14 +27,13 @@ impl FileLock {
         Self::take(path, File::try_lock)
     }
 
-    /// Waits for the lock without a time limit: for a thread without other work.
+    /// Like [`FileLock::try_lock`], with a lock that several processes may have at once, but not beside a lock of one.
     ///
     /// # Errors
     ///
     /// If the file cannot be opened or locked.
-    pub fn wait(path: &Path) -> io::Result<FileLock> {
-        let taken = Self::take(path, |file| file.lock().map_err(TryLockError::Error))?;
-        taken.ok_or_else(|| io::ErrorKind::WouldBlock.into())
+    pub fn try_shared(path: &Path) -> io::Result<Option<FileLock>> {
+        Self::take(path, File::try_lock_shared)
     }
 
     fn take(
@@ -54,6 +53,11 @@ impl FileLock {
                 return Ok(Some(FileLock { file, path: path.to_owned() }));
             }
         }
+    }
+
+    /// Checks whether no other process has a shared lock. The lock may be lost: for a holder about to drop it.
+    pub fn is_only_holder(&self) -> bool {
+        self.file.try_lock().is_ok()
     }
 
     /// Returns the path of the lock file.
@@ -163,6 +167,17 @@ mod tests {
         drop(lock);
         assert!(is_free(&path).unwrap());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "7");
+    }
+
+    #[test]
+    fn shared_locks_exclude_only_a_lock_of_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ci.lock");
+        let shared = [(); 2].map(|()| FileLock::try_shared(&path).unwrap().unwrap());
+        assert!(FileLock::try_lock(&path).unwrap().is_none());
+        drop(shared);
+        let _alone = FileLock::try_lock(&path).unwrap().unwrap();
+        assert!(FileLock::try_shared(&path).unwrap().is_none());
     }
 
     #[test]

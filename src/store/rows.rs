@@ -2,7 +2,11 @@
 
 use sqlx::FromRow;
 
-use crate::phase::{AttemptOutcome, Failure, PhaseId, PhaseState, RawSpec, RunId, UnixMs, Usage};
+use crate::phase::autofix::authors_scope;
+use crate::phase::{
+    AttemptOutcome, Failure, FixedSpec, Footprint, PhaseId, PhaseState, RawSpec, RunId, UnixMs,
+    Usage,
+};
 
 use super::columns::{json, number, parse};
 use super::error::StoreError;
@@ -46,6 +50,8 @@ pub struct PhaseRow {
     pub held: bool,
     /// Reason why the spec cannot be executed.
     pub unfixable: Option<String>,
+    /// Whether the phase excludes others by directory, not by deliverables.
+    pub excludes_directories: bool,
 }
 
 #[cfg(test)]
@@ -69,6 +75,7 @@ impl PhaseRow {
             not_before: None,
             held: false,
             unfixable: None,
+            excludes_directories: false,
         }
     }
 }
@@ -83,6 +90,7 @@ pub(super) struct PhaseRecord {
     pub owner: Option<String>,
     pub executions: i64,
     pub attempts: i64,
+    pub base_moves: i64,
     pub uncounted: i64,
     pub max_attempts: Option<i64>,
     pub not_before: i64,
@@ -104,7 +112,7 @@ pub(super) struct PhaseRecord {
 macro_rules! select_phases {
     ($conditions:literal) => {
         concat!(
-            "SELECT p.id, r.run_id, p.phase_id, p.name, p.state, p.owner, p.executions, p.attempts, p.uncounted, p.max_attempts,
+            "SELECT p.id, r.run_id, p.phase_id, p.name, p.state, p.owner, p.executions, p.attempts, p.uncounted, p.base_moves, p.max_attempts,
                     p.not_before, p.held, p.commit_id, p.last_failure,
                     p.raw_spec, p.spec, p.spec_version, p.fixes, p.unfixable, p.note, p.footprint, p.band, p.position
                FROM phases p JOIN runs r ON r.id = p.run ",
@@ -144,6 +152,20 @@ impl PhaseRecord {
         })
     }
 
+    /// Checks whether the phase excludes others by directory: as its author wrote, or because its work conflicted with another
+    /// landing.
+    pub fn excludes_directories(&self) -> Result<bool, StoreError> {
+        Ok(self.base_moves > 0 || authors_scope(&json(&self.raw_spec, || self.name())?))
+    }
+
+    /// Returns the footprint of the repaired phase.
+    pub fn footprint_of(&self, phase: &FixedSpec) -> Result<Footprint, StoreError> {
+        Ok(match self.excludes_directories()? {
+            true => Footprint::of(phase),
+            false => Footprint::of_deliverables(phase),
+        })
+    }
+
     /// Returns the spec in effect: as repaired, else as written.
     pub fn current_spec(&self) -> Result<RawSpec, StoreError> {
         json(self.spec.as_deref().unwrap_or(&self.raw_spec), || self.name())
@@ -169,6 +191,7 @@ impl TryFrom<PhaseRecord> for PhaseRow {
             executions: number(row.executions, name)?,
             max_attempts: row.max_attempts.map(|n| number(n, name)).transpose()?,
             last_failure: row.last_failure()?,
+            excludes_directories: row.excludes_directories()?,
             held: row.held > 0,
             not_before: (row.not_before > 0).then_some(UnixMs(row.not_before)),
             run_id: RunId::new(row.run_id),

@@ -31,6 +31,7 @@ pub use repo::merging::merge_plan::{MergeKind, MergePlan};
 pub use repo::merging::refusal::{Answer, MergeRefusal};
 pub use repo::merging::target::MergeTarget;
 pub use repo::obstacles::{Obstacle, find_obstacles};
+pub use repo::queue_refs::QueueRef;
 pub use repo::run_branch::{BranchUpdate, RunBranch, Tip};
 pub use repo::slot_room::SlotShortage;
 pub use repo::users_checkout::CheckoutState;

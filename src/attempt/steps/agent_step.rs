@@ -35,7 +35,7 @@ impl Attempt<'_> {
         let place =
             AgentsPlace { slot: &self.slot, directory: self.directory.path(), is_read_only: false };
         let opened = self.context.open_agents_view((name, settings), &mut task, place)?;
-        let reply = agent::run(settings, task, self.stop, &show).await;
+        let reply = agent::run(settings, task, &self.stop, &show).await;
         self.agents_view.clone_from(&opened.child);
         let ViewReport { notes, refused_hosts } = opened.close().await;
         for note in notes.iter().chain(&refused_hosts) {

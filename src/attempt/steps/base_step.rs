@@ -244,6 +244,17 @@ impl Attempt<'_> {
         }
     }
 
+    /// Stores the results of a landed commit for other drains. They save a run of CI, and nothing else.
+    pub(crate) async fn keep_results(&mut self) {
+        let context = self.context;
+        for (key, results) in std::mem::take(&mut self.record.landed) {
+            let run = &self.claim.run_id;
+            if let Err(error) = context.bases.keep(&context.store, run, &key, &results).await {
+                tracing::warn!("cannot store the CI result of the tree {}: {error}", key.tree);
+            }
+        }
+    }
+
     async fn base_key(&self, plan: &CiPlan, commit: &str) -> Result<BaseKey, AttemptError> {
         self.tree_key(plan.command_key(), commit).await
     }

@@ -10,12 +10,14 @@ use crate::attempt::child_environment::Purpose;
 use crate::attempt::program_view::{ViewReport, ViewedProgram};
 use crate::attempt::{Attempt, AttemptError, Views};
 use crate::ci::{
-    self, CiPlan, CiRun, Comparison, ComparisonRules, Decision, Sources, TestResults, files_of,
-    merge_rerun, merge_runs, needs_baseline, search_words,
+    self, CiOutcome, CiPlan, CiRun, Comparison, ComparisonRules, Decision, Sources, TestResults,
+    files_of, merge_rerun, merge_runs, needs_baseline, search_words,
 };
+use crate::merge_queue::ci_permits::CiPermit;
 use crate::phase::deliverables::delivers;
 use crate::phase::words::first_few;
 use crate::phase::{Failure, FailureKind};
+use crate::process::StopLevel;
 use crate::process::child_env::OWNER;
 use crate::process::view::ViewMode;
 use crate::progress::Step;
@@ -39,22 +41,100 @@ pub(crate) enum Gate {
     Stopped,
 }
 
+/// Runs of CI on a commit, not yet compared with the base.
+pub(crate) struct CiTest {
+    plan: CiPlan,
+    run: CiRun,
+    /// Tracked files changed by CI.
+    rewritten: Vec<String>,
+    /// The phase's own check, if CI passed.
+    own: Option<(CiPlan, CiRun)>,
+}
+
+/// Test of a commit.
+pub(crate) enum Tested {
+    /// CI ran.
+    Ran(Box<CiTest>),
+    /// The result is known without a run of CI.
+    Known(Gate),
+}
+
+impl Tested {
+    /// Returns whether CI passed, whatever the base says.
+    pub fn is_green(&self) -> bool {
+        let passed = |run: &CiRun| {
+            matches!(
+                run.outcome(),
+                CiOutcome::Passed | CiOutcome::NoTests | CiOutcome::NotConfigured
+            )
+        };
+        match self {
+            Self::Ran(test) => {
+                passed(&test.run) && test.own.as_ref().is_none_or(|(_, run)| passed(run))
+            }
+            Self::Known(gate) => matches!(gate, Gate::Green),
+        }
+    }
+
+    /// Returns whether a stop ended the test.
+    pub fn is_stopped(&self) -> bool {
+        let stopped = |run: &CiRun| *run.outcome() == CiOutcome::Stopped;
+        match self {
+            Self::Ran(test) => {
+                stopped(&test.run) || test.own.as_ref().is_some_and(|(_, run)| stopped(run))
+            }
+            Self::Known(gate) => matches!(gate, Gate::Stopped),
+        }
+    }
+}
+
 impl Attempt<'_> {
-    /// Runs CI on the commit to land, in a checkout never written by an agent.
+    /// Runs CI on the commit to land, in a checkout never written by an agent, and compares the results with the base.
     pub(crate) async fn ci(&mut self, commit: &str) -> Result<Gate, AttemptError> {
+        let tested = self.run_test(commit).await?;
+        self.judge_test(tested, commit).await
+    }
+
+    /// Runs CI on a commit, and the phase's own check.
+    pub(crate) async fn run_test(&mut self, commit: &str) -> Result<Tested, AttemptError> {
         self.step(Step::Ci);
-        self.record.green.clear();
         if let Some(failure) = self.place_for_ci(commit).await? {
-            return Ok(Gate::Red(failure));
+            return Ok(Tested::Known(Gate::Red(failure)));
         }
         let plan = self.ci_plan(Side::Ci).await;
         if let Some(why) = self.find_misplaced_imports(&plan).await {
-            return Ok(Gate::Red(Failure::new(FailureKind::CiFailed, why)));
+            return Ok(Tested::Known(Gate::Red(Failure::new(FailureKind::CiFailed, why))));
         }
         let run = self.run_ci(&plan).await?;
         let rewritten = match plan.is_configured() {
             true => self.slot.find_rewritten().await?,
             false => Vec::new(),
+        };
+        let mut test = CiTest { plan, run, rewritten, own: None };
+        if matches!(
+            test.run.outcome(),
+            CiOutcome::Passed | CiOutcome::NoTests | CiOutcome::NotConfigured
+        ) && let Some(plan) = self.own_plan()
+        {
+            if let Some(why) = self.find_misplaced_imports(&plan).await {
+                return Ok(Tested::Known(Gate::Red(Failure::new(FailureKind::CiFailed, why))));
+            }
+            let run = self.run_ci(&plan).await?;
+            test.own = Some((plan, run));
+        }
+        Ok(Tested::Ran(Box::new(test)))
+    }
+
+    /// Compares the results of CI on a commit with the base.
+    pub(crate) async fn judge_test(
+        &mut self,
+        tested: Tested,
+        commit: &str,
+    ) -> Result<Gate, AttemptError> {
+        self.record.green.clear();
+        let CiTest { plan, run, rewritten, own } = match tested {
+            Tested::Known(gate) => return Ok(gate),
+            Tested::Ran(test) => *test,
         };
         let base = self.base_results(&plan, needs_baseline(&run), commit).await?;
         let excuses = self.context.settings.ci.baseline;
@@ -88,18 +168,33 @@ impl Attempt<'_> {
             self.note(&format!("{rewritten}; the agent's version lands, not CI's"));
         }
         self.record.green.push((plan.command_key(), run.results));
-        self.own_check(commit).await
+        self.own_check(own, commit).await
     }
 
-    /// Runs `test_cmd`, the phase's own check: must be green, regardless of the base. Tests in the base must still
-    /// run.
-    async fn own_check(&mut self, commit: &str) -> Result<Gate, AttemptError> {
-        let Some(plan) = ci::check_plan(self.claim.phase.ci()) else { return Ok(Gate::Green) };
-        let plan = plan.for_copy(self.slot.path_of(Side::Ci), self.context.repo.root());
-        if let Some(why) = self.find_misplaced_imports(&plan).await {
-            return Ok(Gate::Red(Failure::new(FailureKind::CiFailed, why)));
-        }
-        let run = self.run_ci(&plan).await?;
+    /// Returns the plan of `test_cmd`, the phase's own check.
+    fn own_plan(&self) -> Option<CiPlan> {
+        let plan = ci::check_plan(self.claim.phase.ci())?;
+        Some(plan.for_copy(self.slot.path_of(Side::Ci), self.context.repo.root()))
+    }
+
+    /// Judges the phase's own check: must be green, regardless of the base. Tests in the base must still run. The check
+    /// runs now if it did not before, because CI passes only in comparison with the base.
+    async fn own_check(
+        &mut self,
+        done: Option<(CiPlan, CiRun)>,
+        commit: &str,
+    ) -> Result<Gate, AttemptError> {
+        let (plan, run) = match (done, self.own_plan()) {
+            (Some(done), _) => done,
+            (None, None) => return Ok(Gate::Green),
+            (None, Some(plan)) => {
+                if let Some(why) = self.find_misplaced_imports(&plan).await {
+                    return Ok(Gate::Red(Failure::new(FailureKind::CiFailed, why)));
+                }
+                let run = self.run_ci(&plan).await?;
+                (plan, run)
+            }
+        };
         let alone = ci::compare(&run, None, &|_| false);
         let (run, comparison) = match alone.decision {
             Decision::Pass => {
@@ -289,8 +384,15 @@ impl Attempt<'_> {
             hold: Some(self.slot.lock_fd()?),
             view: opened.child.clone(),
         };
+        let permits = &self.context.merge_queue.permits;
+        let permit = tokio::select! {
+            permit = permits.acquire(self.ci_turn.alone) => Some(permit),
+            // The run below ends at once.
+            () = self.stop.reached(StopLevel::Graceful) => None,
+        };
         tracing::debug!(command = plan.display(), "ci starts");
-        let run = ci::run(plan, request, self.stop).await;
+        let run = ci::run(plan, request, &self.stop).await;
+        self.ci_turn.had_company |= permit.is_some_and(CiPermit::end);
         let ViewReport { notes, refused_hosts } = opened.close().await;
         let run = CiRun { refused_hosts, ..run? };
         tracing::debug!(outcome = ?run.outcome(), "ci ended");

@@ -56,7 +56,6 @@ pub(crate) async fn finish(
         telemetry: context.settings.telemetry.enabled,
         max_uncounted: context.settings.executor.max_uncounted,
     };
-    let run = claim.run_id.clone();
     let wait = |error: &StoreError| {
         let why = error.to_string();
         async move { context.disk.wait_a_moment(&why, stop).await }.boxed()
@@ -65,12 +64,6 @@ pub(crate) async fn finish(
     (finished.state, finished.failure) = (result.state, result.failure);
     // A requeued attempt may have been counted, too.
     finished.tries = finished.tries.max(result.counted_attempts);
-    for (key, results) in record.landed.iter().filter(|_| finished.commit.is_some()) {
-        // After this error the next drain runs CI again; the finished attempt stays finished.
-        if let Err(error) = context.bases.keep(&context.store, &run, key, results).await {
-            tracing::warn!("cannot store the CI result of the tree {}: {error}", key.tree);
-        }
-    }
     Ok(finished)
 }
 

@@ -46,7 +46,7 @@ impl Attempt<'_> {
         let runner = self.context.runner();
         let env = self.environment(Purpose::Setup, side);
         let log = self.directory.install_log(side);
-        runner.run_installs(&mut self.slot, side, &env, &log, self.stop).await
+        runner.run_installs(&mut self.slot, side, &env, &log, &self.stop).await
     }
 
     /// Adds the missing `workspace.setup` to a message, as a possible cause.

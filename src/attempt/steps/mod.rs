@@ -12,6 +12,7 @@ pub mod lost_work_step;
 pub mod measure_step;
 pub mod memory_step;
 pub mod prompt_step;
+mod queue_place;
 pub mod repeats_step;
 pub mod request_step;
 pub mod requested_checks;

@@ -147,7 +147,7 @@ impl Attempt<'_> {
             slot: &self.slot,
             base: &self.base,
             directory: &self.directory,
-            stop: self.stop,
+            stop: &self.stop,
             show: &show,
         };
         let answer = self.context.ask_read_only(&call, prompt).await?;

@@ -59,6 +59,6 @@ impl Attempt<'_> {
             Side::Ci => self.directory.ci_setup_log(),
         };
         let env = self.environment(Purpose::Setup, side);
-        self.context.runner().run_setup(command, &self.slot, side, env, log, self.stop).await
+        self.context.runner().run_setup(command, &self.slot, side, env, log, &self.stop).await
     }
 }

@@ -29,6 +29,14 @@ fn run(snapshot: &StatusSnapshot, status: &RunStatus) -> Value {
         "merged_into": overview.merged_into,
         "memory_backend": run.memory_backend.as_deref().unwrap_or("off"),
         "running": running.map(|work| running_phase(snapshot, work)).collect::<Vec<_>>(),
+        "merge_queue": overview.merge_queue.iter().map(|member| json!({
+            "position": member.position,
+            "phase_id": member.phase_id,
+            "attempt": member.attempt,
+            "state": member.state.as_str(),
+            "commit": member.commit,
+            "entered_at": time(member.entered_at),
+        })).collect::<Vec<_>>(),
         "waiting": waiting.iter().map(|phase| json!({
             "phase_id": phase.phase_id,
             "blocked": phase.blocked,

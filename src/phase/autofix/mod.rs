@@ -58,6 +58,9 @@ pub enum Unscoped {
     Allow,
 }
 
+pub use scope::authors_scope;
+pub(in crate::phase) use scope::scope_of;
+
 /// Repairs a spec. `last_failure` is the result of the last attempt: if CI timed out, its timeout is raised.
 pub fn autofix(raw: &RawSpec, last_failure: Option<&Failure>, limits: &Limits) -> Repair {
     let Value::Object(object) = &raw.0 else {

@@ -4,13 +4,13 @@ use serde_json::{Map, Value, json};
 
 use super::draft::{SpecDraft, is_blank, words};
 use super::lists::{self, Item};
-use super::{Unscoped, criteria, field};
+use super::{Unscoped, aliases, criteria, field};
 use crate::phase::path::bullet::{has_bullet, strip_bullet};
 use crate::phase::path::entry::{self, List};
 use crate::phase::path::parent;
 use crate::phase::path::shape::has_wildcard;
 use crate::phase::path::text::{self, NamedPaths};
-use crate::phase::spec::is_from_tracker;
+use crate::phase::spec::{RawSpec, is_from_tracker};
 
 const PATHS: &str = "paths";
 pub(super) const NO_PATH: &str = "the phase names no path to work on: add `deliverables` or `scope.paths`, \
@@ -172,6 +172,14 @@ pub(super) fn has_paths(draft: &SpecDraft) -> bool {
     field::get(&draft.scope, PATHS).is_some_and(|paths| !is_blank(paths))
 }
 
+/// Checks whether the author of a spec, as written, gave a scope under any name.
+pub fn authors_scope(raw: &RawSpec) -> bool {
+    let Some(spec) = raw.0.as_object() else { return false };
+    let is_list = |scope: &Value| !scope.is_object() && !is_blank(scope);
+    field::get(spec, "scope").is_some_and(is_list)
+        || aliases::written(spec, "scope.paths").any(|(_, paths)| !is_blank(paths))
+}
+
 /// Fills `scope.paths` if the author gave none.
 pub(super) fn derive(draft: &mut SpecDraft) {
     if has_paths(draft) {
@@ -229,7 +237,7 @@ fn add_place(draft: &SpecDraft, place: &str, unique: &mut Vec<String>) {
 
 /// Returns the scope of a deliverable: the parent directory of a file, a directory itself, or the directory
 /// above a glob's first wildcard. An entry at the root is its own scope: the root itself is never a scope.
-fn scope_of(path: &str) -> &str {
+pub(in crate::phase) fn scope_of(path: &str) -> &str {
     let mut scope = match path.strip_suffix('/') {
         Some(directory) => directory,
         None => parent(path).unwrap_or(path),

@@ -9,6 +9,7 @@ use crate::phase::verdict::{self, CRASHES_BEFORE_LAST, Outcome, Tally};
 use crate::phase::{AttemptOutcome, Failure, PhaseState, RequeueReason, UnixMs, Usage, Verdict};
 
 use super::claim::Claim;
+use super::merge_queue::remove_member;
 use super::owners::is_fenced;
 use super::scope_requests::save_requests;
 use crate::store::admin::source_settlement::settle_after_attempt;
@@ -156,6 +157,7 @@ pub(crate) async fn end_attempt(
         return Ok(None);
     }
     save_requests(tx, snapshot, &finish.requests, finish.ended).await?;
+    remove_member(tx, snapshot.id).await?;
     if finish.telemetry {
         save_sample(tx, attempt_row, &outcome, finish).await?;
     }
@@ -206,7 +208,8 @@ async fn save_phase(
     };
     sqlx::query(
         "UPDATE phases SET attempts = ?, crashes = ?, rate_limits = ?, base_moves = ?, uncounted = ?, band = ?, not_before = ?,
-                last_failure = COALESCE(?, last_failure), commit_id = ?
+                last_failure = COALESCE(?, last_failure), commit_id = ?,
+                footprint = CASE WHEN base_moves = ? THEN footprint END
           WHERE id = ?",
     )
     .bind(tally.attempts)
@@ -218,6 +221,8 @@ async fn save_phase(
     .bind(outcome.not_before.map_or(0, |at| at.0))
     .bind(outcome.failure.as_ref().map(to_json))
     .bind(commit)
+    // After a conflict, the next claim computes a wider footprint.
+    .bind(tally.base_moves)
     .bind(phase)
     .execute(tx)
     .await?;

@@ -56,24 +56,6 @@ impl Store {
         .await
     }
 
-    /// Records the commit before the branch moves; after a crash, the commit tells whether the attempt landed. Fenced
-    /// owners are refused.
-    ///
-    /// # Errors
-    /// [`StoreError::LeaseLost`], or the database cannot be written.
-    pub async fn record_landing(&self, claim: &Claim, commit: &str) -> Result<(), StoreError> {
-        self.record(
-            claim,
-            sqlx::query(
-                "UPDATE attempts SET landing_commit = ?1
-                  WHERE id = ?2 AND owner = ?3 AND ended_at IS NULL
-                    AND EXISTS (SELECT 1 FROM owners WHERE owner = ?3 AND fenced = 0)",
-            )
-            .bind(commit),
-        )
-        .await
-    }
-
     /// Updates the attempt if not ended. An attempt ends in the same transaction as the claim, so an unfinished attempt
     /// still belongs to the claim; no row changed means the lease is lost. `update` must end with the parameters `id`
     /// and `owner`, bound here in this order.

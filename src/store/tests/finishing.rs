@@ -27,7 +27,7 @@ async fn landed_attempt_completes_its_phase_and_is_stored_in_full() {
     let claim = bed.claim().await;
     bed.store.record_slot(&claim, "slot-1", "/logs/1").await.unwrap();
     bed.store.record_agent(&claim, "default", Some(40), None).await.unwrap();
-    bed.store.record_landing(&claim, "c0ffee").await.unwrap();
+    bed.record_landing(&claim, "c0ffee").await.unwrap();
     let finish = full(passed());
     assert_eq!(bed.store.finish(claim, &finish).await.unwrap(), PhaseState::Complete);
     let row = bed.row("a").await;

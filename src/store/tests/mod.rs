@@ -115,6 +115,12 @@ impl StoreFixture {
         claimed(self.next().await)
     }
 
+    /// Enters the merge queue with a commit.
+    pub async fn record_landing(&self, claim: &Claim, commit: &str) -> Result<(), StoreError> {
+        let position = self.store.enter_merge_queue(claim, NOW).await?;
+        self.store.record_member_commit(claim, position, "base", commit).await
+    }
+
     pub async fn finish(&self, claim: Claim, verdict: Verdict) -> PhaseState {
         self.store.finish(claim, &Finish::of(verdict, NOW, true)).await.unwrap()
     }

@@ -13,7 +13,7 @@ async fn crashed_attempt_is_requeued_and_a_late_finish_refused() {
         bed.store.reclaim_attempt(&orphan, ReclaimOutcome::Crashed, NOW, true).await.unwrap();
     assert_eq!(state, Some(PhaseState::Queued));
     assert!(matches!(
-        bed.store.record_landing(&stale, "c0ffee").await,
+        bed.record_landing(&stale, "c0ffee").await,
         Err(StoreError::LeaseLost { .. })
     ));
     let refused = bed.store.finish(stale, &Finish::of(passed(), NOW, true)).await;
@@ -46,7 +46,7 @@ async fn stale_finish_is_refused_during_the_next_attempt() {
 async fn landed_attempt_is_recognized_and_releases_dependents() {
     let bed = StoreFixture::with(vec![phase("a", &[]), phase("b", &["a"])]).await;
     let claim = bed.claim().await;
-    bed.store.record_landing(&claim, "c0ffee").await.unwrap();
+    bed.record_landing(&claim, "c0ffee").await.unwrap();
     let orphan = bed.in_flight().await.remove(0);
     let commit = orphan.landing_commit.clone().unwrap();
     let state = bed
@@ -100,7 +100,7 @@ async fn fenced_owner_is_notified_and_records_no_landing() {
     assert_eq!(control, Control { fenced: false, stop: StopRequest::None });
     bed.store.fence_owner(&bed.owner).await.unwrap();
     assert!(bed.store.record_heartbeat(&bed.owner, 3).await.unwrap().fenced);
-    let landing = bed.store.record_landing(&claim, "c0ffee").await;
+    let landing = bed.record_landing(&claim, "c0ffee").await;
     assert!(matches!(landing, Err(StoreError::LeaseLost { .. })), "{landing:?}");
     assert_eq!(bed.store.owners().await.unwrap()[0].heartbeat_boot_ms, 2);
     let failed = Verdict::Failed(Failure::new(FailureKind::NoChange, "its agent was killed"));

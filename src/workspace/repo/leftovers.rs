@@ -87,11 +87,13 @@ impl Repo {
         Ok(removed)
     }
 
-    /// Deletes the fences of a run without phases left to execute; returns their number.
+    /// Deletes the fences of a run without phases left to execute, and refs of its merge queue; returns the number of
+    /// fences.
     ///
     /// # Errors
     /// If git fails.
     pub async fn drop_fences(&self, run: &RunId) -> Result<usize> {
+        self.drop_refs(&format!("refs/autopack/queue/{}/", run.file_name())).await?;
         self.drop_refs(&format!("refs/autopack/claims/{}/", run.file_name())).await
     }
 
@@ -122,8 +124,6 @@ impl Repo {
     pub async fn forget_run(&self, run: &RunId) -> Result<()> {
         self.drop_fences(run).await?;
         self.drop_undo_fence(run).await?;
-        let turns = self.landing_lock(run);
-        remove_any(&turns).doing("remove", &turns)?;
         self.drop_refs(&RunRefNames::of(run).base).await.map(drop)
     }
 

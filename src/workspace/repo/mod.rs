@@ -15,6 +15,7 @@ pub mod linked_directories;
 pub mod merging;
 pub mod obstacles;
 mod other_checkouts;
+pub mod queue_refs;
 pub mod recent_changes;
 pub mod run_branch;
 pub mod run_refs;
@@ -235,11 +236,6 @@ impl Repo {
         let enough = if directory.is_symlink() { &enough[..2] } else { &enough[..] };
         exclude_line(&exclude, EXCLUDED, enough).doing("add a line to", &exclude)?;
         Ok(directory)
-    }
-
-    /// Returns the path of the merge queue's lock for a run's branch.
-    pub fn landing_lock(&self, run: &RunId) -> PathBuf {
-        self.autopack_dir().join("landing").join(format!("{}.lock", run.file_name()))
     }
 
     /// Returns the path of the lock held during a test of a run's tip in a clean clone.

@@ -10,6 +10,7 @@ use crate::git::error::Result;
 use crate::git::refs::ref_error;
 use crate::phase::RunId;
 use crate::workspace::repo::claim_ref::ClaimRef;
+use crate::workspace::repo::queue_refs::QueueRef;
 use crate::workspace::repo::run_branch::Tip;
 use crate::workspace::repo::run_refs::{Refs, RunRefNames};
 
@@ -44,6 +45,21 @@ impl Slot {
         old_tip: &str,
         commit: &str,
     ) -> Result<Landing> {
+        self.land_member(claim, run, old_tip, commit, None).await
+    }
+
+    /// Like [`Slot::land`]; deletes the ref of a member of the merge queue in the same transaction.
+    ///
+    /// # Errors
+    /// If git fails.
+    pub async fn land_member(
+        &self,
+        claim: &ClaimRef,
+        run: &RunId,
+        old_tip: &str,
+        commit: &str,
+        queued: Option<&QueueRef>,
+    ) -> Result<Landing> {
         let names = RunRefNames::of(run);
         let mut round = 1;
         loop {
@@ -64,7 +80,10 @@ impl Slot {
             if moved {
                 return Ok(Landing::TipMoved(tip.commit));
             }
-            let orders = orders(&names, &refs, &tip, claim, commit, &self.repo.zero());
+            let mut orders = orders(&names, &refs, &tip, claim, commit, &self.repo.zero());
+            if let Some(QueueRef { name, commit }) = queued {
+                orders.push_str(&format!("delete {name} {commit}\n"));
+            }
             match self.hand_over_and_move(commit, old_tip, &orders).await {
                 Ok(()) => return Ok(Landing::Landed { held_by: refs.held_by }),
                 Err(error) if round == ROUNDS => return Err(error),

@@ -195,7 +195,7 @@ async fn examine_candidate(
             return Ok(Some(refuse(tx, &row, failure).await?));
         }
     };
-    let footprint = Footprint::of(&phase);
+    let footprint = row.footprint_of(&phase)?;
     save_footprint(tx, &row, &footprint).await?;
     if walk.has_to_wait(&footprint) {
         return Ok(None);

@@ -144,7 +144,8 @@ impl Store {
     /// Returns the batch after a row; empty at the end.
     async fn queued_after(self, run: i64, after: i64) -> Result<Vec<QueuedPhase>, StoreError> {
         let rows = sqlx::query_as(
-            "SELECT id, phase_id, COALESCE(spec, raw_spec) AS spec, spec_version, fixes, unfixable, last_failure
+            "SELECT id, phase_id, COALESCE(spec, raw_spec) AS spec, spec IS NOT NULL OR executions > 0 AS is_repaired,
+                    spec_version, fixes, unfixable, last_failure
                FROM phases WHERE run = ? AND state = 'QUEUED' AND id > ? ORDER BY id LIMIT ?",
         );
         Ok(rows.bind(run).bind(after).bind(BATCH as i64).fetch_all(&self.reader).await?)

@@ -23,6 +23,7 @@ pub(super) struct QueuedPhase {
     phase_id: String,
     spec: String,
     spec_version: i64,
+    is_repaired: bool,
     fixes: String,
     unfixable: Option<String>,
     last_failure: Option<String>,
@@ -89,6 +90,7 @@ impl Batch {
         let stored = StoredRepair {
             id: row.id,
             spec_version: row.spec_version,
+            is_repaired: row.is_repaired,
             fixes: &row.fixes,
             unfixable: row.unfixable.as_deref(),
         };

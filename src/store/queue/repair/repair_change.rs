@@ -2,6 +2,7 @@
 
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
+use crate::phase::autofix::authors_scope;
 use crate::phase::{Footprint, RawSpec, Repair};
 use crate::store::columns::{json, to_json};
 use crate::store::error::StoreError;
@@ -11,6 +12,8 @@ use crate::store::rows::PhaseRecord;
 pub(super) struct StoredRepair<'a> {
     pub id: i64,
     pub spec_version: i64,
+    /// Whether the spec was repaired before, or attempted.
+    pub is_repaired: bool,
     pub fixes: &'a str,
     pub unfixable: Option<&'a str>,
 }
@@ -47,7 +50,18 @@ impl StoredRepair<'_> {
             spec: to_json(&*repair.spec),
             fixes: to_json(&fixes),
             unfixable: unfixable.map(str::to_owned),
-            footprint: repair.result.as_ref().ok().map(|spec| to_json(&Footprint::of(spec))),
+            footprint: self.footprint(before, repair),
+        }))
+    }
+}
+
+impl StoredRepair<'_> {
+    /// Returns the footprint of a phase that was never repaired before; otherwise the next claim computes it.
+    fn footprint(&self, before: &RawSpec, repair: &Repair) -> Option<String> {
+        let spec = repair.result.as_ref().ok().filter(|_| !self.is_repaired)?;
+        Some(to_json(&match authors_scope(before) {
+            true => Footprint::of(spec),
+            false => Footprint::of_deliverables(spec),
         }))
     }
 }
@@ -62,6 +76,7 @@ pub(in crate::store) async fn save_repair(
     let stored = StoredRepair {
         id: row.id,
         spec_version: row.spec_version,
+        is_repaired: row.spec.is_some() || row.executions > 0,
         fixes: &row.fixes,
         unfixable: row.unfixable.as_deref(),
     };

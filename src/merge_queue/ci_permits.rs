@@ -1,0 +1,208 @@
+//! Permits for runs of CI: beside others, or alone, among all drains of a repository; and at most so many on a machine.
+//!
+//! Locks of files hold among drains. They are a courtesy: an error of a lock file stops no CI.
+
+use std::ffi::OsStr;
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
+
+use crate::config::Env;
+use crate::process::{FileLock, lock};
+
+/// Interval between attempts to take a lock that another drain has.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Permits of a drain.
+#[derive(Debug)]
+pub struct CiPermits {
+    /// Shared by runs beside others, exclusive for a run alone.
+    running_alone: Arc<RwLock<()>>,
+    /// The same among drains.
+    lock: PathBuf,
+    /// Held by a drain that waits to run alone, so that runs beside others do not keep it from its turn.
+    alone: PathBuf,
+    /// Directory with a lock for each run of the machine, and their number.
+    machine: Option<(PathBuf, u32)>,
+    one_at_a_time: AtomicBool,
+    begun: Arc<AtomicU64>,
+    running: Arc<AtomicU64>,
+}
+
+/// Permit for one run of CI, until dropped.
+#[derive(Debug)]
+pub struct CiPermit {
+    _guard: Guard,
+    lock: Option<FileLock>,
+    _machine: Option<FileLock>,
+    had_company: bool,
+    /// Runs begun before and with this one.
+    number: u64,
+    begun: Arc<AtomicU64>,
+    running: Arc<AtomicU64>,
+}
+
+#[derive(Debug)]
+enum Guard {
+    Shared { _held: OwnedRwLockReadGuard<()> },
+    Alone { _held: OwnedRwLockWriteGuard<()> },
+}
+
+impl CiPermits {
+    /// Creates the permits. `directory` is shared by all drains of the repository; `most` runs go at once on the machine.
+    pub fn new(directory: &Path, one_at_a_time: bool, most: Option<u32>) -> Self {
+        Self {
+            running_alone: Arc::default(),
+            lock: directory.join("ci.lock"),
+            alone: directory.join("ci-alone.lock"),
+            machine: most.map(|most| (machine_directory(), most)),
+            one_at_a_time: AtomicBool::new(one_at_a_time),
+            begun: Arc::default(),
+            running: Arc::default(),
+        }
+    }
+
+    /// From now on, CI runs one at a time.
+    pub fn run_one_at_a_time(&self) {
+        self.one_at_a_time.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits for a permit; for a run without another run beside it if `alone`.
+    pub async fn acquire(&self, alone: bool) -> CiPermit {
+        let alone = alone || self.one_at_a_time.load(Ordering::Relaxed);
+        let machine = self.machine_permit().await;
+        let (guard, lock, had_company) = match alone {
+            true => {
+                let guard = Arc::clone(&self.running_alone).write_owned().await;
+                (Guard::Alone { _held: guard }, self.lock_alone().await, false)
+            }
+            false => {
+                let guard = Arc::clone(&self.running_alone).read_owned().await;
+                let others = FileLock::try_lock(&self.lock).is_ok_and(|free| free.is_none());
+                (Guard::Shared { _held: guard }, self.lock_shared().await, others)
+            }
+        };
+        let number = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
+        let had_company = self.running.fetch_add(1, Ordering::Relaxed) > 0 || had_company;
+        CiPermit {
+            _guard: guard,
+            lock,
+            _machine: machine,
+            had_company,
+            number,
+            begun: Arc::clone(&self.begun),
+            running: Arc::clone(&self.running),
+        }
+    }
+
+    async fn lock_shared(&self) -> Option<FileLock> {
+        poll(|| match lock::is_free(&self.alone) {
+            Ok(false) => Ok(None),
+            _ => FileLock::try_shared(&self.lock),
+        })
+        .await
+    }
+
+    async fn lock_alone(&self) -> Option<FileLock> {
+        let _waiting = poll(|| FileLock::try_lock(&self.alone)).await?;
+        poll(|| FileLock::try_lock(&self.lock)).await
+    }
+
+    async fn machine_permit(&self) -> Option<FileLock> {
+        let (directory, most) = self.machine.as_ref()?;
+        poll(|| {
+            DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+            for number in 1..=*most {
+                let lock = FileLock::try_lock(&directory.join(format!("{number}.lock")))?;
+                if lock.is_some() {
+                    return Ok(lock);
+                }
+            }
+            Ok(None)
+        })
+        .await
+    }
+}
+
+impl CiPermit {
+    /// Ends the run, and returns whether another run of CI went on at the same time.
+    pub fn end(self) -> bool {
+        self.had_company
+            || self.begun.load(Ordering::Relaxed) > self.number
+            || self.lock.as_ref().is_some_and(|lock| !lock.is_only_holder())
+    }
+}
+
+impl Drop for CiPermit {
+    fn drop(&mut self) {
+        self.running.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Tries until there is a lock. Returns `None` if the file cannot be locked: CI then goes without.
+async fn poll(attempt: impl Fn() -> io::Result<Option<FileLock>>) -> Option<FileLock> {
+    loop {
+        match attempt() {
+            Ok(None) => tokio::time::sleep(POLL_INTERVAL).await,
+            Ok(lock) => return lock,
+            Err(error) => {
+                tracing::debug!("CI runs without a lock: {error}");
+                return None;
+            }
+        }
+    }
+}
+
+/// Returns the directory of the locks of a user's runs on this machine.
+fn machine_directory() -> PathBuf {
+    let variables = Env::of_process();
+    match variables.all().get(OsStr::new("XDG_RUNTIME_DIR")).map(PathBuf::from) {
+        Some(directory) if directory.is_absolute() => directory.join("autopack/ci"),
+        _ => PathBuf::from(format!("/tmp/autopack-{}/ci", nix::unistd::geteuid())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn runs_beside_each_other_have_company_and_a_run_alone_has_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let permits = CiPermits::new(directory.path(), false, None);
+        let first = permits.acquire(false).await;
+        let second = permits.acquire(false).await;
+        let mut alone = std::pin::pin!(permits.acquire(true));
+        tokio::select! {
+            biased;
+            _ = &mut alone => panic!("not alone"),
+            () = tokio::time::sleep(POLL_INTERVAL) => {}
+        }
+        assert!(first.end() && second.end());
+        assert!(!alone.await.end());
+        assert!(!permits.acquire(false).await.end());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn drains_of_a_repository_take_turns() {
+        let directory = tempfile::tempdir().unwrap();
+        let drains = [(); 2].map(|()| CiPermits::new(directory.path(), false, None));
+        let alone = drains[0].acquire(true).await;
+        let mut beside = std::pin::pin!(drains[1].acquire(false));
+        tokio::select! {
+            biased;
+            _ = &mut beside => panic!("the other drain runs alone"),
+            () = tokio::time::sleep(POLL_INTERVAL * 3) => {}
+        }
+        drop(alone);
+        let beside = beside.await;
+        let other = drains[0].acquire(false).await;
+        assert!(beside.end() && other.end());
+    }
+}

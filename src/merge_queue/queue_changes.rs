@@ -1,0 +1,103 @@
+//! Changes of the merge queue: wakes the members of this drain, and tells the drain when a member waits for another drain.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+/// Interval between two looks at a queue that another drain changes: nothing tells of its changes.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// Interval between two looks without another drain: a change that this drain does not know of, such as a removed run.
+const RARE_INTERVAL: Duration = Duration::from_secs(2);
+/// Interval between two checks whether another drain, for whose member one of ours waits, is gone.
+const LIVENESS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Changes of the merge queue by this drain, and members that wait for another drain.
+#[derive(Debug)]
+pub struct QueueChanges {
+    count: watch::Sender<u64>,
+    waiting_for_others: watch::Sender<usize>,
+}
+
+/// Receiver of the changes after its creation.
+#[derive(Debug)]
+pub struct ChangeReceiver(watch::Receiver<u64>);
+
+/// Marks a member as waiting for another drain, until dropped.
+#[derive(Debug)]
+pub struct WaitingForOthers(watch::Sender<usize>);
+
+impl Default for QueueChanges {
+    fn default() -> Self {
+        Self { count: watch::channel(0).0, waiting_for_others: watch::channel(0).0 }
+    }
+}
+
+impl QueueChanges {
+    /// Tells the waiting members to look at the queue again.
+    pub fn notify(&self) {
+        self.count.send_modify(|count| *count += 1);
+    }
+
+    /// Returns a receiver; to be created before the queue is read, so that no change is missed.
+    pub fn receiver(&self) -> ChangeReceiver {
+        ChangeReceiver(self.count.subscribe())
+    }
+
+    /// Marks a member as waiting for another drain.
+    pub fn wait_for_others(&self) -> WaitingForOthers {
+        self.waiting_for_others.send_modify(|count| *count += 1);
+        WaitingForOthers(self.waiting_for_others.clone())
+    }
+
+    /// Returns once it is time to check whether another drain is gone, because a member of ours waits for it.
+    pub async fn check_for_gone_drain(&self) {
+        loop {
+            let mut waiting = self.waiting_for_others.subscribe();
+            // The sender lives as long as `self`.
+            let _ = waiting.wait_for(|count| *count > 0).await;
+            tokio::time::sleep(LIVENESS_INTERVAL).await;
+            if *waiting.borrow() > 0 {
+                return;
+            }
+        }
+    }
+}
+
+impl ChangeReceiver {
+    /// Returns at the next change, or when it is time to look at the queue again.
+    pub async fn next(&mut self, polls: bool) {
+        let interval = if polls { POLL_INTERVAL } else { RARE_INTERVAL };
+        tokio::select! {
+            _ = self.0.changed() => {}
+            () = tokio::time::sleep(interval) => {}
+        }
+    }
+}
+
+impl Drop for WaitingForOthers {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_wakes_and_the_liveness_of_others_is_checked_only_while_somebody_waits() {
+        let changes = QueueChanges::default();
+        let mut receiver = changes.receiver();
+        changes.notify();
+        let start = tokio::time::Instant::now();
+        receiver.next(false).await;
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        let waits = changes.wait_for_others();
+        changes.check_for_gone_drain().await;
+        drop(waits);
+        tokio::select! {
+            () = changes.check_for_gone_drain() => panic!("nobody waits"),
+            () = tokio::time::sleep(LIVENESS_INTERVAL * 3) => {}
+        }
+    }
+}

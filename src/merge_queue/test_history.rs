@@ -1,0 +1,133 @@
+//! Recent tests of a run, and how changes are tested because of them.
+
+use std::collections::VecDeque;
+
+/// Tests and landings remembered.
+const REMEMBERED: usize = 20;
+/// Tests known before their results count.
+const ENOUGH: usize = 8;
+/// Most CI runs for each landing, over the remembered landings, before members are tested one at a time.
+const MOST_RUNS: f64 = 2.0;
+/// Failures beside other runs of CI that passed alone, after which CI runs one at a time.
+const PARALLEL_FAILURES: u32 = 2;
+/// Runs of CI that were green beside others, after which failures beside others are the change's.
+const PARALLEL_PASSES: u32 = 4;
+
+/// How changes of a run are tested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TestMode {
+    /// In the queue only, on the members before.
+    InQueue,
+    /// On its own base first, and then in the queue: a red change never enters.
+    AloneFirst,
+    /// In the queue only, and only the first member at a time.
+    OneAtATime,
+}
+
+/// Recent tests of a run by this drain.
+#[derive(Debug, Default)]
+pub struct TestHistory {
+    /// Whether each test was red.
+    tests: VecDeque<bool>,
+    /// CI runs in the queue for each landing.
+    landings: VecDeque<u32>,
+    runs_since_landing: u32,
+    parallel_failures: u32,
+    parallel_passes: u32,
+}
+
+impl TestHistory {
+    /// Returns how the next change is tested.
+    pub fn mode(&self) -> TestMode {
+        if self.parallel_failures >= PARALLEL_FAILURES {
+            return TestMode::OneAtATime;
+        }
+        let red = self.tests.iter().filter(|is_red| **is_red).count();
+        let is_often_red = self.tests.len() >= ENOUGH && red * 4 > self.tests.len();
+        let runs: u32 = self.landings.iter().sum();
+        let is_wasteful = self.landings.len() == REMEMBERED
+            && f64::from(runs) > MOST_RUNS * self.landings.len() as f64;
+        match is_often_red || is_wasteful {
+            true => TestMode::AloneFirst,
+            false => TestMode::InQueue,
+        }
+    }
+
+    /// Records the result of a change's first test on a base.
+    pub fn note_test(&mut self, is_red: bool) {
+        push(&mut self.tests, is_red);
+    }
+
+    /// Records a run of CI in the queue.
+    pub fn note_queue_run(&mut self) {
+        self.runs_since_landing += 1;
+    }
+
+    /// Records a landing.
+    pub fn note_landing(&mut self) {
+        push(&mut self.landings, std::mem::take(&mut self.runs_since_landing));
+    }
+
+    /// Records a run of CI that was green beside another.
+    pub fn note_parallel_pass(&mut self) {
+        self.parallel_passes += 1;
+    }
+
+    /// Records a run of CI that was red beside another, and green alone. Returns whether CI runs one at a time from now
+    /// on because of it.
+    pub fn note_parallel_failure(&mut self) -> bool {
+        self.parallel_failures += 1;
+        self.parallel_failures == PARALLEL_FAILURES
+    }
+
+    /// Returns whether runs of CI are known not to disturb each other.
+    pub fn is_parallel_safe(&self) -> bool {
+        self.parallel_failures == 0 && self.parallel_passes >= PARALLEL_PASSES
+    }
+}
+
+fn push<T>(list: &mut VecDeque<T>, item: T) {
+    list.push_back(item);
+    if list.len() > REMEMBERED {
+        list.pop_front();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_with_many_red_tests_tests_alone_first_until_they_pass_again() {
+        let mut history = TestHistory::default();
+        (0..ENOUGH - 1).for_each(|_| history.note_test(true));
+        assert_eq!(history.mode(), TestMode::InQueue, "too few to tell");
+        history.note_test(true);
+        assert_eq!(history.mode(), TestMode::AloneFirst);
+        (0..REMEMBERED - 5).for_each(|_| history.note_test(false));
+        assert_eq!(history.mode(), TestMode::InQueue, "5 of 20 are no more than a quarter");
+    }
+
+    #[test]
+    fn wasted_runs_lead_to_tests_alone_first() {
+        let mut history = TestHistory::default();
+        for landing in 0..REMEMBERED {
+            assert_eq!(history.mode(), TestMode::InQueue, "{landing}");
+            (0..3).for_each(|_| history.note_queue_run());
+            history.note_landing();
+        }
+        assert_eq!(history.mode(), TestMode::AloneFirst);
+    }
+
+    #[test]
+    fn failures_beside_others_that_pass_alone_end_parallel_runs() {
+        let mut history = TestHistory::default();
+        (0..PARALLEL_PASSES).for_each(|_| history.note_parallel_pass());
+        assert!(history.is_parallel_safe());
+        assert!(!history.note_parallel_failure());
+        assert!(!history.is_parallel_safe() && history.mode() == TestMode::InQueue);
+        assert!(history.note_parallel_failure());
+        assert_eq!(history.mode(), TestMode::OneAtATime);
+        assert!(!history.note_parallel_failure(), "reported once");
+    }
+}

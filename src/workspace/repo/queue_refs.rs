@@ -1,0 +1,70 @@
+//! Refs of the merge queue, `refs/autopack/queue/<run>/<position>`: they keep the commits of members, and a landing
+//! deletes the ref in the transaction that moves the branch. A member without its ref can no longer land.
+
+use std::fs;
+
+use super::Repo;
+use super::run_refs::RunRefNames;
+use crate::git::error::Result;
+use crate::git::refs::ref_error;
+use crate::phase::RunId;
+
+/// Ref of a member, and its commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueRef {
+    pub(crate) name: String,
+    pub(crate) commit: String,
+}
+
+impl QueueRef {
+    /// Returns the name of the ref.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Repo {
+    /// Points the ref of a member at its commit. `old` is the ref with the member's commit until now.
+    ///
+    /// # Errors
+    /// If git cannot write the ref.
+    pub async fn put_queue_ref(
+        &self,
+        run: &RunId,
+        position: i64,
+        commit: &str,
+        old: Option<&QueueRef>,
+    ) -> Result<QueueRef> {
+        let name = name_of(run, position);
+        let zero = self.zero();
+        let old = old.map_or(zero.as_str(), |old| &old.commit);
+        let call = self.git.call("keep the queued commit", ["update-ref", &name, commit, old]);
+        let answer = call.answer().await?;
+        match answer.ok() {
+            true => Ok(QueueRef { name, commit: commit.to_owned() }),
+            false => Err(ref_error(answer)),
+        }
+    }
+
+    /// Deletes the ref of a member that left or was reclaimed.
+    ///
+    /// # Errors
+    /// If git fails.
+    pub async fn drop_queue_ref(&self, run: &RunId, position: i64) -> Result<()> {
+        let name = name_of(run, position);
+        self.git.call("drop the queued commit", ["update-ref", "-d", &name]).bytes().await?;
+        Ok(())
+    }
+
+    /// Checks whether the run's tip is this commit, as far as files of refs tell. `false` if they do not tell: packed refs,
+    /// another ref format, or a branch checked out somewhere.
+    pub fn is_loose_tip(&self, run: &RunId, commit: &str) -> bool {
+        let names = RunRefNames::of(run);
+        let read = |name: &str| fs::read_to_string(self.common_dir().join(name));
+        read(&names.beside).is_err() && read(&names.branch).is_ok_and(|id| id.trim_end() == commit)
+    }
+}
+
+fn name_of(run: &RunId, position: i64) -> String {
+    format!("refs/autopack/queue/{}/{position}", run.file_name())
+}

@@ -1,0 +1,247 @@
+//! The merge queue: members are tested at the same time, each on those before it, and land in order.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::support::Project;
+use crate::support::database::texts;
+use crate::support::process::signal;
+
+/// Waiting for other agents, and for runs of CI.
+const MEETING: &str = r#"
+meeting = workspace.parent / 'witness' / "meeting"
+meeting.mkdir(exist_ok=True)
+def said(prefix): return len(list(meeting.glob(prefix + "*")))
+def wait_for(prefix, number=1):
+    for _ in range(3000):
+        if said(prefix) >= number: return
+        time.sleep(0.01)
+    sys.exit(f"{phase_id} waited in vain for {number} of {prefix}")
+def come(number):
+    (meeting / f"came-{phase_id}-{attempt}").write_text("")
+    wait_for("came-", number)
+"#;
+
+/// A project whose CI is a shell script with `$MEETING`, a directory outside of the checkouts. The script writes the tree
+/// that it tests into `$MEETING/trees`.
+fn project(agent: &str, ci: &str, more: &str) -> Project {
+    let project = Project::new();
+    std::fs::create_dir(project.outside("meeting")).unwrap();
+    let meeting = project.outside("meeting");
+    let script = format!(
+        "MEETING='{}'\ngit rev-parse 'HEAD^{{tree}}' >> \"$MEETING/trees\"\n{ci}\n",
+        meeting.display()
+    );
+    let project = project.file("ci.sh", &script).commit("ci");
+    let config = format!("ci: {{command: [sh, ci.sh]{}}}\n", more.split('|').next().unwrap());
+    let rest = more.split_once('|').map_or("", |(_, rest)| rest);
+    project.agent_with(&format!("{MEETING}\n{agent}"), &format!("{config}{rest}"))
+}
+
+/// Phases without common paths.
+fn apart(count: usize) -> Value {
+    let phase =
+        |n: usize| json!({"phase_id": format!("p{n}"), "deliverables": [format!("d{n}/a.txt")]});
+    json!({ "phases": (0..count).map(phase).collect::<Vec<_>>() })
+}
+
+fn drain(project: &Project, jobs: u32) -> crate::support::Ran {
+    project.autopack(["drain", "--run-id", "run", "--jobs", &jobs.to_string()])
+}
+
+fn meeting(project: &Project, name: &str) -> PathBuf {
+    project.outside("meeting").join(name)
+}
+
+fn lines(project: &Project, name: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(meeting(project, name)).unwrap_or_default();
+    text.lines().map(str::to_owned).collect()
+}
+
+/// Asserts that each landed tree was tested as exactly this tree, and that nothing of the queue is left.
+#[track_caller]
+fn assert_tested_and_clean(project: &Project) {
+    let tested: BTreeSet<String> = lines(project, "trees").into_iter().collect();
+    let landed = project.git(["log", "--format=%T", "autopack/run"]);
+    let untested: Vec<&str> = landed.lines().filter(|tree| !tested.contains(*tree)).collect();
+    // The first commits were made before the run.
+    let own = project.git(["rev-list", "--count", "main"]).trim().parse::<usize>().unwrap() - 1;
+    assert!(untested.len() <= own, "landed and not tested: {untested:?} of {landed}");
+    assert_eq!(project.git(["for-each-ref", "refs/autopack/queue"]), "");
+    assert_eq!(
+        texts(&project.path(".autopack/autopack.db"), "SELECT owner FROM queue_members"),
+        [""; 0]
+    );
+}
+
+fn attempts(project: &Project, phase: &str) -> usize {
+    project.phase(phase)["attempt_log"].as_array().unwrap().len()
+}
+
+#[test]
+fn members_are_tested_at_the_same_time() {
+    // Each run of CI with a change waits until three are under way.
+    let ci = "ls d* > /dev/null 2>&1 || exit 0\nmktemp \"$MEETING/run.XXXXXX\" > /dev/null\n\
+              for n in $(seq 3000); do [ $(ls \"$MEETING\"/run.* | wc -l) -ge 3 ] && exit 0; sleep 0.01; done; exit 1";
+    let project = project("come(3)\nwrite_deliverables()", ci, "").plan(apart(3));
+    drain(&project, 3).succeeded();
+    assert_eq!(project.landed().len(), 3);
+    assert_tested_and_clean(&project);
+}
+
+#[test]
+fn a_failure_caused_by_a_change_before_is_not_charged() {
+    // p0 breaks CI for everything on top of it; p1 and p2 wait until its commit is in the queue.
+    let agent = "if phase_id != 'p0': wait_for('red-')\nwrite_deliverables()";
+    let ci = "[ -e d0/a.txt ] || exit 0\ntouch \"$MEETING/red-$$\"\n\
+              for n in $(seq 300); do [ $(ls \"$MEETING\"/red-* | wc -l) -ge 3 ] && exit 1; sleep 0.01; done; exit 1";
+    let project = project(agent, ci, "|executor: {max_attempts: 1}\n").plan(apart(3));
+    drain(&project, 3).exited(3);
+    assert_eq!(project.states()["p0"], "FAILED");
+    assert_eq!([project.states()["p1"].as_str(), &project.states()["p2"]], ["COMPLETE"; 2]);
+    assert_tested_and_clean(&project);
+}
+
+#[test]
+fn a_red_member_is_run_once_more_in_place() {
+    // CI of p0 lasts until the first run with p1's change, on top of it, has failed; the next run passes.
+    let agent = "if phase_id != 'p0': wait_for('p0-ci')\nwrite_deliverables()";
+    let ci = "[ -e d0/a.txt ] || exit 0\nif [ -e d1/a.txt ]; then mkdir \"$MEETING/first\" 2> /dev/null && exit 1; exit 0; fi\n\
+              touch \"$MEETING/p0-ci\"\nfor n in $(seq 3000); do [ -e \"$MEETING/first\" ] && exit 0; sleep 0.01; done; exit 1";
+    let project = project(agent, ci, "|executor: {max_attempts: 1}\n").plan(apart(2));
+    drain(&project, 2).succeeded();
+    assert_eq!(lines(&project, "trees").len(), 4, "the base, p0, and p1 twice");
+    assert_eq!(project.landed().len(), 2);
+    assert_tested_and_clean(&project);
+}
+
+#[test]
+fn ci_with_a_fixed_port_runs_one_at_a_time_after_two_failures() {
+    let ci = "exec python3 -c \"\nimport os, socket, sys, time\ns = socket.socket()\n\
+              path = os.path.join('$MEETING', 'port')\nport = int(open(path).read())\n\
+              s.bind(('127.0.0.1', port))\ns.listen()\ntime.sleep(0.2)\n\"";
+    let project = project("come(4)\nwrite_deliverables()", ci, "|executor: {max_attempts: 1}\n");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    std::fs::write(meeting(&project, "port"), port.to_string()).unwrap();
+    let ran = drain(&project.plan(apart(12)), 4);
+    let ran = ran.succeeded();
+    assert!(
+        (ran.stdout.clone() + &ran.stderr).contains("CI runs one at a time from here on"),
+        "{ran:#?}"
+    );
+}
+
+#[test]
+fn ci_jobs_bounds_the_runs_of_all_drains() {
+    let ci = "mkdir \"$MEETING/running\" || { touch \"$MEETING/TWO\"; exit 1; }\nsleep 0.02\nrmdir \"$MEETING/running\"";
+    let project = project("write_deliverables()", ci, ", jobs: 1").plan(apart(8));
+    let runtime = project.outside("runtime");
+    std::fs::create_dir(&runtime).unwrap();
+    let project = project.env("XDG_RUNTIME_DIR", runtime.display().to_string());
+    let drains =
+        [(); 2].map(|()| project.spawn(["drain", "--run-id", "run", "--jobs", "2", "--json"]));
+    for child in drains {
+        project.wait(child).succeeded();
+    }
+    assert_eq!(project.landed().len(), 8);
+    assert!(!meeting(&project, "TWO").exists());
+    assert_tested_and_clean(&project);
+}
+
+#[test]
+fn the_key_of_older_versions_is_ignored_with_one_line() {
+    let project = Project::new()
+        .agent_with("write_deliverables()", "ci: {command: [\"true\"], moved_tip: overlapping}\n");
+    let ran = drain(&project.plan(apart(2)), 1).succeeded();
+    let line = "ci.moved_tip is ignored: CI always runs on exactly what lands";
+    assert_eq!((ran.stdout.clone() + &ran.stderr).matches(line).count(), 1, "{ran:#?}");
+}
+
+#[test]
+fn a_member_of_a_killed_drain_holds_up_nobody() {
+    // The CI run of p0 lasts until the drain is killed; the second drain's phases queue behind it.
+    let agent = "if phase_id != 'p0': wait_for('hangs')\nwrite_deliverables()";
+    let ci = "[ -e d0/a.txt ] || exit 0\n[ -e \"$MEETING/killed\" ] && exit 0\ntouch \"$MEETING/hangs\"\nsleep 600";
+    let project = project(agent, ci, "|executor: {lease_seconds: 2}\n").plan(apart(3));
+    let mut first = project.spawn(["drain", "--run-id", "run", "--jobs", "2", "--json"]);
+    while !meeting(&project, "hangs").exists() {
+        std::thread::yield_now();
+    }
+    let second = project.spawn(["drain", "--run-id", "run", "--jobs", "2", "--json"]);
+    let behind = || {
+        texts(
+            &project.path(".autopack/autopack.db"),
+            "SELECT owner FROM queue_members GROUP BY owner",
+        )
+        .len()
+    };
+    while behind() < 2 {
+        std::thread::yield_now();
+    }
+    std::fs::write(meeting(&project, "killed"), "").unwrap();
+    signal(&first, "-KILL");
+    first.wait().unwrap();
+    project.wait(second).succeeded();
+    assert_eq!(project.landed().len(), 3);
+    assert_tested_and_clean(&project);
+    assert_eq!(super::recovery::processes_of(&project), Vec::<String>::new());
+}
+
+#[test]
+fn ctrl_c_empties_the_queue_and_counts_no_attempt() {
+    let ci = "ls d* > /dev/null 2>&1 || exit 0\n[ -e \"$MEETING/go\" ] && exit 0\nmktemp \"$MEETING/run.XXXXXX\" > /dev/null\nsleep 600";
+    let project = project("come(3)\nwrite_deliverables()", ci, "").plan(apart(3));
+    let child = project.spawn(["drain", "--run-id", "run", "--jobs", "3", "--json"]);
+    let running = || {
+        let names = std::fs::read_dir(project.outside("meeting")).unwrap();
+        names
+            .filter(|name| name.as_ref().unwrap().file_name().to_string_lossy().starts_with("run."))
+            .count()
+    };
+    while running() < 3 {
+        std::thread::yield_now();
+    }
+    signal(&child, "-INT");
+    let code = child.wait_with_output().unwrap().status.code();
+    assert_eq!(code, Some(130));
+    assert!(project.states().values().all(|state| state == "QUEUED"), "{:?}", project.states());
+    assert_eq!(
+        texts(&project.path(".autopack/autopack.db"), "SELECT owner FROM queue_members"),
+        [""; 0]
+    );
+    assert_eq!(project.git(["for-each-ref", "refs/autopack/queue"]), "");
+    std::fs::write(meeting(&project, "go"), "").unwrap();
+    drain(&project, 3).succeeded();
+    assert_eq!(project.landed().len(), 3);
+    assert_eq!(project.phase("p0")["attempts"], 1);
+}
+
+#[test]
+fn a_commit_of_the_user_meanwhile_rebuilds_the_queue() {
+    // While the CI of both is under way, somebody commits to the run's branch.
+    let ci = "ls d* > /dev/null 2>&1 || exit 0\n[ -e \"$MEETING/go\" ] && exit 0\nmktemp \"$MEETING/run.XXXXXX\" > /dev/null\n\
+              for n in $(seq 3000); do [ -e \"$MEETING/go\" ] && exit 0; sleep 0.01; done; exit 1";
+    let project = project("come(2)\nwrite_deliverables()", ci, "").plan(apart(2));
+    let child = project.spawn(["drain", "--run-id", "run", "--jobs", "2", "--json"]);
+    while std::fs::read_dir(project.outside("meeting"))
+        .unwrap()
+        .filter(|name| name.as_ref().unwrap().file_name().to_string_lossy().starts_with("run."))
+        .count()
+        < 2
+    {
+        std::thread::yield_now();
+    }
+    let tree = project.git(["rev-parse", "autopack/run^{tree}"]);
+    let tip = project.git(["rev-parse", "autopack/run"]);
+    let commit = project.git(["commit-tree", tree.trim(), "-p", tip.trim(), "-m", "theirs"]);
+    project.git(["update-ref", "refs/heads/autopack/run", commit.trim()]);
+    std::fs::write(meeting(&project, "go"), "").unwrap();
+    project.wait(child).succeeded();
+    let log = project.git(["log", "--format=%s", "autopack/run"]);
+    assert!(log.contains("theirs"), "{log}");
+    assert_eq!(project.landed().len(), 2);
+    assert_eq!([attempts(&project, "p0"), attempts(&project, "p1")], [1, 1]);
+    assert_tested_and_clean(&project);
+}
