@@ -14,12 +14,13 @@ pub(super) async fn import_source(
     plan: &mut Plan,
     mode: ImportMode,
 ) -> Result<Vec<ImportReport>, Failure> {
-    let known = store.run_ids_by_use().await?;
-    let is_update = mode != ImportMode::Add;
-    if is_update {
+    if mode == ImportMode::Add {
+        plan.runs.retain(PlanRun::has_items);
+    } else {
+        let known = store.run_ids_by_use().await?;
         plan.runs.extend(vanished_runs(plan, &store.source_parts().await?));
+        plan.runs.retain(|run| run.has_items() || known.contains(&run.run_id));
     }
-    plan.runs.retain(|run| run.has_items() || is_update && known.contains(&run.run_id));
     let reports = store.import_by_run(plan, mode, crate::clock::now()).await?;
     let is_shown = |(run, report): &(PlanRun, ImportReport)| {
         run.has_items() || *report != ImportReport::default()
