@@ -16,7 +16,7 @@ pub fn described() -> String {
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let disk = disk_sync();
     format!(
-        "MeasuredChange on {date}: {cores} cores of {cpu}, {memory} GiB, Linux {kernel}; {autopack}, {rustc}, {git}. On its disk\n\
+        "Measured on {date}: {cores} cores of {cpu}, {memory} GiB, Linux {kernel}; {autopack}, {rustc}, {git}. On its disk\n\
          a write of 4 KiB with `fdatasync` takes {p50} ms (p50; p99 {p99} ms), the lower bound for a database commit.\n",
         date = first_line_of("date", &["-u", "+%F"]).unwrap_or_default(),
         cores = std::thread::available_parallelism().map_or(1, usize::from),

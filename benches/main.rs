@@ -11,12 +11,14 @@
 mod autofix;
 mod claims;
 mod drains;
+mod landing;
 mod linked_directory;
 mod machine;
 mod memory;
 mod others;
 mod page;
 mod process;
+mod queue_models;
 mod scale;
 mod scope;
 mod scratch;
@@ -32,11 +34,12 @@ use scale::Scale;
 type Section = (&'static str, fn(&Scale) -> String);
 
 /// In the order of the page.
-const SECTIONS: [Section; 8] = [
+const SECTIONS: [Section; 9] = [
     ("autofix", autofix::section),
     ("store", store::section),
     ("claims", claims::section),
     ("overhead", drains::section),
+    ("landing", landing::section),
     ("startup", startup::section),
     ("views", views::section),
     ("memory", memory::section),

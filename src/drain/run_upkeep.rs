@@ -11,14 +11,30 @@ use crate::store::RunFacts;
 const NAMED: usize = 8;
 
 impl Drain<'_> {
-    /// Moves branches forward to landed work if the user had them checked out before.
+    /// Moves branches forward to landed work if the user had them checked out before, and drops refs of dead queue members.
     pub(super) async fn update_branches(&mut self) -> Result<(), AttemptError> {
         let request = self.request;
         for run in &request.runs {
             if let Some(facts) = self.context.store.run_facts(run).await? {
                 self.context.follow(run, &facts.branch).await?;
+                self.drop_stale_queue_refs(run).await?;
                 self.report_lost_phases(run, &facts).await?;
             }
+        }
+        Ok(())
+    }
+
+    /// Drops refs without a member in the merge queue: git calls of a killed drain may have come late.
+    async fn drop_stale_queue_refs(&self, run: &RunId) -> Result<(), AttemptError> {
+        // Read before the members: a member enters before its ref is made.
+        let positions = self.context.repo.queue_ref_positions(run);
+        if positions.is_empty() {
+            return Ok(());
+        }
+        let members = self.context.store.merge_queue(run).await?;
+        let is_stale = |position: &i64| members.iter().all(|member| member.position != *position);
+        for position in positions.into_iter().filter(is_stale) {
+            self.context.repo.drop_queue_ref(run, position).await?;
         }
         Ok(())
     }

@@ -38,7 +38,10 @@ pub fn complaints(history: &History) -> Vec<String> {
         found.extend(of_phase.into_iter().map(|why| format!("phase {:?}: {why}", phase.phase_id)));
     }
     landed_once(history, &mut found);
+    landed_as_tested(history, &mut found);
+    landed_in_order(history, &mut found);
     let lists = [
+        ("the merge queue is not empty", &history.queued),
         ("an owner is still listed", &history.owners),
         ("two agents at once on one phase", &history.doubles),
         ("the database is damaged", &history.integrity),
@@ -166,6 +169,34 @@ fn nothing_forgotten(phase: &Phase, found: &mut Vec<String>) {
     }
     if phase.state == "QUEUED" && phase.really_unmet == 0 {
         found.push("is QUEUED, but could run".to_owned());
+    }
+}
+
+/// Each commit's tree was tested as exactly this tree.
+fn landed_as_tested(history: &History, found: &mut Vec<String>) {
+    let Some(tested) = &history.tested else { return };
+    for commit in history.commits.iter().filter(|commit| !tested.contains(&commit.tree)) {
+        found.push(format!("{} of {:?} landed untested", commit.id, commit.phase));
+    }
+}
+
+/// Commits are on the branch in the order of their positions in the merge queue.
+fn landed_in_order(history: &History, found: &mut Vec<String>) {
+    let positions: HashMap<&str, i64> =
+        history.positions.iter().map(|one| (one.commit_id.as_str(), one.position)).collect();
+    let mut last: HashMap<&str, i64> = HashMap::new();
+    for commit in history.commits.iter().rev() {
+        let Some(position) = positions.get(commit.id.as_str()) else {
+            // A revert does not go through the queue.
+            continue;
+        };
+        let before = last.insert(&commit.run, *position);
+        if before.is_some_and(|before| before > *position) {
+            found.push(format!(
+                "{} of {:?} with position {position} landed after position {before:?}",
+                commit.id, commit.phase
+            ));
+        }
     }
 }
 

@@ -1,7 +1,9 @@
 //! Checks the checker: forged histories, each with one breach.
 
+use std::collections::BTreeSet;
+
 use super::checker::complaints;
-use super::history::{Attempt, Commit, History, Move, Phase};
+use super::history::{Attempt, Commit, History, Move, Phase, Position};
 
 fn text(text: &str) -> Option<String> {
     Some(text.to_owned())
@@ -56,8 +58,9 @@ fn honest() -> History {
 }
 
 fn commit(id: &str, attempt: &str) -> Commit {
+    let tree = format!("tree of {id}");
     let [run, id, phase, attempt] = ["run", id, "p", attempt].map(str::to_owned);
-    Commit { run, id, phase, attempt }
+    Commit { run, id, tree, phase, attempt }
 }
 
 #[track_caller]
@@ -88,6 +91,18 @@ fn a_phase_landed_twice_is_detected() {
 fn a_lost_landing_is_detected() {
     complains(|h| h.commits.clear(), "is not on the branch");
     complains(|h| h.attempts[1].outcome = text("crashed"), "is COMPLETE");
+}
+
+#[test]
+fn an_untested_or_misplaced_landing_is_detected() {
+    complains(|h| h.tested = Some(BTreeSet::from(["tree of c1".to_owned()])), "landed untested");
+    let at = |position: i64, commit: &str| Position { position, commit_id: commit.to_owned() };
+    let misplaced = |h: &mut History| {
+        h.commits = vec![commit("c2", "2"), commit("c1", "1")];
+        h.positions = vec![at(1, "c2"), at(2, "c1")];
+    };
+    complains(misplaced, "with position 1 landed after position Some(2)");
+    complains(|h| h.queued.push("position 7".to_owned()), "the merge queue is not empty");
 }
 
 #[test]

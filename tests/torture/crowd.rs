@@ -2,7 +2,7 @@
 //! locked.
 
 use super::drains::Running;
-use super::sizes::{jobs, size, summary};
+use super::sizes::{is_long, jobs, size, summary};
 use super::testbed::Testbed;
 use crate::support::Project;
 
@@ -22,10 +22,14 @@ fn testbed(phases: u64, jobs: u64) -> Testbed {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, format!("{i}\n")).unwrap();
     }
+    let witness = project.outside("witness");
+    std::fs::create_dir_all(&witness).unwrap();
+    let steps = witness.join("steps");
     let config = format!(
-        "agents: {{default: tape, tape: {{kind: replay, folder: {recordings:?}}}}}\nci: {{command: [\"true\"]}}\n"
+        "agents: {{default: tape, tape: {{kind: replay, folder: {recordings:?}}}}}\n\
+         ci: {{command: [sh, -c, \"echo ci $(git rev-parse HEAD^{{tree}}) >>'{}'\"]}}\n",
+        steps.display()
     );
-    std::fs::create_dir_all(project.outside("witness")).unwrap();
     let phase = |i: u64| json!({"phase_id": format!("p{i:05}"), "deliverables": [file(i)]});
     let plan = json!({ "phases": (0..phases).map(phase).collect::<Vec<_>>() });
     Testbed::configured(project.config(&config), jobs, plan)
@@ -34,7 +38,7 @@ fn testbed(phases: u64, jobs: u64) -> Testbed {
 #[test]
 fn many_drains_execute_each_phase_once() {
     let (drains, phases) = (size("CROWD", 4, 16), size("CROWD_PHASES", 60, 10_000));
-    let jobs = jobs(1);
+    let jobs = jobs(if is_long() { 8 } else { 2 });
     let testbed = testbed(phases, jobs);
     let began = std::time::Instant::now();
     let running: Vec<Running> = (0..drains).map(|_| testbed.start()).collect();

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use super::testbed::real_git;
 use crate::support::{Project, executable};
 
 /// `armed` names the call to hold: before or after, the command or `any`, and which of these calls. noclobber makes the
@@ -52,10 +53,8 @@ impl Gate {
         std::fs::create_dir_all(&at).unwrap();
         std::fs::create_dir_all(&bin).unwrap();
         let path = std::env::var("PATH").unwrap();
-        let git = std::env::split_paths(&path).map(|dir| dir.join("git"));
-        let git = git.filter(|git| git.is_file()).map(|git| git.display().to_string()).next();
         let (shebang, rest) = WRAPPER.split_once('\n').unwrap();
-        let names = format!("at='{}'\ngit='{}'", at.display(), git.expect("git is installed"));
+        let names = format!("at='{}'\ngit='{}'", at.display(), real_git());
         let wrapper = bin.join("git");
         executable(&wrapper, &format!("{shebang}\n{names}\n{rest}"));
         let project = project.env("PATH", format!("{}:{path}", bin.display()));

@@ -1,6 +1,7 @@
 //! Collects the history from independent witnesses: the append-only attempts, a log of every move written by a database
 //! trigger, the branch, and files left by agents.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use autopack::phase::RunId;
@@ -21,6 +22,12 @@ pub struct History {
     pub moves: Vec<Move>,
     /// autopack's commits on the branches.
     pub commits: Vec<Commit>,
+    /// Trees that CI tested; `None` if its CI does not tell.
+    pub tested: Option<BTreeSet<String>>,
+    /// Positions taken in the merge queue.
+    pub positions: Vec<Position>,
+    /// Members of the merge queue, and refs of it, still there.
+    pub queued: Vec<String>,
     /// Owners still listed.
     pub owners: Vec<String>,
     /// Agents that met another one at work on the same phase.
@@ -69,15 +76,24 @@ pub struct Move {
     pub is_owner: Option<String>,
 }
 
+/// A position in the merge queue, with the last commit made for it.
+#[derive(Clone, Debug, FromRow)]
+pub struct Position {
+    pub position: i64,
+    pub commit_id: String,
+}
+
+/// Newest first.
 #[derive(Clone, Debug)]
 pub struct Commit {
     pub run: String,
     pub id: String,
+    pub tree: String,
     pub phase: String,
     pub attempt: String,
 }
 
-/// Adds a trigger that logs each change of a state or an owner.
+/// Adds triggers that log each change of a state or an owner, and each commit in the merge queue.
 pub fn keep_moves(database: &Path) {
     block_on(async {
         let mut db = connect(database).await;
@@ -88,6 +104,12 @@ pub fn keep_moves(database: &Path) {
             BEGIN
               INSERT INTO torture_moves (phase, was, 'is', was_owner, is_owner)
               VALUES (OLD.id, OLD.state, NEW.state, OLD.owner, NEW.owner);
+            END;
+            CREATE TABLE IF NOT EXISTS torture_positions (position INTEGER PRIMARY KEY, commit_id TEXT);
+            CREATE TRIGGER IF NOT EXISTS torture_queue AFTER UPDATE OF commit_id ON queue_members
+            BEGIN
+              INSERT INTO torture_positions (position, commit_id) VALUES (NEW.position, NEW.commit_id)
+              ON CONFLICT (position) DO UPDATE SET commit_id = excluded.commit_id;
             END";
         sqlx::raw_sql(log).execute(&mut db).await.unwrap();
         db.close().await.unwrap();
@@ -102,6 +124,12 @@ impl History {
         for run in &testbed.runs {
             history.commits.extend(commits(testbed, run));
         }
+        let steps = testbed.steps();
+        let tested: BTreeSet<String> =
+            steps.iter().filter_map(|step| Some(step.strip_prefix("ci ")?.to_owned())).collect();
+        history.tested = (!tested.is_empty()).then_some(tested);
+        let refs = project.git(["for-each-ref", "--format=%(refname)", "refs/autopack/queue"]);
+        history.queued.extend(refs.lines().map(str::to_owned));
         history.doubles = testbed.steps().into_iter().filter(|s| s.starts_with("double")).collect();
         history.fsck = fsck(testbed);
         history.processes = bearing(&project.outside("").display().to_string());
@@ -130,6 +158,14 @@ impl History {
             phases: sqlx::query_as(phases).fetch_all(&mut db).await.unwrap(),
             attempts: sqlx::query_as(attempts).fetch_all(&mut db).await.unwrap(),
             moves: sqlx::query_as(moves).fetch_all(&mut db).await.unwrap(),
+            positions: sqlx::query_as("SELECT position, commit_id FROM torture_positions")
+                .fetch_all(&mut db)
+                .await
+                .unwrap(),
+            queued: sqlx::query_scalar("SELECT 'position ' || position FROM queue_members")
+                .fetch_all(&mut db)
+                .await
+                .unwrap(),
             owners: sqlx::query_scalar("SELECT owner FROM owners")
                 .fetch_all(&mut db)
                 .await
@@ -151,15 +187,21 @@ fn commits(testbed: &Testbed, run: &str) -> Vec<Commit> {
     if refs.is_empty() {
         return Vec::new();
     }
-    let format = "--format=%H%x00%(trailers:key=Autopack-Phase,valueonly,separator=%x2C)%x00\
+    let format = "--format=%H%x00%T%x00%(trailers:key=Autopack-Phase,valueonly,separator=%x2C)%x00\
                   %(trailers:key=Autopack-Attempt,valueonly,separator=%x2C)";
     let log = testbed.project.git(["log", format].into_iter().chain(refs.lines()));
     let commit = |line: &str| {
-        let [id, phase, attempt] = line.split('\0').collect::<Vec<_>>()[..] else {
+        let [id, tree, phase, attempt] = line.split('\0').collect::<Vec<_>>()[..] else {
             panic!("not a commit: {line:?}")
         };
         let text = |text: &str| text.to_owned();
-        Commit { run: text(run), id: text(id), phase: text(phase), attempt: text(attempt) }
+        Commit {
+            run: text(run),
+            id: text(id),
+            tree: text(tree),
+            phase: text(phase),
+            attempt: text(attempt),
+        }
     };
     log.lines().map(commit).filter(|commit| !commit.attempt.is_empty()).collect()
 }

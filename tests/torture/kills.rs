@@ -52,7 +52,7 @@ fn killed_at_any_moment_every_phase_lands_once() {
 
 #[test]
 fn killed_with_several_jobs_every_phase_lands_once() {
-    torture(&mut Dice::thrown(), jobs(3));
+    torture(&mut Dice::thrown(), jobs(8));
 }
 
 fn torture(dice: &mut Dice, jobs: u64) {

@@ -62,9 +62,10 @@ impl Testbed {
         let at = witness.display();
         let agent = project.outside("agent.sh");
         std::fs::write(&agent, format!("at='{at}'\n{WITNESS}{body}\n")).unwrap();
+        let git = real_git();
         let config = format!(
             "agents:\n  default: witness\n  witness:\n    kind: command\n    command: [sh, {agent:?}]\n    prompt: file\n\
-             ci: {{command: [sh, -c, \"test ! -e src || echo ci >>'{at}/steps'\"]}}\n{settings}"
+             ci: {{command: [sh, -c, \"test ! -e src || echo ci $('{git}' rev-parse HEAD^{{tree}}) >>'{at}/steps'\"]}}\n{settings}"
         );
         Self::configured(project.config(&config), jobs, plan)
     }
@@ -147,6 +148,16 @@ impl Testbed {
         assert!(found.is_empty(), "{} broken promises: {found:#?}", found.len());
         history
     }
+}
+
+/// The program itself: a test may hold calls of the wrapper on the PATH.
+pub fn real_git() -> String {
+    let path = std::env::var("PATH").unwrap();
+    let git = std::env::split_paths(&path).map(|directory| directory.join("git"));
+    git.filter(|git| git.is_file())
+        .map(|git| git.display().to_string())
+        .next()
+        .expect("git is installed")
 }
 
 /// The user's work, which must not be touched: changed, staged and untracked files, and a hook.

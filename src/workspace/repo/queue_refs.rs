@@ -56,6 +56,14 @@ impl Repo {
         Ok(())
     }
 
+    /// Returns the positions with a ref in a run's queue, as far as files of refs tell.
+    pub fn queue_ref_positions(&self, run: &RunId) -> Vec<i64> {
+        let directory = format!("refs/autopack/queue/{}", run.file_name());
+        let entries = fs::read_dir(self.common_dir().join(directory)).into_iter().flatten();
+        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        names.filter_map(|name| name.parse().ok()).collect()
+    }
+
     /// Checks whether the run's tip is this commit, as far as files of refs tell. `false` if they do not tell: packed refs,
     /// another ref format, or a branch checked out somewhere.
     pub fn is_loose_tip(&self, run: &RunId, commit: &str) -> bool {
