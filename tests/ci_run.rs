@@ -81,6 +81,7 @@ impl Project {
             log: self.log(),
             redact: Redactor::new(self.env.clone()),
             hold: None,
+            lent: Vec::new(),
             view: None,
         };
         ci::run(plan, request, stop).await.unwrap()

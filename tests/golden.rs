@@ -146,7 +146,13 @@ fn two_runs_and_their_names() {
 #[test]
 fn a_drain_seen_and_ended_from_another_terminal() {
     let agent = "print('thinking hard about it', flush=True)\ntime.sleep(600)";
-    let project = Project::new().agent_with(agent, GREEN).plan(plan(&[phase("one"), phase("two")]));
+    let within = |id: &str| {
+        let mut phase = phase(id);
+        phase["scope"] = json!({"paths": ["src"]});
+        phase
+    };
+    let plan = plan(&[within("one"), within("two")]);
+    let project = Project::new().agent_with(agent, GREEN).plan(plan);
     let child = project.spawn(["drain", "--run-id", "run"]);
     let running = until(&project, |running| running["activity"] == "thinking hard about it");
     assert!(running["activity_ms"].as_u64() <= running["elapsed_ms"].as_u64(), "{running}");

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::support::Project;
-use crate::support::database::texts;
+use crate::support::database::{stop_between_writes, texts};
 use crate::support::process::signal;
 
 /// Waiting for other agents, and for runs of CI.
@@ -101,6 +101,59 @@ fn a_failure_caused_by_a_change_before_is_not_charged() {
     drain(&project, 3).exited(3);
     assert_eq!(project.states()["p0"], "FAILED");
     assert_eq!([project.states()["p1"].as_str(), &project.states()["p2"]], ["COMPLETE"; 2]);
+    assert_tested_and_clean(&project);
+}
+
+#[test]
+fn a_stop_reaches_a_red_member_in_the_queue_and_is_not_counted() {
+    // CI of p0 lasts until p1 was red on top of it, and was stopped.
+    let agent = "if phase_id == 'p1': wait_for('p0-ci')\nwrite_deliverables()";
+    let ci = "[ -e d0/a.txt ] || exit 0\n[ -e d1/a.txt ] && exit 1\ntouch \"$MEETING/p0-ci\"\n\
+              for n in $(seq 3000); do [ -e \"$MEETING/go\" ] && exit 0; sleep 0.01; done; exit 1";
+    let project = project(agent, ci, "").plan(apart(2));
+    let child = project.spawn(["drain", "--run-id", "run", "--jobs", "2", "--json"]);
+    let red = "SELECT state FROM queue_members WHERE state = 'red'";
+    while texts(&project.path(".autopack/autopack.db"), red).is_empty() {
+        std::thread::yield_now();
+    }
+    project.autopack(["stop", "run/p1"]).succeeded();
+    while project.states()["p1"] != "QUEUED" {
+        std::thread::yield_now();
+    }
+    std::fs::write(meeting(&project, "go"), "").unwrap();
+    project.wait(child);
+    assert_eq!(project.phase("p1")["attempts"], 0);
+    assert_eq!(project.landed(), ["p0"]);
+    assert_tested_and_clean(&project);
+}
+
+#[test]
+fn a_suspended_drain_keeps_no_permit() {
+    // CI hangs in the first drain, which is suspended; the second reclaims its phase and runs CI alone.
+    let ci =
+        "[ -e d0/a.txt ] || exit 0\nmkdir \"$MEETING/hangs\" 2> /dev/null && sleep 600\nexit 0";
+    let more = ", parallel: 1|executor: {lease_seconds: 1}\n";
+    let project = project("write_deliverables()", ci, more).plan(apart(1));
+    let first = project.spawn(["drain", "--run-id", "run", "--json"]);
+    while !meeting(&project, "hangs").exists() {
+        std::thread::yield_now();
+    }
+    stop_between_writes(&project, &first);
+    project.autopack(["drain", "--run-id", "run"]).succeeded();
+    assert_eq!(project.landed(), ["p0"]);
+    signal(&first, "-CONT");
+    project.wait(first).succeeded();
+    assert_tested_and_clean(&project);
+}
+
+#[test]
+fn a_resource_used_by_later_phases_alone_is_charged_to_nobody() {
+    // p0 to p3 pass beside each other; the tests of the others use one directory.
+    let ci = "ls d[4-9]/a.txt > /dev/null 2>&1 || exit 0\nmkdir \"$MEETING/port\" || exit 1\nsleep 0.2\nrmdir \"$MEETING/port\"";
+    let agent = "come(4)\nwrite_deliverables()";
+    let project = project(agent, ci, "|executor: {max_attempts: 1}\n").plan(apart(10));
+    drain(&project, 4).succeeded();
+    assert_eq!(project.landed().len(), 10);
     assert_tested_and_clean(&project);
 }
 
@@ -244,4 +297,31 @@ fn a_commit_of_the_user_meanwhile_rebuilds_the_queue() {
     assert_eq!(project.landed().len(), 2);
     assert_eq!([attempts(&project, "p0"), attempts(&project, "p1")], [1, 1]);
     assert_tested_and_clean(&project);
+}
+
+/// Interrupts a drain once p1 is green behind p0, drains again, and returns the number of runs of CI.
+fn runs_with_an_interruption(cache: &str) -> usize {
+    // CI of p0 alone lasts until the second drain.
+    let agent = "if phase_id == 'p1': wait_for('p0-ci')\nwrite_deliverables()";
+    let ci = "[ -e d0/a.txt ] || exit 0\n[ -e d1/a.txt ] && exit 0\n[ -e \"$MEETING/go\" ] && exit 0\ntouch \"$MEETING/p0-ci\"\nsleep 600";
+    let project = project(agent, ci, &format!(", cache: {cache}")).plan(apart(2));
+    let child = project.spawn(["drain", "--run-id", "run", "--jobs", "2", "--json"]);
+    let green = "SELECT state FROM queue_members WHERE state = 'green'";
+    while texts(&project.path(".autopack/autopack.db"), green).is_empty() {
+        std::thread::yield_now();
+    }
+    signal(&child, "-INT");
+    child.wait_with_output().unwrap();
+    std::fs::write(meeting(&project, "go"), "").unwrap();
+    let ran = drain(&project, 2).succeeded();
+    let line = "CI passed on exactly this tree before, and is not run again";
+    assert_eq!((ran.stdout + &ran.stderr).contains(line), cache == "on");
+    assert_tested_and_clean(&project);
+    lines(&project, "trees").len()
+}
+
+#[test]
+fn a_green_result_answers_again_for_the_same_tree() {
+    assert_eq!(runs_with_an_interruption("on"), 4, "the base, p0 and p1, then p0");
+    assert_eq!(runs_with_an_interruption("off"), 6, "all of them twice");
 }

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::AttemptError;
 use crate::ci::{BaseState, CiOutcome, TestResults};
 use crate::clock::now;
-use crate::config::{SandboxSettings, Settings};
+use crate::config::{CiCache, SandboxSettings, Settings};
 use crate::phase::RunId;
 use crate::phase::words::hex;
 use crate::store::{BaseKey, Store};
@@ -26,6 +26,8 @@ pub(super) type Proof = Arc<tokio::sync::Mutex<Option<BaseState>>>;
 pub struct BaseRuns {
     setup: String,
     environment: String,
+    /// Whether results of earlier drains are used.
+    is_kept: bool,
     cache: Mutex<BaseCache>,
     /// Proofs by run and command.
     proofs: Mutex<HashMap<(RunId, String), Proof>>,
@@ -56,6 +58,7 @@ impl BaseRuns {
         Self {
             setup: digest([setup.as_bytes()]),
             environment: environment(env),
+            is_kept: settings.ci.cache == CiCache::On,
             cache: Mutex::default(),
             proofs: Mutex::default(),
             running: Mutex::default(),
@@ -119,6 +122,9 @@ impl BaseRuns {
         if let Some(known) = self.result(key) {
             return Ok(Some(known));
         }
+        if !self.is_kept {
+            return Ok(None);
+        }
         let Some(json) = store.base_result(run, key).await? else { return Ok(None) };
         // A result stored in an old format is computed again.
         let kept = serde_json::from_str(&json).ok();
@@ -130,6 +136,11 @@ impl BaseRuns {
             self.put(key.clone(), Arc::clone(known));
         }
         Ok(known)
+    }
+
+    /// Returns whether a green result answers again for the same tree.
+    pub(super) fn is_kept(&self) -> bool {
+        self.is_kept
     }
 
     /// Stores a result for later drains.

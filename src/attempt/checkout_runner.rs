@@ -13,6 +13,7 @@ use super::program_view::{ProgramView, ViewOpener, ViewedProgram};
 use super::views::Views;
 use crate::ci::{Pythons, mentions_withheld};
 use crate::config::{CommandLine, Settings};
+use crate::merge_queue::ci_permits::CiPermits;
 use crate::phase::shell;
 use crate::process::child_env::Env;
 use crate::process::view;
@@ -45,6 +46,8 @@ pub(crate) struct CheckoutRunner<'a> {
     pub pythons: &'a Pythons,
     /// Mode of the sandbox.
     pub views: &'a Views,
+    /// Permits for runs of CI.
+    pub ci_permits: &'a CiPermits,
 }
 
 /// Last setup of each checkout in this drain. State on disk is not trusted, because agents can write there.

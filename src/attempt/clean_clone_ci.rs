@@ -10,11 +10,12 @@ use super::program_view::ViewedProgram;
 use super::{AttemptError, DrainContext};
 use crate::ci::{self, CiOutcome, CiPlan, CiRun, merge_base_rerun, plan_base_rerun};
 use crate::config::WorkspaceSettings;
+use crate::merge_queue::ci_permits::CiPermit;
 use crate::phase::words::short_commit;
 use crate::phase::{PhaseCi, RunId};
-use crate::process::StopReceiver;
 use crate::process::child_env::Env;
 use crate::process::view::ViewMode;
+use crate::process::{StopLevel, StopReceiver};
 use crate::workspace::view::{self, PrivateFiles, ViewPurpose};
 use crate::workspace::{Side, Slot};
 
@@ -165,6 +166,11 @@ impl CheckoutRunner<'_> {
         let logs = log.parent().unwrap_or(&log);
         let program = ViewedProgram::new(ViewPurpose::Ci, (slot, Side::Ci), &words, logs);
         let opened = self.open_view(&program, &mut env)?;
+        let mut permit = tokio::select! {
+            permit = self.ci_permits.acquire(false) => Some(permit),
+            // The run below ends at once.
+            () = stop.reached(StopLevel::Graceful) => None,
+        };
         let request = ci::CiRequest {
             dir: slot.path_of(Side::Ci),
             checkout: self.repo.root(),
@@ -172,6 +178,7 @@ impl CheckoutRunner<'_> {
             log: log.clone(),
             redact: self.redactor.clone(),
             hold: Some(slot.lock_fd()?),
+            lent: permit.as_mut().map(CiPermit::lend).unwrap_or_default(),
             view: opened.child.clone(),
         };
         let run = ci::run(plan, request, stop).await;

@@ -235,6 +235,7 @@ impl DrainContext {
             redactor: &self.redactor,
             pythons: &self.pythons,
             views: &self.views,
+            ci_permits: &self.merge_queue.permits,
         }
     }
 

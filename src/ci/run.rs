@@ -44,6 +44,8 @@ pub struct CiRequest<'a> {
     pub redact: Redactor,
     /// The slot's lock, held until the last process has ended.
     pub hold: Option<Arc<OwnedFd>>,
+    /// Locks given away to the supervisor of the run.
+    pub lent: Vec<OwnedFd>,
     /// What the command sees of the machine.
     pub view: Option<ChildView>,
 }
@@ -165,6 +167,7 @@ fn job<'a>(
         log_cap: LOG_CAP,
         redact: request.redact,
         hold: request.hold,
+        lent: request.lent,
         on_line: Some(on_line),
         ..Job::new(argv, dir, env, plan.timeout)
     }

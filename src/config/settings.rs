@@ -104,6 +104,8 @@ pub struct CiSettings {
     pub parallel: Option<u32>,
     /// Most runs of CI at once on this machine; not limited if not set.
     pub jobs: Option<u32>,
+    /// Whether a green result of CI is used again for exactly the same tree.
+    pub cache: CiCache,
     /// Ignored: CI always runs on what lands. Files of older versions may have this key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub moved_tip: Option<serde_yaml::Value>,
@@ -115,6 +117,16 @@ pub struct CiSettings {
     pub final_budget: Option<u64>,
     /// Secret variables that CI inherits: names, or the start of names followed by `*`.
     pub env_pass: Vec<String>,
+}
+
+/// Use of kept results of CI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CiCache {
+    /// A green result answers for the same tree, command, setup and environment.
+    On,
+    /// Every run starts anew.
+    Off,
 }
 
 /// Test at the end of a run.
@@ -223,6 +235,7 @@ impl Default for CiSettings {
             max_timeout_seconds: 3600,
             parallel: None,
             jobs: None,
+            cache: CiCache::On,
             moved_tip: None,
             final_test: FinalTest::Clean,
             final_budget: None,

@@ -8,6 +8,7 @@ use super::Finding;
 use crate::attempt::{CheckoutRunner, CloneRun, CloneTest, InheritedEnvironments, Views};
 use crate::ci::{BaseState, CiOutcome, CiPlan, CiRun, Pythons, judge_base, name_withheld};
 use crate::config::{Env, RedBase, Settings};
+use crate::merge_queue::ci_permits::CiPermits;
 use crate::phase::shell;
 use crate::phase::words::short_commit;
 use crate::process::{Redactor, StopReceiver, UsersCheckout};
@@ -61,6 +62,7 @@ async fn in_clean_clone(
         redactor: &redact,
         pythons: &Pythons::default(),
         views: &views,
+        ci_permits: &CiPermits::new(&repo.autopack_dir(), &settings.ci),
     };
     let stop = StopReceiver::never();
     let tested = runner.test_in_clean_clone(&commit, logs.path(), CloneTest::AsBase, &stop).await?;

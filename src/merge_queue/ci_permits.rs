@@ -5,15 +5,18 @@
 use std::ffi::OsStr;
 use std::fs::DirBuilder;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
+use tokio::sync::{
+    OwnedRwLockReadGuard, OwnedRwLockWriteGuard, OwnedSemaphorePermit, RwLock, Semaphore,
+};
 
-use crate::config::Env;
+use crate::config::{CiSettings, Env};
 use crate::process::{FileLock, lock};
 
 /// Interval between attempts to take a lock that another drain has.
@@ -31,6 +34,8 @@ pub struct CiPermits {
     /// Directory with a lock for each run of the machine, and their number.
     machine: Option<(PathBuf, u32)>,
     one_at_a_time: AtomicBool,
+    /// Most runs of this drain at once, if configured.
+    most: Option<Arc<Semaphore>>,
     begun: Arc<AtomicU64>,
     running: Arc<AtomicU64>,
 }
@@ -39,8 +44,10 @@ pub struct CiPermits {
 #[derive(Debug)]
 pub struct CiPermit {
     _guard: Guard,
-    lock: Option<FileLock>,
-    _machine: Option<FileLock>,
+    _most: Option<OwnedSemaphorePermit>,
+    /// Locks for the supervisor of the run.
+    locks: Vec<FileLock>,
+    path: PathBuf,
     had_company: bool,
     /// Runs begun before and with this one.
     number: u64,
@@ -55,14 +62,15 @@ enum Guard {
 }
 
 impl CiPermits {
-    /// Creates the permits. `directory` is shared by all drains of the repository; `most` runs go at once on the machine.
-    pub fn new(directory: &Path, one_at_a_time: bool, most: Option<u32>) -> Self {
+    /// Creates the permits. `directory` is shared by all drains of the repository.
+    pub fn new(directory: &Path, settings: &CiSettings) -> Self {
         Self {
             running_alone: Arc::default(),
             lock: directory.join("ci.lock"),
             alone: directory.join("ci-alone.lock"),
-            machine: most.map(|most| (machine_directory(), most)),
-            one_at_a_time: AtomicBool::new(one_at_a_time),
+            machine: settings.jobs.map(|most| (machine_directory(), most)),
+            one_at_a_time: AtomicBool::new(settings.parallel == Some(1)),
+            most: settings.parallel.map(|most| Arc::new(Semaphore::new(most as usize))),
             begun: Arc::default(),
             running: Arc::default(),
         }
@@ -76,6 +84,10 @@ impl CiPermits {
     /// Waits for a permit; for a run without another run beside it if `alone`.
     pub async fn acquire(&self, alone: bool) -> CiPermit {
         let alone = alone || self.one_at_a_time.load(Ordering::Relaxed);
+        let most = match &self.most {
+            Some(most) => Arc::clone(most).acquire_owned().await.ok(),
+            None => None,
+        };
         let machine = self.machine_permit().await;
         let (guard, lock, had_company) = match alone {
             true => {
@@ -92,8 +104,9 @@ impl CiPermits {
         let had_company = self.running.fetch_add(1, Ordering::Relaxed) > 0 || had_company;
         CiPermit {
             _guard: guard,
-            lock,
-            _machine: machine,
+            _most: most,
+            locks: lock.into_iter().chain(machine).collect(),
+            path: self.lock.clone(),
             had_company,
             number,
             begun: Arc::clone(&self.begun),
@@ -131,11 +144,17 @@ impl CiPermits {
 }
 
 impl CiPermit {
+    /// Returns the locks, for the supervisor of the run: if this process is suspended, whoever ends the run frees them.
+    pub fn lend(&mut self) -> Vec<OwnedFd> {
+        std::mem::take(&mut self.locks).into_iter().map(FileLock::into_fd).collect()
+    }
+
     /// Ends the run, and returns whether another run of CI went on at the same time.
-    pub fn end(self) -> bool {
+    pub fn end(mut self) -> bool {
+        self.locks.clear();
         self.had_company
             || self.begun.load(Ordering::Relaxed) > self.number
-            || self.lock.as_ref().is_some_and(|lock| !lock.is_only_holder())
+            || FileLock::try_lock(&self.path).is_ok_and(|free| free.is_none())
     }
 }
 
@@ -175,7 +194,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn runs_beside_each_other_have_company_and_a_run_alone_has_none() {
         let directory = tempfile::tempdir().unwrap();
-        let permits = CiPermits::new(directory.path(), false, None);
+        let permits = CiPermits::new(directory.path(), &CiSettings::default());
         let first = permits.acquire(false).await;
         let second = permits.acquire(false).await;
         let mut alone = std::pin::pin!(permits.acquire(true));
@@ -192,7 +211,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn drains_of_a_repository_take_turns() {
         let directory = tempfile::tempdir().unwrap();
-        let drains = [(); 2].map(|()| CiPermits::new(directory.path(), false, None));
+        let drains = [(); 2].map(|()| CiPermits::new(directory.path(), &CiSettings::default()));
         let alone = drains[0].acquire(true).await;
         let mut beside = std::pin::pin!(drains[1].acquire(false));
         tokio::select! {

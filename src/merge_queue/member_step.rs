@@ -18,10 +18,8 @@ pub enum MemberTest {
     Missing,
     /// CI passed.
     Green,
-    /// CI failed; another run may pass.
+    /// CI failed.
     Red,
-    /// CI failed again.
-    RedAgain,
 }
 
 /// What a member does next.
@@ -36,16 +34,15 @@ pub enum MemberStep {
     },
     /// Run CI on the commit.
     Test,
-    /// Run CI once more.
-    TestAgain,
     /// All members before have landed: compare the results with the tip's, and land.
     Land,
 }
 
-/// Returns the next step of a member. `ahead` is the number of members before it, `parent` the commit to be built on, if it
-/// is known, and `depth` the number of members that may be tested at once.
+/// Returns the next step of a member. `ahead` is the number of members before it, `is_red_ahead` whether CI of such a member
+/// failed, `parent` the commit to be built on, if it is known, and `depth` the number of members that may be tested at once.
 pub fn next_step(
     ahead: usize,
+    is_red_ahead: bool,
     parent: Option<&str>,
     own: Option<&MemberCommit>,
     depth: usize,
@@ -55,9 +52,8 @@ pub fn next_step(
         return MemberStep::Build { parent: parent.to_owned() };
     };
     match own.test {
-        MemberTest::Missing if ahead >= depth => MemberStep::Wait,
+        MemberTest::Missing if ahead >= depth || is_red_ahead => MemberStep::Wait,
         MemberTest::Missing => MemberStep::Test,
-        MemberTest::Red if ahead > 0 && ahead < depth => MemberStep::TestAgain,
         _ if ahead > 0 => MemberStep::Wait,
         _ => MemberStep::Land,
     }
@@ -92,25 +88,24 @@ mod tests {
                 0 => Some(tip.clone()),
                 _ => queue[at - 1].own.as_ref().map(|own| own.commit.clone()),
             };
+            let is_red_ahead = queue[..at]
+                .iter()
+                .any(|member| member.own.as_ref().is_some_and(|own| own.test == MemberTest::Red));
             let member = &mut queue[at];
             let is_red = red[member.change];
-            match next_step(at, parent.as_deref(), member.own.as_ref(), depth) {
+            match next_step(at, is_red_ahead, parent.as_deref(), member.own.as_ref(), depth) {
                 MemberStep::Wait => {}
                 MemberStep::Build { parent } => {
                     let commit = format!("{parent}+{}", member.change);
                     member.own = Some(MemberCommit { parent, commit, test: MemberTest::Missing });
                     member.is_testing = false;
                 }
-                MemberStep::Test | MemberStep::TestAgain => {
+                MemberStep::Test => {
                     // The first event starts a test, the next ends it.
                     let own = member.own.as_mut().unwrap();
                     if std::mem::replace(&mut member.is_testing, true) {
                         member.is_testing = false;
-                        own.test = match (is_red, own.test) {
-                            (false, _) => MemberTest::Green,
-                            (true, MemberTest::Missing) => MemberTest::Red,
-                            (true, _) => MemberTest::RedAgain,
-                        };
+                        own.test = if is_red { MemberTest::Red } else { MemberTest::Green };
                         tested.push(own.commit.clone());
                     }
                 }

@@ -12,12 +12,12 @@ pub mod member_step;
 pub mod queue_changes;
 pub mod test_history;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::config::CiSettings;
-use crate::phase::RunId;
+use crate::phase::{PhaseId, RunId};
 use ci_permits::CiPermits;
 use queue_changes::QueueChanges;
 use test_history::{TestHistory, TestMode};
@@ -28,11 +28,20 @@ pub struct MergeQueue {
     /// Changes of the queue by this drain.
     pub changes: QueueChanges,
     /// Permits for runs of CI.
-    pub permits: CiPermits,
+    pub permits: Arc<CiPermits>,
     /// Most members tested at once, if configured.
     parallel: Option<u32>,
     histories: Mutex<HashMap<RunId, TestHistory>>,
+    /// Phases on their way through the queue in this drain.
+    present: Arc<Mutex<HashSet<(RunId, PhaseId)>>>,
     is_shared: bool,
+}
+
+/// Marks a phase as being on its way through the queue, until dropped.
+#[derive(Debug)]
+pub struct Presence {
+    phase: (RunId, PhaseId),
+    present: Arc<Mutex<HashSet<(RunId, PhaseId)>>>,
 }
 
 impl MergeQueue {
@@ -40,9 +49,10 @@ impl MergeQueue {
     pub fn new(settings: &CiSettings, directory: &Path) -> Self {
         Self {
             changes: QueueChanges::default(),
-            permits: CiPermits::new(directory, settings.parallel == Some(1), settings.jobs),
+            permits: Arc::new(CiPermits::new(directory, settings)),
             parallel: settings.parallel,
             histories: Mutex::default(),
+            present: Arc::default(),
             is_shared: false,
         }
     }
@@ -55,6 +65,18 @@ impl MergeQueue {
     /// Returns whether this drain has several workers, whose members build on each other.
     pub fn is_shared(&self) -> bool {
         self.is_shared
+    }
+
+    /// Marks a phase as being on its way through the queue.
+    pub fn presence(&self, run: &RunId, phase: &PhaseId) -> Presence {
+        let phase = (run.clone(), phase.clone());
+        locked(&self.present).insert(phase.clone());
+        Presence { phase, present: Arc::clone(&self.present) }
+    }
+
+    /// Returns whether a phase is on its way through the queue in this drain.
+    pub fn is_present(&self, run: &RunId, phase: &PhaseId) -> bool {
+        locked(&self.present).contains(&(run.clone(), phase.clone()))
     }
 
     /// Returns the number of members of a run that may be tested at once.
@@ -74,8 +96,16 @@ impl MergeQueue {
 
     /// Reads or extends the test history of a run.
     pub fn history<T>(&self, run: &RunId, with: impl FnOnce(&mut TestHistory) -> T) -> T {
-        let mut histories: MutexGuard<'_, _> =
-            self.histories.lock().unwrap_or_else(PoisonError::into_inner);
-        with(histories.entry(run.clone()).or_default())
+        with(locked(&self.histories).entry(run.clone()).or_default())
     }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        locked(&self.present).remove(&self.phase);
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

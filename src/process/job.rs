@@ -48,6 +48,8 @@ pub struct Job<'a> {
     pub redact: Redactor,
     /// A lock held until the last process of the tree is gone.
     pub hold: Option<Arc<OwnedFd>>,
+    /// Locks given away to the supervisor: held until the last process of the tree is gone, and not by this process.
+    pub lent: Vec<OwnedFd>,
     /// Observer of the output.
     pub on_line: Option<LineObserver<'a>>,
     /// Maximum number of bytes of a line passed to `on_line`.
@@ -172,6 +174,7 @@ impl Job<'_> {
             log_cap: LOG_CAP,
             redact: Redactor::formats_only(),
             hold: None,
+            lent: Vec::new(),
             on_line: None,
             longest_line: LONGEST_LINE,
             view: None,

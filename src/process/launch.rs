@@ -157,12 +157,13 @@ impl Drop for Supervised {
 }
 
 fn start(
-    job: &Job<'_>,
+    job: &mut Job<'_>,
     control: OwnedFd,
     listeners: Option<&ListenerChannel>,
 ) -> io::Result<SpawnedProgram> {
     let mut files = vec![Arc::new(control)];
     files.extend(job.hold.clone());
+    files.extend(std::mem::take(&mut job.lent).into_iter().map(Arc::new));
     files.extend(listeners.map(|listeners| listeners.theirs.clone()));
     let numbers = files.iter().map(|file| file.as_raw_fd().to_string().into());
     let start = SpawnRequest {

@@ -55,9 +55,9 @@ impl FileLock {
         }
     }
 
-    /// Checks whether no other process has a shared lock. The lock may be lost: for a holder about to drop it.
-    pub fn is_only_holder(&self) -> bool {
-        self.file.try_lock().is_ok()
+    /// Gives the lock away: it is held as long as the descriptor, or a copy of it, is open.
+    pub fn into_fd(self) -> OwnedFd {
+        self.file.into()
     }
 
     /// Returns the path of the lock file.

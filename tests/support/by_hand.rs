@@ -86,7 +86,8 @@ impl ByHand {
         self.store.record_slot(&claim, went.slot, &attempt_dir(&claim)).await.unwrap();
         self.store.record_agent(&claim, went.agent, Some(went.estimated), None).await.unwrap();
         if let Verdict::Passed { commit: Some(commit) } = &verdict {
-            let position = self.store.enter_merge_queue(&claim, UnixMs(went.ended)).await.unwrap();
+            let (position, _) =
+                self.store.enter_merge_queue(&claim, UnixMs(went.ended)).await.unwrap();
             let record = self.store.record_member_commit(&claim, position, commit, commit);
             record.await.unwrap();
         }

@@ -151,8 +151,11 @@ impl Attempt<'_> {
         let plan = plan.at_base(self.context.settings.ci.max_timeout_seconds);
         let run = self.run_ci(&plan).await?;
         let Some(rerun) = plan_base_rerun(&plan, &run) else { return Ok(run) };
-        let again = self.run_ci(&rerun).await?;
-        Ok(merge_base_rerun(&plan, run, again))
+        // Another run of CI beside this one may be the cause.
+        let alone = std::mem::replace(&mut self.ci_turn.alone, true);
+        let again = self.run_ci(&rerun).await;
+        self.ci_turn.alone = alone;
+        Ok(merge_base_rerun(&plan, run, again?))
     }
 
     /// Returns the result of the same plan without the change, from the cache or from a run.
@@ -241,6 +244,30 @@ impl Attempt<'_> {
             let results = Arc::new(results);
             self.context.bases.put(key.clone(), Arc::clone(&results));
             self.record.landed.push((key, results));
+        }
+    }
+
+    /// Returns the green result of a plan on a commit's tree, if CI ran there before.
+    pub(crate) async fn kept_run(
+        &self,
+        plan: &CiPlan,
+        commit: &str,
+    ) -> Result<Option<CiRun>, AttemptError> {
+        let bases = &self.context.bases;
+        if !bases.is_kept() || !plan.is_configured() {
+            return Ok(None);
+        }
+        let key = self.base_key(plan, commit).await?;
+        let known = bases.find_result(&self.context.store, &self.claim.run_id, &key).await?;
+        let known = known.filter(|known| known.outcome == CiOutcome::Passed);
+        Ok(known.map(|known| CiRun::of(TestResults::clone(&known))))
+    }
+
+    /// Keeps the results of a green commit that did not land, for the next attempt.
+    pub(crate) async fn keep_unlanded(&mut self, commit: &str) {
+        if self.context.bases.is_kept() {
+            self.note_green(commit).await;
+            self.keep_results().await;
         }
     }
 

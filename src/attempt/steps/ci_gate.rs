@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::attempt::checkout_runner::CheckoutRunner;
 use crate::attempt::child_environment::Purpose;
@@ -28,6 +29,8 @@ use crate::workspace::view::ViewPurpose;
 const NAMED: usize = 5;
 /// Files read in search of lost and moved tests; in larger changes, missing tests count as lost.
 const MOST_SOURCES: usize = 400;
+/// Wait for other runs of CI that is not shown.
+const PERMIT_WAIT: Duration = Duration::from_millis(500);
 /// Most runs of CI in which a linked directory may change.
 const CHANGED_LINK_RUNS: u32 = 2;
 /// Names of lost tests searched for; of more, none is found in any file.
@@ -91,12 +94,16 @@ impl Tested {
 impl Attempt<'_> {
     /// Runs CI on the commit to land, in a checkout never written by an agent, and compares the results with the base.
     pub(crate) async fn ci(&mut self, commit: &str) -> Result<Gate, AttemptError> {
-        let tested = self.run_test(commit).await?;
+        let tested = self.run_test(commit, false).await?;
         self.judge_test(tested, commit).await
     }
 
-    /// Runs CI on a commit, and the phase's own check.
-    pub(crate) async fn run_test(&mut self, commit: &str) -> Result<Tested, AttemptError> {
+    /// Runs CI on a commit, and the phase's own check. A kept result may answer instead.
+    pub(crate) async fn run_test(
+        &mut self,
+        commit: &str,
+        may_be_kept: bool,
+    ) -> Result<Tested, AttemptError> {
         self.step(Step::Ci);
         if let Some(failure) = self.place_for_ci(commit).await? {
             return Ok(Tested::Known(Gate::Red(failure)));
@@ -105,10 +112,23 @@ impl Attempt<'_> {
         if let Some(why) = self.find_misplaced_imports(&plan).await {
             return Ok(Tested::Known(Gate::Red(Failure::new(FailureKind::CiFailed, why))));
         }
-        let run = self.run_ci(&plan).await?;
-        let rewritten = match plan.is_configured() {
-            true => self.slot.find_rewritten().await?,
-            false => Vec::new(),
+        let kept = match may_be_kept {
+            true => self.kept_run(&plan, commit).await?,
+            false => None,
+        };
+        let (run, rewritten) = match kept {
+            Some(run) => {
+                self.note("CI passed on exactly this tree before, and is not run again");
+                (run, Vec::new())
+            }
+            None => {
+                let run = self.run_ci(&plan).await?;
+                let rewritten = match plan.is_configured() {
+                    true => self.slot.find_rewritten().await?,
+                    false => Vec::new(),
+                };
+                (run, rewritten)
+            }
         };
         let mut test = CiTest { plan, run, rewritten, own: None };
         if matches!(
@@ -123,6 +143,14 @@ impl Attempt<'_> {
             test.own = Some((plan, run));
         }
         Ok(Tested::Ran(Box::new(test)))
+    }
+
+    /// Records the runs of a green test, although they were not compared with the base.
+    pub(crate) fn note_green_runs(&mut self, tested: Tested) {
+        let Tested::Ran(test) = tested else { return };
+        let runs = std::iter::once((test.plan, test.run)).chain(test.own);
+        let runs = runs.filter(|(_, run)| *run.outcome() == CiOutcome::Passed);
+        self.record.green = runs.map(|(plan, run)| (plan.command_key(), run.results)).collect();
     }
 
     /// Compares the results of CI on a commit with the base.
@@ -374,8 +402,10 @@ impl Attempt<'_> {
         let words = plan.words();
         let (place, directory) = ((&self.slot, Side::Ci), self.directory.path());
         let program = ViewedProgram::new(ViewPurpose::Ci, place, &words, directory);
+        let mut permit = self.ci_permit().await;
         let opened = runner.open_view(&program, &mut env)?;
         let request = ci::CiRequest {
+            lent: permit.as_mut().map(CiPermit::lend).unwrap_or_default(),
             dir: self.slot.path_of(Side::Ci),
             checkout: self.context.repo.root(),
             env: &env,
@@ -383,12 +413,6 @@ impl Attempt<'_> {
             redact: self.context.redactor.clone(),
             hold: Some(self.slot.lock_fd()?),
             view: opened.child.clone(),
-        };
-        let permits = &self.context.merge_queue.permits;
-        let permit = tokio::select! {
-            permit = permits.acquire(self.ci_turn.alone) => Some(permit),
-            // The run below ends at once.
-            () = self.stop.reached(StopLevel::Graceful) => None,
         };
         tracing::debug!(command = plan.display(), "ci starts");
         let run = ci::run(plan, request, &self.stop).await;
@@ -401,6 +425,26 @@ impl Attempt<'_> {
         }
         self.record.ci += run.duration;
         Ok(run)
+    }
+
+    /// Waits for a permit to run CI. `None` after a stop: the run then ends at once.
+    async fn ci_permit(&self) -> Option<CiPermit> {
+        let queue = &self.context.merge_queue;
+        let mut permit = std::pin::pin!(queue.permits.acquire(self.ci_turn.alone));
+        tokio::select! {
+            permit = &mut permit => return Some(permit),
+            () = self.stop.reached(StopLevel::Graceful) => return None,
+            () = tokio::time::sleep(PERMIT_WAIT) => {}
+        }
+        self.report_step("waiting for other runs of CI");
+        // Another drain may be gone, with a run of CI left behind.
+        let _waiting = queue.changes.wait_for_others();
+        let permit = tokio::select! {
+            permit = permit => Some(permit),
+            () = self.stop.reached(StopLevel::Graceful) => None,
+        };
+        self.step(Step::Ci);
+        permit
     }
 
     /// Adds what the sandbox refused to a message, with the keys that allow it.

@@ -4,21 +4,26 @@
 //! A red result counts only once everything before the member has landed: until then, a change before it may be the cause.
 //! Where many changes are red, each is tested on its own base first, and enters the queue only when green.
 
+use std::time::Duration;
+
 use super::ci_gate::Gate;
-use super::queue_place::{QueuePlace, expected_parent};
-use crate::attempt::attempt::CiTurn;
+use super::member_test::TestEnd;
+use super::queue_place::{QueuePlace, expected_parent, members_ahead};
 use crate::attempt::{Attempt, AttemptError};
 use crate::clock::now;
 use crate::merge_queue::member_step::{MemberCommit, MemberStep, MemberTest, next_step};
 use crate::merge_queue::test_history::{TestHistory, TestMode};
 use crate::phase::{RequeueReason, Verdict};
-use crate::process::{StopLevel, StopReceiver};
+use crate::process::StopLevel;
 use crate::progress::Step;
-use crate::store::QueueMember;
-use crate::workspace::{CommitMessage, Landing, MeasuredChange, RebaseOutcome};
+use crate::store::{MemberState, QueueMember};
+use crate::workspace::{CommitMessage, Landing, MeasuredChange, RebaseOutcome, WorkspaceError};
 
 /// Lost races with the user's commits, or conflicts in the queue, until the attempt is requeued.
 const ROUNDS: u32 = 20;
+/// Rounds for a commit that a `git gc` interferes with.
+const GC_ROUNDS: u32 = 6;
+const GC_PAUSE: Duration = Duration::from_millis(200);
 
 /// Change of an attempt, as a commit on its own base.
 struct Change {
@@ -26,8 +31,8 @@ struct Change {
     commit: String,
     /// Whether CI was green with the commit, compared with its base.
     is_green: bool,
-    /// Whether the change was tested, on whatever base.
-    is_tested: bool,
+    /// Whether the test history knows the result.
+    is_noted: bool,
 }
 
 /// End of a member's way through the queue.
@@ -52,20 +57,24 @@ impl Attempt<'_> {
         };
         let base = self.base.clone();
         let commit = self.slot.commit(&measured.tree, &base, &message).await?;
-        let mut change = Change { base, commit, is_green: false, is_tested: false };
+        let mut change = Change { base, commit, is_green: false, is_noted: false };
         let queue = &self.context.merge_queue;
         if queue.mode(&claim.run_id) == TestMode::AloneFirst {
-            let gate = self.ci(&change.commit).await?;
-            queue.history(&claim.run_id, |history| history.note_test(matches!(gate, Gate::Red(_))));
+            let tested = self.test_alone_first(&change.commit).await?;
+            let gate = self.judge_test(tested, &change.commit).await?;
+            self.note_result(&gate);
             if let Some(verdict) = verdict_of(gate) {
                 return Ok(verdict);
             }
-            (change.is_green, change.is_tested) = (true, true);
+            (change.is_green, change.is_noted) = (true, true);
         }
         for _ in 0..ROUNDS {
-            let place = QueuePlace::new(self.enter().await?);
-            let position = place.position;
+            // From before the row is there until it is gone, so that no worker of this drain waits for a row left behind.
+            let present = queue.presence(&claim.run_id, &claim.phase_id);
+            let (position, has_others) = self.enter().await?;
+            let place = QueuePlace::new(position, has_others || queue.is_shared());
             let passed = self.pass_queue(place, &mut change).await;
+            drop(present);
             self.context.merge_queue.changes.notify();
             match passed? {
                 Passage::Verdict(verdict) => return Ok(verdict),
@@ -80,8 +89,8 @@ impl Attempt<'_> {
         Ok(Verdict::Requeued(RequeueReason::BaseMoved { message }))
     }
 
-    /// Takes a position at the end of the queue.
-    async fn enter(&self) -> Result<i64, AttemptError> {
+    /// Takes a position at the end of the queue. Returns the position, and whether another drain works on the run.
+    async fn enter(&self) -> Result<(i64, bool), AttemptError> {
         let enter = || self.context.store.enter_merge_queue(self.claim, now());
         self.context.disk.retry_while_full(&self.stop, enter).await
     }
@@ -93,6 +102,15 @@ impl Attempt<'_> {
         change: &mut Change,
     ) -> Result<Passage, AttemptError> {
         let passed = self.take_steps(&mut place, change).await;
+        if let (Ok(Passage::Verdict(Verdict::Requeued(_))), Some(own)) = (&passed, &place.own)
+            && own.test == MemberTest::Green
+        {
+            let commit = own.commit.clone();
+            if let Some(tested) = place.tested.take() {
+                self.note_green_runs(tested);
+            }
+            self.keep_unlanded(&commit).await;
+        }
         // A landing deletes the ref, and the end of the attempt removes the member.
         let has_landed =
             matches!(&passed, Ok(Passage::Verdict(Verdict::Passed { commit: Some(_) })));
@@ -102,7 +120,7 @@ impl Attempt<'_> {
         {
             tracing::warn!("cannot drop {}: {error}", kept.name());
         }
-        let is_awaited = self.context.merge_queue.is_shared() || !has_landed;
+        let is_awaited = place.is_shared || !has_landed;
         if is_awaited && let Err(error) = self.context.store.leave_merge_queue(position).await {
             tracing::warn!("cannot leave the merge queue yet: {error}");
         }
@@ -118,11 +136,13 @@ impl Attempt<'_> {
         let (run, queue) = (&claim.run_id, &context.merge_queue);
         loop {
             let mut changes = queue.changes.receiver();
-            let ahead = context.store.members_before(run, place.position).await?;
+            let ahead = members_ahead(context, run, &claim.owner, place.position).await?;
             let guess = place.own.as_ref().map_or(&change.base, |own| &own.parent);
             let parent = expected_parent(context, run, &ahead, guess).await?;
             let depth = queue.depth(run);
-            match next_step(ahead.len(), parent.as_deref(), place.own.as_ref(), depth) {
+            let is_red_ahead = ahead.iter().any(|member| member.state == MemberState::Red);
+            let (count, own) = (ahead.len(), place.own.as_ref());
+            match next_step(count, is_red_ahead, parent.as_deref(), own, depth) {
                 MemberStep::Wait => {
                     self.report_step(&waiting(&ahead));
                     let is_others = ahead.last().is_some_and(|last| last.owner != claim.owner);
@@ -135,26 +155,37 @@ impl Attempt<'_> {
                     }
                 }
                 MemberStep::Build { parent } => {
-                    if let Some(paths) = self.build(place, change, &parent).await? {
-                        return Ok(match ahead.is_empty() {
-                            true => Passage::Verdict(conflict(&paths)),
-                            false => Passage::Conflict,
-                        });
+                    match self.build(place, change, &parent).await {
+                        Ok(None) => {}
+                        Ok(Some(paths)) if ahead.is_empty() => {
+                            return Ok(Passage::Verdict(conflict(&paths)));
+                        }
+                        Ok(Some(_)) => return Ok(Passage::Conflict),
+                        // A `git gc` of the user may have removed the commit before; it lands, or its member leaves.
+                        Err(error)
+                            if !ahead.is_empty() && !matches!(error, AttemptError::LeaseLost) =>
+                        {
+                            tracing::warn!("waiting for the commit before: {error}");
+                            changes.next(true).await;
+                        }
+                        Err(error) => return Err(error),
                     }
-                }
-                step @ (MemberStep::Test | MemberStep::TestAgain) => {
-                    let again = step == MemberStep::TestAgain;
-                    self.test_member(place, again, &ahead).await?;
-                    if let (Some(tested), false) = (&place.tested, change.is_tested) {
-                        change.is_tested = true;
-                        queue.history(run, |history| history.note_test(!tested.is_green()));
-                    }
-                    if self.stop.level() > StopLevel::Run && place.tested.is_none() {
+                    if self.stop.level() > StopLevel::Run && place.own.is_none() {
                         return Ok(Passage::Verdict(interrupted()));
                     }
                 }
+                MemberStep::Test => {
+                    let ended = self.test_member(place, (false, ahead.is_empty())).await?;
+                    if ended == TestEnd::Stopped && self.stop.level() > StopLevel::Run {
+                        return Ok(Passage::Verdict(interrupted()));
+                    }
+                    if ended == TestEnd::Green && !change.is_noted {
+                        change.is_noted = true;
+                        self.note_result(&Gate::Green);
+                    }
+                }
                 MemberStep::Land => {
-                    if let Some(verdict) = self.land(place).await? {
+                    if let Some(verdict) = self.land(place, change).await? {
                         return Ok(Passage::Verdict(verdict));
                     }
                 }
@@ -171,21 +202,23 @@ impl Attempt<'_> {
     ) -> Result<Option<Vec<String>>, AttemptError> {
         place.forget_commit();
         let is_base = parent == change.base;
-        let commit = match is_base {
-            true => change.commit.clone(),
-            false => match self.slot.rebase(&change.commit, parent).await? {
-                RebaseOutcome::Commit(commit) => commit,
-                RebaseOutcome::Conflict { paths } => return Ok(Some(paths)),
-            },
+        let mut round = 1;
+        let made = loop {
+            match self.make_commit(place, change, parent).await {
+                // A `git gc` of the user may remove objects and directories until a ref names the commit.
+                Err(error) if round < GC_ROUNDS => {
+                    tracing::debug!("making the commit again: {error}");
+                    self.slot.forget_handing_over();
+                    tokio::time::sleep(GC_PAUSE).await;
+                }
+                made => break made?,
+            }
+            round += 1;
         };
-        // The members behind read these objects, and the ref keeps them.
-        self.slot.copy_objects(&commit, parent).await?;
-        let run = &self.claim.run_id;
-        if self.context.merge_queue.is_shared() {
-            let old = place.kept.as_ref();
-            let kept = self.context.repo.put_queue_ref(run, place.position, &commit, old).await?;
-            place.kept = Some(kept);
-        }
+        let commit = match made {
+            RebaseOutcome::Commit(commit) => commit,
+            RebaseOutcome::Conflict { paths } => return Ok(Some(paths)),
+        };
         self.record.landing = Some(commit.clone());
         let record =
             || self.context.store.record_member_commit(self.claim, place.position, parent, &commit);
@@ -200,87 +233,55 @@ impl Attempt<'_> {
         Ok(None)
     }
 
-    /// Runs CI on the member's commit, until the commit is no longer the one to land.
-    async fn test_member(
-        &mut self,
+    /// Makes the commit, writes its objects where the members behind read them, and points the member's ref at it.
+    async fn make_commit(
+        &self,
         place: &mut QueuePlace,
-        again: bool,
-        ahead: &[QueueMember],
-    ) -> Result<(), AttemptError> {
-        let (context, run) = (self.context, &self.claim.run_id);
-        let Some(own) = place.own.clone() else { return Ok(()) };
-        let queue = &context.merge_queue;
-        let is_safe = queue.history(run, |history| {
-            history.note_queue_run();
-            history.is_parallel_safe()
-        });
-        self.ci_turn = CiTurn { alone: again && !is_safe, had_company: false };
-        let (handle, stop) = StopReceiver::pair();
-        let whole = std::mem::replace(&mut self.stop, stop);
-        let moot = place.wait_until_moot(context, (run, &self.claim.owner), &own);
-        let tested = tokio::select! {
-            tested = self.run_test(&own.commit) => tested,
-            never = handle.forward(&whole) => match never {},
-            never = async {
-                let moot = moot.await;
-                handle.raise(StopLevel::Graceful);
-                match moot {
-                    Ok(()) => std::future::pending().await,
-                    Err(error) => Err(error),
-                }
-            } => never,
+        change: &Change,
+        parent: &str,
+    ) -> Result<RebaseOutcome, WorkspaceError> {
+        let repo = &self.context.repo;
+        if repo.wait_for_gc().await {
+            self.slot.forget_handing_over();
+        }
+        let commit = match parent == change.base {
+            true => change.commit.clone(),
+            false => match self.slot.rebase(&change.commit, parent).await? {
+                RebaseOutcome::Commit(commit) => commit,
+                conflict @ RebaseOutcome::Conflict { .. } => return Ok(conflict),
+            },
         };
-        self.stop = whole;
-        let CiTurn { alone, had_company } = std::mem::take(&mut self.ci_turn);
-        let tested = tested?;
-        if tested.is_stopped() {
-            // Either the operator stopped the drain, or the queue before this member changed.
-            return Ok(());
+        self.slot.copy_objects(&commit, parent).await?;
+        if place.is_shared {
+            let run = &self.claim.run_id;
+            place.kept = Some(repo.put_queue_ref(run, place.position, &commit).await?);
         }
-        let is_green = tested.is_green();
-        let is_disturbed = is_green && again && alone && place.was_red_in_company;
-        place.was_red_in_company |= !is_green && had_company;
-        let is_new = queue.history(run, |history| {
-            if is_green && had_company {
-                history.note_parallel_pass();
-            }
-            is_disturbed && history.note_parallel_failure()
-        });
-        if is_new {
-            queue.permits.run_one_at_a_time();
-            context.progress.note(
-                "CI failed twice beside another run of CI and passed alone: CI runs one at a time from here on (set \
-                 ci.parallel: 1)",
-            );
-        }
-        if !ahead.is_empty() {
-            let record = context.store.record_member_test(place.position, &own.commit, is_green);
-            record.await?;
-        }
-        if let Some(own) = &mut place.own {
-            own.test = match (is_green, again) {
-                (true, _) => MemberTest::Green,
-                (false, false) => MemberTest::Red,
-                (false, true) => MemberTest::RedAgain,
-            };
-        }
-        place.tested = Some(tested);
-        Ok(())
+        Ok(RebaseOutcome::Commit(commit))
     }
 
     /// Compares the results with the tip, and lands. Returns `None` if the member is to look at the queue again.
-    async fn land(&mut self, place: &mut QueuePlace) -> Result<Option<Verdict>, AttemptError> {
+    async fn land(
+        &mut self,
+        place: &mut QueuePlace,
+        change: &mut Change,
+    ) -> Result<Option<Verdict>, AttemptError> {
         let (context, run) = (self.context, &self.claim.run_id);
         let Some(own) = place.own.clone() else { return Ok(None) };
         let queue = &context.merge_queue;
-        let is_safe = queue.history(run, |history| history.is_parallel_safe());
-        if own.test == MemberTest::Red && place.was_red_in_company && !is_safe {
-            self.test_member(place, true, &[]).await?;
-            return Ok((self.stop.level() > StopLevel::Run).then(interrupted));
+        if own.test != MemberTest::Green && self.stop.level() > StopLevel::Run {
+            return Ok(Some(interrupted()));
+        }
+        if own.test == MemberTest::Red && place.is_red_in_doubt {
+            self.test_member(place, (true, true)).await?;
+            return Ok(None);
         }
         if !place.is_judged {
             let Some(tested) = place.tested.take() else { return Ok(None) };
-            if let Some(verdict) = verdict_of(self.judge_test(tested, &own.commit).await?) {
+            let gate = self.judge_test(tested, &own.commit).await?;
+            if !std::mem::replace(&mut change.is_noted, true) {
+                self.note_result(&gate);
+            }
+            if let Some(verdict) = verdict_of(gate) {
                 return Ok(Some(verdict));
             }
             place.is_judged = true;
@@ -288,7 +289,18 @@ impl Attempt<'_> {
         self.step(Step::Landing);
         let kept = place.kept.as_ref();
         let (fence, slot) = (&self.fence, &self.slot);
-        match slot.land_member(fence, run, &own.parent, &own.commit, kept).await? {
+        let landed = slot.land_member(fence, run, &own.parent, &own.commit, kept).await;
+        let landed = match (landed, kept) {
+            // Somebody removed the ref, such as a fetch of a mirror.
+            (Err(error), Some(kept)) if !place.has_new_ref => {
+                tracing::warn!("{error}; writing {} again", kept.name());
+                let put = context.repo.put_queue_ref(run, place.position, &own.commit).await?;
+                (place.kept, place.has_new_ref) = (Some(put), true);
+                return Ok(None);
+            }
+            (landed, _) => landed?,
+        };
+        match landed {
             Landing::Landed { held_by } => {
                 // Recorded before the members behind read the result.
                 self.note_green(&own.commit).await;
@@ -320,7 +332,7 @@ impl Attempt<'_> {
         let run = &claim.run_id;
         loop {
             let mut changes = context.merge_queue.changes.receiver();
-            let ahead = context.store.members_before(run, position).await?;
+            let ahead = members_ahead(context, run, &claim.owner, position).await?;
             let Some(last) = ahead.last() else { break };
             self.report_step(&waiting(&ahead));
             let is_others = last.owner != claim.owner;

@@ -10,6 +10,7 @@ pub mod install_step;
 pub mod landing_step;
 pub mod lost_work_step;
 pub mod measure_step;
+mod member_test;
 pub mod memory_step;
 pub mod prompt_step;
 mod queue_place;

@@ -4,12 +4,14 @@ use super::ci_gate::Tested;
 use crate::attempt::{AttemptError, DrainContext};
 use crate::merge_queue::member_step::MemberCommit;
 use crate::phase::RunId;
-use crate::store::{OwnerId, QueueMember};
+use crate::store::{MemberState, OwnerId, QueueMember};
 use crate::workspace::QueueRef;
 
 /// Place of an attempt in the merge queue.
 pub(super) struct QueuePlace {
     pub position: i64,
+    /// Whether members of other workers or drains may build on this one.
+    pub is_shared: bool,
     /// The member's commit, once made.
     pub own: Option<MemberCommit>,
     /// Ref of the commit.
@@ -18,21 +20,25 @@ pub(super) struct QueuePlace {
     pub tested: Option<Tested>,
     /// Whether the results were compared with the base, and are green.
     pub is_judged: bool,
-    /// Whether CI was red beside another run.
-    pub was_red_in_company: bool,
+    /// Whether another member or another run of CI may be the cause of the red test: CI runs once more, alone.
+    pub is_red_in_doubt: bool,
+    /// Whether the ref was lost and written again.
+    pub has_new_ref: bool,
     /// Landings prevented by commits of the user.
     pub lost_races: u32,
 }
 
 impl QueuePlace {
-    pub fn new(position: i64) -> Self {
+    pub fn new(position: i64, is_shared: bool) -> Self {
         Self {
             position,
+            is_shared,
             own: None,
             kept: None,
             tested: None,
             is_judged: false,
-            was_red_in_company: false,
+            is_red_in_doubt: false,
+            has_new_ref: false,
             lost_races: 0,
         }
     }
@@ -40,26 +46,48 @@ impl QueuePlace {
     /// Forgets the commit and its test.
     pub fn forget_commit(&mut self) {
         (self.own, self.tested) = (None, None);
-        (self.is_judged, self.was_red_in_company) = (false, false);
+        (self.is_judged, self.is_red_in_doubt) = (false, false);
     }
 
-    /// Returns once the commit is no longer the one to land, because the queue before the member changed.
+    /// Returns once the commit is no longer the one to land, because the queue before the member changed. Errors of the
+    /// store or of git are left to the next step of the member.
     pub async fn wait_until_moot(
         &self,
         context: &DrainContext,
         (run, owner): (&RunId, &OwnerId),
         own: &MemberCommit,
-    ) -> Result<(), AttemptError> {
+    ) {
         loop {
             let mut changes = context.merge_queue.changes.receiver();
-            let ahead = context.store.members_before(run, self.position).await?;
-            let parent = expected_parent(context, run, &ahead, &own.parent).await?;
-            if parent.is_none_or(|parent| parent != own.parent) {
-                return Ok(());
+            let mut has_others = false;
+            if let Ok(ahead) = members_ahead(context, run, owner, self.position).await {
+                let parent = expected_parent(context, run, &ahead, &own.parent).await;
+                // A red member before this one is tested alone, and probably leaves.
+                let is_doubtful = ahead.iter().any(|member| member.state == MemberState::Red);
+                let has_moved =
+                    parent.is_ok_and(|parent| parent.is_none_or(|parent| parent != own.parent));
+                if is_doubtful || has_moved {
+                    return;
+                }
+                has_others = ahead.iter().any(|member| member.owner != *owner);
             }
-            changes.next(ahead.iter().any(|member| member.owner != *owner)).await;
+            let _waiting = has_others.then(|| context.merge_queue.changes.wait_for_others());
+            changes.next(has_others).await;
         }
     }
+}
+
+/// Returns the members before a position. Rows that attempts of this drain left behind do not count: nobody lands them.
+pub(super) async fn members_ahead(
+    context: &DrainContext,
+    run: &RunId,
+    owner: &OwnerId,
+    position: i64,
+) -> Result<Vec<QueueMember>, AttemptError> {
+    let mut ahead = context.store.members_before(run, position).await?;
+    let queue = &context.merge_queue;
+    ahead.retain(|member| member.owner != *owner || queue.is_present(run, &member.phase_id));
+    Ok(ahead)
 }
 
 /// Returns the commit that a member has to be built on: of the member before, or the tip. `None` while the commit before is

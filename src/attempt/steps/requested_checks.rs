@@ -13,8 +13,9 @@ use crate::attempt::program_view::{ProgramView, ViewedProgram};
 use crate::attempt::{Attempt, AttemptError};
 use crate::ci::{self, CiOutcome, CiPlan};
 use crate::config::AgentSettings;
+use crate::merge_queue::ci_permits::{CiPermit, CiPermits};
 use crate::process::child_env::Env;
-use crate::process::{Redactor, StopReceiver};
+use crate::process::{Redactor, StopLevel, StopReceiver};
 use crate::workspace::Side;
 use crate::workspace::view::ViewPurpose;
 
@@ -35,6 +36,7 @@ struct RequestedChecks {
     /// Inherited by CI's processes: the slot stays locked until the last has ended.
     slot_lock: Arc<std::os::fd::OwnedFd>,
     stop: StopReceiver,
+    permits: Arc<CiPermits>,
     runs: AtomicU32,
 }
 
@@ -61,6 +63,7 @@ impl Attempt<'_> {
             redact: self.context.redactor.clone(),
             slot_lock: self.slot.lock_fd()?,
             stop: self.stop.clone(),
+            permits: Arc::clone(&self.context.merge_queue.permits),
             runs: AtomicU32::new(0),
         })))
     }
@@ -73,6 +76,11 @@ impl Checks for RequestedChecks {
                 return "no CI is configured; only the deliverables are checked".to_owned();
             }
             let number = self.runs.fetch_add(1, Ordering::Relaxed) + 1;
+            let mut permit = tokio::select! {
+                permit = self.permits.acquire(false) => Some(permit),
+                // The run below ends at once.
+                () = self.stop.reached(StopLevel::Graceful) => None,
+            };
             let request = ci::CiRequest {
                 dir: &self.agent_checkout,
                 checkout: &self.users_checkout,
@@ -80,6 +88,7 @@ impl Checks for RequestedChecks {
                 log: self.log_dir.join(format!("ci-by-agent-{number}.log")),
                 redact: self.redact.clone(),
                 hold: Some(Arc::clone(&self.slot_lock)),
+                lent: permit.as_mut().map(CiPermit::lend).unwrap_or_default(),
                 view: self.view.child.clone(),
             };
             let run = ci::run(&self.plan, request, &self.stop).await;

@@ -20,6 +20,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(super) use build_tool::BuildTool;
 pub(super) use command_paths::CommandPaths;
@@ -44,7 +45,9 @@ pub fn guard_imports(env: &mut Env, dir: &Path) -> io::Result<()> {
     let file = dir.join("sitecustomize.py");
     if fs::read(&file).ok().as_deref() != Some(GUARD.as_bytes()) {
         // Another process may read the file at this moment.
-        let beside = dir.join(format!("sitecustomize.{}.tmp", std::process::id()));
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let beside = dir.join(format!("sitecustomize.{}.{number}.tmp", std::process::id()));
         fs::write(&beside, GUARD)?;
         fs::rename(&beside, &file)?;
     }

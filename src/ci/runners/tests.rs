@@ -163,6 +163,7 @@ async fn run_plan(plan: &CiPlan, dir: &Path, env: &Env) -> (TestResults, String)
         log: scratch.path().join("ci.log"),
         redact: Redactor::new(Env::new()),
         hold: None,
+        lent: Vec::new(),
         view: None,
     };
     let results = scratch.path().join("ci.junit.xml");

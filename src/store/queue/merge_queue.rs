@@ -61,11 +61,15 @@ struct MemberRecord {
 }
 
 impl Store {
-    /// Adds the attempt at the end of the run's queue, and returns its position.
+    /// Adds the attempt at the end of the run's queue. Returns its position, and whether another drain works on the run.
     ///
     /// # Errors
     /// [`StoreError::LeaseLost`] if the attempt was reclaimed or the owner is fenced, or the database cannot be written.
-    pub async fn enter_merge_queue(&self, claim: &Claim, now: UnixMs) -> Result<i64, StoreError> {
+    pub async fn enter_merge_queue(
+        &self,
+        claim: &Claim,
+        now: UnixMs,
+    ) -> Result<(i64, bool), StoreError> {
         self.named(async {
             let mut tx = self.begin().await?;
             if is_fenced(&mut tx, &claim.owner).await? {
@@ -84,8 +88,16 @@ impl Store {
             .fetch_optional(&mut *tx)
             .await?;
             let position = position.ok_or_else(|| claim.lease_lost_error())?;
+            let has_others: bool = sqlx::query_scalar(
+                "SELECT EXISTS (SELECT 1 FROM owners, json_each(owners.runs) AS named
+                                 WHERE owners.owner <> ? AND named.value = ?)",
+            )
+            .bind(claim.owner.as_str())
+            .bind(claim.run_id.as_str())
+            .fetch_one(&mut *tx)
+            .await?;
             tx.commit().await?;
-            Ok(position)
+            Ok((position, has_others))
         })
         .await
     }

@@ -117,7 +117,7 @@ impl StoreFixture {
 
     /// Enters the merge queue with a commit.
     pub async fn record_landing(&self, claim: &Claim, commit: &str) -> Result<(), StoreError> {
-        let position = self.store.enter_merge_queue(claim, NOW).await?;
+        let (position, _) = self.store.enter_merge_queue(claim, NOW).await?;
         self.store.record_member_commit(claim, position, "base", commit).await
     }
 

@@ -1,5 +1,6 @@
-//! Refs of the merge queue, `refs/autopack/queue/<run>/<position>`: they keep the commits of members, and a landing
-//! deletes the ref in the transaction that moves the branch. A member without its ref can no longer land.
+//! Refs of the merge queue, `refs/autopack/queue/<run>/<position>`: they keep the commits of members of a drain with several
+//! workers. A landing deletes the ref in the transaction that moves the branch, so a member whose ref was dropped can no
+//! longer land.
 
 use std::fs;
 
@@ -24,7 +25,7 @@ impl QueueRef {
 }
 
 impl Repo {
-    /// Points the ref of a member at its commit. `old` is the ref with the member's commit until now.
+    /// Points the ref of a member at its commit. The member owns its position, so an older value does not matter.
     ///
     /// # Errors
     /// If git cannot write the ref.
@@ -33,12 +34,9 @@ impl Repo {
         run: &RunId,
         position: i64,
         commit: &str,
-        old: Option<&QueueRef>,
     ) -> Result<QueueRef> {
         let name = name_of(run, position);
-        let zero = self.zero();
-        let old = old.map_or(zero.as_str(), |old| &old.commit);
-        let call = self.git.call("keep the queued commit", ["update-ref", &name, commit, old]);
+        let call = self.git.call("keep the queued commit", ["update-ref", &name, commit]);
         let answer = call.answer().await?;
         match answer.ok() {
             true => Ok(QueueRef { name, commit: commit.to_owned() }),
