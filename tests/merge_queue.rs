@@ -148,8 +148,8 @@ fn a_suspended_drain_keeps_no_permit() {
 
 #[test]
 fn a_resource_used_by_later_phases_alone_is_charged_to_nobody() {
-    // p0 to p3 pass beside each other; the tests of the others use one directory.
-    let ci = "ls d[4-9]/a.txt > /dev/null 2>&1 || exit 0\nmkdir \"$MEETING/port\" || exit 1\nsleep 0.2\nrmdir \"$MEETING/port\"";
+    // p0 to p3 pass beside each other; the tests of the others use one lock.
+    let ci = "ls d[4-9]/a.txt > /dev/null 2>&1 || exit 0\nexec 9>\"$MEETING/port\"\nflock -n 9 || exit 1\nsleep 0.2";
     let agent = "come(4)\nwrite_deliverables()";
     let project = project(agent, ci, "|executor: {max_attempts: 1}\n").plan(apart(10));
     drain(&project, 4).succeeded();
@@ -188,7 +188,7 @@ fn ci_with_a_fixed_port_runs_one_at_a_time_after_two_failures() {
 
 #[test]
 fn ci_jobs_bounds_the_runs_of_all_drains() {
-    let ci = "mkdir \"$MEETING/running\" || { touch \"$MEETING/TWO\"; exit 1; }\nsleep 0.02\nrmdir \"$MEETING/running\"";
+    let ci = "exec 9>\"$MEETING/running\"\nflock -n 9 || { touch \"$MEETING/TWO\"; exit 1; }\nsleep 0.02";
     let project = project("write_deliverables()", ci, ", jobs: 1").plan(apart(8));
     let runtime = project.outside("runtime");
     std::fs::create_dir(&runtime).unwrap();
