@@ -189,7 +189,7 @@ fn commits(testbed: &Testbed, run: &str) -> Vec<Commit> {
     }
     let format = "--format=%H%x00%T%x00%(trailers:key=Autopack-Phase,valueonly,separator=%x2C)%x00\
                   %(trailers:key=Autopack-Attempt,valueonly,separator=%x2C)";
-    let log = testbed.project.git(["log", format].into_iter().chain(refs.lines()));
+    let log = testbed.project.git(["log", "--topo-order", format].into_iter().chain(refs.lines()));
     let commit = |line: &str| {
         let [id, tree, phase, attempt] = line.split('\0').collect::<Vec<_>>()[..] else {
             panic!("not a commit: {line:?}")
