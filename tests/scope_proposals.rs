@@ -213,8 +213,8 @@ fn a_proposal_counts_in_the_budget_of_the_run() {
     assert_eq!(project.git(["branch", "--list", "autopack/run"]), "");
 }
 
-#[test]
-fn a_drain_killed_during_a_proposal_is_resumed_without_loss() {
+/// A phase without a path, whose agent never answers the first question, and answers the next.
+fn project_with_a_hanging_question() -> Project {
     let agent = format!(
         r#"
 marker = workspace.parent / "witness" / "first"
@@ -228,7 +228,12 @@ if is_question:
 "#
     );
     let phases = json!({"phases": [{"phase_id": "one", "description": "Be faster"}]});
-    let project = project(&agent, "").plan(phases);
+    project(&agent, "").plan(phases)
+}
+
+#[test]
+fn a_drain_killed_during_a_proposal_is_resumed_without_loss() {
+    let project = project_with_a_hanging_question();
     let mut drain = project.spawn(["drain", "--run-id", "run", "--json"]);
     let _output = wait_for_event(&mut drain, "phase_started");
     while !project.outside("first").exists() {
@@ -381,20 +386,7 @@ fn phases_that_get_no_scope_are_refused_by_name_before_anything_happens() {
 
 #[test]
 fn proposals_made_ahead_begin_with_the_work_of_dead_ones() {
-    let agent = format!(
-        r#"
-marker = workspace.parent / "witness" / "first"
-if is_question:
-    if not marker.exists():
-        marker.write_text("x")
-        signal.pause()
-    answer({{"scope": ["src/parser.py"]}})
-    sys.exit()
-{WORK}
-"#
-    );
-    let phases = json!({"phases": [{"phase_id": "one", "description": "Be faster"}]});
-    let project = project(&agent, "").plan(phases);
+    let project = project_with_a_hanging_question();
     let mut proposing = project.spawn(["fix-phases", "--propose"]);
     while !project.outside("first").exists() {
         std::thread::yield_now();
