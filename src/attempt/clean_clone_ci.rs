@@ -13,9 +13,9 @@ use crate::config::WorkspaceSettings;
 use crate::merge_queue::ci_permits::CiPermit;
 use crate::phase::words::short_commit;
 use crate::phase::{PhaseCi, RunId};
+use crate::process::StopReceiver;
 use crate::process::child_env::Env;
 use crate::process::view::ViewMode;
-use crate::process::{StopLevel, StopReceiver};
 use crate::workspace::view::{self, PrivateFiles, ViewPurpose};
 use crate::workspace::{Side, Slot};
 
@@ -166,11 +166,7 @@ impl CheckoutRunner<'_> {
         let logs = log.parent().unwrap_or(&log);
         let program = ViewedProgram::new(ViewPurpose::Ci, (slot, Side::Ci), &words, logs);
         let opened = self.open_view(&program, &mut env)?;
-        let mut permit = tokio::select! {
-            permit = self.ci_permits.acquire(false) => Some(permit),
-            // The run below ends at once.
-            () = stop.reached(StopLevel::Graceful) => None,
-        };
+        let mut permit = self.ci_permits.acquire_unless_stopped(false, stop).await;
         let request = ci::CiRequest {
             dir: slot.path_of(Side::Ci),
             checkout: self.repo.root(),

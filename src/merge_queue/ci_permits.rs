@@ -17,7 +17,7 @@ use tokio::sync::{
 };
 
 use crate::config::{CiSettings, Env};
-use crate::process::{FileLock, lock};
+use crate::process::{FileLock, StopLevel, StopReceiver, lock};
 
 /// Interval between attempts to take a lock that another drain has.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -111,6 +111,18 @@ impl CiPermits {
             number,
             begun: Arc::clone(&self.begun),
             running: Arc::clone(&self.running),
+        }
+    }
+
+    /// Waits for a permit. `None` after a stop: the run that follows ends at once.
+    pub async fn acquire_unless_stopped(
+        &self,
+        alone: bool,
+        stop: &StopReceiver,
+    ) -> Option<CiPermit> {
+        tokio::select! {
+            permit = self.acquire(alone) => Some(permit),
+            () = stop.reached(StopLevel::Graceful) => None,
         }
     }
 

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 const REMEMBERED: usize = 20;
 /// Tests known before their results count.
 const ENOUGH: usize = 8;
-/// Most CI runs for each landing, over the remembered landings, before members are tested one at a time.
+/// Most CI runs for each landing, over the remembered landings, before each change is tested on its own base first.
 const MOST_RUNS: f64 = 2.0;
 /// Failures beside other runs of CI that passed alone, after which CI runs one at a time.
 const PARALLEL_FAILURES: u32 = 2;

@@ -18,7 +18,6 @@ use crate::merge_queue::ci_permits::CiPermit;
 use crate::phase::deliverables::delivers;
 use crate::phase::words::first_few;
 use crate::phase::{Failure, FailureKind};
-use crate::process::StopLevel;
 use crate::process::child_env::OWNER;
 use crate::process::view::ViewMode;
 use crate::progress::Step;
@@ -65,15 +64,9 @@ pub(crate) enum Tested {
 impl Tested {
     /// Returns whether CI passed, whatever the base says.
     pub fn is_green(&self) -> bool {
-        let passed = |run: &CiRun| {
-            matches!(
-                run.outcome(),
-                CiOutcome::Passed | CiOutcome::NoTests | CiOutcome::NotConfigured
-            )
-        };
         match self {
             Self::Ran(test) => {
-                passed(&test.run) && test.own.as_ref().is_none_or(|(_, run)| passed(run))
+                has_passed(&test.run) && test.own.as_ref().is_none_or(|(_, run)| has_passed(run))
             }
             Self::Known(gate) => matches!(gate, Gate::Green),
         }
@@ -89,6 +82,11 @@ impl Tested {
             Self::Known(gate) => matches!(gate, Gate::Stopped),
         }
     }
+}
+
+/// Returns whether a run has no failure, whatever the base says.
+fn has_passed(run: &CiRun) -> bool {
+    matches!(run.outcome(), CiOutcome::Passed | CiOutcome::NoTests | CiOutcome::NotConfigured)
 }
 
 impl Attempt<'_> {
@@ -131,10 +129,8 @@ impl Attempt<'_> {
             }
         };
         let mut test = CiTest { plan, run, rewritten, own: None };
-        if matches!(
-            test.run.outcome(),
-            CiOutcome::Passed | CiOutcome::NoTests | CiOutcome::NotConfigured
-        ) && let Some(plan) = self.own_plan()
+        if has_passed(&test.run)
+            && let Some(plan) = self.own_plan()
         {
             if let Some(why) = self.find_misplaced_imports(&plan).await {
                 return Ok(Tested::Known(Gate::Red(Failure::new(FailureKind::CiFailed, why))));
@@ -430,19 +426,16 @@ impl Attempt<'_> {
     /// Waits for a permit to run CI. `None` after a stop: the run then ends at once.
     async fn ci_permit(&self) -> Option<CiPermit> {
         let queue = &self.context.merge_queue;
-        let mut permit = std::pin::pin!(queue.permits.acquire(self.ci_turn.alone));
-        tokio::select! {
-            permit = &mut permit => return Some(permit),
-            () = self.stop.reached(StopLevel::Graceful) => return None,
-            () = tokio::time::sleep(PERMIT_WAIT) => {}
+        let permits = &queue.permits;
+        let mut permit =
+            std::pin::pin!(permits.acquire_unless_stopped(self.ci_turn.alone, &self.stop));
+        if let Ok(permit) = tokio::time::timeout(PERMIT_WAIT, &mut permit).await {
+            return permit;
         }
         self.report_step("waiting for other runs of CI");
         // Another drain may be gone, with a run of CI left behind.
         let _waiting = queue.changes.wait_for_others();
-        let permit = tokio::select! {
-            permit = permit => Some(permit),
-            () = self.stop.reached(StopLevel::Graceful) => None,
-        };
+        let permit = permit.await;
         self.step(Step::Ci);
         permit
     }

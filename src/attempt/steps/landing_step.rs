@@ -8,15 +8,16 @@ use std::time::Duration;
 
 use super::ci_gate::Gate;
 use super::member_test::TestEnd;
-use super::queue_place::{QueuePlace, expected_parent, members_ahead};
+use super::queue_place::{QueuePlace, expected_parent, has_red, members_ahead};
 use crate::attempt::{Attempt, AttemptError};
 use crate::clock::now;
 use crate::merge_queue::member_step::{MemberCommit, MemberStep, MemberTest, next_step};
+use crate::merge_queue::queue_changes::ChangeReceiver;
 use crate::merge_queue::test_history::{TestHistory, TestMode};
 use crate::phase::{RequeueReason, Verdict};
 use crate::process::StopLevel;
 use crate::progress::Step;
-use crate::store::{MemberState, QueueMember};
+use crate::store::QueueMember;
 use crate::workspace::{CommitMessage, Landing, MeasuredChange, RebaseOutcome, WorkspaceError};
 
 /// Lost races with the user's commits, or conflicts in the queue, until the attempt is requeued.
@@ -85,8 +86,7 @@ impl Attempt<'_> {
                 }
             }
         }
-        let message = format!("the branch moved {ROUNDS} times during this attempt");
-        Ok(Verdict::Requeued(RequeueReason::BaseMoved { message }))
+        Ok(branch_moved())
     }
 
     /// Takes a position at the end of the queue. Returns the position, and whether another drain works on the run.
@@ -140,18 +140,12 @@ impl Attempt<'_> {
             let guess = place.own.as_ref().map_or(&change.base, |own| &own.parent);
             let parent = expected_parent(context, run, &ahead, guess).await?;
             let depth = queue.depth(run);
-            let is_red_ahead = ahead.iter().any(|member| member.state == MemberState::Red);
+            let is_red_ahead = has_red(&ahead);
             let (count, own) = (ahead.len(), place.own.as_ref());
             match next_step(count, is_red_ahead, parent.as_deref(), own, depth) {
                 MemberStep::Wait => {
-                    self.report_step(&waiting(&ahead));
-                    let is_others = ahead.last().is_some_and(|last| last.owner != claim.owner);
-                    let _waiting = is_others.then(|| queue.changes.wait_for_others());
-                    tokio::select! {
-                        () = changes.next(is_others) => {}
-                        () = self.stop.reached(StopLevel::Graceful) => {
-                            return Ok(Passage::Verdict(interrupted()));
-                        }
+                    if let Some(verdict) = self.wait_behind(&ahead, changes).await {
+                        return Ok(Passage::Verdict(verdict));
                     }
                 }
                 MemberStep::Build { parent } => {
@@ -310,14 +304,27 @@ impl Attempt<'_> {
                 Ok(Some(Verdict::Passed { commit: Some(own.commit) }))
             }
             Landing::Fenced => Err(AttemptError::LeaseLost),
-            Landing::TipMoved(_) if place.lost_races == ROUNDS => {
-                let message = format!("the branch moved {ROUNDS} times during this attempt");
-                Ok(Some(Verdict::Requeued(RequeueReason::BaseMoved { message })))
-            }
+            Landing::TipMoved(_) if place.lost_races == ROUNDS => Ok(Some(branch_moved())),
             Landing::TipMoved(_) => {
                 place.lost_races += 1;
                 Ok(None)
             }
+        }
+    }
+
+    /// Waits for a change of the queue behind these members. Returns the verdict after a stop.
+    async fn wait_behind(
+        &self,
+        ahead: &[QueueMember],
+        mut changes: ChangeReceiver,
+    ) -> Option<Verdict> {
+        self.report_step(&waiting(ahead));
+        let is_others = ahead.last().is_some_and(|last| last.owner != self.claim.owner);
+        let queue = &self.context.merge_queue;
+        let _waiting = is_others.then(|| queue.changes.wait_for_others());
+        tokio::select! {
+            () = changes.next(is_others) => None,
+            () = self.stop.reached(StopLevel::Graceful) => Some(interrupted()),
         }
     }
 
@@ -331,15 +338,13 @@ impl Attempt<'_> {
         let (context, claim) = (self.context, self.claim);
         let run = &claim.run_id;
         loop {
-            let mut changes = context.merge_queue.changes.receiver();
+            let changes = context.merge_queue.changes.receiver();
             let ahead = members_ahead(context, run, &claim.owner, position).await?;
-            let Some(last) = ahead.last() else { break };
-            self.report_step(&waiting(&ahead));
-            let is_others = last.owner != claim.owner;
-            let _waiting = is_others.then(|| context.merge_queue.changes.wait_for_others());
-            tokio::select! {
-                () = changes.next(is_others) => {}
-                () = self.stop.reached(StopLevel::Graceful) => return Ok(Some(interrupted())),
+            if ahead.is_empty() {
+                break;
+            }
+            if let Some(verdict) = self.wait_behind(&ahead, changes).await {
+                return Ok(Some(verdict));
             }
         }
         let tip = context.repo.tip(run).await?.commit;
@@ -361,6 +366,11 @@ fn verdict_of(gate: Gate) -> Option<Verdict> {
 
 fn interrupted() -> Verdict {
     Verdict::Requeued(RequeueReason::Interrupted)
+}
+
+fn branch_moved() -> Verdict {
+    let message = format!("the branch moved {ROUNDS} times during this attempt");
+    Verdict::Requeued(RequeueReason::BaseMoved { message })
 }
 
 fn conflict(paths: &[String]) -> Verdict {

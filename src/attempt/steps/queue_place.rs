@@ -63,7 +63,7 @@ impl QueuePlace {
             if let Ok(ahead) = members_ahead(context, run, owner, self.position).await {
                 let parent = expected_parent(context, run, &ahead, &own.parent).await;
                 // A red member before this one is tested alone, and probably leaves.
-                let is_doubtful = ahead.iter().any(|member| member.state == MemberState::Red);
+                let is_doubtful = has_red(&ahead);
                 let has_moved =
                     parent.is_ok_and(|parent| parent.is_none_or(|parent| parent != own.parent));
                 if is_doubtful || has_moved {
@@ -88,6 +88,11 @@ pub(super) async fn members_ahead(
     let queue = &context.merge_queue;
     ahead.retain(|member| member.owner != *owner || queue.is_present(run, &member.phase_id));
     Ok(ahead)
+}
+
+/// Returns whether CI of one of these members failed.
+pub(super) fn has_red(members: &[QueueMember]) -> bool {
+    members.iter().any(|member| member.state == MemberState::Red)
 }
 
 /// Returns the commit that a member has to be built on: of the member before, or the tip. `None` while the commit before is

@@ -15,7 +15,7 @@ use crate::ci::{self, CiOutcome, CiPlan};
 use crate::config::AgentSettings;
 use crate::merge_queue::ci_permits::{CiPermit, CiPermits};
 use crate::process::child_env::Env;
-use crate::process::{Redactor, StopLevel, StopReceiver};
+use crate::process::{Redactor, StopReceiver};
 use crate::workspace::Side;
 use crate::workspace::view::ViewPurpose;
 
@@ -76,11 +76,7 @@ impl Checks for RequestedChecks {
                 return "no CI is configured; only the deliverables are checked".to_owned();
             }
             let number = self.runs.fetch_add(1, Ordering::Relaxed) + 1;
-            let mut permit = tokio::select! {
-                permit = self.permits.acquire(false) => Some(permit),
-                // The run below ends at once.
-                () = self.stop.reached(StopLevel::Graceful) => None,
-            };
+            let mut permit = self.permits.acquire_unless_stopped(false, &self.stop).await;
             let request = ci::CiRequest {
                 dir: &self.agent_checkout,
                 checkout: &self.users_checkout,
