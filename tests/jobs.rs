@@ -6,22 +6,14 @@ use std::process::{Child, Stdio};
 use serde_json::{Value, json};
 
 use crate::support::database::{stop_between_writes, texts};
+use crate::support::meeting::MEETING;
 use crate::support::process::signal;
 use crate::support::{Project, Ran, executable};
 
 const GREEN: &str = "ci: {command: [\"true\"]}\n";
 
-/// Additional helpers for agents of these tests: a directory outside the repository, and waiting for files in it.
-const MEETING: &str = r#"
-meeting = workspace.parent / 'witness' / "meeting"
-meeting.mkdir(exist_ok=True)
-def say(name): (meeting / name).write_text(phase_id)
-def said(prefix): return len(list(meeting.glob(prefix + "*")))
-def wait_for(prefix, number=1):
-    for _ in range(3000):
-        if said(prefix) >= number: return
-        time.sleep(0.01)
-    sys.exit(f"{phase_id} waited in vain for {number} of {prefix}")
+/// The state of another phase, for agents of these tests.
+const STATES: &str = r#"
 # Asks the database, which no sandbox shows.
 def wait_for_state(of, wanted):
     for _ in range(500):
@@ -35,7 +27,7 @@ def wait_for_state(of, wanted):
 fn project(agent: &str, more: &str) -> Project {
     let project = Project::new().env("THE_BINARY", env!("CARGO_BIN_EXE_autopack"));
     std::fs::create_dir(project.outside("meeting")).unwrap();
-    project.agent_with(&format!("{MEETING}\n{agent}"), more)
+    project.agent_with(&format!("{MEETING}{STATES}\n{agent}"), more)
 }
 
 /// Phases without common paths, each in a directory of its own.

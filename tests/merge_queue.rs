@@ -7,18 +7,11 @@ use serde_json::{Value, json};
 
 use crate::support::Project;
 use crate::support::database::{stop_between_writes, texts};
+use crate::support::meeting::MEETING;
 use crate::support::process::signal;
 
-/// Waiting for other agents, and for runs of CI.
-const MEETING: &str = r#"
-meeting = workspace.parent / 'witness' / "meeting"
-meeting.mkdir(exist_ok=True)
-def said(prefix): return len(list(meeting.glob(prefix + "*")))
-def wait_for(prefix, number=1):
-    for _ in range(3000):
-        if said(prefix) >= number: return
-        time.sleep(0.01)
-    sys.exit(f"{phase_id} waited in vain for {number} of {prefix}")
+/// Comes to the meeting place, and waits for others.
+const COME: &str = r#"
 def come(number):
     (meeting / f"came-{phase_id}-{attempt}").write_text("")
     wait_for("came-", number)
@@ -37,7 +30,7 @@ fn project(agent: &str, ci: &str, more: &str) -> Project {
     let project = project.file("ci.sh", &script).commit("ci");
     let config = format!("ci: {{command: [sh, ci.sh]{}}}\n", more.split('|').next().unwrap());
     let rest = more.split_once('|').map_or("", |(_, rest)| rest);
-    project.agent_with(&format!("{MEETING}\n{agent}"), &format!("{config}{rest}"))
+    project.agent_with(&format!("{MEETING}{COME}\n{agent}"), &format!("{config}{rest}"))
 }
 
 /// Phases without common paths.

@@ -17,6 +17,7 @@ pub mod forge;
 pub mod golden;
 pub mod hook_server;
 pub mod json_schema;
+pub mod meeting;
 pub mod model_server;
 pub mod process;
 pub mod project;
