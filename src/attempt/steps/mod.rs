@@ -4,6 +4,7 @@ pub mod agent_files;
 pub mod agent_step;
 pub mod base_step;
 pub mod ci_gate;
+mod ci_run;
 pub mod diff_gate;
 pub mod finish_step;
 pub mod install_step;
