@@ -4,14 +4,14 @@ use std::process::ExitCode;
 
 use autopack::cli;
 use autopack::failure::Exit;
-use autopack::process::{self, supervise};
+use autopack::process::{self, fork_server};
 
 fn main() -> ExitCode {
-    // No commands of users: both start programs, and have a single thread until their fork.
+    // No commands of users: both start programs, and have a single thread.
     let mut arguments = std::env::args_os().skip(1);
     match arguments.next() {
-        Some(first) if first == supervise::SUBCOMMAND => {
-            return supervise::supervise_main(arguments);
+        Some(first) if first == fork_server::FORK_SERVER => {
+            return fork_server::fork_server_main();
         }
         Some(first) if first == process::ATTACH => return process::attach_main(arguments),
         _ => {}

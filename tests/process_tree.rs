@@ -175,7 +175,7 @@ fn processes_outliving_their_supervisor_are_found_by_their_mark() {
     // Without a parent that adopts it, a process that keeps moving into new sessions is out of reach.
     let mut drain = start_drain(at.path(), &mark, 3);
     // All at once, like `killall -9`: the leader goes with its supervisor, the others stay.
-    let supervisors = children_of(drain.id());
+    let supervisors = children_named(drain.id(), "ap-supervise");
     assert_eq!(supervisors.len(), 1);
     drain.kill().unwrap();
     let supervisor = nix::unistd::Pid::from_raw(supervisors[0]);
@@ -212,6 +212,25 @@ async fn a_killed_supervisor_is_an_internal_failure_and_leaves_no_process() {
     assert!(error.to_string().contains("the supervisor of a program was lost"), "{error}");
     sweep_marked(MARK, &mark);
     assert_eq!(marked(&mark), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_killed_fork_server_is_started_again() {
+    let at = tempfile::tempdir().unwrap();
+    for _ in 0..2 {
+        let ended = run(job(&["echo", "here"], at.path())).await.unwrap();
+        assert_eq!((ended.end, ended.stdout.text().as_str()), (JobEnd::Exited(0), "here\n"));
+        let servers = children_named(std::process::id(), "ap-forkserver");
+        assert_eq!(servers.len(), 1);
+        let server = nix::unistd::Pid::from_raw(servers[0]);
+        nix::sys::signal::kill(server, nix::sys::signal::Signal::SIGKILL).unwrap();
+    }
+}
+
+fn children_named(pid: u32, name: &str) -> Vec<i32> {
+    let name_of = |pid: &i32| std::fs::read_to_string(format!("/proc/{pid}/comm"));
+    let is_named = |pid: &i32| name_of(pid).is_ok_and(|found| found.trim_end() == name);
+    children_of(pid).into_iter().filter(is_named).collect()
 }
 
 fn children_of(pid: u32) -> Vec<i32> {

@@ -35,7 +35,7 @@ pub async fn run_attached(job: Job<'_>) -> Result<i32, SpawnError> {
         env: job.env.into_iter().collect(),
         view: job.view,
         // A limited network of namespaces has no proxy here: loopback alone.
-        listeners: None,
+        has_listeners: false,
         is_foreground: true,
     };
     let ended = tokio::task::spawn_blocking(move || attach(&spec)).await;
@@ -66,7 +66,8 @@ pub fn attach_main(mut args: impl Iterator<Item = OsString>) -> ExitCode {
 fn start_and_wait(spec: &ProgramSpec) -> io::Result<u8> {
     // The program is in the foreground: signals of the terminal are for the program.
     SigSet::from_iter([Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTTOU]).thread_block()?;
-    let mut program = StartedProgram::start(spec).map_err(|refusal| explain(spec, refusal))?;
+    let mut program =
+        StartedProgram::start(spec, None).map_err(|refusal| explain(spec, refusal))?;
     let (mut code, mut signal) = wait_for(program.leader())?;
     if let Some(end) = program.end_in_view() {
         (code, signal) = (end.code, end.signal);

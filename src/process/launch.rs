@@ -17,18 +17,18 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::descendants::kill_session;
+use super::fork_server::start_supervisor;
 use super::job::{Job, SpawnError};
 use super::listener_channel::ListenerChannel;
 use super::protocol::{Order, ProgramSpec, SupervisorMessage, line};
-use super::spawn::{SpawnRequest, SpawnedProgram};
-use super::supervise::SUBCOMMAND;
+use super::spawn::{Pipes, SpawnedProgram};
 
 /// Starting a program takes milliseconds; this limit allows for an overloaded machine.
 const START: Duration = Duration::from_secs(60);
 
 static SUPERVISOR: OnceLock<PathBuf> = OnceLock::new();
 
-/// Sets the executable that provides `__supervise`. The default is the running executable, correct for
+/// Sets the executable that provides `__fork_server`. The default is the running executable, correct for
 /// autopack; the library's tests run in another executable.
 pub fn use_supervisor(executable: impl Into<PathBuf>) {
     // Two tests of the same binary set the same value.
@@ -85,7 +85,7 @@ impl Supervised {
             cwd: job.cwd.clone().into_os_string(),
             env: job.env.iter().map(|(name, value)| (name.clone(), without_nul(value))).collect(),
             view: job.view.clone(),
-            listeners: self.listeners.as_ref().map(ListenerChannel::number),
+            has_listeners: self.listeners.is_some(),
             is_foreground: false,
         };
         // If the supervisor is dead already, the missing answer is a better message than a broken pipe.
@@ -165,17 +165,11 @@ fn start(
     files.extend(job.hold.clone());
     files.extend(std::mem::take(&mut job.lent).into_iter().map(Arc::new));
     files.extend(listeners.map(|listeners| listeners.theirs.clone()));
-    let numbers = files.iter().map(|file| file.as_raw_fd().to_string().into());
-    let start = SpawnRequest {
-        program: executable()?.into(),
-        argv: ["autopack", SUBCOMMAND].map(OsString::from).into_iter().chain(numbers).collect(),
-        // Programs may read the supervisor's environment; their own arrives with the orders.
-        env: Vec::new(),
-        cwd: &std::env::current_dir()?,
-        fed: job.stdin.is_some(),
-        files,
-    };
-    start.start()
+    let pipes = Pipes::new(job.stdin.is_some())?;
+    let standard = pipes.theirs().into_iter().map(|file| file.as_raw_fd());
+    let files: Vec<_> = standard.chain(files.iter().map(|file| file.as_raw_fd())).collect();
+    let pid = start_supervisor(&files)?;
+    Ok(pipes.into_program(pid))
 }
 
 /// Replaces NUL by U+FFFD: no program accepts a NUL, and foreign texts may contain NUL (a phase's id, a

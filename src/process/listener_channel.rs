@@ -1,7 +1,7 @@
 //! Brings the listening sockets of a view's network to the drain.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
 
@@ -25,11 +25,6 @@ impl ListenerChannel {
         let (ours, theirs) = UnixDatagram::pair()?;
         let (ours, theirs) = (OwnedFd::from(ours), Arc::new(OwnedFd::from(theirs)));
         Ok(Some(Self { ours, theirs, ports: ports.clone() }))
-    }
-
-    /// Returns the number of the inherited end.
-    pub fn number(&self) -> i32 {
-        self.theirs.as_raw_fd()
     }
 
     /// Passes the listeners to the job's observer. The view sends them before the program starts.

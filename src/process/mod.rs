@@ -2,7 +2,7 @@
 //!
 //! Two entry points. [`tool::output`] is for short helper programs (git, `docker compose`): started directly,
 //! output captured whole. [`run`] is for long, untrusted programs (agents, CI, setup commands): each
-//! runs under its own supervisor (`autopack __supervise`, see [`supervise`]), which ends the whole process
+//! runs under its own supervisor (see [`fork_server`]), which ends the whole process
 //! tree even if autopack is killed.
 //!
 //! Everything a program is started with is passed in: this module reads no configuration. The caller provides
@@ -16,6 +16,7 @@ pub mod boot_clock;
 pub mod capture;
 pub mod child_env;
 pub mod editor;
+pub mod fork_server;
 pub mod host_place;
 #[cfg(any(test, fuzzing))]
 pub mod invariants;
@@ -27,7 +28,6 @@ pub mod pager;
 pub mod patch;
 pub mod redact;
 pub mod stop;
-pub mod supervise;
 pub mod tool;
 pub mod view;
 pub mod which;
@@ -35,6 +35,7 @@ pub mod wire_string;
 
 mod descendants;
 mod encoded;
+mod fork;
 mod launch;
 mod listener_channel;
 mod orders;
@@ -48,6 +49,7 @@ mod secrets;
 mod sink;
 mod spawn;
 mod started_program;
+mod supervise;
 mod timers;
 mod tree;
 mod users_checkout_paths;

@@ -16,8 +16,8 @@ pub(super) struct ProgramSpec {
     pub cwd: OsString,
     pub env: Vec<(OsString, OsString)>,
     pub view: Option<Arc<ViewSpec>>,
-    /// Inherited socket for the listeners of a view with a limited network.
-    pub listeners: Option<i32>,
+    /// Whether the last of the supervisor's files is the socket for the listeners of a view with a limited network.
+    pub has_listeners: bool,
     /// Whether the program becomes the foreground of the terminal.
     pub is_foreground: bool,
 }
@@ -28,33 +28,35 @@ struct WireSpec {
     cwd: WireString,
     env: Vec<(WireString, WireString)>,
     view: Option<Arc<ViewSpec>>,
-    listeners: Option<i32>,
+    has_listeners: bool,
     is_foreground: bool,
 }
 
 impl From<ProgramSpec> for WireSpec {
-    fn from(ProgramSpec { argv, cwd, env, view, listeners, is_foreground }: ProgramSpec) -> Self {
+    fn from(
+        ProgramSpec { argv, cwd, env, view, has_listeners, is_foreground }: ProgramSpec,
+    ) -> Self {
         let env = env.into_iter().map(|(name, value)| (name.into(), value.into()));
         Self {
             argv: argv.into_iter().map(WireString::from).collect(),
             cwd: cwd.into(),
             env: env.collect(),
             view,
-            listeners,
+            has_listeners,
             is_foreground,
         }
     }
 }
 
 impl From<WireSpec> for ProgramSpec {
-    fn from(WireSpec { argv, cwd, env, view, listeners, is_foreground }: WireSpec) -> Self {
+    fn from(WireSpec { argv, cwd, env, view, has_listeners, is_foreground }: WireSpec) -> Self {
         let env = env.into_iter().map(|(name, value)| (name.into(), value.into()));
         Self {
             argv: argv.into_iter().map(OsString::from).collect(),
             cwd: cwd.into(),
             env: env.collect(),
             view,
-            listeners,
+            has_listeners,
             is_foreground,
         }
     }
@@ -123,7 +125,7 @@ mod tests {
             cwd: non_utf8(),
             env: vec![("NAME".into(), non_utf8()), (non_utf8(), "value".into())],
             view: Some(Arc::new(ViewSpec::new(ViewMode::Namespaces))),
-            listeners: Some(7),
+            has_listeners: true,
             is_foreground: false,
         };
         assert_eq!(serde_json::from_slice::<ProgramSpec>(&line(&spec)).unwrap(), spec);

@@ -1,6 +1,6 @@
 //! Runs long, untrusted programs (agents, CI, setup commands) and reports how they ended.
 //!
-//! The program runs under `autopack __supervise`. `timers` and `job_events` have the reasons to end a program; only a
+//! The program runs under a supervisor. `timers` and `job_events` have the reasons to end a program; only a
 //! bounded part of the output is in memory.
 
 use std::ffi::OsStr;

@@ -1,5 +1,7 @@
 //! The program of a supervisor: started directly, under Landlock, or in a view of its own.
 
+use std::os::fd::RawFd;
+
 use nix::unistd::Pid;
 
 use super::program_start;
@@ -17,11 +19,13 @@ pub(super) enum StartedProgram {
 }
 
 impl StartedProgram {
+    /// Starts the program; `listeners` is the socket for the listeners of a view with a limited network.
+    ///
     /// # Errors
     ///
     /// The report for the drain.
     #[cfg(target_os = "linux")]
-    pub fn start(spec: &ProgramSpec) -> Result<Self, SupervisorMessage> {
+    pub fn start(spec: &ProgramSpec, listeners: Option<RawFd>) -> Result<Self, SupervisorMessage> {
         let view = spec.view.as_deref();
         match view.map_or(ViewMode::Off, |view| view.mode) {
             ViewMode::Off => program_start::start(spec, || Ok(())).map(Self::Child),
@@ -30,7 +34,7 @@ impl StartedProgram {
                 let restrict = move || view.as_deref().map_or(Ok(()), view::restrict);
                 program_start::start(spec, restrict).map(Self::Child)
             }
-            ViewMode::Namespaces => ViewInit::start(spec).map(Self::InView),
+            ViewMode::Namespaces => ViewInit::start(spec, listeners).map(Self::InView),
         }
     }
 
@@ -38,7 +42,7 @@ impl StartedProgram {
     ///
     /// The report for the drain.
     #[cfg(not(target_os = "linux"))]
-    pub fn start(spec: &ProgramSpec) -> Result<Self, SupervisorMessage> {
+    pub fn start(spec: &ProgramSpec, _listeners: Option<RawFd>) -> Result<Self, SupervisorMessage> {
         program_start::start(spec, || Ok(())).map(Self::Child)
     }
 

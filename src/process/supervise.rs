@@ -1,13 +1,12 @@
-//! `autopack __supervise`: a small process above each untrusted program.
+//! The supervisor: a small process above each untrusted program.
 //!
 //! The supervisor starts the program, forwards orders to end it, reports the result, and makes sure that no
 //! process is left, even if the drain is killed: the socket to the drain closes then. The supervisor holds
 //! the slot's lock until the last process is gone. All decisions, such as timeouts, are the drain's. The
 //! supervisor has a single thread with a poll loop and never reads or writes the program's output.
 
-use std::ffi::OsString;
 use std::io;
-use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -21,35 +20,30 @@ use super::started_program::StartedProgram;
 use super::tree::Tree;
 use super::wake::WakeSignal;
 
-/// The hidden subcommand.
-pub const SUBCOMMAND: &str = "__supervise";
-
 /// Interval between kills until all processes are gone.
 const KILL_AGAIN: Duration = Duration::from_millis(50);
 /// Input, output and errors belong to the program.
 const LAST_STANDARD: RawFd = 2;
 
-/// Runs `autopack __supervise CONTROL [HOLD]`; the arguments are numbers of inherited files.
-pub fn supervise_main(args: impl Iterator<Item = OsString>) -> ExitCode {
-    match supervise(args) {
+/// Supervises the program of the drain at the other end of `control`. The files of `held` stay open, and thereby locked,
+/// as long as this process lives.
+pub(super) fn supervise_main(control: OwnedFd, held: Vec<OwnedFd>) -> ExitCode {
+    match supervise(control, &held) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: cannot supervise: {error}; this command is internal to autopack");
+            eprintln!("error: cannot supervise: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn supervise(args: impl Iterator<Item = OsString>) -> io::Result<()> {
+fn supervise(control: OwnedFd, held: &[OwnedFd]) -> io::Result<()> {
     keep_all_to_ourselves()?;
-    let mut files = args.map(|arg| inherited(&arg));
-    let control = files.next().ok_or(io::ErrorKind::InvalidInput)??;
-    // Kept open, and thereby locked, as long as this process lives.
-    let _hold: Vec<OwnedFd> = files.collect::<io::Result<_>>()?;
     let wake = WakeSignal::take()?;
     let mut drain = DrainConnection::new(control.into());
     let Some(spec) = drain.spec()? else { return Ok(()) };
-    let mut program = match StartedProgram::start(&spec) {
+    let listeners = held.last().filter(|_| spec.has_listeners).map(AsRawFd::as_raw_fd);
+    let mut program = match StartedProgram::start(&spec, listeners) {
         Ok(program) => program,
         Err(refusal) => return drain.send(&refusal),
     };
@@ -96,18 +90,6 @@ fn watch(tree: &mut Tree, drain: &mut DrainConnection, wake: &WakeSignal) -> io:
         }
         wake.wait(drain.socket(), left.map(|left| left.max(KILL_AGAIN)))?;
     }
-}
-
-/// Returns a file that the drain left open for the supervisor.
-fn inherited(number: &OsString) -> io::Result<OwnedFd> {
-    let number: RawFd = number
-        .to_str()
-        .and_then(|text| text.parse().ok())
-        .filter(|number| *number > LAST_STANDARD)
-        .ok_or(io::ErrorKind::InvalidInput)?;
-    keep_to_ourselves(number)?;
-    // SAFETY: the file is open, or the line above had failed, and no other code here uses the number.
-    Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
 /// Closes on exec all files of the supervisor, and files left open by accident by the drain's parent.

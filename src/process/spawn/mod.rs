@@ -47,6 +47,14 @@ pub(super) struct SpawnedProgram {
     pub stderr: Option<Receiver>,
 }
 
+/// Pipes to a program: its ends, and ours.
+pub(super) struct Pipes {
+    theirs: [OwnedFd; 3],
+    stdin: Option<Sender>,
+    stdout: Receiver,
+    stderr: Receiver,
+}
+
 /// A program's standard files.
 struct StandardFiles<'a> {
     input: BorrowedFd<'a>,
@@ -70,17 +78,9 @@ pub(super) fn file_of(
 
 impl SpawnRequest<'_> {
     pub fn start(&self) -> io::Result<SpawnedProgram> {
-        let (input, stdin): (OwnedFd, _) = match self.fed {
-            true => {
-                let (theirs, ours) = io::pipe()?;
-                (theirs.into(), Some(Sender::from_owned_fd(ours.into())?))
-            }
-            false => (File::open("/dev/null")?.into(), None),
-        };
-        let (stdout, output) = io::pipe()?;
-        let (stderr, errors) = io::pipe()?;
-        let standard =
-            StandardFiles { input: input.as_fd(), output: output.as_fd(), errors: errors.as_fd() };
+        let pipes = Pipes::new(self.fed)?;
+        let [input, output, errors] = pipes.theirs();
+        let standard = StandardFiles { input, output, errors };
         let pid = match system::start(self, &self.program, &self.argv, &standard) {
             // The shell runs a script without an interpreter line, like execvp(3).
             Err(error) if error.raw_os_error() == Some(Errno::ENOEXEC as i32) => {
@@ -91,13 +91,39 @@ impl SpawnRequest<'_> {
             }
             started => started?,
         };
-        Ok(SpawnedProgram {
-            pid,
-            exit_status: None,
+        Ok(pipes.into_program(pid))
+    }
+}
+
+impl Pipes {
+    /// Creates the pipes; without input, the program reads from /dev/null.
+    pub fn new(fed: bool) -> io::Result<Self> {
+        let (input, stdin): (OwnedFd, _) = match fed {
+            true => {
+                let (theirs, ours) = io::pipe()?;
+                (theirs.into(), Some(Sender::from_owned_fd(ours.into())?))
+            }
+            false => (File::open("/dev/null")?.into(), None),
+        };
+        let (stdout, output) = io::pipe()?;
+        let (stderr, errors) = io::pipe()?;
+        Ok(Self {
+            theirs: [input, output.into(), errors.into()],
             stdin,
-            stdout: Some(Receiver::from_owned_fd(stdout.into())?),
-            stderr: Some(Receiver::from_owned_fd(stderr.into())?),
+            stdout: Receiver::from_owned_fd(stdout.into())?,
+            stderr: Receiver::from_owned_fd(stderr.into())?,
         })
+    }
+
+    /// Returns the program's input, output and errors.
+    pub fn theirs(&self) -> [BorrowedFd<'_>; 3] {
+        self.theirs.each_ref().map(AsFd::as_fd)
+    }
+
+    /// Closes the program's ends, of which the program has copies.
+    pub fn into_program(self, pid: Pid) -> SpawnedProgram {
+        let Self { stdin, stdout, stderr, .. } = self;
+        SpawnedProgram { pid, exit_status: None, stdin, stdout: Some(stdout), stderr: Some(stderr) }
     }
 }
 

@@ -26,11 +26,11 @@ use crate::process::protocol::{ProgramSpec, SupervisorMessage};
 pub(super) fn run(
     spec: &ProgramSpec,
     view: &ViewSpec,
+    listeners: Option<RawFd>,
     mut mapped: io::PipeReader,
     mut report_to: io::PipeWriter,
 ) -> ! {
-    let built =
-        wait_until_mapped(&mut mapped).and_then(|()| prepare(view, spec.listeners, &mapped));
+    let built = wait_until_mapped(&mut mapped).and_then(|()| prepare(view, listeners, &mapped));
     let started = match built {
         Err(error) => Err(SupervisorMessage::NoView { why: error.to_string() }),
         Ok(()) => start(spec, view),

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::os::fd::RawFd;
 
 use nix::errno::Errno;
 use nix::unistd::{Pid, getegid, geteuid};
@@ -11,6 +12,7 @@ use super::init_channel::InitReport;
 use super::init_process;
 use super::spec::NetworkView;
 use super::step_error::{Step, StepError};
+use crate::process::fork::fork_with;
 use crate::process::protocol::{ProgramSpec, SupervisorMessage};
 
 /// The init process of a view. Its end ends every process of the view.
@@ -27,8 +29,8 @@ impl ViewInit {
     /// # Errors
     ///
     /// Why the program cannot be started, as a report for the drain.
-    pub fn start(spec: &ProgramSpec) -> Result<Self, SupervisorMessage> {
-        let mut init = Self::create(spec)
+    pub fn start(spec: &ProgramSpec, listeners: Option<RawFd>) -> Result<Self, SupervisorMessage> {
+        let mut init = Self::create(spec, listeners)
             .map_err(|error| SupervisorMessage::NoView { why: error.to_string() })?;
         match init.report() {
             Some(InitReport::Started) => Ok(init),
@@ -44,7 +46,7 @@ impl ViewInit {
         }
     }
 
-    fn create(spec: &ProgramSpec) -> Result<Self, StepError> {
+    fn create(spec: &ProgramSpec, listeners: Option<RawFd>) -> Result<Self, StepError> {
         let view = spec.view.as_deref().ok_or(Errno::EINVAL).step("read the view")?;
         let (mapped, mut alive) = io::pipe().step("create a pipe")?;
         let (reports, report_to) = io::pipe().step("create a pipe")?;
@@ -53,10 +55,10 @@ impl ViewInit {
         if matches!(view.network, NetworkView::Limited { .. }) {
             flags |= libc::CLONE_NEWNET;
         }
-        match fork_into(flags).step("create namespaces")? {
+        match fork_with(flags).step("create namespaces")? {
             None => {
                 drop((alive, reports));
-                init_process::run(spec, view, mapped, report_to)
+                init_process::run(spec, view, listeners, mapped, report_to)
             }
             Some(pid) => {
                 drop((mapped, report_to));
@@ -104,19 +106,6 @@ impl ViewInit {
 
     fn reap(&self) {
         while nix::sys::wait::waitpid(self.pid, None) == Err(Errno::EINTR) {}
-    }
-}
-
-/// Forks into new namespaces; returns `None` in the new process.
-fn fork_into(flags: libc::c_int) -> nix::Result<Option<Pid>> {
-    let flags = libc::c_long::from(flags | libc::SIGCHLD);
-    let none = 0 as libc::c_long;
-    // SAFETY: like fork(2), without a new stack or shared memory. The supervisor has a single thread, so that no lock
-    // is held by another thread in the copy.
-    let result = unsafe { libc::syscall(libc::SYS_clone, flags, none, none, none, none) };
-    match Errno::result(result)? {
-        0 => Ok(None),
-        pid => Ok(Some(Pid::from_raw(pid as libc::pid_t))),
     }
 }
 
