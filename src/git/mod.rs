@@ -8,6 +8,7 @@ pub mod exact_directory;
 pub mod loose_objects;
 pub mod merge_trees;
 pub mod path_bytes;
+pub mod ref_files;
 pub mod refs;
 pub mod removal;
 pub mod trees;

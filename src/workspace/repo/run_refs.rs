@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::Repo;
 use crate::git::error::Result;
 use crate::git::path_bytes::from_bytes;
+use crate::git::ref_files::RefFiles;
 use crate::phase::RunId;
 
 /// Number of retries for a half-made worktree. Creating a worktree takes milliseconds; a permanently half-made
@@ -49,8 +50,25 @@ pub(crate) struct Refs {
 }
 
 impl Repo {
-    /// Queries all refs of a run at once, except its claims: git would read every claim to show one of them.
+    /// Reads all refs of a run, except its claims.
     pub(crate) async fn run_refs(&self, names: &RunRefNames) -> Result<Refs> {
+        match self.run_refs_in_files(names) {
+            Some(refs) => Ok(refs),
+            None => self.ask_for_run_refs(names).await,
+        }
+    }
+
+    /// Reads the refs without git; `None` if git must be asked, also for the path of the worktree with the branch.
+    fn run_refs_in_files(&self, names: &RunRefNames) -> Option<Refs> {
+        let files = RefFiles::open(&self.common_dir, self.sha256)?;
+        let wanted = [&names.branch, &names.beside, &names.base, &names.tag].map(String::as_str);
+        let [branch, beside, base, tag] = files.values(wanted)?;
+        let is_held = files.is_checked_out(&names.branch)?;
+        (!is_held).then_some(Refs { branch, held_by: None, beside, base, tag })
+    }
+
+    /// Queries all refs at once, except claims: git would read every claim to show one of them.
+    async fn ask_for_run_refs(&self, names: &RunRefNames) -> Result<Refs> {
         let format = "--format=%(refname)%00%(objectname)%00%(worktreepath)%00";
         let wanted = [&names.branch, &names.beside, &names.base, &names.tag];
         let listed = self.query_with_worktrees(&["for-each-ref", format], &wanted).await?;
