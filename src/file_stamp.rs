@@ -1,10 +1,16 @@
 //! Stamps of files: size, inode and times, to detect writes without reading a file.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::{self, Metadata};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+
+use nix::fcntl::{AtFlags, OFlag, open};
+use nix::sys::stat::{Mode, fstatat};
 
 /// Time of a change, in nanoseconds since 1970.
 pub type ChangeTime = i128;
@@ -51,6 +57,38 @@ impl WrittenFiles {
     pub fn is_unchanged(&self, file: &Path) -> bool {
         let files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         files.get(file).is_some_and(|left| left.is_some() && *left == FileStamp::of(file))
+    }
+}
+
+/// Reads the change times of many files below a directory, one directory after the other: a path from the root of the file
+/// system costs twice as much.
+pub struct DirectoryStats<'a> {
+    top: &'a Path,
+    /// The directory of the last file, if it could be opened.
+    open: Option<(Vec<u8>, Option<OwnedFd>)>,
+}
+
+impl<'a> DirectoryStats<'a> {
+    /// Reads below `top`.
+    pub fn new(top: &'a Path) -> Self {
+        Self { top, open: None }
+    }
+
+    /// Returns the change time of a file, or of a symbolic link itself; `None` if missing.
+    pub fn changed_at(&mut self, path: &[u8]) -> Option<ChangeTime> {
+        let (directory, name) = match path.iter().rposition(|byte| *byte == b'/') {
+            Some(slash) => (&path[..slash], &path[slash + 1..]),
+            None => (&path[..0], path),
+        };
+        if self.open.as_ref().is_none_or(|(open, _)| open != directory) {
+            let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+            let opened = open(&self.top.join(OsStr::from_bytes(directory)), flags, Mode::empty());
+            self.open = Some((directory.to_owned(), opened.ok()));
+        }
+        let opened = self.open.as_ref()?.1.as_ref()?;
+        let flags = AtFlags::AT_SYMLINK_NOFOLLOW;
+        let found = fstatat(opened, OsStr::from_bytes(name), flags).ok()?;
+        Some(i128::from(found.st_ctime) * 1_000_000_000 + i128::from(found.st_ctime_nsec))
     }
 }
 

@@ -58,7 +58,7 @@ pub(super) struct Attempt<'a> {
     /// View of the agent's program.
     pub agents_view: Option<ChildView>,
     /// State of the user's checkout before the agent started.
-    pub checkout: CheckoutState,
+    pub checkout: Option<CheckoutState>,
     /// Description of the missing `workspace.setup` if CI may have failed without setup.
     pub missing_setup: Option<String>,
     /// Files changed by an undo: their tests may be gone. Empty for an attempt.
@@ -186,7 +186,7 @@ impl<'a> Attempt<'a> {
             context.repo.fence(run, phase, number, claim.owner.as_str()),
             context.store.record_slot(claim, &slot_name, &shown),
             slot.reset(&base, &context.settings.workspace),
-            context.repo.checkout_state(),
+            context.watch_users_checkout(claim),
         );
         let FenceOutcome::Ours(fence) = fence? else { return Err(AttemptError::LeaseLost) };
         recorded?;
@@ -218,7 +218,7 @@ impl<'a> Attempt<'a> {
         if attempt.set_up(Side::Agent).await? == SetupOutcome::Ran {
             attempt.refuse_changes_of_setup().await?;
             // Changes by setup in the user's checkout are not the agent's.
-            attempt.checkout = context.repo.checkout_state().await?;
+            attempt.checkout = context.watch_users_checkout(claim).await?;
         }
         attempt.install_for_agent().await?;
         Ok(attempt)

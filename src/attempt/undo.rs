@@ -132,7 +132,7 @@ async fn try_to_land(
         used_tools: AtomicBool::new(false),
         drain_spent: BudgetUsage::default(),
         agents_view: None,
-        checkout: context.repo.checkout_state().await?,
+        checkout: None,
         missing_setup: None,
         reverted: changed.into_iter().collect::<BTreeSet<_>>(),
     };

@@ -57,7 +57,7 @@ impl Attempt<'_> {
         }
         if self.record.ci_runs > runs_before {
             // Changes by CI in the user's checkout are not the agent's.
-            self.checkout = self.context.repo.checkout_state().await?;
+            self.checkout = self.context.watch_users_checkout(self.claim).await?;
         }
         Ok(None)
     }

@@ -2,14 +2,33 @@
 
 use std::borrow::Cow;
 
-use crate::attempt::{Attempt, AttemptError};
+use crate::agent;
+use crate::attempt::{Attempt, AttemptError, DrainContext};
 use crate::phase::dependency_inputs::is_input;
 use crate::phase::words::first_few;
 use crate::phase::{Failure, FailureKind};
-use crate::workspace::{MeasuredChange, Side, strip_binaries};
+use crate::process::view::ViewMode;
+use crate::store::Claim;
+use crate::workspace::{CheckoutState, MeasuredChange, Side, strip_binaries};
 
 /// Paths shown in a message; the rest are counted.
 const SHOWN: usize = 5;
+
+impl DrainContext {
+    /// Takes a snapshot of the user's checkout before an agent starts; `None` if the agent cannot write there. In
+    /// namespaces, only a directory opened by the configuration, or a service behind a socket, leads there.
+    pub(crate) async fn watch_users_checkout(
+        &self,
+        claim: &Claim,
+    ) -> Result<Option<CheckoutState>, AttemptError> {
+        let sandbox = &self.settings.sandbox;
+        let is_closed = self.views.mode == ViewMode::Namespaces
+            && sandbox.write.is_empty()
+            && sandbox.sockets.is_empty()
+            && agent::has_program(self.agent_of(claim)?.1);
+        Ok(if is_closed { None } else { Some(self.repo.checkout_state().await?) })
+    }
+}
 
 impl Attempt<'_> {
     /// Measures the agent's change; `Err` is a failure of the attempt.
@@ -19,8 +38,7 @@ impl Attempt<'_> {
         self.context.repo.reopen(self.directory.path());
         // The slot and the user's checkout are measured in parallel.
         let measured = self.slot.measure(&self.base, self.claim.phase.deliverables());
-        let (measured, touched) =
-            tokio::join!(measured, self.context.repo.changed_since(&self.checkout));
+        let (measured, touched) = tokio::join!(measured, self.changes_in_users_checkout());
         self.note_checkout_changes(&touched?);
         if let Ok(measured) = &measured
             && measured.changes.iter().any(|change| is_input(&change.path))
@@ -34,6 +52,14 @@ impl Attempt<'_> {
                 Ok(Err(Failure::new(FailureKind::ScopeBreach, error.to_string())))
             }
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Returns the files of the user's checkout that changed since the last snapshot.
+    pub(crate) async fn changes_in_users_checkout(&self) -> Result<Vec<String>, AttemptError> {
+        match &self.checkout {
+            Some(before) => Ok(self.context.repo.changed_since(before).await?),
+            None => Ok(Vec::new()),
         }
     }
 

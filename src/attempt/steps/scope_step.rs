@@ -151,7 +151,7 @@ impl Attempt<'_> {
             show: &show,
         };
         let answer = self.context.ask_read_only(&call, prompt).await?;
-        let touched = self.context.repo.changed_since(&self.checkout).await?;
+        let touched = self.changes_in_users_checkout().await?;
         self.note_checkout_changes(&touched);
         for note in &answer.notes {
             self.note(note);

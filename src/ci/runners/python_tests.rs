@@ -1,13 +1,18 @@
 //! Finds the tests and the sources of a Python project.
 
+use std::collections::VecDeque;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::ci::plan_note::PlanNote;
 use crate::ci::project_files::FOREIGN;
 
 /// Search depth for tests, in directories.
 const DEPTH: usize = 6;
+
+/// Search depth for sources, and most directories read.
+const SOURCE_DEPTH: usize = 3;
+const SOURCE_DIRECTORIES: usize = 50;
 
 /// Advice where pytest is missing.
 pub const GET_PYTEST: &str = "install pytest into .venv, or set ci.command in autopack.yaml";
@@ -64,17 +69,31 @@ fn is_test_file(name: &str) -> bool {
 /// otherwise an installed copy of the project would be tested instead of the commit.
 pub fn source_dir(dir: &Path) -> Option<&'static str> {
     let src = dir.join("src");
-    let is_source = src.is_dir() && !src.join("__init__.py").exists() && has_python(&src, 3);
+    let is_source = src.is_dir() && !src.join("__init__.py").exists() && has_python(src);
     is_source.then_some("src")
 }
 
-fn has_python(dir: &Path, depth: usize) -> bool {
-    fs::read_dir(dir).into_iter().flatten().flatten().any(|entry| {
-        let path = entry.path();
-        let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
-        path.extension().is_some_and(|ending| ending == "py")
-            || is_dir && depth > 1 && has_python(&path, depth - 1)
-    })
+/// Whether a directory or a package in it has Python files. Top levels come first, and the search is bounded: sources in
+/// other languages may be in thousands of directories.
+fn has_python(dir: PathBuf) -> bool {
+    let mut open = VecDeque::from([(dir, 1)]);
+    let mut read = 0;
+    while let Some((dir, level)) = open.pop_front() {
+        read += 1;
+        if read > SOURCE_DIRECTORIES {
+            return false;
+        }
+        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.extension().is_some_and(|ending| ending == "py") {
+                return true;
+            }
+            if level < SOURCE_DEPTH && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                open.push_back((path, level + 1));
+            }
+        }
+    }
+    false
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use super::ignored_deliverables::VisibleFiles;
 use super::made_objects::MeasuredTree;
 use super::outside_diff::DiffExclusions;
-use super::untracked_removal::{nested_git, unlock};
+use super::untracked_removal::{list_remaining, nested_git, unlock};
 use super::{Slot, SlotContents};
 use crate::git::command::fields;
 use crate::git::diff::{BINARY, DIFF, Diff, RawChange, diff_through_file};
@@ -249,9 +249,21 @@ impl Slot {
         Ok(())
     }
 
-    /// Returns the paths left out by our own ignore patterns but not by the repository's. Git reads all of these
-    /// directories; unreadable ones are not part of the work, and no reason to stop.
+    /// Returns the paths left out by our own ignore patterns but not by the repository's.
     async fn find_omitted(&self, contents: &SlotContents) -> Result<Vec<String>> {
+        let (dir, outside) = (self.path().to_owned(), contents.outside.clone());
+        let tree = contents.placed.tree.clone();
+        let listed = blocking(move || Ok(list_remaining(&dir, &tree, &outside))).await?;
+        // Git is asked if there are any, or if the directory cannot be read here.
+        match listed {
+            Ok((kept, _)) if kept.iter().all(|path| is_known(contents, path)) => Ok(Vec::new()),
+            _ => self.ask_for_omitted(contents).await,
+        }
+    }
+
+    /// Asks git for the paths left out. Git reads all of these directories; unreadable ones are not part of the work,
+    /// and no reason to stop.
+    async fn ask_for_omitted(&self, contents: &SlotContents) -> Result<Vec<String>> {
         let mut call = self.top.git.call(
             "find the files left out",
             ["ls-files", "-z", "--others", "--directory", "--no-empty-directory"],
@@ -270,14 +282,16 @@ impl Slot {
             return Ok(Vec::new());
         }
         let listed = answer.bytes()?;
-        let known = |path: &[u8]| {
-            let before = contents.placed.kept.iter().map(Vec::as_slice);
-            let mut all = before.chain(contents.outside.links.iter().map(String::as_bytes));
-            all.any(|kept| overlap(kept, path.strip_suffix(b"/").unwrap_or(path)))
-        };
-        let new = fields(&listed).filter(|path| !known(path)).map(to_text);
+        let new = fields(&listed).filter(|path| !is_known(contents, path)).map(to_text);
         Ok(new.filter(|path| !DiffExclusions::is_interpreter_file(path)).collect())
     }
+}
+
+/// Whether a path was there before the attempt, or was linked.
+fn is_known(contents: &SlotContents, path: &[u8]) -> bool {
+    let before = contents.placed.kept.iter().map(Vec::as_slice);
+    let mut all = before.chain(contents.outside.links.iter().map(String::as_bytes));
+    all.any(|kept| overlap(kept, path.strip_suffix(b"/").unwrap_or(path)))
 }
 
 /// Whether two paths are equal, or one contains the other.

@@ -1,13 +1,12 @@
 //! Tracked files rewritten by CI.
 
 use std::collections::BTreeSet;
-use std::fs;
 
 use super::{Side, Slot};
-use crate::file_stamp::changed_at;
+use crate::file_stamp::DirectoryStats;
 use crate::git::command::fields;
 use crate::git::error::{Result, WorkspaceError};
-use crate::git::path_bytes::{from_bytes, to_text};
+use crate::git::path_bytes::to_text;
 use crate::git::trees::Entry;
 use crate::workspace::blocking_work::blocking;
 
@@ -36,13 +35,10 @@ impl Slot {
         let placed_at = contents.placed.placed_at;
         blocking(move || {
             let leaves = tree.leaves().filter(|(_, entry)| *entry == Entry::Leaf);
-            let is_written = |path: &[u8]| {
-                fs::symlink_metadata(dir.join(from_bytes(path)))
-                    .map_or(true, |found| changed_at(&found) > placed_at)
-            };
+            let mut stats = DirectoryStats::new(&dir);
             Ok(leaves
                 .map(|(path, _)| path)
-                .filter(|path| is_written(path))
+                .filter(|path| stats.changed_at(path).is_none_or(|at| at > placed_at))
                 .map(<[u8]>::to_vec)
                 .collect())
         })
