@@ -459,7 +459,7 @@ write("tests/test_a.py", f"{phase_id} {attempt} {os.path.exists('tests/test_a.py
     let database = project.path(".autopack/autopack.db");
     let mut areas = texts(&database, "SELECT footprint FROM phases ORDER BY base_moves");
     areas.iter_mut().for_each(|area| area.retain(|c| !"xy".contains(c)));
-    assert_eq!(areas, [r#"["/a.p"]"#, r#"[""]"#]);
+    assert_eq!(areas, [r#"[":tests/a///a.p","/a.p"]"#, r#"[""]"#]);
 }
 
 #[test]

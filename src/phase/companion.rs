@@ -49,6 +49,41 @@ fn is_test_name(name: &str, of: &str) -> bool {
     before(stem) || behind(stem)
 }
 
+/// Returns the stem of the file that a test file may be for, by the name of the test file and its directory; `None` for
+/// other files. Every file of which this is a test has the stem.
+pub fn tested_stem(path: &str) -> Option<&str> {
+    let (stem, _) = of_two(file_name(path))?;
+    let marks = ["test", "tests", "spec"];
+    let starts_with_mark = stem.split_once(['_', '-', '.']);
+    if let Some((_, of)) = starts_with_mark.filter(|(mark, _)| is_one_of(mark, &marks)) {
+        return Some(of);
+    }
+    let ends_with_mark = stem.rsplit_once(['_', '-', '.']);
+    if let Some((of, _)) = ends_with_mark.filter(|(_, mark)| is_one_of(mark, &marks)) {
+        return Some(of);
+    }
+    if let Some(of) = ["Test", "Tests", "Spec"].iter().find_map(|mark| stem.strip_suffix(mark)) {
+        return Some(of);
+    }
+    parts(parent(path)).iter().any(|dir| TEST_DIRS.contains(dir)).then_some(stem)
+}
+
+fn is_one_of(word: &str, words: &[&str]) -> bool {
+    words.contains(&word.to_ascii_lowercase().as_str())
+}
+
+/// Returns the name of a file without its ending.
+pub fn stem(path: &str) -> Option<&str> {
+    of_two(file_name(path)).map(|(stem, _)| stem)
+}
+
+/// Returns the last directory of a path that is neither for tests nor for sources: a test and its subject have the same,
+/// unless the test has none.
+pub fn shared_directory(path: &str) -> Option<&str> {
+    let is_bare = |dir: &&str| !TEST_DIRS.contains(dir) && !SOURCE_DIRS.contains(dir);
+    parts(parent(path)).into_iter().rfind(is_bare)
+}
+
 fn of_two(name: &str) -> Option<(&str, &str)> {
     name.rsplit_once('.').filter(|(stem, _)| !stem.is_empty())
 }

@@ -2,15 +2,18 @@
 //! footprints do not run at the same time.
 //!
 //! Deliverables and scope paths count. Read-only paths do not, nor do test files that may be added for a
-//! deliverable (conflicting additions are found at landing). `scope` decides the paths a phase may change.
+//! deliverable, unless another phase delivers one (conflicting additions are found at landing). `scope` decides the paths a phase may change.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
 use super::autofix::scope_of;
+use super::companion::{shared_directory, stem, tested_stem};
 use super::spec::{FixedSpec, PathPattern};
 
+/// Directory of areas for tests; no path of a repository.
+const COMPANIONS: &str = ":tests";
 /// The whole repository.
 const ROOT: &str = ".";
 
@@ -31,7 +34,8 @@ impl Footprint {
     }
 
     /// Returns the footprint of a phase whose scope was derived from its deliverables: the deliverables, and what else is in
-    /// the scope. The directories of the deliverables may hold work of other phases, and a landing finds a conflict.
+    /// the scope. The directories of the deliverables may hold work of other phases, and a landing finds a conflict. A phase
+    /// may write tests of its deliverables too, so it overlaps with a phase that delivers such a test.
     pub fn of_deliverables(spec: &FixedSpec) -> Self {
         if spec.deliverables.is_empty() {
             return Self::of(spec);
@@ -43,7 +47,13 @@ impl Footprint {
             .collect();
         let is_other = |path: &&str| !derived.contains(&path.trim_end_matches('/'));
         let others = spec.scope_paths.iter().map(PathPattern::as_str).filter(is_other);
-        Self::around(spec.deliverables.iter().map(PathPattern::as_str).chain(others))
+        let mut footprint =
+            Self::around(spec.deliverables.iter().map(PathPattern::as_str).chain(others));
+        if footprint.0 != [ROOT] {
+            footprint.0.extend(spec.deliverables.iter().filter_map(companion_area));
+            footprint.0.sort();
+        }
+        footprint
     }
 
     /// Returns the footprint that overlaps with all others.
@@ -118,6 +128,22 @@ impl FootprintSet {
     }
 }
 
+/// Returns an area beside all paths: a test overlaps with each file that it may be a test of, and these do not overlap with
+/// each other.
+fn companion_area(deliverable: &PathPattern) -> Option<String> {
+    let path = deliverable.as_str();
+    if deliverable.is_glob() || path.ends_with('/') {
+        return None;
+    }
+    Some(match (tested_stem(path), shared_directory(path)) {
+        (Some(of), None) => format!("{COMPANIONS}/{of}"),
+        (Some(of), Some(directory)) => format!("{COMPANIONS}/{of}/{directory}"),
+        (None, directory) => {
+            format!("{COMPANIONS}/{}/{}/{path}", stem(path)?, directory.unwrap_or(ROOT))
+        }
+    })
+}
+
 /// Returns the fixed prefix of a pattern. A glob counts as the directory around it.
 fn area(pattern: &str) -> &str {
     let pattern = pattern.trim_end_matches('/');
@@ -146,6 +172,7 @@ fn contains(area: &str, path: &str) -> bool {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::companion::is_test_for;
     use super::super::matching::Matcher;
     use super::*;
 
@@ -208,10 +235,39 @@ mod tests {
         assert!(!Footprint::of_deliverables(&one).overlaps(&Footprint::of_deliverables(&other)));
         assert!(Footprint::of_deliverables(&one).overlaps(&footprint(&["src/foo/a.py"])));
         let wider = spec("src/foo/a.py", &["src/foo/", "src/bar"]);
-        assert_eq!(Footprint::of_deliverables(&wider).0, ["src/bar", "src/foo/a.py"]);
+        let areas = [":tests/a/foo/src/foo/a.py", "src/bar", "src/foo/a.py"];
+        assert_eq!(Footprint::of_deliverables(&wider).0, areas);
         let mut scope_only = spec("x", &["src/foo"]);
         scope_only.deliverables.clear();
         assert_eq!(Footprint::of_deliverables(&scope_only), Footprint::of(&scope_only));
+    }
+
+    #[test]
+    fn a_test_excludes_the_phases_that_may_write_it() {
+        let of = |file: &str| {
+            let mut spec = FixedSpec::sample("p", file);
+            spec.scope_paths = vec![PathPattern(scope_of(file).to_owned())];
+            Footprint::of_deliverables(&spec)
+        };
+        for (test, file) in [
+            ("src/foo/test_a.py", "src/foo/a.py"),
+            ("tests/test_a.py", "src/foo/a.py"),
+            ("tests/foo/test_a.py", "src/foo/a.py"),
+            ("pkg/__tests__/index.test.ts", "pkg/src/index.ts"),
+            ("tests/a.rs", "src/a.rs"),
+            ("src/test/java/x/ATest.java", "src/main/java/x/A.java"),
+        ] {
+            assert!(is_test_for(test, file), "{test} {file}");
+            assert!(of(test).overlaps(&of(file)), "{test} {file}");
+        }
+        for (one, other) in [
+            ("one/index.test.ts", "two/index.test.ts"),
+            ("one/index.test.ts", "two/index.ts"),
+            ("src/a/mod.rs", "src/b/mod.rs"),
+            ("tests/test_a.py", "src/b.py"),
+        ] {
+            assert!(!of(one).overlaps(&of(other)), "{one} {other}");
+        }
     }
 
     fn component() -> impl Strategy<Value = String> {
@@ -273,6 +329,21 @@ mod tests {
             let mut set = FootprintSet::default();
             all.iter().for_each(|one| set.add(one));
             prop_assert_eq!(set.overlaps(&a), all.iter().any(|one| one.overlaps(&a)));
+        }
+
+        #[test]
+        fn a_companion_overlaps_with_its_subject(
+            test in "((src|lib|tests|test|a|b)/){0,3}(test_[ab]|[ab]_test|[ab]Test|[ab])\\.py",
+            file in "((src|lib|main|a|b)/){0,3}[ab]\\.py",
+        ) {
+            let of = |file: &str| {
+                let mut spec = FixedSpec::sample("p", file);
+                spec.scope_paths = vec![PathPattern(scope_of(file).to_owned())];
+                Footprint::of_deliverables(&spec)
+            };
+            if is_test_for(&test, &file) {
+                prop_assert!(of(&test).overlaps(&of(&file)), "{test} {file}");
+            }
         }
 
         #[test]
