@@ -33,7 +33,7 @@ date +%s%N >>.done
 }
 
 /// Rows of the same table as the drain's.
-pub fn loops(size: DrainSize, jobs: &[usize]) -> String {
+pub fn loops(size: DrainSize, jobs: &[usize], kept: &mut Vec<Scratch>) -> String {
     let DrainSize { files, by_hand: phases, .. } = size;
     let mut text = String::new();
     let mut row = |jobs: usize, what: &str, drive: &dyn Fn(&Scratch, &str) -> Command| {
@@ -44,6 +44,7 @@ pub fn loops(size: DrainSize, jobs: &[usize]) -> String {
         scratch.write("ids", &ids);
         let series = series(&scratch, &mut drive(&scratch, &script));
         text += &format!("| {files} | {jobs} | {what} | {} |\n", series.row());
+        kept.push(scratch);
     };
     row(1, "a shell loop", &|scratch, script| {
         let mut command = scratch.command("sh");

@@ -45,11 +45,17 @@ impl Scratch {
         scratch
     }
 
-    /// Sets the script that works on each phase.
+    /// Sets the script that works on each phase, outside of any view.
     pub fn agent(&self, script: &str) {
+        self.agent_in(script, "off");
+    }
+
+    /// Sets the script that works on each phase, and the mode of the sandbox.
+    pub fn agent_in(&self, script: &str, sandbox: &str) {
         let agent = json!({"default": "noop",
             "noop": {"kind": "command", "command": ["sh", "-c", script]}});
-        self.configure(&json!({"agents": agent, "ci": {"command": ["true"]}}));
+        let sandbox = json!({"mode": sandbox});
+        self.configure(&json!({"agents": agent, "ci": {"command": ["true"]}, "sandbox": sandbox}));
     }
 
     pub fn root(&self) -> PathBuf {
