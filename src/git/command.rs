@@ -21,6 +21,9 @@ use crate::process::{Output, Tool, ToolError, output};
 /// Limit for a git process that hangs. Adding or writing a large tree takes minutes at worst.
 const TIMEOUT: Duration = Duration::from_secs(1800);
 
+/// No credential helper.
+const NO_HELPER: &str = "credential.helper=";
+
 /// Settings given with every call; they override all configuration files.
 const HARDENED: &[&str] = &[
     "core.hooksPath=/dev/null",
@@ -35,7 +38,7 @@ const HARDENED: &[&str] = &[
     "core.filesRefLockTimeout=1000",
     "core.packedRefsTimeout=1000",
     "commit.gpgSign=false",
-    "credential.helper=",
+    NO_HELPER,
     "gc.auto=0",
     "maintenance.auto=false",
     "submodule.recurse=false",
@@ -165,6 +168,12 @@ impl Git {
         self
     }
 
+    /// Lets git use the credential helpers of the user, for calls to a remote.
+    pub fn with_users_credentials(mut self) -> Self {
+        self.config.retain(|setting| setting != NO_HELPER);
+        self
+    }
+
     /// Keeps a lock for as long as a started git process lives, even if autopack dies first.
     pub fn holding(mut self, lock: Arc<OwnedFd>) -> Self {
         self.hold = Some(lock);
@@ -181,6 +190,11 @@ impl Git {
         self.env.push((name.into(), value.into()));
     }
 
+    /// Adds a setting, `key=value`, to the calls from now on.
+    pub fn configure(&mut self, setting: &str) {
+        self.config.push(setting.to_owned());
+    }
+
     /// Prepares a call. `doing` completes "cannot ..." in the error message.
     pub fn call<I, A>(&self, doing: impl Into<String>, args: I) -> GitCall
     where
@@ -192,7 +206,7 @@ impl Git {
             all.extend(["-c".into(), setting.into()]);
         }
         all.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
-        GitCall { git: self.clone(), doing: doing.into(), args: all, stdin: None }
+        GitCall { git: self.clone(), doing: doing.into(), args: all, stdin: None, timeout: TIMEOUT }
     }
 }
 
@@ -202,6 +216,7 @@ pub(crate) struct GitCall {
     doing: String,
     args: Vec<OsString>,
     stdin: Option<Vec<u8>>,
+    timeout: Duration,
 }
 
 impl GitCall {
@@ -225,9 +240,15 @@ impl GitCall {
         self
     }
 
+    /// Sets another time limit.
+    pub fn within(mut self, limit: Duration) -> Self {
+        self.timeout = limit;
+        self
+    }
+
     /// Runs git and returns the answer, even if git fails.
     pub async fn answer(self) -> Result<GitAnswer> {
-        let mut tool = Tool::new("git", self.git.cwd, TIMEOUT).args(self.args);
+        let mut tool = Tool::new("git", self.git.cwd, self.timeout).args(self.args);
         if let Some(pinned_files) = &self.git.pinned_files {
             pinned_files.renew()?;
         }

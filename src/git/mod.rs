@@ -10,6 +10,8 @@ pub mod merge_trees;
 pub mod path_bytes;
 pub mod ref_files;
 pub mod refs;
+pub mod remote_access;
+pub mod remote_failure;
 pub mod removal;
 pub mod trees;
 pub mod user_config;

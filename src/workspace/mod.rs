@@ -19,6 +19,10 @@ pub mod view;
 pub use crate::git::OLDEST_GIT;
 pub use crate::git::command::git_version;
 pub use crate::git::error::WorkspaceError;
+pub use crate::git::remote_access::{
+    BranchPush, RemoteAccess, RemoteAnswer, RemoteBranches, RemoteLogin,
+};
+pub use crate::git::remote_failure::RemoteFailure;
 pub use crate::git::trees::Tree;
 pub use repo::Repo;
 pub use repo::change_listing::{ChangeForm, ChangedFile};
@@ -32,6 +36,7 @@ pub use repo::merging::refusal::{Answer, MergeRefusal};
 pub use repo::merging::target::MergeTarget;
 pub use repo::obstacles::{Obstacle, find_obstacles};
 pub use repo::queue_refs::QueueRef;
+pub use repo::remotes::{ForeignCommits, NamedRemote};
 pub use repo::run_branch::{BranchUpdate, RunBranch, Tip};
 pub use repo::slot_room::SlotShortage;
 pub use repo::users_checkout::CheckoutState;

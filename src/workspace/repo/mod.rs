@@ -17,6 +17,7 @@ pub mod obstacles;
 mod other_checkouts;
 pub mod queue_refs;
 pub mod recent_changes;
+pub mod remotes;
 pub mod run_branch;
 pub mod run_refs;
 pub mod slot_place;

@@ -108,7 +108,7 @@ impl Repo {
     ///
     /// # Errors
     /// If git fails.
-    pub(super) async fn current_branch(&self) -> Result<Option<String>> {
+    pub(in crate::workspace) async fn current_branch(&self) -> Result<Option<String>> {
         let call = self.git.call("read HEAD", ["symbolic-ref", "--quiet", "HEAD"]);
         let answer = call.answer().await?;
         match answer.output.code {

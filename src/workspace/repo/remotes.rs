@@ -1,0 +1,95 @@
+//! The remotes of the user's repository, and commits of others on their branches.
+
+use super::Repo;
+use crate::git::command::fields;
+use crate::git::error::Result;
+use crate::git::remote_access::{RemoteAccess, RemoteLogin};
+use crate::phase::words::short_commit;
+
+/// Most commits of others that a message names.
+const NAMED: usize = 3;
+
+/// A remote in the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedRemote {
+    /// Name.
+    pub name: String,
+    /// URL for pushes, as git resolves it.
+    pub push_url: String,
+    /// URL as written.
+    pub url: String,
+}
+
+/// Commits of a branch that another branch lacks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForeignCommits {
+    /// Number of commits.
+    pub count: u64,
+    /// The latest ones: id, author and subject.
+    pub latest: Vec<String>,
+}
+
+impl Repo {
+    /// Returns the remotes, in the order of the configuration.
+    ///
+    /// # Errors
+    /// If git cannot read the configuration.
+    pub async fn remotes(&self) -> Result<Vec<NamedRemote>> {
+        let args = ["config", "-z", "--get-regexp", r"^remote\..*\.url$"];
+        let answer = self.git.call("read the remotes", args).answer().await?;
+        // Exit code 1: there are none.
+        let listed = if answer.output.code == Some(1) { Vec::new() } else { answer.bytes()? };
+        let mut remotes: Vec<NamedRemote> = Vec::new();
+        for field in fields(&listed) {
+            let text = String::from_utf8_lossy(field).into_owned();
+            let Some((key, url)) = text.split_once('\n') else { continue };
+            let name = key.strip_prefix("remote.").and_then(|rest| rest.strip_suffix(".url"));
+            let Some(name) = name.filter(|name| !remotes.iter().any(|known| known.name == *name))
+            else {
+                continue;
+            };
+            let call = self.git.call("read the URL of a remote", ["remote", "get-url", "--push"]);
+            let push_url = call.args(["--", name]).text().await?;
+            remotes.push(NamedRemote { name: name.to_owned(), push_url, url: url.to_owned() });
+        }
+        Ok(remotes)
+    }
+
+    /// Opens a remote. `login` is for the server with this address, used if the user's own does not suffice.
+    ///
+    /// # Errors
+    /// If git cannot read the configuration.
+    pub async fn remote_access(
+        &self,
+        name: &str,
+        login: Option<(String, RemoteLogin)>,
+    ) -> Result<RemoteAccess> {
+        RemoteAccess::open(&self.git, name, login).await
+    }
+
+    /// Returns the commits up to `theirs` that are not part of `ours`.
+    ///
+    /// # Errors
+    /// If git lacks one of the commits.
+    pub async fn foreign_commits(&self, ours: &str, theirs: &str) -> Result<ForeignCommits> {
+        let args = ["log", "-z", "--format=%H %an: %s", theirs, &format!("^{ours}")];
+        let listed = self.git.call("list the commits of others", args).bytes().await?;
+        let lines: Vec<String> =
+            fields(&listed).map(|line| String::from_utf8_lossy(line).into_owned()).collect();
+        let shown = |line: &String| {
+            let (commit, rest) = line.split_once(' ').unwrap_or((line, ""));
+            format!("{} by {rest}", short_commit(commit))
+        };
+        let latest = lines.iter().take(NAMED).map(shown).collect();
+        Ok(ForeignCommits { count: lines.len() as u64, latest })
+    }
+
+    /// Returns the name of the branch checked out here; `None` for a detached HEAD.
+    ///
+    /// # Errors
+    /// If git fails.
+    pub async fn checked_out_branch(&self) -> Result<Option<String>> {
+        let branch = self.current_branch().await?;
+        Ok(branch.and_then(|name| name.strip_prefix("refs/heads/").map(str::to_owned)))
+    }
+}
