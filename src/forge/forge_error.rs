@@ -52,8 +52,8 @@ pub enum ForgeError {
         /// Whether a token was sent.
         had_token: bool,
     },
-    /// Server errors, also after retries.
-    #[error("{host} answers {status}, also after {retries} retries")]
+    /// Server errors, also after retries if there were any.
+    #[error("{host} answers {status}{}", if *retries > 0 { format!(", also after {retries} retries") } else { String::new() })]
     Server {
         /// Host.
         host: String,
@@ -107,6 +107,11 @@ pub enum ForgeError {
 }
 
 impl ForgeError {
+    /// Whether the same request may succeed a little later.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Server { .. } | Self::Unreachable { .. })
+    }
+
     /// Returns what the user can do.
     pub fn hint(&self) -> Option<String> {
         match self {

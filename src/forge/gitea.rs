@@ -13,14 +13,14 @@ use super::rest_client::RestClient;
 use super::{Forge, gone_as_none};
 
 /// Items of a page; servers allow 50 by default.
-const LIMIT: (&str, &str) = ("limit", "50");
+pub(super) const LIMIT: (&str, &str) = ("limit", "50");
 
 /// A repository on Gitea or Forgejo.
 #[derive(Debug)]
 pub(super) struct Gitea(pub RestClient);
 
 impl Gitea {
-    fn repo(&self) -> String {
+    pub(super) fn repo(&self) -> String {
         format!("repos/{}", self.0.tracker().path)
     }
 

@@ -20,7 +20,7 @@ const MEMBERS: [&str; 3] = ["OWNER", "MEMBER", "COLLABORATOR"];
 pub(super) struct GitHub(pub RestClient);
 
 impl GitHub {
-    fn repo(&self) -> String {
+    pub(super) fn repo(&self) -> String {
         format!("repos/{}", self.0.tracker().path)
     }
 

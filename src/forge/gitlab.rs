@@ -20,7 +20,7 @@ const REPORTER: u64 = 20;
 pub(super) struct GitLab(pub RestClient);
 
 impl GitLab {
-    fn project(&self) -> String {
+    pub(super) fn project(&self) -> String {
         format!("projects/{}", self.0.tracker().path.replace('/', "%2F"))
     }
 

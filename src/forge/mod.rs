@@ -1,18 +1,25 @@
-//! Forges: GitHub, GitLab, and Gitea with Forgejo, behind one trait.
+//! Forges: GitHub, GitLab, and Gitea with Forgejo, behind two traits: [`Forge`] for issues, [`PullRequests`] for what is
+//! written.
 //!
 //! `rest_client` sends requests for all of them: token, pages, ETags, redirects, retries and rate limits. `github`,
-//! `gitlab` and `gitea` know addresses and answers. docs/adr/0018-forge-clients.md says why no client library is used.
+//! `gitlab` and `gitea` know addresses and answers, in a file for each trait. docs/adr/0018-forge-clients.md says why no client library is used.
 
 mod answer_fields;
 mod forge_error;
 mod gitea;
+mod gitea_pulls;
 mod github;
+mod github_pulls;
 mod gitlab;
+mod gitlab_merges;
 mod issue;
 mod issue_answers;
 mod kept_pages;
+mod pull_request;
 mod rate_limit;
+mod remote_address;
 mod rest_client;
+mod rest_writes;
 mod token;
 mod tracker_name;
 
@@ -28,11 +35,16 @@ use rest_client::RestClient;
 
 pub use forge_error::ForgeError;
 pub use issue::{ForgeIssue, IssueFilter, IssueState};
+pub use pull_request::{
+    CheckResults, IssueComment, NewPullRequest, PullRequest, PullRequestChange, PullRequestState,
+    PullRequests,
+};
+pub use remote_address::RemoteAddress;
 pub use token::ForgeToken;
 pub use tracker_name::{BadTrackerName, ForgeKind, TrackerName};
 
 /// A repository on a forge.
-pub trait Forge: Send + Sync {
+pub trait Forge: PullRequests {
     /// Returns the open issues of a choice, without pull requests.
     ///
     /// # Errors
@@ -94,6 +106,17 @@ pub fn open(
         ForgeKind::GitLab => Box::new(gitlab::GitLab(client)),
         ForgeKind::Gitea => Box::new(gitea::Gitea(client)),
     })
+}
+
+/// Returns the variables that may hold the token of a repository.
+pub fn token_variables(tracker: &TrackerName) -> String {
+    token::variables(tracker).join(" or ")
+}
+
+/// Whether requests and pushes for a repository go to the same server, so that both may have its token.
+pub fn is_server_of(tracker: &TrackerName, env: &Env, remote: &RemoteAddress) -> bool {
+    let api = api_address(tracker, env).ok().and_then(|url| RemoteAddress::parse(url.as_str()));
+    remote.is_at(tracker) || api.is_some_and(|api| api.login_scope() == remote.login_scope())
 }
 
 /// Returns the address of the API: from a variable, else made of the host. A host on this machine is asked without TLS.

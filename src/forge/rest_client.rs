@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{ACCEPT, AUTHORIZATION, ETAG, HeaderMap, IF_NONE_MATCH, LINK, LOCATION};
-use reqwest::{Client, Url};
+use reqwest::{Client, Method, RequestBuilder, Url};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::answer_fields::text;
+use super::answer_fields::{answer_message, text};
 use super::forge_error::ForgeError;
 use super::kept_pages::{KeptPage, KeptPages};
 use super::rate_limit;
@@ -28,7 +28,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(120);
 const WAITS: u32 = 2;
 /// Redirects followed for a request.
-const HOPS: u32 = 5;
+pub(super) const HOPS: u32 = 5;
 /// Maximum size of an answer in bytes: a page holds up to 100 issues of 64 KiB and more.
 const MOST_BYTES: usize = 64 << 20;
 /// Maximum number of pages of a list.
@@ -56,10 +56,10 @@ pub(super) struct Page {
     pub digest: String,
 }
 
-struct Answer {
-    status: u16,
+pub(super) struct Answer {
+    pub status: u16,
     headers: HeaderMap,
-    body: String,
+    pub body: String,
 }
 
 impl RestClient {
@@ -137,7 +137,7 @@ impl RestClient {
         }
     }
 
-    fn url(&self, path: &str, query: &[(&str, &str)]) -> Result<Url, ForgeError> {
+    pub(super) fn url(&self, path: &str, query: &[(&str, &str)]) -> Result<Url, ForgeError> {
         let base = self.base.as_str().trim_end_matches('/');
         let mut url = Url::parse(&format!("{base}/{path}"))
             .map_err(|error| ForgeError::Setup(format!("the API address is invalid: {error}")))?;
@@ -186,28 +186,24 @@ impl RestClient {
                     }
                     hops += 1;
                 }
-                status => {
-                    let wait = self.rate_limit_wait(&answer);
-                    match wait.filter(|wait| waits < WAITS && *wait <= LONGEST_WAIT) {
-                        Some(wait) => {
-                            let seconds = wait.as_secs().max(1);
-                            tracing::warn!(
-                                "{} limits requests; resuming in {seconds} s",
-                                self.host()
-                            );
-                            tokio::time::sleep(wait).await;
-                            waits += 1;
-                        }
-                        None => return Err(self.refusal(status, &answer, wait)),
-                    }
-                }
+                _ => self.wait_for_limit(&answer, RETRIES, &mut waits).await?,
             }
         }
     }
 
-    /// Sends a request and reads the answer; `Err` is the reason in words.
+    /// Sends a request for a page; `Err` is the reason in words.
     async fn send(&self, url: &Url, kept: Option<&KeptPage>) -> Result<Answer, String> {
-        let mut request = self.client.get(url.clone()).header(ACCEPT, self.media_type());
+        let mut request = self.request(Method::GET, url);
+        if let Some(kept) = kept {
+            request = request.header(IF_NONE_MATCH, &kept.etag);
+        }
+        receive(request).await
+    }
+
+    /// Begins a request, with the headers of all requests.
+    pub(super) fn request(&self, method: Method, url: &Url) -> RequestBuilder {
+        let mut request =
+            self.client.request(method, url.clone()).header(ACCEPT, self.media_type());
         if self.tracker.kind == ForgeKind::GitHub {
             request = request.header("x-github-api-version", "2022-11-28");
         }
@@ -215,19 +211,7 @@ impl RestClient {
         {
             request = request.header(AUTHORIZATION, header);
         }
-        if let Some(kept) = kept {
-            request = request.header(IF_NONE_MATCH, &kept.etag);
-        }
-        let mut response = request.send().await.map_err(http::reason)?;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(http::reason)? {
-            bytes.extend_from_slice(&chunk);
-            if bytes.len() > MOST_BYTES {
-                return Err(format!("an answer has more than {} MiB", MOST_BYTES >> 20));
-            }
-        }
-        Ok(Answer { status, headers, body: String::from_utf8_lossy(&bytes).into_owned() })
+        request
     }
 
     fn media_type(&self) -> &'static str {
@@ -282,7 +266,7 @@ impl RestClient {
     }
 
     /// Returns the target of a redirect. Only the same host may see the token.
-    fn redirect(&self, from: &Url, answer: &Answer) -> Result<Url, ForgeError> {
+    pub(super) fn redirect(&self, from: &Url, answer: &Answer) -> Result<Url, ForgeError> {
         let location = header(&answer.headers, LOCATION.as_str()).unwrap_or_default();
         let target =
             from.join(location).map_err(|_| self.malformed("a redirect without a target"))?;
@@ -298,17 +282,39 @@ impl RestClient {
     }
 
     /// The error of one redirect too many. Parameters of the target are not shown.
-    fn redirect_loop(&self, target: &Url) -> ForgeError {
+    pub(super) fn redirect_loop(&self, target: &Url) -> ForgeError {
         let path = target.path().chars().filter(|c| !c.is_control()).take(SHOWN_CHARS).collect();
         let tracker = self.tracker.to_string();
         ForgeError::RedirectLoop { tracker, host: self.host(), redirects: HOPS, path }
+    }
+
+    /// Waits for the end of a rate limit.
+    ///
+    /// # Errors
+    /// The answer is another refusal, or the wait is too long. `retries` were made before.
+    pub(super) async fn wait_for_limit(
+        &self,
+        answer: &Answer,
+        retries: u32,
+        waits: &mut u32,
+    ) -> Result<(), ForgeError> {
+        let wait = self.rate_limit_wait(answer);
+        let Some(wait) = wait.filter(|wait| *waits < WAITS && *wait <= LONGEST_WAIT) else {
+            return Err(self.refusal(answer, retries, wait));
+        };
+        let seconds = wait.as_secs().max(1);
+        tracing::warn!("{} limits requests; resuming in {seconds} s", self.host());
+        tokio::time::sleep(wait).await;
+        *waits += 1;
+        Ok(())
     }
 
     fn rate_limit_wait(&self, answer: &Answer) -> Option<Duration> {
         rate_limit::wait_of(answer.status, &answer.headers, &self.message(answer), now())
     }
 
-    fn refusal(&self, status: u16, answer: &Answer, wait: Option<Duration>) -> ForgeError {
+    fn refusal(&self, answer: &Answer, retries: u32, wait: Option<Duration>) -> ForgeError {
+        let status = answer.status;
         let (host, tracker) = (self.host(), self.tracker.to_string());
         let variables = token::variables(&self.tracker).join(" or ");
         let had_token = self.token.is_some();
@@ -322,18 +328,14 @@ impl RestClient {
                 let missing_token = (!had_token).then_some(variables);
                 ForgeError::NotFound { tracker, host, missing_token }
             }
-            (500.., _) => ForgeError::Server { host, status, retries: RETRIES },
+            (500.., _) => ForgeError::Server { host, status, retries },
             _ => ForgeError::Refused { tracker, host, status, message: self.message(answer) },
         }
     }
 
     /// Returns the message of an answer in a short line, without the token.
     fn message(&self, answer: &Answer) -> String {
-        let value: Value = serde_json::from_str(&answer.body).unwrap_or_default();
-        let text = ["message", "error_description", "error"]
-            .into_iter()
-            .find_map(|field| value[field].as_str())
-            .unwrap_or("no message");
+        let text = answer_message(&answer.body);
         let line = text.lines().next().unwrap_or_default();
         // Hidden before the line is cut: a cut token would not be found.
         let line = match &self.token {
@@ -343,9 +345,23 @@ impl RestClient {
         line.chars().filter(|c| !c.is_control()).take(SHOWN_CHARS).collect()
     }
 
-    fn host(&self) -> String {
+    pub(super) fn host(&self) -> String {
         self.base.host_str().unwrap_or_default().to_owned()
     }
+}
+
+/// Sends a request and reads the answer; `Err` is the reason in words.
+pub(super) async fn receive(request: RequestBuilder) -> Result<Answer, String> {
+    let mut response = request.send().await.map_err(http::reason)?;
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(http::reason)? {
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() > MOST_BYTES {
+            return Err(format!("an answer has more than {} MiB", MOST_BYTES >> 20));
+        }
+    }
+    Ok(Answer { status, headers, body: String::from_utf8_lossy(&bytes).into_owned() })
 }
 
 /// Time in which further changes may bear the same time as the last; includes differences of clocks.

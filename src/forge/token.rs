@@ -8,6 +8,7 @@ use reqwest::header::HeaderValue;
 
 use super::tracker_name::{ForgeKind, TrackerName};
 use crate::config::Env;
+use crate::git::remote_access::RemoteLogin;
 use crate::process::{self, Tool};
 
 /// Time limit of `gh auth token` and `glab config get token`.
@@ -44,6 +45,15 @@ impl ForgeToken {
     /// Removes the token from a text of the server.
     pub(super) fn hidden_in(&self, text: &str) -> String {
         text.replace(&self.0, "[token]")
+    }
+
+    /// Returns the user name and password with which git sends the token. The name counts for tokens of apps only.
+    pub fn login(&self, kind: ForgeKind) -> RemoteLogin {
+        let user = match kind {
+            ForgeKind::GitHub => "x-access-token",
+            ForgeKind::GitLab | ForgeKind::Gitea => "oauth2",
+        };
+        RemoteLogin::new(user, &self.0)
     }
 
     /// Returns the value of the `Authorization` header, which no log shows.

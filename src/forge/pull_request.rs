@@ -1,0 +1,178 @@
+//! Pull requests (merge requests on GitLab), comments on issues and checks of commits, in one form for all forges.
+
+use futures_util::future::BoxFuture;
+
+use super::forge_error::ForgeError;
+
+/// A pull request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PullRequest {
+    /// Number within the repository.
+    pub number: u64,
+    /// Link for people.
+    pub url: String,
+    /// Title, without a mark of a draft.
+    pub title: String,
+    /// Text, in Markdown.
+    pub body: String,
+    /// Whether it can still be merged.
+    pub state: PullRequestState,
+    /// Whether it is a draft.
+    pub is_draft: bool,
+    /// Commit that it would merge, or merged.
+    pub head_commit: String,
+    /// Branch into which it goes.
+    pub base: String,
+}
+
+/// State of a pull request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PullRequestState {
+    /// Neither merged nor closed.
+    Open,
+    /// Merged.
+    Merged,
+    /// Closed without a merge.
+    Closed,
+}
+
+/// A pull request to open.
+#[derive(Clone, Copy, Debug)]
+pub struct NewPullRequest<'a> {
+    /// Branch with the commits.
+    pub branch: &'a str,
+    /// Branch into which it goes.
+    pub base: &'a str,
+    /// Title.
+    pub title: &'a str,
+    /// Text, in Markdown.
+    pub body: &'a str,
+    /// Whether it is a draft.
+    pub is_draft: bool,
+}
+
+/// Changes of an open pull request; what is `None` stays.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PullRequestChange<'a> {
+    /// Title.
+    pub title: Option<&'a str>,
+    /// Text.
+    pub body: Option<&'a str>,
+    /// Branch into which it goes.
+    pub base: Option<&'a str>,
+}
+
+/// A comment on an issue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IssueComment {
+    /// Text, in Markdown.
+    pub body: String,
+    /// Link for people.
+    pub url: String,
+}
+
+/// Results of the forge's CI for a commit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CheckResults {
+    /// Checks that passed or were skipped.
+    pub passed: u64,
+    /// Checks that wait or run.
+    pub pending: u64,
+    /// Names of failed checks.
+    pub failed: Vec<String>,
+}
+
+/// Result of a single check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CheckState {
+    Passed,
+    Pending,
+    Failed,
+}
+
+impl PullRequestState {
+    /// Returns the name in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Merged => "merged",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+impl CheckResults {
+    /// Adds a check.
+    pub(super) fn add(&mut self, name: String, state: CheckState) {
+        match state {
+            CheckState::Passed => self.passed += 1,
+            CheckState::Pending => self.pending += 1,
+            CheckState::Failed => self.failed.push(name),
+        }
+    }
+
+    /// Whether there are any.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What a forge does with pull requests and comments.
+pub trait PullRequests: Send + Sync {
+    /// Returns the pull requests from a branch of the repository, newest first. Gitea cannot choose by branch: there,
+    /// only open ones are found.
+    ///
+    /// # Errors
+    /// Any error of a request.
+    fn pull_requests_of<'a>(
+        &'a self,
+        branch: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<PullRequest>, ForgeError>>;
+
+    /// Returns a pull request; `None` if there is none of this number.
+    ///
+    /// # Errors
+    /// Any error of a request.
+    fn pull_request(&self, number: u64) -> BoxFuture<'_, Result<Option<PullRequest>, ForgeError>>;
+
+    /// Opens a pull request.
+    ///
+    /// # Errors
+    /// Any error of a request. After [`ForgeError::is_passing`], it may be open.
+    fn open_pull_request<'a>(
+        &'a self,
+        new: NewPullRequest<'a>,
+    ) -> BoxFuture<'a, Result<PullRequest, ForgeError>>;
+
+    /// Changes an open pull request, which is a draft or not as before.
+    ///
+    /// # Errors
+    /// Any error of a request.
+    fn change_pull_request<'a>(
+        &'a self,
+        pull: &'a PullRequest,
+        change: PullRequestChange<'a>,
+    ) -> BoxFuture<'a, Result<PullRequest, ForgeError>>;
+
+    /// Returns the comments on an issue, oldest first.
+    ///
+    /// # Errors
+    /// Any error of a request.
+    fn comments(&self, issue: u64) -> BoxFuture<'_, Result<Vec<IssueComment>, ForgeError>>;
+
+    /// Adds a comment to an issue.
+    ///
+    /// # Errors
+    /// Any error of a request. After [`ForgeError::is_passing`], it may be there.
+    fn add_comment<'a>(
+        &'a self,
+        issue: u64,
+        body: &'a str,
+    ) -> BoxFuture<'a, Result<IssueComment, ForgeError>>;
+
+    /// Returns the results of the forge's CI for a commit.
+    ///
+    /// # Errors
+    /// Any error of a request.
+    fn checks<'a>(&'a self, commit: &'a str) -> BoxFuture<'a, Result<CheckResults, ForgeError>>;
+}
