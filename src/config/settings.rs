@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::agent_settings::{AgentSettings, AgentsSettings};
 use super::command_setting::CommandLine;
 use super::notify_settings::NotifySettings;
+use super::publish_settings::PublishSettings;
 use super::sandbox_settings::SandboxSettings;
 use crate::phase::autofix::Unscoped;
 use crate::phase::budget::Budgets;
@@ -31,6 +32,8 @@ pub struct Settings {
     pub sandbox: SandboxSettings,
     /// Settings of notifications.
     pub notify: NotifySettings,
+    /// Settings of publishing.
+    pub publish: PublishSettings,
     /// Settings of telemetry.
     pub telemetry: TelemetrySettings,
     /// Settings of model prices.

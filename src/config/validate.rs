@@ -18,15 +18,14 @@ use super::suggestion::suggestion;
 
 /// Returns the first problem in `autopack.yaml`.
 pub fn settings(settings: &Settings) -> Result<(), Problem> {
-    let Settings { executor, agents, ci, workspace, sandbox, notify, telemetry: _, prices } =
-        settings;
+    let Settings { executor, agents, ci, workspace, sandbox, notify, publish, .. } = settings;
     at("executor.max_attempts", at_least_one(executor.max_attempts.into()))?;
     at("executor.lease_seconds", seconds(executor.lease_seconds))?;
     at("executor.jobs", jobs(executor.jobs))?;
     for (key, most) in [("ci.parallel", settings.ci.parallel), ("ci.jobs", settings.ci.jobs)] {
         at(key, most.map_or(Ok(()), |most| at_least_one(most.into())))?;
     }
-    at("prices.file", prices.file.as_deref().map_or(Ok(()), filled))?;
+    at("prices.file", settings.prices.file.as_deref().map_or(Ok(()), filled))?;
     agents_settings(agents)?;
     at("executor.ladder", executor.ladder.iter().try_for_each(|name| known_agent(name, agents)))?;
     if executor.on_limit == OnLimit::NextAgent && distinct(&executor.ladder) < 2 {
@@ -66,6 +65,9 @@ pub fn settings(settings: &Settings) -> Result<(), Problem> {
         let why = "excludes notify.webhook.url; set one of them".to_owned();
         at("notify.webhook.url_env", Err(why))?;
     }
+    at("publish.remote", publish.remote.as_deref().map_or(Ok(()), revision))?;
+    at("publish.base", publish.base.as_deref().map_or(Ok(()), revision))?;
+    at("publish.forge", publish.forge.as_deref().map_or(Ok(()), filled))?;
     sandbox_validation::settings(sandbox)
         .or_else(|(key, why)| at(&format!("sandbox.{key}"), Err(why)))
 }
