@@ -30,6 +30,7 @@ pub use admin::import_plan::ImportMode;
 pub use admin::import_report::ImportReport;
 pub use admin::operator_actions::{ChangedPhase, OperatorActions, PhaseSelector};
 pub use admin::operator_control::{HeldPhase, Hold};
+pub use admin::publications::{IssueRemark, OpenedPullRequest, Publications, PublishedBranch};
 pub use admin::queue_move::NewPlace;
 pub use admin::remove_run::AttemptDirectory;
 pub use admin::reverts::{BeginRefusal, BegunUndo, UndoOutcome, UndoRequest, UndoneLanding};

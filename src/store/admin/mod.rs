@@ -5,6 +5,7 @@ pub mod import_plan;
 pub mod import_report;
 pub mod operator_actions;
 pub mod operator_control;
+pub mod publications;
 pub mod queue_move;
 pub mod remove_run;
 pub mod reverts;

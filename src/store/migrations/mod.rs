@@ -26,6 +26,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("0019_scope_requests.sql"),
     include_str!("0020_source_parts.sql"),
     include_str!("0021_merge_queue.sql"),
+    include_str!("0022_publications.sql"),
 ];
 pub(super) const SCHEMA: Schema = Schema { application_id: APPLICATION_ID, migrations: MIGRATIONS };
 /// Version of the schema after all migrations.
