@@ -136,25 +136,35 @@ fn landed(report: &RunReport) -> String {
     if phases.is_empty() {
         return String::new();
     }
-    let mut text =
-        "### Landed\n\n| Phase | Commit | Files | Lines | Attempts | Cost |\n|---|---|--:|--:|--:|--:|\n"
-            .to_owned();
+    let mut text = format!("### Landed\n\n{LANDED_HEAD}");
     for phase in phases.iter().take(LISTED) {
-        let commit = phase.commit.as_deref().map(short_commit);
-        let unknown = || UNKNOWN.to_owned();
-        let change = phase.change.as_ref();
-        let lines = |(added, removed)| format!("+{added} -{removed}");
-        text += &format!(
-            "| {} | {} | {} | {} | {} | {} |\n",
-            title(phase),
-            commit.map_or_else(unknown, markdown),
-            change.map_or_else(unknown, |change| change.files.len().to_string()),
-            change.map_or_else(unknown, |change| lines(change.lines())),
-            phase.counted_attempts,
-            markdown(&money(phase.cost_usd())),
-        );
+        text += &landed_row(phase);
     }
     text + &more(phases.len())
+}
+
+/// Returns a single landing, for its own pull request.
+pub fn landed_phase(phase: &PhaseStory) -> String {
+    format!("{LANDED_HEAD}{}\n", landed_row(phase))
+}
+
+const LANDED_HEAD: &str =
+    "| Phase | Commit | Files | Lines | Attempts | Cost |\n|---|---|--:|--:|--:|--:|\n";
+
+fn landed_row(phase: &PhaseStory) -> String {
+    let commit = phase.commit.as_deref().map(short_commit);
+    let unknown = || UNKNOWN.to_owned();
+    let change = phase.change.as_ref();
+    let lines = |(added, removed)| format!("+{added} -{removed}");
+    format!(
+        "| {} | {} | {} | {} | {} | {} |\n",
+        title(phase),
+        commit.map_or_else(unknown, markdown),
+        change.map_or_else(unknown, |change| change.files.len().to_string()),
+        change.map_or_else(unknown, |change| lines(change.lines())),
+        phase.counted_attempts,
+        markdown(&money(phase.cost_usd())),
+    )
 }
 
 fn failed(report: &RunReport) -> String {

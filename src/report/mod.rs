@@ -11,6 +11,7 @@ pub mod figure_words;
 mod landed_change;
 mod markdown;
 mod page;
+mod pull_request;
 mod request_story;
 mod run_figures;
 mod run_verdict;
@@ -24,6 +25,7 @@ use crate::store::Store;
 use crate::workspace::Repo;
 use story::RunReport;
 
+pub use pull_request::{FailedText, LandedText, PullRequestTexts, pull_request_texts};
 pub use run_figures::figures;
 
 /// Maximum page size for adding logs and patches, in bytes.

@@ -53,7 +53,9 @@ pub struct RunReport {
 
 /// A phase in the report.
 pub struct PhaseStory {
-    /// Id of the phase.
+    /// Id of the phase, as stored.
+    pub phase_id: PhaseId,
+    /// Id of the phase, for people.
     pub id: String,
     /// Name of the phase.
     pub name: String,
@@ -219,6 +221,7 @@ impl PhaseStory {
         let (category, complexity) =
             kind.cloned().unwrap_or_else(|| (field("category"), field("complexity")));
         Self {
+            phase_id: row.phase_id.clone(),
             id: line(row.phase_id.as_str()),
             name: line(&row.name),
             description: excerpt::head(
