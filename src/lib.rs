@@ -21,6 +21,7 @@
 //! telemetry    samples and estimates from past attempts
 //! overview     runs for people: verdict, failures, next commands
 //! report       a page about a finished run
+//! publish      pull requests of a run, and comments on its issues
 //! ```
 //!
 //! `health` looks whether a drain could start. `process` is the only place that starts a program, `config` the only reader of files and variables that
@@ -55,6 +56,7 @@ pub mod phase;
 pub mod process;
 pub mod progress;
 pub mod prompt;
+pub mod publish;
 pub mod report;
 mod schema_version;
 pub mod store;

@@ -12,7 +12,7 @@ use regex::Regex;
 const FLOORS: [&[&str]; 10] = [
     &["main"],
     &["cli", "fuzz"],
-    &["drain", "health", "import", "report"],
+    &["drain", "health", "import", "publish", "report"],
     &["attempt"],
     &["merge_queue", "overview"],
     &[

@@ -7,6 +7,7 @@ use tracing::Instrument as _;
 
 use super::attempt_setup::{build_drain_context, check_sandbox, choose_views, open_repository};
 use super::drain_preview::Preview;
+use super::drain_publish::DrainPublication;
 use super::drain_runs::{
     DrainTargets, NamedTargets, describe_empty_backlog, is_settled, named_runs, runs_here,
 };
@@ -67,6 +68,10 @@ pub struct Args {
     #[command(flatten)]
     window: WindowArgs,
 
+    /// At the end, push landings and open pull requests, as `autopack publish` does
+    #[arg(long)]
+    pub(super) publish: bool,
+
     /// Run all phases although neither a sandbox nor a budget limits the agent
     #[arg(long)]
     yes: bool,
@@ -75,13 +80,13 @@ pub struct Args {
     #[arg(
         long,
         conflicts_with_all =
-            ["batch_size", "sample", "max_batches", "stop_on_first_failure", "base"]
+            ["batch_size", "sample", "max_batches", "stop_on_first_failure", "base", "publish"]
     )]
     dry_run: bool,
 
     /// Print an event per line as JSON; with --dry-run, a list of phases
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
@@ -99,7 +104,11 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         NamedTargets::None | NamedTargets::Empty(_) => {
             let store = open_database::open_existing(context).await?;
             let Some(runs) = args.targets.default_runs(&store, &repo).await? else {
-                return end_empty(&args, context, &runs_here(&store, &repo).await?);
+                let runs = runs_here(&store, &repo).await?;
+                let exit = end_empty(&args, context, &runs)?;
+                return DrainPublication::of(&args, context, &repo)
+                    .publish_anyway(&store, &ids_of(&runs), exit)
+                    .await;
             };
             agent_choice::check_agents(args.agent.as_deref(), context).await?;
             (store, runs)
@@ -127,9 +136,12 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     // Checked before the first claim.
     repo.slots_directory()?;
     let notifier = open_notifier(context)?;
+    let publication = DrainPublication::of(&args, context, &repo);
+    publication.check(&store, &ids_of(&runs)).await?;
     // Scripts read the events of every named run.
     if !args.json && is_settled(&store, &repo, &runs, config.settings.ci.final_test).await? {
-        return end_empty(&args, context, &runs);
+        let exit = end_empty(&args, context, &runs)?;
+        return publication.publish_anyway(&store, &ids_of(&runs), exit).await;
     }
     let views = choose_views(context, &repo, &store).await?;
     let wanted = args.jobs.unwrap_or(config.settings.executor.jobs);
@@ -153,6 +165,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         super::memory::open(context, AutostartPermission::Allowed).await?;
     let (handle, stop) = StopReceiver::pair();
     let signals = Signals::listen(handle)?;
+    let end = stop.clone();
     let executor = &config.settings.executor;
     let owner = RegisteredDrain::register(&store, &repo, &request.runs, executor, &signals).await?;
     let name = owner.id().to_string();
@@ -179,8 +192,13 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         Drain::new(drain_context, owner, &request, &fix, stop, &signals).with_memory_line(line);
     let drained = drain.run().instrument(tracing::error_span!("drain", drain = name)).await;
     super::memory::close(&memory).await;
+    let exit = publication.publish_after(&store, &request.runs, drained?, &end).await?;
     store.close().await;
-    Ok(drained?)
+    Ok(exit)
+}
+
+fn ids_of(runs: &[RunSummary]) -> Vec<RunId> {
+    runs.iter().map(|run| run.run_id.clone()).collect()
 }
 
 /// Imports plan files, and returns the store with all runs to drain.

@@ -107,12 +107,7 @@ async fn choose_tip(
     let Some(facts) = &summary.facts else { return Ok(None) };
     let Tip { commit, diverged, .. } = repo.tip(run).await?;
     if diverged {
-        let beside = format!("refs/autopack/runs/{}", run.file_name());
-        return Err(Failure::new(format!(
-            "{} has commits of its own, and later landings are only on {beside}",
-            facts.branch
-        ))
-        .hint(format!("run `git switch {}`, then `git merge {beside}`", facts.branch)));
+        return Err(diverged_branch(run, &facts.branch));
     }
     if commit == facts.base_commit {
         return Ok(None);
@@ -160,6 +155,15 @@ async fn choose_tip(
         None => format!("repair it, then `autopack verify {name}`; or merge it with --anyway"),
     };
     Err(Failure::new(text).hint(hint))
+}
+
+/// The failure for a branch on which the user committed while landings went to another ref.
+pub(super) fn diverged_branch(run: &RunId, branch: &str) -> Failure {
+    let beside = format!("refs/autopack/runs/{}", run.file_name());
+    Failure::new(format!(
+        "{branch} has commits of its own, and later landings are only on {beside}"
+    ))
+    .hint(format!("run `git switch {branch}`, then `git merge {beside}`"))
 }
 
 async fn merge(

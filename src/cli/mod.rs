@@ -18,6 +18,7 @@ mod context;
 mod diff;
 mod drain;
 mod drain_preview;
+mod drain_publish;
 mod drain_runs;
 mod dry_run_store;
 mod error_report;
@@ -45,9 +46,12 @@ mod plan_import;
 mod preview_text;
 mod price_check;
 mod propose_scopes;
+mod publish;
+mod publish_text;
 mod report;
 mod resume;
 mod run_choice;
+mod run_to_publish;
 mod runs;
 mod schema;
 mod shell;
@@ -139,6 +143,7 @@ verbs! {
     Resume => resume,
     Verify => verify,
     Merge => merge,
+    Publish => publish,
     Undo => undo,
     Status => status,
     Phases => phases,

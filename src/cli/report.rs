@@ -78,7 +78,7 @@ pub async fn run(mut args: Args, context: &Context) -> Result<Exit, Failure> {
 }
 
 /// Returns the command of CI in your checkout, without those of single phases.
-async fn ci_command(repo: &Repo, context: &Context) -> Result<Option<String>, Failure> {
+pub(super) async fn ci_command(repo: &Repo, context: &Context) -> Result<Option<String>, Failure> {
     let config = context.config()?;
     let environments = context.inherited_environments(config);
     let root = repo.root();

@@ -1,0 +1,197 @@
+//! The result of `publish`, for people and as JSON.
+
+use serde_json::{Value, json};
+
+use crate::forge::{CheckResults, TrackerName};
+use crate::phase::RunId;
+use crate::phase::words::{counted, first_few, short_commit};
+use crate::progress::{shown_id, shown_message};
+use crate::publish::{
+    BranchResult, Publication, PullAction, PullResult, PushOutcome, RemarkAction, RemarkResult,
+};
+
+/// Checks and issues named in a line.
+const NAMED: usize = 5;
+
+/// A publication to show; `None` if nothing has landed.
+pub(super) struct ShownPublication<'a> {
+    pub run: &'a RunId,
+    pub publication: Option<Publication>,
+    pub dry_run: bool,
+}
+
+impl ShownPublication<'_> {
+    /// Returns the lines for people.
+    pub fn lines(&self) -> Vec<String> {
+        let run = shown_id(self.run.as_str());
+        let Some(publication) = &self.publication else {
+            return vec![format!("{run}: nothing has landed")];
+        };
+        let mut lines = Vec::new();
+        if self.dry_run {
+            lines.push(format!("dry run of {run}: nothing was written"));
+        }
+        let (words, mark) = pull_words(publication);
+        for branch in &publication.branches {
+            lines.extend(push_line(branch, &publication.remote));
+            lines.extend(pull_lines(branch, words, mark));
+        }
+        if publication.branches.is_empty() {
+            lines.push(format!("{run}: no landing is on its branch"));
+        }
+        lines.extend(remark_lines(&publication.remarks));
+        lines
+    }
+
+    /// Returns the JSON object.
+    pub fn json(&self) -> Value {
+        let Some(publication) = &self.publication else {
+            return json!({
+                "run_id": self.run, "outcome": "nothing_landed", "dry_run": self.dry_run,
+                "remote": null, "forge": null, "base": null, "branches": [], "comments": [],
+            });
+        };
+        json!({
+            "run_id": self.run,
+            "outcome": "published",
+            "dry_run": self.dry_run,
+            "remote": publication.remote,
+            "forge": publication.forge,
+            "base": publication.base,
+            "branches": publication.branches.iter().map(branch_json).collect::<Vec<_>>(),
+            "comments": publication.remarks.iter().map(remark_json).collect::<Vec<_>>(),
+        })
+    }
+}
+
+fn pull_words(publication: &Publication) -> (&'static str, char) {
+    let forge = publication.forge.as_deref().and_then(TrackerName::parse);
+    match forge {
+        Some(Ok(forge)) => forge.pull_request_words(),
+        _ => ("pull request", '#'),
+    }
+}
+
+fn push_line(result: &BranchResult, remote: &str) -> Option<String> {
+    let (branch, remote) = (shown_id(&result.branch), shown_id(remote));
+    let commit = short_commit(&result.commit);
+    Some(match &result.push {
+        PushOutcome::Pushed { commits, .. } => {
+            format!("pushed {branch} to {remote}: {}, {commit}", counted(*commits, "commit"))
+        }
+        PushOutcome::UpToDate => format!("{branch} at {remote} is up to date: {commit}"),
+        PushOutcome::Ahead { commits } => format!(
+            "{branch} at {remote} has all landings, and {} of others",
+            counted(*commits, "commit")
+        ),
+        PushOutcome::Skipped => return None,
+    })
+}
+
+fn pull_lines(result: &BranchResult, words: &str, mark: char) -> Vec<String> {
+    let PullResult { action, number, url, is_draft, checks, is_cut } = &result.pull;
+    let branch = shown_id(&result.branch);
+    let draft = if *is_draft { "draft " } else { "" };
+    let number = number.map_or(String::new(), |number| format!(" {mark}{number}"));
+    let link = url.as_deref().or(result.compare_url.as_deref()).map(shown_message);
+    let head = match action {
+        PullAction::Opened => format!("opened {draft}{words}{number}"),
+        PullAction::Updated => format!("updated {draft}{words}{number}"),
+        PullAction::Unchanged => format!("{draft}{words}{number} is up to date"),
+        PullAction::AlreadyMerged => format!("{branch} is already merged{}", by(words, &number)),
+        PullAction::Closed => format!("{words}{number} was closed, and nothing landed since"),
+        PullAction::NoForge => "no forge is known for the remote (publish.forge)".to_owned(),
+        PullAction::NoToken => format!("no token: open the {words} in a browser"),
+    };
+    let mut lines = vec![head];
+    lines.extend(link.map(|link| format!("  {link}")));
+    let is_open =
+        matches!(action, PullAction::Opened | PullAction::Updated | PullAction::Unchanged);
+    if is_open && !result.closes.is_empty() {
+        lines.push(format!("  its merge closes {}", first_few(&result.closes, NAMED)));
+    }
+    if !checks.is_empty() {
+        lines.push(format!("  checks: {}", describe_checks(checks)));
+    }
+    if *is_cut {
+        lines.push("  the end of its text is cut off: forges limit the length".to_owned());
+    }
+    lines
+}
+
+fn by(words: &str, number: &str) -> String {
+    if number.is_empty() { String::new() } else { format!(", by {words}{number}") }
+}
+
+fn describe_checks(checks: &CheckResults) -> String {
+    let CheckResults { passed, pending, failed } = checks;
+    let mut parts = vec![format!("{passed} passed")];
+    if *pending > 0 {
+        parts.push(format!("{pending} pending"));
+    }
+    if !failed.is_empty() {
+        let names: Vec<String> = failed.iter().map(|name| shown_id(name)).collect();
+        parts.push(format!("{} failed ({})", failed.len(), first_few(&names, NAMED)));
+    }
+    parts.join(", ")
+}
+
+fn remark_lines(remarks: &[RemarkResult]) -> Vec<String> {
+    let of = |wanted: RemarkAction| {
+        let chosen = remarks.iter().filter(move |remark| remark.action == wanted);
+        chosen.map(|remark| shown_id(&remark.issue)).collect::<Vec<_>>()
+    };
+    let line = |action: RemarkAction, start: &str| {
+        let issues = of(action);
+        let count = counted(issues.len() as u64, "failed issue");
+        (!issues.is_empty()).then(|| format!("{start} {count}: {}", first_few(&issues, NAMED)))
+    };
+    [
+        line(RemarkAction::Added, "commented on"),
+        line(RemarkAction::Refused, "could not comment on"),
+        line(RemarkAction::NoToken, "no token to comment on"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn branch_json(result: &BranchResult) -> Value {
+    let PullResult { action, number, url, is_draft, checks, is_cut } = &result.pull;
+    let from = match &result.push {
+        PushOutcome::Pushed { from, .. } => from.as_deref(),
+        _ => None,
+    };
+    let pull_request = number.or(url.as_ref().map(|_| 0)).map(|_| {
+        json!({
+            "number": number,
+            "url": url,
+            "draft": is_draft,
+            "cut": is_cut,
+        })
+    });
+    let checks = (!checks.is_empty()).then(
+        || json!({"passed": checks.passed, "pending": checks.pending, "failed": checks.failed}),
+    );
+    json!({
+        "branch": result.branch,
+        "phase_id": result.phase_id,
+        "commit": result.commit,
+        "push": result.push.as_str(),
+        "before": from,
+        "action": action.as_str(),
+        "pull_request": pull_request,
+        "checks": checks,
+        "closes": result.closes,
+        "compare_url": result.compare_url,
+    })
+}
+
+fn remark_json(remark: &RemarkResult) -> Value {
+    json!({
+        "phase_id": remark.phase_id,
+        "issue": remark.issue,
+        "action": remark.action.as_str(),
+        "url": remark.url,
+    })
+}

@@ -1,0 +1,122 @@
+//! A run as `publish` takes it: its landings and failures with their texts and issues.
+
+use std::collections::{HashMap, HashSet};
+
+use super::Context;
+use super::merge::diverged_branch;
+use super::report::ci_command;
+use crate::failure::Failure;
+use crate::forge::TrackerName;
+use crate::phase::{PhaseId, RunId};
+use crate::publish::{FailedPhase, IssueOrigin, LandedPhase, PublishTarget, RunToPublish};
+use crate::report::{ReportInput, pull_request_texts};
+use crate::store::{CleanOutcome, PhaseRow, RunSummary, Store};
+use crate::workspace::{Repo, Tip};
+
+/// A run with landings, and what counts for its pull request besides.
+pub(super) struct PublishableRun {
+    /// The run.
+    pub run: RunToPublish,
+    /// Whether its CI is red in a clean clone.
+    pub is_red: bool,
+}
+
+/// Collects a run for its publication; `None` if nothing has landed.
+///
+/// # Errors
+/// The branch is gone or has diverged, or the store or git cannot be read.
+pub(super) async fn run_to_publish(
+    store: &Store,
+    repo: &Repo,
+    context: &Context,
+    summary: &RunSummary,
+    target: &PublishTarget,
+) -> Result<Option<PublishableRun>, Failure> {
+    let run = &summary.run_id;
+    let Some(facts) = &summary.facts else { return Ok(None) };
+    let Tip { commit: tip, diverged, .. } = repo.tip(run).await?;
+    if diverged {
+        return Err(diverged_branch(run, &facts.branch));
+    }
+    if tip == facts.base_commit {
+        return Ok(None);
+    }
+    let redactor = context.redactor()?;
+    let input = ReportInput {
+        repo,
+        final_test: context.config()?.settings.ci.final_test,
+        ci_command: ci_command(repo, context).await?,
+        redactor: &redactor,
+    };
+    let texts = pull_request_texts(store, run, &input).await?;
+    let phases = store.phases(run, None).await?;
+    let issues: HashMap<&PhaseId, IssueOrigin> = phases
+        .iter()
+        .filter_map(|phase| Some((&phase.phase_id, issue_of(phase, target.forge_name())?)))
+        .collect();
+    let commits = landed_commits(store, repo, run, &facts.base_commit).await?;
+    let landed = texts.landed.into_iter().filter_map(|text| {
+        Some(LandedPhase {
+            commit: commits.get(&text.phase_id)?.clone(),
+            issue: issues.get(&text.phase_id).cloned(),
+            phase_id: text.phase_id,
+            title: text.title,
+            text: text.text,
+        })
+    });
+    let failed = texts.failed.into_iter().filter_map(|text| {
+        let issue = issues.get(&text.phase_id)?.clone();
+        let (reason, comment) = (text.reason, text.comment);
+        Some(FailedPhase { phase_id: text.phase_id, reason, comment, issue })
+    });
+    let is_red = summary
+        .clean_test
+        .as_ref()
+        .is_some_and(|test| test.outcome == CleanOutcome::RedInCleanClone && test.commit == tip);
+    let run = RunToPublish {
+        run: run.clone(),
+        branch: facts.branch.clone(),
+        base_commit: facts.base_commit.clone(),
+        title: texts.title,
+        report: texts.report,
+        landed: landed.collect(),
+        failed: failed.collect(),
+        tip,
+    };
+    Ok(Some(PublishableRun { run, is_red }))
+}
+
+/// Returns the landing of each phase on the branch; without a commit if the branch was rewritten since.
+async fn landed_commits(
+    store: &Store,
+    repo: &Repo,
+    run: &RunId,
+    base: &str,
+) -> Result<HashMap<PhaseId, Option<String>>, Failure> {
+    let landings = store.live_landings(run).await?;
+    let gone: HashSet<PhaseId> = {
+        let missing = repo.missing(run, base, &landings).await?;
+        missing.into_iter().map(|(phase, _)| phase.clone()).collect()
+    };
+    let tip = repo.tip(run).await?.commit;
+    let mut found = HashMap::new();
+    for (phase, commit) in landings {
+        if !gone.contains(&phase) {
+            let is_there = repo.contains(&tip, &commit).await?;
+            found.insert(phase, Some(commit).filter(|_| is_there));
+        }
+    }
+    Ok(found)
+}
+
+/// Returns the issue of a phase: of its tracker, or of a list of issues from the forge of the pull request.
+fn issue_of(phase: &PhaseRow, forge: Option<&TrackerName>) -> Option<IssueOrigin> {
+    let spec = &phase.spec.0;
+    let tracker = spec["tracker"]["name"].as_str().and_then(TrackerName::parse);
+    if let (Some(Ok(tracker)), Some(number)) = (tracker, spec["tracker"]["issue"].as_u64()) {
+        return Some(IssueOrigin { tracker: tracker.repository(), number });
+    }
+    let url = spec["source_url"].as_str().or_else(|| spec["tracker"]["url"].as_str())?;
+    let number = forge?.issue_of_page(url)?;
+    Some(IssueOrigin { tracker: forge?.repository(), number })
+}

@@ -1,0 +1,90 @@
+//! Pushing a branch: only forward, or over what an earlier publication pushed. Commits of others are never replaced.
+
+use crate::failure::Failure;
+use crate::phase::words::counted;
+use crate::progress::{shown_id, shown_message};
+use crate::store::PublishedBranch;
+use crate::workspace::{BranchPush, RemoteAccess, Repo};
+
+use super::patience::StepError;
+use super::publication::PushOutcome;
+use super::stack::StackMember;
+use super::{Publisher, Step};
+
+impl Publisher<'_> {
+    /// Brings a branch at the remote to its commit.
+    pub(super) async fn push(
+        &self,
+        access: &mut RemoteAccess,
+        step: &Step<'_>,
+        member: &StackMember,
+        known: Option<&PublishedBranch>,
+    ) -> Result<PushOutcome, Failure> {
+        let mut seen = Some(step.there.commits.get(&member.branch).cloned());
+        let attempt = async || {
+            // After a failed push the branch may be anywhere.
+            let from = match seen.take() {
+                Some(from) => from,
+                None => access.branches().await??.commits.get(&member.branch).cloned(),
+            };
+            let outcome = self.plan_push(access, member, known, from).await?;
+            if let (PushOutcome::Pushed { from, .. }, false) = (&outcome, self.options.dry_run) {
+                let expected = from.as_deref();
+                let push = BranchPush { branch: &member.branch, commit: &member.commit, expected };
+                access.push(push).await??;
+            }
+            Ok(outcome)
+        };
+        let pushed = step.patience.keep_trying(attempt).await;
+        pushed.map_err(|failure| self.with_access_hint(failure))
+    }
+
+    /// Decides about a branch that is at `from` now. Nothing is pushed.
+    async fn plan_push(
+        &self,
+        access: &mut RemoteAccess,
+        member: &StackMember,
+        known: Option<&PublishedBranch>,
+        from: Option<String>,
+    ) -> Result<PushOutcome, StepError> {
+        let (repo, commit) = (self.repo, member.commit.as_str());
+        let Some(at) = from else {
+            let start = member.start.as_str();
+            let commits = count_between(repo, start, commit).await?;
+            return Ok(PushOutcome::Pushed { from: None, commits });
+        };
+        if at == commit {
+            return Ok(PushOutcome::UpToDate);
+        }
+        let is_known = repo.resolve(&at).await?.is_some();
+        let is_ours = known.is_some_and(|known| known.pushed == at);
+        if is_known && (is_ours || repo.contains(commit, &at).await?) {
+            let commits = count_between(repo, &at, commit).await?;
+            return Ok(PushOutcome::Pushed { from: Some(at), commits });
+        }
+        if !is_known {
+            access.fetch(&member.branch).await??;
+        }
+        let foreign = repo.foreign_commits(commit, &at).await?;
+        if repo.contains(&at, commit).await? {
+            return Ok(PushOutcome::Ahead { commits: foreign.count });
+        }
+        let (branch, remote) = (shown_id(&member.branch), shown_id(access.name()));
+        let latest: Vec<String> = foreign.latest.iter().map(|line| shown_message(line)).collect();
+        Err(StepError::Final(
+            Failure::new(format!(
+                "{branch} at {remote} has {} that autopack did not push: {}; nothing was pushed",
+                counted(foreign.count, "commit"),
+                latest.join(", ")
+            ))
+            .hint(format!(
+                "to take them in: `git fetch {remote} {branch}`, `git switch {branch}`, `git merge FETCH_HEAD`, then \
+                 publish again"
+            )),
+        ))
+    }
+}
+
+async fn count_between(repo: &Repo, from: &str, to: &str) -> Result<u64, StepError> {
+    Ok(repo.foreign_commits(from, to).await?.count)
+}
