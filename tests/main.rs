@@ -72,6 +72,8 @@ mod process_tree;
 mod process_view;
 mod projects;
 mod protected_paths;
+mod publish;
+mod publish_faults;
 mod python_backlog;
 mod readme;
 mod real_specs;

@@ -326,6 +326,75 @@ fn places_and_settings() {
     );
 }
 
+/// A drained run, with these remotes.
+fn to_publish(remotes: &[(&str, &str)]) -> Project {
+    let project = with_runs(&["week1"]);
+    project.autopack(["drain", "week1"]).succeeded();
+    project.git(["init", "-q", "--bare", "-b", "main", "../remote.git"]);
+    project.git(["push", "-q", "../remote.git", "main"]);
+    for (name, url) in remotes {
+        project.git(["remote", "add", name, url]);
+    }
+    project
+}
+
+#[test]
+fn publishing() {
+    let usual = || to_publish(&[("origin", "../remote.git")]);
+    let several = || to_publish(&[("a", "../remote.git"), ("b", "../remote.git")]);
+    let config = |text: &str| {
+        let project = usual();
+        let all = project.read(".autopack/config/autopack.yaml");
+        project.config(&format!("{all}publish: {text}\n"))
+    };
+    let empty = || {
+        let project = to_publish(&[("origin", "../empty.git")]);
+        project.git(["init", "-q", "--bare", "-b", "main", "../empty.git"]);
+        let all = project.read(".autopack/config/autopack.yaml");
+        project.config(&format!("{all}publish: {{forge: 'github:o/r'}}\n"))
+    };
+    snapshot!(
+        "mistakes_publishing",
+        make(vec![
+            Mistake::new("no remote", to_publish(&[]), "publish week1", 1).help(
+                "git remote add origin URL",
+                Help::Shell("git remote add origin ../remote.git", 0)
+            ),
+            Mistake::new("a remote that is not there", usual(), "publish week1 --remote orgin", 2)
+                .help("remotes: origin", Help::Command("publish week1 --remote origin", 0)),
+            Mistake::new("several remotes", several(), "publish week1", 2)
+                .help("--remote REMOTE", Help::Command("publish week1 --remote b", 0)),
+            Mistake::new("a base that is not there", usual(), "publish week1 --base master", 2)
+                .help("it has main", Help::Command("publish week1 --base main", 0)),
+            Mistake::new(
+                "the run's branch as base",
+                usual(),
+                "publish week1 --base autopack/week1",
+                2
+            )
+            .help("--base main", Help::Command("publish week1 --base main", 0)),
+            Mistake::new("an empty remote of a forge", empty(), "publish week1", 1)
+                .help("git push origin main", Help::Shell("git push -q origin main", 0)),
+            Mistake::new(
+                "no repository as forge",
+                config("{forge: 'github:o'}"),
+                "publish week1",
+                2
+            )
+            .help("publish.forge", Help::Key("publish.forge")),
+            Mistake::new(
+                "a remote that is gone",
+                to_publish(&[("origin", "../nowhere.git")]),
+                "publish week1",
+                1
+            )
+            .help("git ls-remote origin", Help::Shell("git init -q --bare ../nowhere.git", 0)),
+            Mistake::new("publishing a dry run", usual(), "drain week1 --dry-run --publish", 2)
+                .help("--publish", Help::Command("publish week1 --dry-run", 0)),
+        ])
+    );
+}
+
 #[test]
 fn another_worktree() {
     let project = project();

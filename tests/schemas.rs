@@ -128,7 +128,10 @@ fn events_of_drains_are_valid_and_every_field_is_known() {
     let project = Project::new()
         .agent_with(body, "ci: {command: [\"true\"]}\n")
         .plan(json!({"phases": [phase("good"), phase("bad"), refused]}));
-    let drain = project.autopack(["drain", "--run-id", "run", "--json"]).exited(3);
+    let remote = project.outside("remote.git");
+    project.git(["init", "-q", "--bare", remote.to_str().unwrap()]);
+    project.git(["remote", "add", "origin", remote.to_str().unwrap()]);
+    let drain = project.autopack(["drain", "--run-id", "run", "--json", "--publish"]).exited(3);
     let again = project.autopack(["drain", "--run-id", "run", "--json"]);
     let lines: Vec<Value> = [drain.stdout, again.stdout]
         .iter()
@@ -146,7 +149,7 @@ fn events_of_drains_are_valid_and_every_field_is_known() {
             assert!(own["properties"].get(key).is_some(), "{name} has {key}, the schema does not");
         }
     }
-    assert_eq!(kinds.len(), 6, "{kinds:?}");
+    assert_eq!(kinds.len(), 7, "{kinds:?}");
     assert!(check(&events, &json!({"event": "drain_started"})).is_err());
 }
 

@@ -59,6 +59,8 @@ fn runs_phases_agents_and_states_are_completed() {
     assert_eq!(complete("autopack diff --run-id week1 "), ["api", "ui"]);
     assert_eq!(complete("autopack diff --run-id=week1 u"), ["ui"]);
     assert_eq!(complete("autopack merge week1 --into m"), ["main"]);
+    project.git(["remote", "add", "upstream", "../nowhere.git"]);
+    assert_eq!(complete("autopack publish week1 --remote "), ["upstream"]);
     let fields = complete("autopack phases set docs max");
     assert_eq!(fields, ["max_attempts="]);
     project.write("week3.yaml", "phases: []");

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::publish::Published;
 use crate::support::forge::{Answer, ForgeServer, issue};
 use crate::support::golden::{golden, too_wide};
 use crate::support::{Project, Ran, executable};
@@ -443,10 +444,8 @@ fn an_imported_issue_is_drained_and_its_text_marked_for_the_agent() {
 #[test]
 fn every_command_of_the_guide_works() {
     let guide = include_str!("../docs/guides/github-issues-overnight.md");
-    let server = ForgeServer::github();
+    let Published { server, project, .. } = Published::github();
     server.add([issue(12, "Dates").by("stranger").labels(&["autopack"])]);
-    let project =
-        on_github(&server).agent_with("write_deliverables()", "ci: {command: [\"true\"]}\n");
     let blocks = guide.split("```sh\n").skip(1).flat_map(|block| block.split("```").next());
     let lines = blocks.flat_map(str::lines).map(|line| line.split(" # ").next().unwrap().trim());
     let mut count = 0;
@@ -462,4 +461,7 @@ fn every_command_of_the_guide_works() {
     }
     assert!(count > 10, "{count}");
     assert!(project.path("src/dates.py").exists(), "merged");
+    let pulls = server.pulls();
+    let branches: Vec<&str> = pulls.iter().map(|pull| pull.branch.as_str()).collect();
+    assert_eq!(branches, ["autopack/o-r", "autopack/o-r--12"]);
 }

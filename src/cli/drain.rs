@@ -53,7 +53,7 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_JOBS)))]
     jobs: Option<u32>,
 
-    /// Use this agent for all phases, overriding plan and configuration
+    /// Use this agent for all phases
     #[arg(long, value_name = "NAME")]
     agent: Option<String>,
 
@@ -68,9 +68,9 @@ pub struct Args {
     #[command(flatten)]
     window: WindowArgs,
 
-    /// At the end, push landings and open pull requests, as `autopack publish` does
+    /// Publish the runs at the end
     #[arg(long)]
-    pub(super) publish: bool,
+    publish: bool,
 
     /// Run all phases although neither a sandbox nor a budget limits the agent
     #[arg(long)]
@@ -86,7 +86,7 @@ pub struct Args {
 
     /// Print an event per line as JSON; with --dry-run, a list of phases
     #[arg(long)]
-    pub(super) json: bool,
+    json: bool,
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
@@ -106,7 +106,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             let Some(runs) = args.targets.default_runs(&store, &repo).await? else {
                 let runs = runs_here(&store, &repo).await?;
                 let exit = end_empty(&args, context, &runs)?;
-                return DrainPublication::of(&args, context, &repo)
+                return DrainPublication::new(args.publish, args.json, context, &repo)
                     .publish_anyway(&store, &ids_of(&runs), exit)
                     .await;
             };
@@ -136,7 +136,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     // Checked before the first claim.
     repo.slots_directory()?;
     let notifier = open_notifier(context)?;
-    let publication = DrainPublication::of(&args, context, &repo);
+    let publication = DrainPublication::new(args.publish, args.json, context, &repo);
     publication.check(&store, &ids_of(&runs)).await?;
     // Scripts read the events of every named run.
     if !args.json && is_settled(&store, &repo, &runs, config.settings.ci.final_test).await? {

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
+use super::Context;
 use super::publish::{PublishPlan, PublishWish};
 use super::publish_text::ShownPublication;
-use super::{Context, drain};
 use crate::failure::{Exit, Failure};
 use crate::phase::RunId;
 use crate::phase::words::quoted;
@@ -22,9 +22,9 @@ pub(super) struct DrainPublication<'a> {
 }
 
 impl<'a> DrainPublication<'a> {
-    /// Creates the publication of a drain, which does nothing without `--publish`.
-    pub fn of(args: &drain::Args, context: &'a Context, repo: &Repo) -> Self {
-        Self { context, repo: repo.clone(), is_json: args.json, is_wanted: args.publish }
+    /// Creates the publication of a drain, which does nothing unless wanted.
+    pub fn new(is_wanted: bool, is_json: bool, context: &'a Context, repo: &Repo) -> Self {
+        Self { context, repo: repo.clone(), is_json, is_wanted }
     }
 
     /// Checks remote and configuration, before the first agent starts. Asks no server.
@@ -111,7 +111,15 @@ impl<'a> DrainPublication<'a> {
         let mut exit = drained;
         for run in runs {
             let published = self.publish_run(store, run).await;
-            if let Err(failure) = &published {
+            let (publication, failure) = match published {
+                Ok(Some(publication)) => {
+                    let failure = publication.unfinished.clone().map(Failure::new);
+                    (Some(publication), failure)
+                }
+                Ok(None) => (None, None),
+                Err(failure) => (None, Some(failure)),
+            };
+            if let Some(failure) = &failure {
                 let hint = failure.hint_text().map(|hint| format!("; {hint}")).unwrap_or_default();
                 let command = quoted(run.as_str());
                 tracing::error!(
@@ -123,20 +131,17 @@ impl<'a> DrainPublication<'a> {
                     exit = Exit::OurFailure;
                 }
             }
-            let error = published.as_ref().err().map(Failure::text);
-            let publication = published.ok().flatten();
+            let error = failure.map(|failure| failure.text());
             let is_published = publication.is_some();
             let shown = ShownPublication { run, publication, dry_run: false };
             if self.is_json {
                 let mut event = json!({"event": "run_published"});
                 let object = event.as_object_mut().expect("an object");
                 object.extend(shown.json().as_object().cloned().unwrap_or_default());
-                if let Some(error) = error {
+                if error.is_some() {
                     object.insert("outcome".to_owned(), json!("failed"));
-                    object.insert("error".to_owned(), json!(error));
-                } else {
-                    object.insert("error".to_owned(), json!(null));
                 }
+                object.insert("error".to_owned(), json!(error));
                 object.shift_remove("dry_run");
                 self.context.out.json_line(&event)?;
             } else if is_published {

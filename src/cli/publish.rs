@@ -40,7 +40,7 @@ pub struct Args {
     base: Option<String>,
 
     /// Remote [default: publish.remote, else the one of the run's tracker, else origin]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "REMOTE")]
     remote: Option<String>,
 
     /// Show what would be done; only reads from the remote and the forge
@@ -73,7 +73,11 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         true => context.out.json(&shown.json())?,
         false => shown.lines().iter().try_for_each(|line| context.out.line(line))?,
     }
-    Ok(Exit::Done)
+    match shown.publication.and_then(|publication| publication.unfinished) {
+        Some(why) => Err(Failure::new(format!("cannot comment on all failed issues: {why}"))
+            .hint("publish again later: only missing comments are added")),
+        None => Ok(Exit::Done),
+    }
 }
 
 /// How to publish, as given on the command line; the configuration has the rest.

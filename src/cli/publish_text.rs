@@ -100,7 +100,9 @@ fn pull_lines(result: &BranchResult, words: &str, mark: char) -> Vec<String> {
         PullAction::Unchanged => format!("{draft}{words}{number} is up to date"),
         PullAction::AlreadyMerged => format!("{branch} is already merged{}", by(words, &number)),
         PullAction::Closed => format!("{words}{number} was closed, and nothing landed since"),
-        PullAction::NoForge => "no forge is known for the remote (publish.forge)".to_owned(),
+        PullAction::NoForge => {
+            "no pull request: no forge is known for the remote (publish.forge)".to_owned()
+        }
         PullAction::NoToken => format!("no token: open the {words} in a browser"),
     };
     let mut lines = vec![head];
@@ -162,7 +164,7 @@ fn branch_json(result: &BranchResult) -> Value {
         PushOutcome::Pushed { from, .. } => from.as_deref(),
         _ => None,
     };
-    let pull_request = number.or(url.as_ref().map(|_| 0)).map(|_| {
+    let pull_request = number.map(|number| {
         json!({
             "number": number,
             "url": url,

@@ -51,6 +51,7 @@ fn complete_values(arg: Arg) -> Arg {
             |_| FIELDS[1..].iter().map(|field| format!("{field}=")).collect()
         }
         _ if names.contains(&"BRANCH") => |words| words.branches(),
+        _ if names.contains(&"REMOTE") => |words| words.remotes(),
         _ if names.contains(&"PHASE") && names.contains(&"RUN") => |words| {
             let (runs, phases) = (words.runs(), words.phases());
             runs.into_iter().chain(phases).collect()
@@ -120,12 +121,24 @@ impl<'a> CommandLine<'a> {
 
     /// Returns the user's branches.
     fn branches(&self) -> Vec<String> {
-        let list = async || {
+        self.list_of_repository(async |repo| repo.users_branches().await.ok())
+    }
+
+    /// Returns the names of the remotes.
+    fn remotes(&self) -> Vec<String> {
+        self.list_of_repository(async |repo| {
+            let remotes = repo.remotes().await.ok()?;
+            Some(remotes.into_iter().map(|remote| remote.name).collect())
+        })
+    }
+
+    fn list_of_repository(&self, list: impl AsyncFn(Repo) -> Option<Vec<String>>) -> Vec<String> {
+        let found = async || {
             let repo = Repo::discover(&self.context()?.workspace().ok()?).await.ok()?;
-            repo.users_branches().await.ok()
+            list(repo).await
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.ok().and_then(|runtime| runtime.block_on(list())).unwrap_or_default()
+        runtime.ok().and_then(|runtime| runtime.block_on(found())).unwrap_or_default()
     }
 
     fn runs(&self) -> Vec<String> {

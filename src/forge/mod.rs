@@ -115,7 +115,8 @@ pub fn token_variables(tracker: &TrackerName) -> String {
 
 /// Whether requests and pushes for a repository go to the same server, so that both may have its token.
 pub fn is_server_of(tracker: &TrackerName, env: &Env, remote: &RemoteAddress) -> bool {
-    let api = api_address(tracker, env).ok().and_then(|url| RemoteAddress::parse(url.as_str()));
+    let api = api_address(tracker, env).ok();
+    let api = api.and_then(|url| RemoteAddress::parse(&format!("{url}/path")));
     remote.is_at(tracker) || api.is_some_and(|api| api.login_scope() == remote.login_scope())
 }
 

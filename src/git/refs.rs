@@ -17,7 +17,7 @@ const OURS: &str = "refs/heads/autopack/";
 /// Returns the target of each branch and tag of the user, by full ref name.
 pub(crate) fn users_refs(common_dir: &Path) -> BTreeMap<String, String> {
     let kinds = ["refs/heads", "refs/tags", "refs/remotes"];
-    read(common_dir, &kinds, |name| is_the_users(name) || name.starts_with("refs/remotes/"))
+    read(common_dir, &kinds, |name| is_the_users(name) || is_of_remote(name))
 }
 
 /// Like [`users_refs`], with the refs of `origin`. The target of a symbolic ref is `ref: <name>`.
@@ -48,6 +48,12 @@ fn read(
         }
     }
     refs
+}
+
+/// Whether a ref is of a remote, and no branch that autopack pushed: another process may publish at any time.
+fn is_of_remote(name: &str) -> bool {
+    let branch = name.strip_prefix("refs/remotes/").and_then(|rest| rest.split_once('/'));
+    branch.is_some_and(|(_, branch)| !branch.starts_with("autopack/"))
 }
 
 fn is_the_users(name: &str) -> bool {

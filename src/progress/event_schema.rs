@@ -25,13 +25,17 @@ enum Shape {
     Counts,
     /// Requested files with the decision.
     Requests,
+    /// Published branches with their pull requests.
+    Branches,
+    /// Comments on issues.
+    Comments,
 }
 
 /// Name, shape and meaning of a field.
 type Field = (&'static str, Shape, &'static str);
 
 /// The events with their fields, in the order in which they occur.
-const EVENTS: [(&str, &str, &[Field]); 6] = [
+const EVENTS: [(&str, &str, &[Field]); 7] = [
     (
         "drain_started",
         "The drain started.",
@@ -115,6 +119,39 @@ const EVENTS: [(&str, &str, &[Field]); 6] = [
             ("duration_ms", Shape::Count, "duration of the drain in milliseconds"),
         ],
     ),
+    (
+        "run_published",
+        "A run was published after the drain (--publish), or this failed.",
+        &[
+            ("run_id", Shape::Text, "id of the run"),
+            ("outcome", Shape::Text, "published, nothing_landed or failed"),
+            ("error", Shape::MaybeText, "why it failed; the exit code is then not 0"),
+            ("remote", Shape::MaybeText, "name of the git remote"),
+            ("forge", Shape::MaybeText, "repository on the forge"),
+            ("base", Shape::MaybeText, "branch into which the pull request goes"),
+            ("branches", Shape::Branches, "branches with their pull requests"),
+            ("comments", Shape::Comments, "comments on issues of failed phases"),
+        ],
+    ),
+];
+
+/// A branch, in `run_published`.
+const BRANCH: [Field; 7] = [
+    ("branch", Shape::Text, "name of the branch"),
+    ("phase_id", Shape::MaybeText, "the landing, if each has a branch"),
+    ("commit", Shape::Text, "last commit"),
+    ("push", Shape::Text, "pushed, up_to_date, ahead or skipped"),
+    ("action", Shape::Text, "what was done with the pull request"),
+    ("closes", Shape::Texts, "issues that its merge closes"),
+    ("compare_url", Shape::MaybeText, "page that compares the branch with its base"),
+];
+
+/// A comment, in `run_published`.
+const COMMENT: [Field; 4] = [
+    ("phase_id", Shape::Text, "the failed phase"),
+    ("issue", Shape::Text, "the issue"),
+    ("action", Shape::Text, "added, unchanged, no_token or refused"),
+    ("url", Shape::MaybeText, "link to the comment"),
 ];
 
 /// Counters of a run, in `drain_finished`.
@@ -197,6 +234,8 @@ fn of_shape(shape: Shape) -> Value {
             },
             "required": ["path", "decision", "why"],
         }}),
+        Shape::Branches => json!({"type": "array", "items": object(&BRANCH)}),
+        Shape::Comments => json!({"type": "array", "items": object(&COMMENT)}),
         Shape::Counts => json!({"type": "array", "items": object(&COUNTS)}),
     }
 }

@@ -29,6 +29,7 @@ impl Publisher<'_> {
             };
             let outcome = self.plan_push(access, member, known, from).await?;
             if let (PushOutcome::Pushed { from, .. }, false) = (&outcome, self.options.dry_run) {
+                self.explain_first_push(step);
                 let expected = from.as_deref();
                 let push = BranchPush { branch: &member.branch, commit: &member.commit, expected };
                 access.push(push).await??;

@@ -19,16 +19,17 @@ use super::{FailedPhase, Publisher, RunToPublish, shown_issue};
 const LONGEST: usize = 8_000;
 
 impl Publisher<'_> {
-    /// Comments on the issue of each failed phase, unless its last comment has the same reason.
+    /// Comments on the issue of each failed phase, unless its last comment has the same reason. The
+    /// results so far count if an error ends this.
     pub(super) async fn remark_on_issues(
         &self,
         run: &RunToPublish,
         patience: Patience,
-    ) -> Result<Vec<RemarkResult>, Failure> {
+        results: &mut Vec<RemarkResult>,
+    ) -> Result<(), Failure> {
         let publications = self.store.publications(&run.run, &self.target.remote.name);
         let known = publications.remarks().await?;
         let mut others: HashMap<String, ForgeAccess> = HashMap::new();
-        let mut results = Vec::new();
         for phase in &run.failed {
             let reason = digest(&[&phase.reason]);
             let mut result = RemarkResult {
@@ -63,7 +64,7 @@ impl Publisher<'_> {
             }
             results.push(result);
         }
-        Ok(results)
+        Ok(())
     }
 
     /// Returns the forge of an issue, which need not be that of the pull request.

@@ -15,10 +15,12 @@ mod stack;
 mod target;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::failure::Failure;
-use crate::forge::TrackerName;
+use crate::forge::{TrackerName, token_variables};
+use crate::phase::words::quoted;
 use crate::phase::{PhaseId, RunId};
 use crate::process::FileLock;
 use crate::progress::{NOTES, shown_id};
@@ -131,17 +133,16 @@ impl Publisher<'_> {
         let known = self.store.publications(&run.run, remote).branches().await?;
         let base = self.choose_base(run, &there, &known).await?;
         let members = members(run, self.options.per_phase, self.repo).await?;
-        if known.is_empty() && !self.options.dry_run {
-            self.explain_first_push();
-        }
         let mut publication = Publication {
             remote: remote.clone(),
             forge: self.target.forge_name().map(ToString::to_string),
             base: base.clone(),
             branches: Vec::new(),
             remarks: Vec::new(),
+            unfinished: None,
         };
-        let step = Step { run, patience, there, known };
+        let is_first_push = AtomicBool::new(known.is_empty());
+        let step = Step { run, patience, there, known, is_first_push };
         let mut below = base;
         for member in &members {
             let result = self.publish_member(&mut access, &step, member, below.as_deref()).await?;
@@ -152,7 +153,8 @@ impl Publisher<'_> {
             publication.branches.push(result);
         }
         if self.options.comments {
-            publication.remarks = self.remark_on_issues(run, patience).await?;
+            let remarked = self.remark_on_issues(run, patience, &mut publication.remarks).await;
+            publication.unfinished = remarked.err().map(|failure| failure.text());
         }
         Ok(publication)
     }
@@ -218,16 +220,19 @@ impl Publisher<'_> {
         })
     }
 
-    /// Says once what a push allows.
-    fn explain_first_push(&self) {
+    /// Says before the first push of a run what a push allows.
+    fn explain_first_push(&self, step: &Step<'_>) {
+        if !step.is_first_push.swap(false, Ordering::Relaxed) {
+            return;
+        }
         let place = match self.target.forge_name() {
             Some(forge) => forge.web_url(),
             None => format!("the remote {}", shown_id(&self.target.remote.name)),
         };
+        tracing::info!(target: NOTES, "first push of this run, to {place}");
         tracing::info!(
             target: NOTES,
-            "first push of this run: CI at {place} may run code that agents wrote, with the secrets of that CI \
-             (docs/security.md)"
+            "a push lets CI there run code that agents wrote, with the secrets of that CI"
         );
     }
 
@@ -248,19 +253,22 @@ impl Publisher<'_> {
         all
     }
 
+    /// Adds what the user can do about a remote that git cannot use.
     fn with_access_hint(&self, failure: Failure) -> Failure {
-        let name = &self.target.remote.name;
-        let token = match self.target.forge_name() {
-            Some(forge) => format!("set {}, or ", crate::forge::token_variables(forge)),
-            None => String::new(),
-        };
-        match failure.hint_text() {
-            Some(_) => failure,
-            None => failure.hint(format!(
-                "{token}give git access to it: `git ls-remote {}`",
-                crate::phase::words::quoted(name)
-            )),
+        if failure.hint_text().is_some() {
+            return failure;
         }
+        let check = format!("`git ls-remote {}`", quoted(&self.target.remote.name));
+        let variables = self.target.forge_name().map(token_variables);
+        failure.hint(match (variables, self.target.login()) {
+            (Some(variables), Some(_)) => {
+                format!(
+                    "your own access and the token are refused: renew {variables}, or see {check}"
+                )
+            }
+            (Some(variables), None) => format!("set {variables}, or give git access: {check}"),
+            (None, _) => format!("give git access: {check}"),
+        })
     }
 }
 
@@ -272,6 +280,8 @@ struct Step<'a> {
     there: RemoteBranches,
     /// Branches of earlier publications.
     known: HashMap<String, PublishedBranch>,
+    /// Whether the next push is the first of the run.
+    is_first_push: AtomicBool,
 }
 
 /// Repository of an issue, in messages.

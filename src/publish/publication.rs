@@ -18,6 +18,8 @@ pub struct Publication {
     pub branches: Vec<BranchResult>,
     /// Comments on issues of failed phases.
     pub remarks: Vec<RemarkResult>,
+    /// Why further comments are missing.
+    pub unfinished: Option<String>,
 }
 
 /// A branch of a publication.

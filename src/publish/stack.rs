@@ -64,6 +64,9 @@ fn stacked(run: &RunToPublish, commits: &[String]) -> Vec<StackMember> {
     let mut landings: Vec<_> =
         run.landed.iter().filter_map(|phase| Some((place(&phase.commit)?, phase))).collect();
     landings.sort_by_key(|(place, _)| *place);
+    if landings.is_empty() {
+        return Vec::new();
+    }
     let ends = landings.iter().skip(1).map(|(place, _)| place - 1).chain([commits.len() - 1]);
     let mut start = 0;
     let mut members = Vec::new();

@@ -153,7 +153,7 @@ fn choose_remote(
         (None, []) => Err(Failure::new("the repository has no remote to publish to")
             .hint("add one: `git remote add origin URL`, and push your base branch to it")),
         (None, _) => Err(Failure::new(format!("several remotes, and none is origin: {names}"))
-            .hint("name one: `--remote NAME`, or publish.remote in the configuration")
+            .hint("name one: `--remote REMOTE`, or publish.remote in the configuration")
             .exit(Exit::Usage)),
     }
 }

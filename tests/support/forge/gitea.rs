@@ -3,9 +3,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Answer, Asked, Knowledge, TestIssue, time};
+use super::{Answer, Asked, Knowledge, TestIssue, gitea_pulls, time};
 
-pub fn answer(knowledge: &Knowledge, asked: &Asked) -> Answer {
+pub fn answer(knowledge: &mut Knowledge, asked: &Asked) -> Answer {
     match knowledge.may_see(asked) {
         None => return Answer::of(401, r#"{"message": "user does not exist"}"#),
         Some(false) => return not_found(),
@@ -22,11 +22,14 @@ pub fn answer(knowledge: &Knowledge, asked: &Asked) -> Answer {
     }
 }
 
-fn not_found() -> Answer {
+pub fn not_found() -> Answer {
     Answer::of(404, r#"{"message": "The target couldn't be found.", "errors": []}"#)
 }
 
-fn repository(knowledge: &Knowledge, asked: &Asked, rest: &[&str]) -> Answer {
+fn repository(knowledge: &mut Knowledge, asked: &Asked, rest: &[&str]) -> Answer {
+    if let Some(answer) = gitea_pulls::answer(knowledge, asked, rest) {
+        return answer;
+    }
     match rest {
         [] => Answer::json(&json!({"id": 1, "full_name": "o/r"})),
         ["collaborators"] if asked.token().is_none() => {
@@ -62,7 +65,7 @@ fn repository(knowledge: &Knowledge, asked: &Asked, rest: &[&str]) -> Answer {
     }
 }
 
-fn list(knowledge: &Knowledge, asked: &Asked, all: &[Value]) -> Answer {
+pub fn list(knowledge: &Knowledge, asked: &Asked, all: &[Value]) -> Answer {
     let (page, has_more) = knowledge.page(all, asked, "limit");
     let answer = Answer::json(&json!(page)).header("x-total-count", all.len());
     if !has_more {

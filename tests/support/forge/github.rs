@@ -3,9 +3,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Answer, Asked, Knowledge, TestIssue, etag, time};
+use super::{Answer, Asked, Knowledge, TestIssue, etag, github_pulls, time};
 
-pub fn answer(knowledge: &Knowledge, asked: &Asked) -> Answer {
+pub fn answer(knowledge: &mut Knowledge, asked: &Asked) -> Answer {
     if !asked.headers["accept"].contains("application/vnd.github+json") {
         return Answer::of(415, "{}");
     }
@@ -31,11 +31,14 @@ pub fn answer(knowledge: &Knowledge, asked: &Asked) -> Answer {
     }
 }
 
-fn not_found() -> Answer {
+pub fn not_found() -> Answer {
     Answer::of(404, r#"{"message": "Not Found", "status": "404"}"#)
 }
 
-fn repository(knowledge: &Knowledge, asked: &Asked, rest: &[&str]) -> Answer {
+fn repository(knowledge: &mut Knowledge, asked: &Asked, rest: &[&str]) -> Answer {
+    if let Some(answer) = github_pulls::answer(knowledge, asked, rest) {
+        return answer;
+    }
     match rest {
         [] => Answer::json(&json!({"id": 1, "full_name": knowledge.renamed_to.unwrap_or("o/r")})),
         ["issues"] => {
@@ -88,7 +91,7 @@ fn search(knowledge: &Knowledge, asked: &Asked) -> Answer {
     Answer::json(&json!({"total_count": items.len(), "incomplete_results": false, "items": page}))
 }
 
-fn list(knowledge: &Knowledge, asked: &Asked, all: &[Value]) -> Answer {
+pub fn list(knowledge: &Knowledge, asked: &Asked, all: &[Value]) -> Answer {
     let (page, has_more) = knowledge.page(all, asked, "per_page");
     let answer = Answer::json(&json!(page)).header("x-ratelimit-remaining", 4999);
     if !has_more {

@@ -3,9 +3,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Answer, Asked, Knowledge, TestIssue, etag, time};
+use super::{Answer, Asked, Knowledge, TestIssue, etag, gitlab_merges, time};
 
-pub fn answer(knowledge: &Knowledge, asked: &Asked) -> Answer {
+pub fn answer(knowledge: &mut Knowledge, asked: &Asked) -> Answer {
     match knowledge.may_see(asked) {
         None => return Answer::of(401, r#"{"message": "401 Unauthorized"}"#),
         Some(false) => return not_found(),
@@ -19,11 +19,14 @@ pub fn answer(knowledge: &Knowledge, asked: &Asked) -> Answer {
     }
 }
 
-fn not_found() -> Answer {
+pub fn not_found() -> Answer {
     Answer::of(404, r#"{"message": "404 Project Not Found"}"#)
 }
 
-fn project(knowledge: &Knowledge, asked: &Asked, rest: &[&str]) -> Answer {
+fn project(knowledge: &mut Knowledge, asked: &Asked, rest: &[&str]) -> Answer {
+    if let Some(answer) = gitlab_merges::answer(knowledge, asked, rest) {
+        return answer;
+    }
     match rest {
         [] => Answer::json(&json!({"id": 7, "path_with_namespace": "group/sub/p"})),
         ["members", "all"] => {
@@ -73,7 +76,7 @@ fn project(knowledge: &Knowledge, asked: &Asked, rest: &[&str]) -> Answer {
     }
 }
 
-fn list(knowledge: &Knowledge, asked: &Asked, all: &[Value]) -> Answer {
+pub fn list(knowledge: &Knowledge, asked: &Asked, all: &[Value]) -> Answer {
     let (page, has_more) = knowledge.page(all, asked, "per_page");
     let number = asked.number("page", 1);
     let next = if has_more { (number + 1).to_string() } else { String::new() };

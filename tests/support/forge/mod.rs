@@ -3,20 +3,28 @@
 //! The shapes of answers follow the public documentation, named in each file, with the fields that matter here and some
 //! that do not. Changes of issues count up, so that lists can be sorted by the last change.
 
+mod git_backend;
 mod gitea;
+mod gitea_pulls;
 mod github;
+mod github_pulls;
 mod gitlab;
+mod gitlab_merges;
+mod pulls;
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::io::{BufRead, BufReader, Write as _};
+use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
 use reqwest::Url;
 use serde_json::Value;
+
+pub use pulls::{PullState, TestComment, TestPull};
 
 /// An issue of the stand-in, in no forge's shape.
 #[derive(Clone, Debug)]
@@ -73,10 +81,12 @@ impl TestIssue {
 /// A request as received.
 #[derive(Clone, Debug)]
 pub struct Asked {
+    pub method: String,
     pub path: String,
     pub query: HashMap<String, String>,
     /// Names in lower case.
     pub headers: HashMap<String, String>,
+    pub body: Vec<u8>,
     /// Status of the answer.
     pub status: u16,
 }
@@ -122,12 +132,26 @@ pub struct Knowledge {
     pub renamed_to: Option<&'static str>,
     /// Answers of the next requests, in place of the usual ones.
     pub next_answers: VecDeque<Answer>,
+    pub pulls: Vec<TestPull>,
+    pub comments: Vec<TestComment>,
+    /// Name and GitLab's word for the result of each check, of every commit.
+    pub checks: Vec<(&'static str, &'static str)>,
+    /// Directory of the git repositories served below the same address.
+    pub git_root: Option<PathBuf>,
+    /// Password of pushes and fetches; none without one.
+    pub git_password: Option<&'static str>,
+    /// Answers to so many of the next writes are lost.
+    pub lost_answers: u32,
+    /// Message of a refusal of all writes.
+    pub refused_writes: Option<&'static str>,
+    /// Writes are received, told, and neither done nor answered.
+    pub on_write: Option<mpsc::Sender<()>>,
     changes: u64,
     asked: Vec<Asked>,
     url: String,
 }
 
-type Route = fn(&Knowledge, &Asked) -> Answer;
+type Route = fn(&mut Knowledge, &Asked) -> Answer;
 
 pub struct ForgeServer {
     at: SocketAddr,
@@ -164,11 +188,13 @@ impl ForgeServer {
         let over = Arc::new(AtomicBool::new(false));
         let (shared, ended) = (Arc::clone(&knowledge), Arc::clone(&over));
         thread::spawn(move || {
+            // Connections without an answer stay open.
+            let mut open = Vec::new();
             for stream in listener.incoming().flatten() {
                 if ended.load(Ordering::Relaxed) {
                     return;
                 }
-                serve(stream, &shared, route);
+                open.extend(serve(stream, &shared, route));
             }
         });
         Self { at, knowledge, over }
@@ -230,13 +256,36 @@ impl Drop for ForgeServer {
     }
 }
 
-fn serve(mut stream: TcpStream, knowledge: &Mutex<Knowledge>, route: Route) {
-    let Some(mut asked) = receive(&stream) else { return };
+/// Answers a request, or returns the connection.
+fn serve(mut stream: TcpStream, knowledge: &Mutex<Knowledge>, route: Route) -> Option<TcpStream> {
+    let mut asked = receive(&stream)?;
     let mut knowledge = knowledge.lock().unwrap();
-    let answer = match knowledge.next_answers.pop_front() {
+    let is_write = !["GET", "HEAD"].contains(&asked.method.as_str());
+    let is_git = asked.path.contains(".git/");
+    if let Some(told) = knowledge.on_write.as_ref().filter(|_| is_write && !is_git) {
+        told.send(()).unwrap();
+        return Some(stream);
+    }
+    let mut answer = match knowledge.next_answers.pop_front() {
         Some(answer) => answer,
-        None => route(&knowledge, &asked),
+        None if is_git => {
+            let answer = git_backend::answer(&knowledge, &asked);
+            asked.status = git_backend::status(&answer);
+            asked.body.clear();
+            knowledge.asked.push(asked);
+            drop(knowledge);
+            let _ = stream.write_all(&answer);
+            return None;
+        }
+        None if is_write && knowledge.refused_writes.is_some() => {
+            Answer::of(403, knowledge.refused_writes.unwrap())
+        }
+        None => route(&mut knowledge, &asked),
     };
+    if is_write && knowledge.lost_answers > 0 {
+        knowledge.lost_answers -= 1;
+        answer.is_cut = true;
+    }
     let answer = unless_unchanged(answer, &asked);
     asked.status = answer.status;
     knowledge.asked.push(asked);
@@ -248,13 +297,15 @@ fn serve(mut stream: TcpStream, knowledge: &Mutex<Knowledge>, route: Route) {
     text += &format!("content-length: {length}\r\n\r\n{}", answer.body);
     // The client may have gone.
     let _ = stream.write_all(text.as_bytes());
+    None
 }
 
 fn receive(stream: &TcpStream) -> Option<Asked> {
     let mut reader = BufReader::new(stream);
     let mut first = String::new();
     reader.read_line(&mut first).ok()?;
-    let target = first.strip_prefix("GET ")?.split(' ').next()?.to_owned();
+    let mut words = first.split(' ');
+    let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
     let mut headers = HashMap::new();
     loop {
         let mut line = String::new();
@@ -264,7 +315,35 @@ fn receive(stream: &TcpStream) -> Option<Asked> {
     }
     let url = Url::parse(&format!("http://host{target}")).ok()?;
     let query = url.query_pairs().into_owned().collect();
-    Some(Asked { path: url.path().to_owned(), query, headers, status: 0 })
+    let body = receive_body(&mut reader, &headers)?;
+    Some(Asked { method, path: url.path().to_owned(), query, headers, body, status: 0 })
+}
+
+fn receive_body(
+    reader: &mut BufReader<&TcpStream>,
+    headers: &HashMap<String, String>,
+) -> Option<Vec<u8>> {
+    if headers.contains_key("expect") {
+        reader.get_mut().write_all(b"HTTP/1.1 100 Continue\r\n\r\n").ok()?;
+    }
+    let mut body = Vec::new();
+    if headers.get("transfer-encoding").is_none_or(|encoding| encoding != "chunked") {
+        let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
+        body.resize(length, 0);
+        reader.read_exact(&mut body).ok()?;
+        return Some(body);
+    }
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let length = usize::from_str_radix(line.trim(), 16).ok()?;
+        let mut chunk = vec![0; length + 2];
+        reader.read_exact(&mut chunk).ok()?;
+        body.extend_from_slice(&chunk[..length]);
+        if length == 0 {
+            return Some(body);
+        }
+    }
 }
 
 /// Answers 304 to a request with the ETag of the answer.
@@ -285,6 +364,11 @@ impl Asked {
 
     fn number(&self, name: &str, otherwise: usize) -> usize {
         self.get(name).map_or(otherwise, |text| text.parse().unwrap())
+    }
+
+    /// The JSON object of a write.
+    pub fn object(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
     /// The token as sent.
