@@ -379,7 +379,7 @@ fn publishing() {
                 "no repository as forge",
                 config("{forge: 'github:o'}"),
                 "publish week1",
-                2
+                1
             )
             .help("publish.forge", Help::Key("publish.forge")),
             Mistake::new(

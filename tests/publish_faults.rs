@@ -237,7 +237,10 @@ fn the_users_own_login_comes_first() {
     // Neither is accepted.
     on.server.with(|knowledge| knowledge.git_password = Some("another"));
     let ran = on.publish(&[]).exited(1);
-    snapshot("publish_without_access", &golden(&ran));
+    let error = "error: origin refuses access: fatal: Authentication failed for 'http://127.0.0.1:";
+    assert!(ran.stderr.starts_with(error), "{ran:#?}");
+    let hint = "hint: your own access and the token are refused: renew GH_TOKEN or GITHUB_TOKEN, or see `git ls-remote";
+    assert!(ran.stderr.contains(hint), "{ran:#?}");
 }
 
 #[test]
@@ -311,4 +314,9 @@ fn a_missing_remote_is_told_before_an_agent_starts() {
     let line = "error: --publish: the repository has no remote to publish to\n";
     assert!(ran.stderr.starts_with(line), "{ran:#?}");
     assert_eq!(project.states()["one"], "QUEUED");
+    // A plan file is not imported either.
+    project.write("more.yaml", "phases: [{phase_id: two, deliverables: [src/two.py]}]\n");
+    let ran = project.autopack(["drain", "more.yaml", "--publish"]).exited(1);
+    assert!(ran.stderr.starts_with(line), "{ran:#?}");
+    assert_eq!(project.json(["runs", "list", "--json"]).as_array().unwrap().len(), 1);
 }

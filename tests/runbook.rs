@@ -77,7 +77,12 @@ fn project() -> Project {
             "broken.yaml",
             "{phase_id: broken, description: Do it carefully, deliverables: [broken.txt]}\n",
         );
-    project.commit("a backlog")
+    let project = project.commit("a backlog");
+    let remote = project.outside("remote.git");
+    project.git(["init", "-q", "--bare", "-b", "main", remote.to_str().unwrap()]);
+    project.git(["remote", "add", "origin", remote.to_str().unwrap()]);
+    project.git(["push", "-q", "origin", "main"]);
+    project
 }
 
 /// A shell with the binary on its PATH.

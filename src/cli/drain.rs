@@ -100,15 +100,14 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         let opened = DryRunStore::open(&args.targets, named, context, &repo).await?;
         return dry_run(&args, context, opened.as_ref()).await;
     }
+    let publication = DrainPublication::new(args.publish, args.json, context, &repo);
     let (store, mut runs) = match named {
         NamedTargets::None | NamedTargets::Empty(_) => {
             let store = open_database::open_existing(context).await?;
             let Some(runs) = args.targets.default_runs(&store, &repo).await? else {
                 let runs = runs_here(&store, &repo).await?;
                 let exit = end_empty(&args, context, &runs)?;
-                return DrainPublication::new(args.publish, args.json, context, &repo)
-                    .publish_anyway(&store, &ids_of(&runs), exit)
-                    .await;
+                return publication.publish_anyway(&store, &ids_of(&runs), exit).await;
             };
             agent_choice::check_agents(args.agent.as_deref(), context).await?;
             (store, runs)
@@ -119,6 +118,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             let planned: Vec<RunId> = files.iter().flat_map(PlanFile::runs).collect();
             branch_check::check_planned_runs(&planned, args.base.as_deref(), context, &repo)
                 .await?;
+            if !files.is_empty() {
+                publication.check_for_files().await?;
+            }
             import_files(runs, files, context, &repo).await?
         }
     };
@@ -136,7 +138,6 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     // Checked before the first claim.
     repo.slots_directory()?;
     let notifier = open_notifier(context)?;
-    let publication = DrainPublication::new(args.publish, args.json, context, &repo);
     publication.check(&store, &ids_of(&runs)).await?;
     // Scripts read the events of every named run.
     if !args.json && is_settled(&store, &repo, &runs, config.settings.ci.final_test).await? {

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::Context;
-use super::publish::{PublishPlan, PublishWish};
+use super::publish::{PublishPlan, PublishWish, choose_target};
 use super::publish_text::ShownPublication;
 use crate::failure::{Exit, Failure};
 use crate::phase::RunId;
@@ -27,6 +27,17 @@ impl<'a> DrainPublication<'a> {
         Self { context, repo: repo.clone(), is_json, is_wanted }
     }
 
+    /// Checks remote and configuration for plan files, before they are imported.
+    ///
+    /// # Errors
+    /// As [`DrainPublication::check`].
+    pub async fn check_for_files(&self) -> Result<(), Failure> {
+        if self.is_wanted {
+            choose_target(&self.repo, self.context, None, None).await.map_err(of_option)?;
+        }
+        Ok(())
+    }
+
     /// Checks remote and configuration, before the first agent starts. Asks no server.
     ///
     /// # Errors
@@ -38,13 +49,7 @@ impl<'a> DrainPublication<'a> {
         let wish = PublishWish::default();
         let plan = PublishPlan { store, repo: &self.repo, context: self.context, wish: &wish };
         for run in runs {
-            let target = plan.target(run).await.map_err(|failure| {
-                let text = format!("--publish: {}", failure.text());
-                match failure.hint_text() {
-                    Some(hint) => Failure::new(text).hint(hint),
-                    None => Failure::new(text),
-                }
-            })?;
+            let target = plan.target(run).await.map_err(of_option)?;
             let remote = shown_id(&target.remote.name);
             match target.forge_name() {
                 Some(forge) if !target.has_token() => tracing::warn!(
@@ -161,5 +166,13 @@ impl<'a> DrainPublication<'a> {
         let summary = store.run(run).await?;
         let target = plan.target(run).await?;
         plan.publish(&summary, &target).await
+    }
+}
+
+fn of_option(failure: Failure) -> Failure {
+    let named = Failure::new(format!("--publish: {}", failure.text()));
+    match failure.hint_text() {
+        Some(hint) => named.hint(hint),
+        None => named,
     }
 }

@@ -104,16 +104,10 @@ impl PublishPlan<'_> {
     /// # Errors
     /// There is no remote, or the configuration names none.
     pub async fn target(&self, run: &RunId) -> Result<PublishTarget, Failure> {
-        let settings = &self.context.config()?.settings.publish;
-        let forge = settings.forge.as_deref().map(configured_forge).transpose()?;
         let source = self.store.run_source(run).await?;
         let tracker = source.and_then(|source| TrackerName::parse(&source.tracker)?.ok());
-        let choice = TargetChoice {
-            remote: self.wish.remote.as_deref().or(settings.remote.as_deref()),
-            forge: forge.as_ref(),
-            tracker: tracker.as_ref(),
-        };
-        PublishTarget::choose(self.repo, &self.context.env, choice).await
+        let remote = self.wish.remote.as_deref();
+        choose_target(self.repo, self.context, remote, tracker.as_ref()).await
     }
 
     /// Publishes a run; `None` if nothing has landed.
@@ -147,6 +141,23 @@ impl PublishPlan<'_> {
         let publisher = Publisher { repo: self.repo, store: self.store, target, options };
         publisher.publish(&run).await.map(Some)
     }
+}
+
+/// Chooses the remote and the forge of runs of this tracker. `remote` is an order.
+///
+/// # Errors
+/// There is no remote, or the configuration names none.
+pub(super) async fn choose_target(
+    repo: &Repo,
+    context: &Context,
+    remote: Option<&str>,
+    tracker: Option<&TrackerName>,
+) -> Result<PublishTarget, Failure> {
+    let settings = &context.config()?.settings.publish;
+    let forge = settings.forge.as_deref().map(configured_forge).transpose()?;
+    let remote = remote.or(settings.remote.as_deref());
+    let choice = TargetChoice { remote, forge: forge.as_ref(), tracker };
+    PublishTarget::choose(repo, &context.env, choice).await
 }
 
 fn configured_forge(text: &str) -> Result<TrackerName, Failure> {
