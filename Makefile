@@ -1,6 +1,6 @@
 # make build, make test, make check; nothing else is needed to work on autopack.
 
-.PHONY: build release demo man test test-sandbox test-agents fuzz deny bench torture nightly lint check setup clean
+.PHONY: build release demo picture man book dist test test-dist test-sandbox test-agents fuzz deny bench torture nightly lint check setup clean
 
 build: setup
 	cargo build --locked
@@ -12,9 +12,23 @@ release: setup
 demo: build
 	@./docs/demo/run.sh "$${CARGO_TARGET_DIR:-target}/debug/autopack"
 
+# The picture of the README, from a recording of `make demo` in tmux.
+picture: build
+	@./scripts/picture.sh "$${CARGO_TARGET_DIR:-target}/debug/autopack" docs/demo/picture.svg
+
 # Manual pages, below target/man/man1.
 man: build
 	@"$${CARGO_TARGET_DIR:-target}/debug/autopack" man "$${CARGO_TARGET_DIR:-target}/man/man1"
+
+# The book as HTML, below target/book. Its links are checked by `make test`, without mdBook.
+book:
+	@command -v mdbook >/dev/null || { echo "make book: mdbook is not here; \`cargo install --locked mdbook\` builds it" >&2; exit 1; }
+	mdbook build
+
+# A release: archive, Debian package and checksums, about ten minutes after the build. DIST is the directory.
+DIST ?= target/dist
+dist: setup
+	@./scripts/dist.sh "$(DIST)"
 
 # nextest runs each test as a process of its own and ends what hangs; cargo test does where it is missing. Both build
 # the examples, of which the stand-in Qdrant is one.
@@ -32,6 +46,10 @@ SANDBOX ?= namespaces
 test-sandbox: setup
 	AUTOPACK_TEST_SANDBOX=$(SANDBOX) cargo nextest run --locked --no-fail-fast --test suite
 
+# The package of `make dist` in a fresh Debian: installed, used, removed. Needs root and debootstrap.
+test-dist:
+	@./tests/dist/in_chroot.sh "$$(ls "$(DIST)"/*.deb)" "$${CARGO_TARGET_DIR:-target}/chroot"
+
 # Real coding agents, installed beneath target/agents, against a model server here that only pretends: no key, no model.
 # One line for each; `make test-agents AGENTS="codex aider"` tries these alone.
 test-agents: build
@@ -47,10 +65,11 @@ torture: release
 	@./tests/torture/long.sh "$${CARGO_TARGET_DIR:-target}/release/autopack" $(addprefix torture::,$(SCENARIOS))
 
 # What `make test` leaves out for its length: every project of tests/projects with every agent, all tests in namespaces,
-# then the long torture.
+# the package in a fresh Debian, then the long torture.
 nightly: setup
 	cargo nextest run --locked --no-fail-fast --run-ignored all -E 'test(/^projects::/)'
 	$(MAKE) test-sandbox
+	$(MAKE) dist test-dist
 	$(MAKE) torture
 
 # Licences, second versions, sources; docs/supply-chain.md says what is not checked.

@@ -10,8 +10,8 @@ fn root() -> PathBuf {
 /// The Markdown pages, each with its text.
 fn pages() -> Vec<(PathBuf, String)> {
     let mut pages = Vec::new();
-    for directory in ["", "docs", "docs/adr", "docs/guides"].map(|directory| root().join(directory))
-    {
+    let directories = ["", "docs", "docs/adr", "docs/explanation", "docs/guides", "docs/reference"];
+    for directory in directories.map(|directory| root().join(directory)) {
         for entry in fs::read_dir(&directory).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "md") {

@@ -19,6 +19,7 @@ mod attempt_changes;
 mod attempt_logs;
 mod backlog_formats;
 mod base_run;
+mod book;
 mod branch;
 mod checkout_in_view;
 mod checkout_paths;

@@ -1,19 +1,19 @@
-//! `docs/runbook.md`: every command in it is run, in its order, and every message of a drain must be explained there.
-//!
-//! A command is a line in a block of `sh`; its exit code is 0, or the N of `exits N` in its comment.
+//! `docs/runbook.md` and the pages split from it: every command is run, in its order, and every message of a drain must be
+//! explained there.
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use autopack::phase::FailureKind;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use regex::Regex;
 
 use crate::support::Project;
+use crate::support::page_commands::{page_commands, page_shell, run_page_command};
 
 const RUNBOOK: &str = include_str!("../docs/runbook.md");
+const MEMORY: &str = include_str!("../docs/explanation/memory.md");
+const EXIT_CODES: &str = include_str!("../docs/reference/exit-codes.md");
 
 /// Commands that cannot run here, each with the reason.
 const NOT_HERE: [(&str, &str); 2] = [
@@ -48,25 +48,6 @@ else:
     write_deliverables()
 "#;
 
-/// One line of a block.
-#[derive(Debug)]
-struct Line {
-    command: String,
-    exits: i32,
-}
-
-fn lines() -> Vec<Line> {
-    let exits = Regex::new(r"exits (\d+)").unwrap();
-    let blocks = RUNBOOK.split("```sh\n").skip(1);
-    let text = blocks.flat_map(|block| block.split("```").next().unwrap().lines());
-    text.map(|line| {
-        let (command, comment) = line.split_once(" # ").unwrap_or((line, ""));
-        let exits = exits.captures(comment).map_or(0, |found| found[1].parse().unwrap());
-        Line { command: command.trim().to_owned(), exits }
-    })
-    .collect()
-}
-
 fn project() -> Project {
     let project = Project::new()
         .env("AUTOPACK_ENABLE_MEMORY", "1")
@@ -85,24 +66,9 @@ fn project() -> Project {
     project
 }
 
-/// A shell with the binary on its PATH.
-fn shell(project: &Project, line: &str) -> Command {
-    let binary = Path::new(env!("CARGO_BIN_EXE_autopack")).parent().unwrap();
-    let path = std::env::var("PATH").unwrap_or_default();
-    let mut shell = Command::new("sh");
-    let background = line.strip_suffix('&').map(|line| format!("{line}& wait $!"));
-    shell.args(["-c", &background.unwrap_or_else(|| line.to_owned())]);
-    shell.current_dir(project.root()).env_clear().stdin(Stdio::null());
-    for (name, value) in project.command::<&str>([]).get_envs() {
-        shell.env(name, value.unwrap_or_default());
-    }
-    shell.env("PATH", format!("{}:{path}", binary.display())).env("GIT_PAGER", "cat");
-    shell
-}
-
 /// Runs a view that ends with Ctrl-C: it has to show something first.
 fn watched(project: &Project, line: &str) {
-    let mut command = shell(project, &format!("exec {line}"));
+    let mut command = page_shell(project, &format!("exec {line}"));
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut first = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
@@ -114,26 +80,30 @@ fn watched(project: &Project, line: &str) {
 #[test]
 fn every_command_runs_and_ends_as_it_says() {
     let project = project();
-    let lines = lines();
+    let lines = page_commands(RUNBOOK);
     assert!(lines.len() > 30, "the blocks were not found");
-    let left_out = NOT_HERE.map(|(part, _)| part);
-    for Line { command, exits } in &lines {
-        if left_out.iter().any(|part| command.contains(part)) {
-            println!("not run here: {command}");
-        } else if command.contains("--watch") {
-            watched(&project, command);
-        } else {
-            let output = shell(&project, command).output().unwrap();
-            let said = [output.stdout, output.stderr].concat();
-            let said = String::from_utf8_lossy(&said);
-            assert_eq!(output.status.code(), Some(*exits), "`{command}` said:\n{said}");
+    for line in &lines {
+        match line.command.contains("--watch") {
+            true => watched(&project, &line.command),
+            false => run_page_command(&project, line),
         }
     }
-    for part in left_out {
-        assert!(
-            lines.iter().any(|line| line.command.contains(part)),
-            "{part} left out for nothing"
-        );
+}
+
+#[test]
+fn every_command_about_the_memory_runs() {
+    let project = project();
+    project.autopack(["import", "backlog.yaml"]).succeeded();
+    let lines = page_commands(MEMORY);
+    assert!(lines.len() > 5, "the blocks were not found");
+    let (left_out, run): (Vec<_>, Vec<_>) =
+        lines.iter().partition(|line| NOT_HERE.iter().any(|(part, _)| line.command.contains(part)));
+    for line in run {
+        run_page_command(&project, line);
+    }
+    for (part, why) in NOT_HERE {
+        let is_there = left_out.iter().any(|line| line.command.contains(part));
+        assert!(is_there, "{part} left out for nothing: {why}");
     }
 }
 
@@ -152,12 +122,12 @@ fn every_exit_code_is_explained() {
     let begins = codes.lines().filter_map(|line| line.split_whitespace().next());
     let codes: Vec<&str> = begins.filter(|word| word.parse::<u8>().is_ok()).collect();
     assert!(codes.len() >= 8, "{codes:?}");
-    let table = RUNBOOK.split("## Exit codes").nth(1).unwrap().split("\n## ").next().unwrap();
+    let table = EXIT_CODES.split("\n## ").next().unwrap();
     let rows: Vec<&str> =
         table.lines().filter_map(|row| row.strip_prefix("| ")?.split(" | ").next()).collect();
     let explained = |code: &&str| rows.iter().any(|row| row.split(", ").any(|word| word == *code));
     let missing: Vec<_> = codes.iter().filter(|code| !explained(code)).collect();
-    assert!(missing.is_empty(), "docs/runbook.md lacks {missing:?}");
+    assert!(missing.is_empty(), "docs/reference/exit-codes.md lacks {missing:?}");
 }
 
 #[test]

@@ -26,6 +26,7 @@ mod fix_phases;
 mod gc;
 mod global_options;
 mod health;
+mod help;
 mod help_layout;
 mod import;
 mod imported_run;
@@ -102,7 +103,7 @@ const STYLES: Styles = Styles::styled()
 /// changes that stay in scope and pass CI on the run's branch.
 #[derive(Debug, Parser)]
 #[command(name = "autopack", version, after_help = EXIT_CODES, styles = STYLES)]
-#[command(max_term_width = 80)]
+#[command(max_term_width = 80, disable_help_subcommand = true)]
 pub struct Cli {
     /// Global options.
     #[command(flatten)]
@@ -163,6 +164,7 @@ verbs! {
     Schema => schema,
     Completions => completions,
     Man => man,
+    Help => help,
 }
 
 /// Returns the definition of the command line, with the layout of its help.

@@ -19,6 +19,7 @@ pub mod hook_server;
 pub mod json_schema;
 pub mod meeting;
 pub mod model_server;
+pub mod page_commands;
 pub mod process;
 pub mod project;
 pub mod qdrant;

@@ -1,0 +1,138 @@
+//! The pages in the binary, deflated by `build.rs`.
+
+use std::io::Read as _;
+
+use anyhow::Context as _;
+use flate2::read::DeflateDecoder;
+
+use super::summary;
+use crate::failure::Failure;
+
+/// The summary, then the pages in its order, each ended by a zero byte.
+const PACKED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/book.deflate"));
+
+/// The pages of the book.
+pub(super) struct Book {
+    pages: Vec<Page>,
+}
+
+/// A page.
+pub(super) struct Page {
+    /// Name on the command line.
+    pub(super) topic: String,
+    /// Heading of the summary above the page.
+    pub(super) part: String,
+    /// Title in the summary.
+    pub(super) title: String,
+    /// File, relative to `docs`.
+    pub(super) path: String,
+    /// Markdown.
+    pub(super) text: String,
+}
+
+impl Book {
+    /// Unpacks the pages.
+    pub(super) fn open() -> Result<Self, Failure> {
+        let mut text = String::new();
+        DeflateDecoder::new(PACKED)
+            .read_to_string(&mut text)
+            .context("cannot unpack the pages of this binary")?;
+        let mut texts = text.split('\0');
+        let summary = texts.next().unwrap_or_default();
+        let pages = summary::entries(summary).into_iter().zip(texts).map(|(entry, text)| Page {
+            topic: topic(entry.path),
+            part: entry.part.to_owned(),
+            title: entry.title.to_owned(),
+            path: entry.path.to_owned(),
+            text: text.to_owned(),
+        });
+        Ok(Self { pages: pages.collect() })
+    }
+
+    pub(super) fn pages(&self) -> &[Page] {
+        &self.pages
+    }
+
+    /// Returns the page with this name, or the only one with this start.
+    pub(super) fn find(&self, name: &str) -> Option<&Page> {
+        let name = name.to_lowercase();
+        let exact = self.pages.iter().find(|page| page.topic == name);
+        let mut starts = self.pages.iter().filter(|page| page.topic.starts_with(&name));
+        exact.or_else(|| starts.next().filter(|_| starts.next().is_none()))
+    }
+
+    /// Returns the page with a command's name.
+    pub(super) fn page_about(&self, verb: &str) -> Option<&Page> {
+        self.find(&format!("{verb}{SUFFIX}"))
+    }
+
+    /// Returns the page of a link from a page.
+    pub(super) fn linked(&self, from: &Page, link: &str) -> Option<&Page> {
+        let link = link.split('#').next().unwrap_or_default();
+        let mut path: Vec<&str> = from.path.split('/').collect();
+        path.pop();
+        for part in link.split('/') {
+            match part {
+                ".." => drop(path.pop()),
+                part => path.push(part),
+            }
+        }
+        let path = path.join("/");
+        self.pages.iter().find(|page| page.path == path)
+    }
+}
+
+impl Page {
+    /// Checks whether the page has all these words.
+    pub(super) fn mentions(&self, words: &str) -> bool {
+        let text = self.text.to_lowercase();
+        words.to_lowercase().split_whitespace().all(|word| text.contains(word))
+    }
+}
+
+/// End of the name of a page with the name of a command.
+const SUFFIX: &str = "-page";
+
+/// Returns the name of a page: its file's, or the directory's for `README.md`.
+fn topic(path: &str) -> String {
+    let path = path.trim_end_matches("/README.md").trim_end_matches(".md");
+    let name = path.rsplit('/').next().unwrap_or(path).to_lowercase();
+    let is_verb = crate::cli::command().find_subcommand(&name).is_some();
+    if is_verb { format!("{name}{SUFFIX}") } else { name }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_page_is_found_by_its_name_and_by_a_unique_start() {
+        let book = Book::open().unwrap();
+        assert!(book.pages().len() > 20);
+        for page in book.pages() {
+            assert_eq!(book.find(&page.topic).unwrap().path, page.path);
+            assert!(page.text.starts_with("# "), "{}", page.path);
+        }
+        assert_eq!(book.find("GLOSS").unwrap().path, "glossary.md");
+        assert!(book.find("").is_none(), "several pages start so");
+    }
+
+    #[test]
+    fn links_are_resolved_from_the_page_that_has_them() {
+        let book = Book::open().unwrap();
+        let path = |from: &str, link: &str| {
+            let found = book.linked(book.find(from).unwrap(), link);
+            found.map(|page| page.path.clone())
+        };
+        assert_eq!(path("glossary", "runbook.md#health").unwrap(), "runbook.md");
+        assert_eq!(path("write-a-plan", "../runbook.md").unwrap(), "runbook.md");
+        assert_eq!(path("glossary", "https://example.com"), None);
+    }
+
+    #[test]
+    fn a_page_with_the_name_of_a_command_has_another_topic() {
+        assert_eq!(topic("telemetry.md"), "telemetry-page");
+        assert_eq!(topic("adr/README.md"), "adr");
+        assert_eq!(topic("guides/monorepo.md"), "monorepo");
+    }
+}
