@@ -90,6 +90,7 @@ mod scope_requests;
 mod secret_variables;
 mod shell_completion;
 mod shipped;
+mod shipping;
 mod slot_place;
 mod source_changes;
 mod support;

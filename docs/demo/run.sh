@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Drains a small real project in a temporary directory: no network, no key. Called by `make demo`.
-# usage: docs/demo/run.sh PATH-TO-AUTOPACK
+# usage: docs/demo/run.sh PATH-TO-AUTOPACK [--drain-only]
 set -euo pipefail
 
 autopack=$(realpath "$1")
@@ -33,8 +33,14 @@ ci:
 YAML
 
 echo "a project with a backlog of a dozen phases lies in $project"
-show "$autopack" import "$demo/plan.yaml"
-show "$autopack" fix-phases --run-id demo
+only=${2:-}
+if [ "$only" = --drain-only ]; then
+    "$autopack" import "$demo/plan.yaml" >/dev/null
+    clear
+else
+    show "$autopack" import "$demo/plan.yaml"
+    show "$autopack" fix-phases --run-id demo
+fi
 status=0
 show "$autopack" drain --run-id demo --batch-size 4 || status=$?
 # Two phases are meant to fail and one to be blocked behind them: that is exit code 3.
@@ -42,6 +48,7 @@ if [ "$status" -ne 3 ]; then
     echo "the drain ended with exit code $status; expected 3" >&2
     exit 1
 fi
+[ "$only" != --drain-only ] || exit 0
 show "$autopack" status --run-id demo
 show "$autopack" phases list --run-id demo
 show git log --oneline --stat --format='%h %s' main..autopack/demo

@@ -63,13 +63,20 @@ fn project(page: &str, text: &str) -> Project {
             project.autopack(["import", "plan.yaml"]).succeeded();
             project
         }
-        "guides/taskmaster-beads-prds.md" => project.file(
+        "guides/taskmaster-beads-prds.md" => {
+            let project = project.file(
             ".beads/issues.jsonl",
             &format!("{}\n", json!({"id": "b-1", "title": "Greet", "description": "Write `greeting.py`.", "status": "open", "priority": 1, "issue_type": "task", "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z"})),
-        ),
+            );
+            project.autopack(["import", ".beads"]).succeeded();
+            project
+        }
         "guides/write-a-plan.md" => {
             std::fs::remove_file(project.path("plan.yaml")).unwrap();
-            let body = format!("import os\nanswer = os.environ.get('AUTOPACK_ANSWER_FILE')\nif answer: pathlib.Path(answer).write_text({})\nelse: write_deliverables()", json!(ANSWER));
+            let body = format!(
+                "import os\nanswer = os.environ.get('AUTOPACK_ANSWER_FILE')\nif answer: pathlib.Path(answer).write_text({})\nelse: write_deliverables()",
+                json!(ANSWER)
+            );
             project.file("goal.md", "Store notes.\n").agent(&body)
         }
         _ => project,

@@ -84,7 +84,10 @@ fn argument(arg: &Arg) -> String {
         write!(spelled, " {}", values.join(" ")).unwrap();
     }
     let help = arg.get_long_help().or(arg.get_help()).unwrap().to_string();
-    let help = help.split("\n\n").map(|part| part.trim().to_owned()).collect::<Vec<_>>().join(" ");
+    // The first line has no period.
+    let parts: Vec<&str> =
+        help.split("\n\n").map(|part| part.trim().trim_end_matches('.')).collect();
+    let help = parts.join(". ");
     let mut text = format!("- `{}`: {help}", spelled.trim());
     let choices: Vec<String> = arg
         .get_possible_values()
@@ -131,6 +134,14 @@ fn keys(prefix: &str, schema: &Value) -> String {
         writeln!(rows, "| `{key}` | {} | {meaning} |", value(schema)).unwrap();
     }
     rows
+}
+
+fn may_be_null(schema: &Value) -> bool {
+    let has_null = |all: &Value| {
+        all.as_array()
+            .is_some_and(|all| all.iter().any(|one| one == "null" || one["type"] == "null"))
+    };
+    ["type", "anyOf", "oneOf"].iter().any(|key| has_null(&schema[key]))
 }
 
 /// The accepted values of a schema, in words.
@@ -190,7 +201,8 @@ fn the_page_of_events_is_made_from_their_schema() {
                 continue;
             }
             let meaning = schema["description"].as_str().unwrap_or_default().replace('|', "\\|");
-            writeln!(text, "| `{field}` | {} | {meaning} |", value(schema)).unwrap();
+            let or_null = if may_be_null(schema) { " or null" } else { "" };
+            writeln!(text, "| `{field}` | {}{or_null} | {meaning} |", value(schema)).unwrap();
         }
     }
     check("reference/events.md", &text);

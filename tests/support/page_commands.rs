@@ -17,7 +17,7 @@ pub struct PageCommand {
 /// The commands of a page, in order. A line that ends with a backslash goes on in the next one.
 pub fn page_commands(page: &str) -> Vec<PageCommand> {
     let exits = Regex::new(r"exits (\d+)").unwrap();
-    let text = page_blocks(page, "sh").join("").replace("\\\n", "");
+    let text = page_blocks(page, "sh").join("\n").replace("\\\n", "");
     let parsed = text.lines().map(|line| {
         let (command, comment) = line.split_once(" # ").unwrap_or((line, ""));
         let exits = exits.captures(comment).map_or(0, |found| found[1].parse().unwrap());
@@ -26,7 +26,7 @@ pub fn page_commands(page: &str) -> Vec<PageCommand> {
     parsed.filter(|line| !line.command.is_empty()).collect()
 }
 
-/// The blocks of a language, in order.
+/// The blocks of a language, in order, without their last line break.
 pub fn page_blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
     let blocks = page.split("\n```").skip(1).step_by(2);
     blocks.filter_map(|block| block.strip_prefix(language)?.strip_prefix('\n')).collect()
@@ -66,5 +66,5 @@ fn commands_are_read_with_their_exit_codes() {
         page_commands(page).into_iter().map(|line| (line.command, line.exits)).collect();
     let line = |command: &str, exits| (command.to_owned(), exits);
     assert_eq!(lines, [line("a b", 3), line("long   line", 0), line("c", 0)]);
-    assert_eq!(page_blocks(page, "yaml"), ["x: y\n"]);
+    assert_eq!(page_blocks(page, "yaml"), ["x: y"]);
 }

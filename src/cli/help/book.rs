@@ -3,6 +3,7 @@
 use std::io::Read as _;
 
 use anyhow::Context as _;
+use clap::Command;
 use flate2::read::DeflateDecoder;
 
 use super::summary;
@@ -39,8 +40,9 @@ impl Book {
             .context("cannot unpack the pages of this binary")?;
         let mut texts = text.split('\0');
         let summary = texts.next().unwrap_or_default();
+        let command = crate::cli::command();
         let pages = summary::entries(summary).into_iter().zip(texts).map(|(entry, text)| Page {
-            topic: topic(entry.path),
+            topic: topic(entry.path, &command),
             part: entry.part.to_owned(),
             title: entry.title.to_owned(),
             path: entry.path.to_owned(),
@@ -94,11 +96,10 @@ impl Page {
 const SUFFIX: &str = "-page";
 
 /// Returns the name of a page: its file's, or the directory's for `README.md`.
-fn topic(path: &str) -> String {
+fn topic(path: &str, command: &Command) -> String {
     let path = path.trim_end_matches("/README.md").trim_end_matches(".md");
     let name = path.rsplit('/').next().unwrap_or(path).to_lowercase();
-    let is_verb = crate::cli::command().find_subcommand(&name).is_some();
-    if is_verb { format!("{name}{SUFFIX}") } else { name }
+    if command.find_subcommand(&name).is_some() { format!("{name}{SUFFIX}") } else { name }
 }
 
 #[cfg(test)]
@@ -131,8 +132,9 @@ mod tests {
 
     #[test]
     fn a_page_with_the_name_of_a_command_has_another_topic() {
-        assert_eq!(topic("telemetry.md"), "telemetry-page");
-        assert_eq!(topic("adr/README.md"), "adr");
-        assert_eq!(topic("guides/monorepo.md"), "monorepo");
+        let of = |path: &str| topic(path, &crate::cli::command());
+        assert_eq!(of("telemetry.md"), "telemetry-page");
+        assert_eq!(of("adr/README.md"), "adr");
+        assert_eq!(of("guides/monorepo.md"), "monorepo");
     }
 }

@@ -76,11 +76,12 @@ fn code(language: &str, lines: &[String], columns: usize) -> String {
     let room = columns - INDENT;
     let mut shown = Vec::new();
     for line in lines {
-        let split = line.split_once(" # ").filter(|_| language == "sh" && width(line) > room);
-        match split {
-            Some((command, comment)) => {
-                shown.extend(folded(&format!("# {}", comment.trim()), room, "# "));
-                shown.extend(folded(command.trim_end(), room, "  "));
+        let has_comments = matches!(language, "sh" | "yaml");
+        match line.split_once(" # ").filter(|_| has_comments && width(line) > room) {
+            Some((before, comment)) => {
+                let indent = " ".repeat(before.len() - before.trim_start().len());
+                shown.extend(folded(&format!("{indent}# {}", comment.trim()), room, "# "));
+                shown.extend(folded(before.trim_end(), room, "  "));
             }
             None => shown.extend(folded(line, room, "  ")),
         }
