@@ -23,7 +23,7 @@ const ELSEWHERE: [(&str, &str, &str); 3] = [
 ];
 
 /// Starts of commands that do not run here, each with the reason.
-const NOT_HERE: [(&str, &str); 12] = [
+const NOT_HERE: [(&str, &str); 11] = [
     ("systemctl ", "needs a systemd of the user"),
     ("loginctl ", "needs a systemd of the user"),
     ("journalctl ", "needs a systemd of the user"),
@@ -34,12 +34,15 @@ const NOT_HERE: [(&str, &str); 12] = [
     ("git fetch ssh:", "needs a second machine"),
     ("git push ", "needs a remote; the branch is pushed by tests of publishing"),
     ("gh ", "the user's own program, with an account"),
-    ("autopack stop ", "no drain runs; tests/control.rs stops drains"),
     ("rm -rf target", "would remove what the tests were built from"),
 ];
 
 /// The plan where a page shows none.
 const PLAN: &str = "phases:\n- {phase_id: greeting, description: Greet, deliverables: [greeting.py]}\n- {phase_id: farewell, description: Say goodbye, category: tests, deliverables: [farewell.py]}\n";
+
+/// What the agent writes into each file: a test that passes, for pytest and unittest.
+const CONTENT: &str =
+    "import unittest\n\n\nclass Test(unittest.TestCase):\n    def test_it(self):\n        pass\n";
 
 /// What an agent answers to `autopack plan`.
 const ANSWER: &str = "run_id: notes\nphases:\n- {id: store, title: Store notes, description: Add a store of notes., complexity: low, deliverables: [src/store.py], acceptance_criteria: [a missing file is an empty store]}\n";
@@ -52,14 +55,17 @@ fn project(page: &str, text: &str) -> Project {
         .file(".gitignore", "notes.yaml\nplan.yaml\n")
         .commit("tests")
         .file("plan.yaml", plan)
-        .claude_on_path("'x = 1\\n'");
+        .claude_on_path(&json!(CONTENT).to_string());
     match page {
         // These pages begin after the first drain.
         "guides/upgrade-and-uninstall.md" | "guides/troubleshooting.md" => {
             project.autopack(["drain", "plan.yaml"]).succeeded();
             project
         }
-        "guides/limit-the-cost.md" | "guides/schedule.md" => {
+        "guides/limit-the-cost.md"
+        | "guides/schedule.md"
+        | "guides/what-leaves-your-machine.md"
+        | "guides/confinement.md" => {
             project.autopack(["import", "plan.yaml"]).succeeded();
             project
         }
@@ -69,7 +75,7 @@ fn project(page: &str, text: &str) -> Project {
             &format!("{}\n", json!({"id": "b-1", "title": "Greet", "description": "Write `greeting.py`.", "status": "open", "priority": 1, "issue_type": "task", "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z"})),
             );
             project.autopack(["import", ".beads"]).succeeded();
-            project
+            project.agent("for path in phase['scope']['paths']: write(path)")
         }
         "guides/write-a-plan.md" => {
             std::fs::remove_file(project.path("plan.yaml")).unwrap();

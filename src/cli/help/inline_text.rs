@@ -6,7 +6,7 @@ use crate::progress::{width, wrap};
 
 /// How a piece of text looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Look {
+pub(super) enum TextStyle {
     /// As the terminal has it.
     Plain,
     /// Between backticks.
@@ -15,19 +15,19 @@ pub(super) enum Look {
     Strong,
 }
 
-/// Text without a space: pieces, each with its look.
-pub(super) type Word = Vec<(String, Look)>;
+/// Text without a space: pieces, each with its style.
+pub(super) type Word = Vec<(String, TextStyle)>;
 
 /// Splits Markdown into words. Links are reduced to their texts.
 pub(super) fn words(markdown: &str) -> Vec<Word> {
     let mut words: Vec<Word> = vec![Vec::new()];
-    for (text, look) in split_marks(markdown) {
+    for (text, kind) in split_marks(markdown) {
         for (index, part) in text.split([' ', '\n']).enumerate() {
             if index > 0 {
                 words.push(Vec::new());
             }
             if let Some(word) = words.last_mut().filter(|_| !part.is_empty()) {
-                word.push((part.to_owned(), look));
+                word.push((part.to_owned(), kind));
             }
         }
     }
@@ -42,31 +42,31 @@ pub(super) fn links(markdown: &str) -> Vec<&str> {
 }
 
 /// Splits Markdown at the marks of code, emphasis and links.
-fn split_marks(markdown: &str) -> Vec<(String, Look)> {
+fn split_marks(markdown: &str) -> Vec<(String, TextStyle)> {
     let mut pieces = Vec::new();
-    let (mut rest, mut look, mut plain) = (markdown, Look::Plain, String::new());
+    let (mut rest, mut kind, mut plain) = (markdown, TextStyle::Plain, String::new());
     while let Some(c) = rest.chars().next() {
         if c == '`' {
             let ticks = rest.len() - rest.trim_start_matches('`').len();
             let mark = &rest[..ticks];
             if let Some(end) = rest[ticks..].find(mark) {
-                pieces.push((std::mem::take(&mut plain), look));
+                pieces.push((std::mem::take(&mut plain), kind));
                 let code = rest[ticks..ticks + end].trim();
-                pieces.push((format!("`{code}`"), Look::Code));
+                pieces.push((format!("`{code}`"), TextStyle::Code));
                 rest = &rest[ticks + end + ticks..];
                 continue;
             }
         }
         let mark = if rest.starts_with("**") { "**" } else { "*" };
-        let closes = look == Look::Strong;
+        let closes = kind == TextStyle::Strong;
         if rest.starts_with('*') && (closes || opens_emphasis(&rest[mark.len()..], mark)) {
-            pieces.push((std::mem::take(&mut plain), look));
-            look = if closes { Look::Plain } else { Look::Strong };
+            pieces.push((std::mem::take(&mut plain), kind));
+            kind = if closes { TextStyle::Plain } else { TextStyle::Strong };
             rest = &rest[mark.len()..];
             continue;
         }
         if let Some((text, after)) = link(rest) {
-            pieces.push((std::mem::take(&mut plain), look));
+            pieces.push((std::mem::take(&mut plain), kind));
             pieces.extend(split_marks(text));
             rest = after;
             continue;
@@ -77,7 +77,7 @@ fn split_marks(markdown: &str) -> Vec<(String, Look)> {
         plain.push(kept.unwrap_or(c));
         rest = &rest[kept.map_or(c.len_utf8(), |kept| 1 + kept.len_utf8())..];
     }
-    pieces.push((plain, look));
+    pieces.push((plain, kind));
     pieces
 }
 
@@ -129,17 +129,17 @@ fn cut(word: &Word, columns: usize) -> Vec<Word> {
     if word_width(word) <= columns {
         return vec![word.clone()];
     }
-    let parts = word.iter().flat_map(|(text, look)| {
-        wrap(text, columns.max(2)).into_iter().map(|part| vec![(part, *look)])
+    let parts = word.iter().flat_map(|(text, kind)| {
+        wrap(text, columns.max(2)).into_iter().map(|part| vec![(part, *kind)])
     });
     parts.collect()
 }
 
 fn shown(word: &Word) -> String {
-    let piece = |(text, look): &(String, Look)| match look {
-        Look::Plain => text.clone(),
-        Look::Code => style(text).cyan().to_string(),
-        Look::Strong => style(text).bold().to_string(),
+    let piece = |(text, kind): &(String, TextStyle)| match kind {
+        TextStyle::Plain => text.clone(),
+        TextStyle::Code => style(text).cyan().to_string(),
+        TextStyle::Strong => style(text).bold().to_string(),
     };
     word.iter().map(piece).collect()
 }
