@@ -37,6 +37,13 @@ const NOT_HERE: [(&str, &str); 11] = [
     ("rm -rf target", "would remove what the tests were built from"),
 ];
 
+/// An agent for phases without a path: proposes a file, then writes this file.
+const PROPOSER: &str = r#"
+answer = os.environ.get("AUTOPACK_ANSWER_FILE")
+if answer: pathlib.Path(answer).write_text('{"deliverables": ["greeting.py"], "confidence": 0.9}')
+else: write("greeting.py")
+"#;
+
 /// The plan where a page shows none.
 const PLAN: &str = "phases:\n- {phase_id: greeting, description: Greet, deliverables: [greeting.py]}\n- {phase_id: farewell, description: Say goodbye, category: tests, deliverables: [farewell.py]}\n";
 
@@ -75,7 +82,7 @@ fn project(page: &str, text: &str) -> Project {
             &format!("{}\n", json!({"id": "b-1", "title": "Greet", "description": "Write `greeting.py`.", "status": "open", "priority": 1, "issue_type": "task", "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z"})),
             );
             project.autopack(["import", ".beads"]).succeeded();
-            project.agent("for path in phase['scope']['paths']: write(path)")
+            project.agent(PROPOSER)
         }
         "guides/write-a-plan.md" => {
             std::fs::remove_file(project.path("plan.yaml")).unwrap();

@@ -16,7 +16,8 @@ pub(super) fn render(book: &Book, page: &Page, columns: usize) -> String {
     for block in blocks(&page.text) {
         let is_item = matches!(block, Block::Item(..));
         // The items of a list stay together.
-        if !text.is_empty() && !(is_item && last_is_item) {
+        let goes_on = is_item && last_is_item;
+        if !text.is_empty() && !goes_on {
             text.push('\n');
         }
         text += &render_block(&block, columns);
