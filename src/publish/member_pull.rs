@@ -12,7 +12,7 @@ use super::publication::{PullAction, PullResult};
 use super::pull_request_text::{is_same, pull_request_text};
 use super::stack::StackMember;
 use super::target::ForgeAccess;
-use super::{Publisher, Step};
+use super::{Publisher, Step, prefixed};
 
 /// What to do with the pull request of a branch.
 pub(super) enum PullPlan {
@@ -152,7 +152,7 @@ impl Publisher<'_> {
         };
         let pull = step.patience.keep_trying(open).await.map_err(|failure| {
             let (words, _) = forge.name.pull_request_words();
-            prefixed(failure, &format!("cannot open the {words} into {}", shown_id(base)))
+            prefixed(&failure, &format!("cannot open the {words} into {}:", shown_id(base)))
         })?;
         let opened = opened(forge, &pull, &member.title);
         let result = PullResult {
@@ -187,7 +187,7 @@ impl Publisher<'_> {
             let update = async || Ok(forge.client.change_pull_request(&pull, change).await?);
             step.patience.keep_trying(update).await.map_err(|failure| {
                 let (words, mark) = forge.name.pull_request_words();
-                prefixed(failure, &format!("cannot update {words} {mark}{}", pull.number))
+                prefixed(&failure, &format!("cannot update {words} {mark}{}:", pull.number))
             })?;
         }
         let title =
@@ -228,13 +228,5 @@ fn opened(forge: &ForgeAccess, pull: &PullRequest, title: &str) -> OpenedPullReq
         number: pull.number,
         url: pull.url.clone(),
         title: title.to_owned(),
-    }
-}
-
-fn prefixed(failure: Failure, doing: &str) -> Failure {
-    let renamed = Failure::new(format!("{doing}: {}", failure.text()));
-    match failure.hint_text() {
-        Some(hint) => renamed.hint(hint),
-        None => renamed,
     }
 }

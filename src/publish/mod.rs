@@ -183,16 +183,12 @@ impl Publisher<'_> {
             pull_request: known.and_then(|known| known.pull_request.clone()),
         };
         self.record(step, &record).await?;
-        let (pull, opened) =
-            self.apply_pull(step, member, plan, base).await.map_err(|failure| {
-                let text = format!("pushed {}, but {}", shown_id(&member.branch), failure.text());
-                let hint = failure.hint_text().map(str::to_owned);
-                match (hint, matches!(result.push, PushOutcome::Pushed { .. })) {
-                    (_, false) => failure,
-                    (Some(hint), true) => Failure::new(text).hint(hint),
-                    (None, true) => Failure::new(text),
-                }
-            })?;
+        let is_pushed = matches!(result.push, PushOutcome::Pushed { .. });
+        let applied = self.apply_pull(step, member, plan, base).await;
+        let (pull, opened) = applied.map_err(|failure| match is_pushed {
+            true => prefixed(&failure, &format!("pushed {}, but", shown_id(&member.branch))),
+            false => failure,
+        })?;
         result.pull = pull;
         if let Some(opened) = opened {
             record.pull_request = Some(opened);
@@ -287,4 +283,13 @@ struct Step<'a> {
 /// Repository of an issue, in messages.
 fn shown_issue(tracker: &TrackerName, number: u64) -> String {
     format!("{tracker}#{number}")
+}
+
+/// Puts words before the text of a failure.
+fn prefixed(failure: &Failure, words: &str) -> Failure {
+    let renamed = Failure::new(format!("{words} {}", failure.text()));
+    match failure.hint_text() {
+        Some(hint) => renamed.hint(hint),
+        None => renamed,
+    }
 }
