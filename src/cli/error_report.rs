@@ -103,6 +103,9 @@ pub fn print_usage_as_json(error: &clap::Error) -> bool {
 /// Returns what to do after a usage error, where clap does not tell.
 pub fn usage_hint(error: &clap::Error) -> Option<String> {
     if let Some(ContextValue::String(verb)) = error.get(ContextKind::InvalidSubcommand) {
+        if verb == "help" {
+            return Some("`autopack help COMMAND` shows the help of a command".to_owned());
+        }
         let command = super::command();
         let has_verb = |parent: &&clap::Command| parent.find_subcommand(verb).is_some();
         let parents = command.get_subcommands().filter(has_verb).map(clap::Command::get_name);

@@ -41,6 +41,11 @@ fn the_name_of_a_command_shows_its_help() {
         let help = project.autopack([&["help"], verb].concat()).succeeded().stdout;
         assert_eq!(help, project.autopack([verb, &["--help"]].concat()).succeeded().stdout);
     }
+    let ran = project.autopack(["phases", "help", "list"]).exited(2);
+    assert!(
+        ran.stderr.ends_with("hint: `autopack help COMMAND` shows the help of a command\n"),
+        "{ran:#?}"
+    );
     let help = project.autopack(["help", "telemetry"]).succeeded().stdout;
     assert!(help.ends_with("Page: see `autopack help telemetry-page`\n"), "{help}");
     let page = project.autopack(["help", "telemetry-page"]).succeeded().stdout;
