@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use clap::CommandFactory as _;
 use clap_mangen::Man;
 
-use super::{Cli, Context, help_layout};
+use super::{Context, bare_command, help_layout};
 use crate::failure::{Exit, Failure};
 
 /// Print the manual page, or write the pages of all commands into a directory
@@ -21,7 +20,7 @@ pub struct Args {
 
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     // With the long texts, which `--help` leaves out.
-    let command = help_layout::hide_global_options(Cli::command().disable_help_subcommand(true));
+    let command = help_layout::hide_global_options(bare_command());
     let Some(directory) = args.directory else {
         let mut page = Vec::new();
         Man::new(command).render(&mut page).context("cannot write the page")?;

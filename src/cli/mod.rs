@@ -169,7 +169,12 @@ verbs! {
 
 /// Returns the definition of the command line, with the layout of its help.
 pub fn command() -> Command {
-    shell_completion::add_completion(help_layout::lay_out(Cli::command()))
+    shell_completion::add_completion(help_layout::lay_out(bare_command()))
+}
+
+/// Returns the definition of the command line, with the long texts.
+pub fn bare_command() -> Command {
+    Cli::command()
 }
 
 /// Parses the arguments of the process.

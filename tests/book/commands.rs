@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use clap::CommandFactory as _;
 use regex::Regex;
 use serde_json::json;
 
@@ -222,7 +221,7 @@ fn every_command_within_a_text_is_known() {
             let mut words =
                 line.split_whitespace().take_while(|word| !word.starts_with(['>', '<', ';', '&']));
             words.next();
-            let (mut command, mut path) = (autopack::cli::Cli::command(), Vec::new());
+            let (mut command, mut path) = (autopack::cli::bare_command(), Vec::new());
             command.build();
             for word in words {
                 let word = word.trim_matches(['\'', '"']);

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use clap::{Arg, Command, CommandFactory as _};
+use clap::{Arg, Command};
 use serde_json::Value;
 
 use super::docs;
@@ -28,7 +28,7 @@ fn the_page_of_commands_is_made_from_the_command_line() {
     let mut text = format!(
         "# Commands\n\nEvery command with its options, as `autopack help COMMAND` shows them. {NOTE}\n"
     );
-    let mut command = autopack::cli::Cli::command();
+    let mut command = autopack::cli::bare_command();
     command.build();
     text += "\n## autopack\n";
     text += &description(&command);
