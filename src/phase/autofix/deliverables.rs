@@ -50,7 +50,7 @@ fn take(
         draft.prose.push(text.trim().to_owned());
     }
     if entry.escapes.is_empty() {
-        entry.paths.into_iter().for_each(|path| push(kept, path));
+        entry.paths.into_iter().for_each(|path| lists::push_path(kept, path));
     } else {
         draft.refused.extend_from_slice(&entry.paths);
         entry.paths.into_iter().for_each(|written| lists::push_refused(kept, written));
@@ -64,13 +64,5 @@ fn take_hints(draft: &mut SpecDraft, hints: &[String], kept: &mut Vec<String>) {
     for hint in hints {
         let entry = entry::read(hint, List::Deliverables, draft.limits.workspace);
         take(draft, hint, entry, kept, &mut Vec::new());
-    }
-}
-
-/// Adds a path unless already listed, with or without a trailing slash.
-fn push(kept: &mut Vec<String>, path: String) {
-    let same = |other: &String| other.trim_end_matches('/') == path.trim_end_matches('/');
-    if !kept.iter().any(same) {
-        kept.push(path);
     }
 }

@@ -1,5 +1,6 @@
 //! Conversion of the repaired JSON to a [`FixedSpec`].
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -44,7 +45,7 @@ fn typed(json: &Arc<Value>, ci: PhaseCi, needs_scope: bool) -> FixedSpec {
         phase_id: phase_id(text("phase_id"), &name),
         description: text("description"),
         category: text("category"),
-        complexity: ci::complexity(&text("complexity")),
+        complexity: ci::complexity(&short_text(field("complexity"))),
         deliverables: patterns(field("deliverables")),
         scope_paths: scope("paths"),
         read_only: scope("read_only_context"),
@@ -59,6 +60,14 @@ fn typed(json: &Arc<Value>, ci: PhaseCi, needs_scope: bool) -> FixedSpec {
         needs_scope,
         name: if name.is_empty() { text("phase_id") } else { name },
         json: Arc::clone(json),
+    }
+}
+
+/// Like [`as_text`], for a text that is read once.
+fn short_text(value: Option<&Value>) -> Cow<'_, str> {
+    match value {
+        Some(Value::String(text)) => text.into(),
+        other => as_text(other).into(),
     }
 }
 

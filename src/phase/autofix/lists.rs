@@ -134,6 +134,14 @@ pub(super) fn push_refused<T: PartialEq>(kept: &mut Vec<T>, written: T) {
     }
 }
 
+/// Adds a path unless already listed, with or without a trailing slash.
+pub(super) fn push_path(kept: &mut Vec<String>, path: String) {
+    let same = |other: &String| other.trim_end_matches('/') == path.trim_end_matches('/');
+    if !kept.iter().any(same) {
+        kept.push(path);
+    }
+}
+
 /// Returns the list if all entries are texts.
 pub(super) fn texts(value: &Value) -> Option<Vec<&str>> {
     value.as_array()?.iter().map(Value::as_str).collect()
@@ -161,45 +169,55 @@ pub(super) fn report(draft: &mut SpecDraft, field: &str, written: Option<&[&str]
     if written == kept {
         return;
     }
-    let rewritten: Vec<&&str> = written.iter().filter(|text| !kept.contains(text)).collect();
-    if rewritten.is_empty() {
-        draft.fixed(format!("{field}: dropped {} listed twice", written.len() - kept.len()));
+    let mut is_rewritten = false;
+    for text in written.iter().filter(|text| !kept.contains(text)) {
+        is_rewritten = true;
+        let mut line = String::with_capacity(field.len() + text.len() + 20);
+        line += field;
+        line += ": rewrote ";
+        push_quoted(&mut line, text);
+        draft.fixes.push(line);
     }
-    for text in rewritten {
-        draft.fixes.push([field, ": rewrote ", &quoted(text)].concat());
+    if !is_rewritten {
+        draft.fixed(format!("{field}: dropped {} listed twice", written.len() - kept.len()));
     }
 }
 
-/// Quotes a text like `{:?}`, but faster for printable ASCII.
-fn quoted(text: &str) -> String {
-    if !text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-        return format!("{text:?}");
-    }
-    let mut quoted = String::with_capacity(text.len() + 8);
-    quoted.push('"');
-    for part in text.split_inclusive(['"', '\\']) {
-        let plain = part.strip_suffix(['"', '\\']).unwrap_or(part);
-        quoted.push_str(plain);
-        if plain.len() < part.len() {
-            quoted.push('\\');
-            quoted.push_str(&part[plain.len()..]);
+/// Adds a text in quotes as `{:?}` does, but faster for printable ASCII.
+fn push_quoted(to: &mut String, text: &str) {
+    let begin = to.len();
+    to.push('"');
+    let mut rest = text;
+    while let Some(at) =
+        rest.bytes().position(|b| !matches!(b, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~'))
+    {
+        if !matches!(rest.as_bytes()[at], b'"' | b'\\') {
+            to.truncate(begin);
+            *to += &format!("{text:?}");
+            return;
         }
+        to.push_str(&rest[..at]);
+        to.push('\\');
+        to.push_str(&rest[at..=at]);
+        rest = &rest[at + 1..];
     }
-    quoted.push('"');
-    quoted
+    to.push_str(rest);
+    to.push('"');
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::quoted;
+    use super::push_quoted;
 
     proptest! {
         #[test]
         fn quotes_as_debug_does(plain in "[ -~]{0,12}", any in any::<String>()) {
             for text in [&plain, &any] {
-                prop_assert_eq!(quoted(text), format!("{text:?}"));
+                let mut quoted = String::new();
+                push_quoted(&mut quoted, text);
+                prop_assert_eq!(quoted, format!("{text:?}"));
             }
         }
     }

@@ -206,9 +206,9 @@ pub(super) fn derive(draft: &mut SpecDraft) {
     }
     let listed = paths.join(", ");
     match is_of_text {
-        true => draft.fixed(format!("scope.paths: {listed} from paths named in the text")),
+        true => draft.fixed(["scope.paths: ", &listed, " from paths named in the text"].concat()),
         // As documented for phases that list deliverables only.
-        false => draft.filled_in(format!("scope.paths: {listed} from the deliverables")),
+        false => draft.filled_in(["scope.paths: ", &listed, " from the deliverables"].concat()),
     }
     let paths = paths.into_iter().map(Value::String).collect();
     draft.scope.insert(PATHS.to_owned(), paths);
@@ -227,11 +227,12 @@ fn add_place(draft: &SpecDraft, place: &str, unique: &mut Vec<String>) {
     if unique.iter().any(|known| known == place) {
         return;
     }
+    if entry::is_settled(place, List::Scope, draft.limits.workspace) {
+        return lists::push_path(unique, place.to_owned());
+    }
     let entry = entry::read(place, List::Scope, draft.limits.workspace);
-    for path in entry.paths.into_iter().filter(|_| !entry.prose && entry.escapes.is_empty()) {
-        if !unique.iter().any(|other| other.trim_end_matches('/') == path.trim_end_matches('/')) {
-            unique.push(path);
-        }
+    if !entry.prose && entry.escapes.is_empty() {
+        entry.paths.into_iter().for_each(|path| lists::push_path(unique, path));
     }
 }
 

@@ -6,9 +6,9 @@ use std::borrow::Cow;
 
 use super::bullet::strip_bullet;
 use super::lead::{Note, set_off};
-use super::shape::{Shape, shape};
+use super::shape::{Shape, shape_of_normal};
 use super::text::{self, Token};
-use super::{Escape, NormalizedPath, PathError, is_normal, normalize, reserved};
+use super::{Escape, NormalizedPath, PathError, PathSigns, is_plain, normalize, reserved};
 
 /// Kind of list with the entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,11 +55,13 @@ pub fn is_settled(line: &str, list: List, workspace: Option<&str>) -> bool {
 impl Reader<'_> {
     /// In a normalized path, only a final full stop could be stripped.
     fn is_settled(&self, line: &str) -> bool {
-        is_normal(line)
-            && !line.ends_with('.')
+        let Some(signs) = PathSigns::of(line).filter(|signs| signs.is_normal(line)) else {
+            return false;
+        };
+        !line.ends_with('.')
             && within(line, self.workspace).len() == line.len()
-            && (self.list != List::Deliverables || shape(line) != Shape::Word)
-            && (self.list == List::Context || reserved(line).is_none())
+            && (self.list != List::Deliverables || shape_of_normal(line) != Shape::Word)
+            && (self.list == List::Context || !signs.may_hide || reserved(line).is_none())
     }
 
     fn read_whole(&self, line: &str) -> Entry {
@@ -101,13 +103,18 @@ impl Reader<'_> {
             return Entry::default();
         }
         let first = text::first_token(line);
-        if let Some(entry) = self.several(line, &first) {
-            return entry;
-        }
-        if let Some(entry) = self.parts(line) {
-            return entry;
-        }
-        let (token, rest) = set_off(line).unwrap_or(first);
+        let (token, rest) = match has_bracketed_remark(line, first.1) {
+            true => first,
+            false => {
+                if let Some(entry) = self.several(line, &first) {
+                    return entry;
+                }
+                if let Some(entry) = self.parts(line) {
+                    return entry;
+                }
+                set_off(line).unwrap_or(first)
+            }
+        };
         let note = Note::of(rest);
         if token.text.is_empty() || !self.accepts(&token, &note) || self.is_half(&token, rest) {
             return self.sentence(line, begins_with_removal(line));
@@ -279,6 +286,16 @@ fn place(token: &str, list: List, workspace: Option<&str>) -> Result<NormalizedP
     }
 }
 
+/// Checks for a plain path and a note in brackets that names no path, as `src/a.py (20+ tests)`: one path, whose end is
+/// certain. Most notes are such.
+fn has_bracketed_remark(line: &str, rest: &str) -> bool {
+    let plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b' ' | b'+');
+    let words = rest.trim().strip_prefix('(').and_then(|note| note.strip_suffix(')'));
+    // `makefile` is a path.
+    words.is_some_and(|words| words.bytes().all(plain) && !words.contains("file"))
+        && line[..line.len() - rest.len()].bytes().all(|byte| is_plain(byte) || byte == b'\\')
+}
+
 fn is_joint(word: &str) -> bool {
     matches!(word, "and" | "&" | "+" | "or")
 }
@@ -314,6 +331,25 @@ mod tests {
     use super::*;
 
     proptest! {
+        /// A line with a bracketed remark is no list, and its path ends where the first token does.
+        #[test]
+        fn a_bracketed_remark_is_about_one_path(
+            path in "[-a-zA-Z0-9_./\\\\]{0,12}",
+            words in "(a|b1|and|or|20\\+|[+]|delete|justfile|makefile|[ a-z+]{0,6}| ){0,4}",
+            list in 0..3_usize,
+        ) {
+            let reader = Reader { list: [List::Deliverables, List::Scope, List::Context][list], workspace: None };
+            for line in [format!("{path} ({words})"), format!("src/{path}.py ({words})"), format!("{path}({words})")] {
+                let line = strip_bullet(&line);
+                let first = text::first_token(line);
+                if has_bracketed_remark(line, first.1) {
+                    prop_assert_eq!(reader.several(line, &first), None, "{:?}", line);
+                    prop_assert_eq!(reader.parts(line), None, "{:?}", line);
+                    prop_assert_eq!(set_off(line), None, "{:?}", line);
+                }
+            }
+        }
+
         /// The fast path agrees with the full parser.
         #[test]
         fn settled_phases_are_read_unchanged(line in "[-a-zA-Z0-9_./\\\\]{1,24}", odd in "\\PC{0,12}", list in 0..3_usize) {

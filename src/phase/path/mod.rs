@@ -154,28 +154,72 @@ fn components(path: &str) -> Vec<&str> {
 
 /// Checks without allocation whether normalization would change nothing, as for most paths.
 fn is_normal(path: &str) -> bool {
-    let dotted = |part: &[u8]| matches!(part, b"." | b"..");
-    path.bytes().all(is_plain)
-        && !matches!(path.as_bytes(), [] | [b'/', ..])
-        && !has_pair(path, b"//")
-        && (!may_hide(path) || !components_of(path).any(dotted))
+    PathSigns::of(path).is_some_and(|signs| signs.is_normal(path))
+}
+
+/// Signs of a path of [plain](is_plain) letters, all found in one pass.
+struct PathSigns {
+    /// Whether the path is empty, begins with a slash or has two in a row.
+    has_empty_part: bool,
+    /// Whether any component begins with a dot. Few do, so most paths need no further check.
+    may_hide: bool,
+}
+
+impl PathSigns {
+    /// Returns the signs, or `None` if a letter is not plain.
+    fn of(path: &str) -> Option<Self> {
+        let (mut behind_slashes, mut previous) = (0, LetterKind::SLASH);
+        for byte in path.bytes() {
+            let kind = LETTERS[usize::from(byte)];
+            if kind == LetterKind::OTHER {
+                return None;
+            }
+            // All bits behind a slash, else none.
+            behind_slashes |= kind & (previous >> 2).wrapping_neg();
+            previous = kind;
+        }
+        Some(Self {
+            has_empty_part: path.is_empty() || behind_slashes & LetterKind::SLASH != 0,
+            may_hide: behind_slashes & LetterKind::DOT != 0,
+        })
+    }
+
+    fn is_normal(&self, path: &str) -> bool {
+        let dotted = |part: &[u8]| matches!(part, b"." | b"..");
+        !self.has_empty_part && (!self.may_hide || !components_of(path).any(dotted))
+    }
 }
 
 /// Checks for letters that are part of every path: they neither end a token nor are stripped.
 fn is_plain(byte: u8) -> bool {
-    PLAIN[usize::from(byte)]
+    LETTERS[usize::from(byte)] != LetterKind::OTHER
+}
+
+/// Kinds of letters, a bit each.
+struct LetterKind;
+
+impl LetterKind {
+    const OTHER: u8 = 0;
+    const WORD: u8 = 1;
+    const DOT: u8 = 2;
+    const SLASH: u8 = 4;
 }
 
 /// Lookup table, since every letter of every path is checked.
-static PLAIN: [bool; 256] = {
-    let mut plain = [false; 256];
+static LETTERS: [u8; 256] = {
+    let mut letters = [LetterKind::OTHER; 256];
     let mut byte = 0;
     while byte < 256 {
-        let letter = byte as u8;
-        plain[byte] = letter.is_ascii_alphanumeric() || matches!(letter, b'_' | b'-' | b'.' | b'/');
+        letters[byte] = match byte as u8 {
+            b'.' => LetterKind::DOT,
+            b'/' => LetterKind::SLASH,
+            b'_' | b'-' => LetterKind::WORD,
+            letter if letter.is_ascii_alphanumeric() => LetterKind::WORD,
+            _ => LetterKind::OTHER,
+        };
         byte += 1;
     }
-    plain
+    letters
 };
 
 /// Checks for two adjacent letters. Over bytes, for the same reason as [`components_of`].

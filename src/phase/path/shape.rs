@@ -25,6 +25,11 @@ pub fn shape(token: &str) -> Shape {
     if token.starts_with("~/") || token.as_bytes().contains(&0) || climbs() {
         return Shape::Firm;
     }
+    shape_of_normal(token)
+}
+
+/// Classifies a token that neither leaves the repository nor has a NUL character.
+pub(super) fn shape_of_normal(token: &str) -> Shape {
     if !token.contains(|c: char| c.is_alphanumeric() || matches!(c, '*' | '?')) {
         return Shape::Word;
     }
@@ -70,10 +75,16 @@ pub fn extension(name: &str) -> Option<&str> {
 
 /// Checks whether a path contains a wildcard.
 pub fn has_wildcard(path: &str) -> bool {
-    path.bytes().any(|byte| matches!(byte, b'*' | b'?'))
-        || path.split_once('{').is_some_and(|(_, rest)| {
-            rest.split_once('}').is_some_and(|(choices, _)| choices.contains(','))
-        })
+    match path.bytes().find(|byte| matches!(byte, b'*' | b'?' | b'{')) {
+        None => false,
+        Some(b'{') => {
+            path.contains(['*', '?'])
+                || path.split_once('{').is_some_and(|(_, rest)| {
+                    rest.split_once('}').is_some_and(|(choices, _)| choices.contains(','))
+                })
+        }
+        Some(_) => true,
+    }
 }
 
 /// Names of files without an extension, sorted.

@@ -86,7 +86,13 @@ fn split_token(text: &str) -> (Token<'_>, &str) {
     let (raw, rest) = text.split_at(end_of_token(text));
     let token = match slashed(raw) {
         Cow::Borrowed(stretch) => Token::within(stretch),
-        Cow::Owned(stretch) => Token::within(&stretch).into_owned(),
+        Cow::Owned(stretch) => match Token::within(&stretch) {
+            Token { text, shape, cut } if text.len() == stretch.len() => {
+                drop(text);
+                Token { text: stretch.into(), shape, cut }
+            }
+            token => token.into_owned(),
+        },
     };
     (token, rest)
 }
@@ -120,6 +126,11 @@ pub fn separates(c: char) -> bool {
 
 /// Splits an entry at `,`, `;`, `and`, `&`, `+` and line breaks, except within brackets or quotes.
 pub fn parts(line: &str) -> Vec<&str> {
+    // Most lines have one part.
+    let separates = |byte| matches!(byte, b',' | b';' | b'\n' | b'&' | b'+');
+    if !line.bytes().any(separates) && !line.contains("and ") {
+        return Vec::from_iter(Some(line.trim()).filter(|part| !part.is_empty()));
+    }
     let mut parts = Vec::new();
     let (mut start, mut depth, mut quote) = (0, 0_usize, None);
     for (at, c) in line.char_indices() {
@@ -195,8 +206,8 @@ fn ends_in_file(before: &str) -> bool {
 
 /// Checks whether brackets open within the first text and close in the rest, so the token was cut at a space.
 pub fn cuts_brackets(text: &str, rest: &str) -> bool {
-    let count = |bracket: char| text.matches(bracket).count();
-    rest.contains(')') && count('(') > count(')')
+    let count = |bracket: u8| text.bytes().filter(|byte| *byte == bracket).count();
+    text.contains('(') && rest.contains(')') && count(b'(') > count(b')')
 }
 
 /// Cuts the suffix of `a.py(new)` and `a.md#section`. `app/(auth)/page.tsx` stays.
