@@ -23,7 +23,8 @@ pub(super) struct PhaseSnapshot {
 impl PhaseSnapshot {
     /// Takes the step. Returns `None`, without a change, if the phase has moved on since.
     ///
-    /// Every step except a claim clears the owner, and every step clears the commit; landing sets the new commit.
+    /// Every step except a claim clears the owner, and every step clears the commit; landing sets the new commit. A claim
+    /// begins the next attempt and ends a deferral.
     pub async fn step(
         &self,
         tx: &mut SqliteConnection,
@@ -35,12 +36,16 @@ impl PhaseSnapshot {
             phase: self.phase_id.clone(),
             source,
         })?;
+        let is_claim = event == Event::Claim;
         let moved = sqlx::query(
-            "UPDATE phases SET state = ?, owner = ?, commit_id = NULL
+            "UPDATE phases SET state = ?, owner = ?, commit_id = NULL, executions = executions + ?,
+                    not_before = CASE WHEN ? THEN 0 ELSE not_before END
               WHERE id = ? AND state = ? AND owner IS NOT DISTINCT FROM ? AND executions = ?",
         )
         .bind(to.as_str())
         .bind(owner.map(OwnerId::as_str))
+        .bind(is_claim)
+        .bind(is_claim)
         .bind(self.id)
         .bind(self.state.as_str())
         .bind(self.owner.as_ref().map(OwnerId::as_str))

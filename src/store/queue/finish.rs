@@ -141,13 +141,10 @@ pub(crate) async fn end_attempt(
     max_attempts: u32,
     finish: &Finish,
 ) -> Result<Option<FinishResult>, StoreError> {
+    let (tally, is_settled) = read_tally(tx, snapshot, max_attempts).await?;
     let outcome = verdict::outcome(
         &finish.verdict,
-        Tally {
-            max_uncounted: finish.max_uncounted,
-            is_asked: finish.agent_ms.is_some(),
-            ..read_tally(tx, snapshot, max_attempts).await?
-        },
+        Tally { max_uncounted: finish.max_uncounted, is_asked: finish.agent_ms.is_some(), ..tally },
     );
     let Some(state) = snapshot.step(tx, outcome.event, None).await? else {
         return Ok(None);
@@ -161,7 +158,10 @@ pub(crate) async fn end_attempt(
     if finish.telemetry {
         save_sample(tx, attempt_row, &outcome, finish).await?;
     }
-    let closed = settle_after_attempt(tx, snapshot).await?;
+    let closed = match is_settled {
+        true => settle_after_attempt(tx, snapshot).await?,
+        false => None,
+    };
     let state = closed.unwrap_or(state);
     Ok(Some(FinishResult {
         state,
@@ -170,21 +170,24 @@ pub(crate) async fn end_attempt(
     }))
 }
 
+/// Returns the tally of the phase, and whether its source has settled it during the attempt.
 async fn read_tally(
     tx: &mut SqliteConnection,
     snapshot: &PhaseSnapshot,
     max_attempts: u32,
-) -> Result<Tally, StoreError> {
-    let (attempts, crashes, rate_limits, base_moves, uncounted): (i64, i64, i64, i64, i64) =
+) -> Result<(Tally, bool), StoreError> {
+    type TallyRecord = (i64, i64, i64, i64, i64, bool);
+    let (attempts, crashes, rate_limits, base_moves, uncounted, is_settled): TallyRecord =
         sqlx::query_as(
-            "SELECT attempts, crashes, rate_limits, base_moves, uncounted FROM phases WHERE id = ?",
+            "SELECT attempts, crashes, rate_limits, base_moves, uncounted, settle_as IS NOT NULL
+               FROM phases WHERE id = ?",
         )
         .bind(snapshot.id)
         .fetch_optional(tx)
         .await?
         .unwrap_or_default();
     let name = || format!("phase {} of run {}", snapshot.phase_id, snapshot.run_id);
-    Ok(Tally {
+    let tally = Tally {
         attempts: number(attempts, name)?,
         max_attempts,
         crashes: number(crashes, name)?,
@@ -192,7 +195,8 @@ async fn read_tally(
         base_moves: number(base_moves, name)?,
         uncounted: number(uncounted, name)?,
         ..Tally::default()
-    })
+    };
+    Ok((tally, is_settled))
 }
 
 async fn save_phase(

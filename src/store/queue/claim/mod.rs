@@ -265,16 +265,15 @@ async fn execute(
     spent: Spending,
     now: UnixMs,
 ) -> Result<ClaimOutcome, StoreError> {
-    let session = session(tx, row.id).await?;
     let queued = row.snapshot()?;
+    // A phase without attempts has neither.
+    let (session, requests) = match queued.executions {
+        0 => (None, Vec::new()),
+        _ => (session(tx, row.id).await?, requests_of(tx, row.id, || row.name()).await?),
+    };
     let state =
         require_new_state(&queued, queued.step(tx, Event::Claim, Some(claimer.owner)).await?)?;
     let attempt = queued.executions + 1;
-    sqlx::query("UPDATE phases SET executions = ?, not_before = 0 WHERE id = ?")
-        .bind(attempt)
-        .bind(row.id)
-        .execute(&mut *tx)
-        .await?;
     let attempt_row = insert_attempt(tx, row.id, attempt, claimer.owner, &phase, now).await?;
     let own_max = row.max_attempts.map(|n| number(n, || row.name())).transpose()?;
     let claim = Claim {
@@ -290,7 +289,7 @@ async fn execute(
         owner: claimer.owner.clone(),
         spent,
         session,
-        requests: requests_of(tx, row.id, || row.name()).await?,
+        requests,
         snapshot: PhaseSnapshot {
             state,
             owner: Some(claimer.owner.clone()),
