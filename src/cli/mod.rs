@@ -2,6 +2,8 @@
 //!
 //! A command parses its arguments, calls the module that does the work, and prints the result.
 
+use std::ffi::OsStr;
+
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -103,25 +105,46 @@ const STYLES: Styles = Styles::styled()
 /// changes that stay in scope and pass CI on the run's branch.
 #[derive(Debug, Parser)]
 #[command(name = "autopack", version, after_help = EXIT_CODES, styles = STYLES)]
-#[command(max_term_width = 80, disable_help_subcommand = true)]
+#[command(
+    max_term_width = 80,
+    disable_help_subcommand = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+struct Root {
+    #[command(flatten)]
+    global: Global,
+}
+
+/// The command line.
+#[derive(Debug)]
 pub struct Cli {
     /// Global options.
-    #[command(flatten)]
     pub global: Global,
     /// Subcommand to run.
-    #[command(subcommand)]
     pub verb: Verb,
 }
 
 /// Registers the commands. A new command needs a line here and a `mod` above. Its help text is the doc comment of
 /// its `Args`.
 macro_rules! verbs {
-    ($($(#[$meta:meta])* $name:ident => $module:ident,)*) => {
+    ($($name:ident => $module:ident $verb:literal,)*) => {
         /// Subcommands of `autopack`.
         #[derive(Debug, Subcommand)]
         #[expect(missing_docs, reason = "a variant's help text is the doc comment of its `Args`")]
         pub enum Verb {
-            $($(#[$meta])* $name($module::Args),)*
+            $(#[command(name = $verb)] $name($module::Args),)*
+        }
+
+        /// Returns the definition of a single verb.
+        fn verb_command(verb: &str) -> Option<Command> {
+            match verb {
+                $($verb => {
+                    let verb = Command::default().name($verb);
+                    Some(<$module::Args as clap::Args>::augment_args(verb))
+                })*
+                _ => None,
+            }
         }
 
         async fn dispatch(verb: Verb, context: &Context) -> Result<Exit, Failure> {
@@ -133,48 +156,66 @@ macro_rules! verbs {
 }
 
 verbs! {
-    Init => init,
-    Plan => plan,
-    Import => import,
-    Sync => sync,
-    FixPhases => fix_phases,
-    Drain => drain,
-    Stop => stop,
-    Pause => pause,
-    Resume => resume,
-    Verify => verify,
-    Merge => merge,
-    Publish => publish,
-    Undo => undo,
-    Status => status,
-    Phases => phases,
-    Log => log,
-    Diff => diff,
-    Open => open,
-    Runs => runs,
-    Shell => shell,
-    View => view,
-    Gc => gc,
-    Config => config,
-    Health => health,
-    Notify => notify,
-    Memory => memory,
-    Telemetry => telemetry,
-    Report => report,
-    Schema => schema,
-    Completions => completions,
-    Man => man,
-    Help => help,
+    Init => init "init",
+    Plan => plan "plan",
+    Import => import "import",
+    Sync => sync "sync",
+    FixPhases => fix_phases "fix-phases",
+    Drain => drain "drain",
+    Stop => stop "stop",
+    Pause => pause "pause",
+    Resume => resume "resume",
+    Verify => verify "verify",
+    Merge => merge "merge",
+    Publish => publish "publish",
+    Undo => undo "undo",
+    Status => status "status",
+    Phases => phases "phases",
+    Log => log "log",
+    Diff => diff "diff",
+    Open => open "open",
+    Runs => runs "runs",
+    Shell => shell "shell",
+    View => view "view",
+    Gc => gc "gc",
+    Config => config "config",
+    Health => health "health",
+    Notify => notify "notify",
+    Memory => memory "memory",
+    Telemetry => telemetry "telemetry",
+    Report => report "report",
+    Schema => schema "schema",
+    Completions => completions "completions",
+    Man => man "man",
+    Help => help "help",
 }
 
 /// Returns the definition of the command line, with the layout of its help.
 pub fn command() -> Command {
-    shell_completion::add_completion(help_layout::lay_out(bare_command()))
+    lay_out(bare_command())
 }
 
 /// Returns the definition of the command line, with the long texts.
 pub fn bare_command() -> Command {
-    Cli::command()
+    // The root last, since each part brings a description.
+    let verbs = Verb::augment_subcommands(Command::default().name("autopack"));
+    <Root as clap::Args>::augment_args(verbs)
+}
+
+fn lay_out(command: Command) -> Command {
+    shell_completion::add_completion(help_layout::lay_out(command))
+}
+
+/// Returns what of the definition a command line needs: most name a verb first, and the others take half of the start.
+fn needed_command(first_word: Option<&str>) -> Command {
+    match first_word {
+        Some("--version" | "-V") => Root::command(),
+        Some(word) => match verb_command(word) {
+            Some(verb) => lay_out(Root::command().subcommand(verb)),
+            None => command(),
+        },
+        None => command(),
+    }
 }
 
 /// Parses the arguments of the process.
@@ -183,9 +224,13 @@ pub fn bare_command() -> Command {
 ///
 /// Returns a usage error, or the text of `--help` or `--version`.
 pub fn parse() -> Result<Cli, clap::Error> {
-    let mut command = command();
+    let first_word = std::env::args_os().nth(1);
+    let mut command = needed_command(first_word.as_deref().and_then(OsStr::to_str));
     let mut matches = command.try_get_matches_from_mut(std::env::args_os())?;
-    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+    let global = Global::from_arg_matches_mut(&mut matches);
+    let parsed = global
+        .and_then(|global| Ok(Cli { global, verb: Verb::from_arg_matches_mut(&mut matches)? }));
+    parsed.map_err(|error| error.format(&mut command))
 }
 
 /// Runs a command and returns its exit code.
@@ -209,5 +254,24 @@ mod tests {
     #[test]
     fn command_line_definition_is_valid() {
         command().debug_assert();
+        let about = command().get_about().map(ToString::to_string).unwrap_or_default();
+        assert!(about.starts_with("Drains a backlog"), "{about}");
+    }
+
+    #[test]
+    fn a_verb_alone_has_the_definition_that_all_have() {
+        for verb in command().get_subcommands() {
+            let name = verb.get_name();
+            let mut alone = needed_command(Some(name));
+            assert_eq!(alone.get_subcommands().count(), 1, "{name}");
+            let help = |command: &mut Command| {
+                let arguments = ["autopack", name, "--help"];
+                command.try_get_matches_from_mut(arguments).unwrap_err().to_string()
+            };
+            assert_eq!(help(&mut alone), help(&mut command()), "{name}");
+        }
+        for other in ["fixPhases", "Status", "-", "", "é", "--json"] {
+            assert!(verb_command(other).is_none(), "{other}");
+        }
     }
 }
