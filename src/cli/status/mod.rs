@@ -13,7 +13,8 @@ use crate::overview::TextOptions;
 use crate::phase::RunId;
 use crate::progress::screen;
 use crate::store::Store;
-use status_snapshot::StatusSnapshot;
+use crate::workspace::Repo;
+use status_snapshot::{SnapshotSource, StatusSnapshot};
 
 /// Show counts, running phases, tokens, and why queued phases wait
 ///
@@ -35,12 +36,16 @@ pub struct Args {
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let store = open_database::open_existing(context).await?;
+    // Git and the database start at the same time.
+    let (store, repo) = tokio::join!(open_database::open_existing(context), discover_repo(context));
+    let (store, repo) = (store?, repo?);
     let wanted = args.run.named(&store).await?;
+    let source =
+        SnapshotSource { store: &store, repo: repo.as_ref(), wanted: wanted.as_ref(), context };
     if args.watch {
-        return watch::watch(&store, wanted.as_ref(), context).await;
+        return watch::watch(&source).await;
     }
-    let snapshot = status_snapshot::read_snapshot(&store, wanted.as_ref(), context).await?;
+    let snapshot = source.read_snapshot().await?;
     match args.json {
         true => context.out.json(&status_json::json(&snapshot))?,
         false => {
@@ -56,6 +61,11 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     }
     store.close().await;
     Ok(Exit::Done)
+}
+
+/// Returns the repository; `None` if git cannot read it.
+async fn discover_repo(context: &Context) -> Result<Option<Repo>, Failure> {
+    Ok(Repo::discover(&context.workspace()?).await.ok())
 }
 
 /// Records the look: the next status lists only later landings as new. A look that cannot be recorded does no harm.

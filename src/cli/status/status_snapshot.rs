@@ -45,58 +45,66 @@ pub(super) struct Drains {
     pub dead: Vec<OwnerId>,
 }
 
-/// Reads a snapshot.
-pub(super) async fn read_snapshot(
-    store: &Store,
-    wanted: Option<&RunId>,
-    context: &Context,
-) -> Result<StatusSnapshot, Failure> {
-    let settings = &context.config()?.settings;
-    let at = now();
-    let summaries = match wanted {
-        Some(run) => vec![store.run(run).await?],
-        None => store.runs().await?,
-    };
-    let repo = Repo::discover(&context.workspace()?).await.ok();
-    let elsewhere = match &repo {
-        Some(repo) => open_database::elsewhere(store, repo, &summaries).await?,
-        None => BTreeMap::new(),
-    };
-    let owners = store.owners().await?;
-    let drains = count_drains(&owners, wanted);
-    let mut runs = Vec::new();
-    for summary in summaries {
-        let waiting = match summary.counts.queued {
-            0 => Vec::new(),
-            _ => store.waiting_phases(&summary.run_id, at).await?,
+/// Places that a snapshot is read from, and the run asked for.
+#[derive(Clone, Copy)]
+pub(super) struct SnapshotSource<'a> {
+    pub store: &'a Store,
+    pub repo: Option<&'a Repo>,
+    pub wanted: Option<&'a RunId>,
+    pub context: &'a Context,
+}
+
+impl SnapshotSource<'_> {
+    /// Reads a snapshot.
+    pub async fn read_snapshot(&self) -> Result<StatusSnapshot, Failure> {
+        let Self { store, repo, wanted, context } = *self;
+        let settings = &context.config()?.settings;
+        let at = now();
+        let summaries = match wanted {
+            Some(run) => vec![store.run(run).await?],
+            None => store.runs().await?,
         };
-        let is_draining = owners.iter().any(|row| {
-            row.owner.runs.contains(&summary.run_id) && !drains.dead.contains(&row.owner.id)
-        });
-        let ended = store.ended_attempts(&summary.run_id).await?;
-        let busy = Duration::from_millis(ended.busy_ms);
-        let pace = Pace { attempts: ended.count, settled: ended.settled, busy };
-        let final_test = run_end(&summary, settings.ci.final_test);
-        let read = read_run(store, summary, &waiting, settings.executor.budgets).await?;
-        let merged_into = match (&repo, &read.summary.facts) {
-            (Some(repo), Some(facts))
-                if read.tip.is_some() && !elsewhere.contains_key(&read.summary.run_id) =>
-            {
-                repo.merged_into(&read.summary.run_id, &facts.base_commit).await
-            }
-            _ => None,
+        let elsewhere = match repo {
+            Some(repo) => open_database::elsewhere(store, repo, &summaries).await?,
+            None => BTreeMap::new(),
         };
-        runs.push(RunStatus {
-            overview: RunOverview { is_draining, final_test, merged_into, ..read },
-            waiting,
-            pace,
-        });
+        let owners = store.owners().await?;
+        let drains = count_drains(&owners, wanted);
+        let mut runs = Vec::new();
+        for summary in summaries {
+            let waiting = match summary.counts.queued {
+                0 => Vec::new(),
+                _ => store.waiting_phases(&summary.run_id, at).await?,
+            };
+            let is_draining = owners.iter().any(|row| {
+                row.owner.runs.contains(&summary.run_id) && !drains.dead.contains(&row.owner.id)
+            });
+            let ended = store.ended_attempts(&summary.run_id).await?;
+            let busy = Duration::from_millis(ended.busy_ms);
+            let pace = Pace { attempts: ended.count, settled: ended.settled, busy };
+            let final_test = run_end(&summary, settings.ci.final_test);
+            let read = read_run(store, summary, &waiting, settings.executor.budgets).await?;
+            let merged_into = match (repo, &read.summary.facts) {
+                (Some(repo), Some(facts))
+                    if read.tip.is_some() && !elsewhere.contains_key(&read.summary.run_id) =>
+                {
+                    repo.merged_into(&read.summary.run_id, &facts.base_commit).await
+                }
+                _ => None,
+            };
+            runs.push(RunStatus {
+                overview: RunOverview { is_draining, final_test, merged_into, ..read },
+                waiting,
+                pace,
+            });
+        }
+        let executing = owners.into_iter().flat_map(|owner| owner.executing);
+        let running =
+            executing.filter(|work| wanted.is_none_or(|run| work.run_id == *run)).collect();
+        let database = store.path().display().to_string();
+        let max_attempts = settings.executor.max_attempts;
+        Ok(StatusSnapshot { database, runs, elsewhere, running, drains, max_attempts, at })
     }
-    let executing = owners.into_iter().flat_map(|owner| owner.executing);
-    let running = executing.filter(|work| wanted.is_none_or(|run| work.run_id == *run)).collect();
-    let database = store.path().display().to_string();
-    let max_attempts = settings.executor.max_attempts;
-    Ok(StatusSnapshot { database, runs, elsewhere, running, drains, max_attempts, at })
 }
 
 /// Counts alive and dead drains. Drains of unknown liveness, such as drains in a container, count as alive.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::status_snapshot::{StatusSnapshot, read_snapshot};
+use super::status_snapshot::{SnapshotSource, StatusSnapshot};
 use super::{live_view, status_text};
 use crate::cli::Context;
 use crate::failure::{Exit, Failure};
@@ -20,11 +20,8 @@ use crate::store::{Bookmark, EndedAttempt, Store};
 /// Interval between snapshots.
 const EVERY: Duration = Duration::from_secs(1);
 
-pub(super) async fn watch(
-    store: &Store,
-    wanted: Option<&RunId>,
-    context: &Context,
-) -> Result<Exit, Failure> {
+pub(super) async fn watch(source: &SnapshotSource<'_>) -> Result<Exit, Failure> {
+    let SnapshotSource { store, wanted, context, .. } = *source;
     let mut ending = Ending::listen()?;
     let on_terminal = stdout().is_terminal() && stderr().is_terminal() && !context.env.is_dumb();
     let mut shown = match on_terminal {
@@ -32,7 +29,7 @@ pub(super) async fn watch(
         false => WatchOutput::Blocks(String::new()),
     };
     let exit = loop {
-        let snapshot = read_snapshot(store, wanted, context).await?;
+        let snapshot = source.read_snapshot().await?;
         if context.out.reader_is_gone() {
             return Ok(Exit::Done);
         }
