@@ -180,7 +180,8 @@ impl Autostart {
             Some(started) => started,
             None => match (docker.as_ref(), engine) {
                 (Ok(docker), Ok(())) => self.start_with_docker(docker, &start).await,
-                (_, Err(why)) => AutostartOutcome::Failed(why.to_string()),
+                // Nothing was tried, so no start of another process was in the way.
+                (_, Err(why)) => return AutostartOutcome::Failed(why.to_string()),
                 (Err(why), Ok(())) => AutostartOutcome::Failed(why.clone()),
             },
         };
