@@ -1,6 +1,6 @@
 # make build, make test, make check; nothing else is needed to work on autopack.
 
-.PHONY: build release demo picture man book dist test test-dist test-sandbox test-agents fuzz deny bench torture nightly lint check setup clean
+.PHONY: build release demo picture man book dist test test-dist test-sandbox test-agents fuzz deny bench instructions instructions-write torture nightly lint check setup clean
 
 build: setup
 	cargo build --locked
@@ -81,9 +81,16 @@ deny:
 bench: setup
 	cargo bench --locked --bench whole -- --write $(SECTIONS)
 
+# Instructions of the pure parts, compared with benches/instructions/counts.txt: more than 5 % above is an error. No other load
+# of the machine matters. `make instructions-write` accepts the counts of now.
+instructions instructions-write: setup
+	@command -v valgrind >/dev/null || { echo "error: valgrind is missing; install it with your system's packages" >&2; exit 1; }
+	cargo run --locked --profile instructions --package autopack-instructions -- $(if $(findstring write,$@),--write)
+
 lint: setup
-	cargo fmt --check
+	cargo fmt --all --check
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --package autopack-instructions -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
 # What CI runs.

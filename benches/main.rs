@@ -22,6 +22,7 @@ mod queue_models;
 mod scale;
 mod scope;
 mod scratch;
+mod specs;
 mod startup;
 mod stats;
 mod store;

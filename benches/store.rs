@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::autofix::shapes;
 use super::process::succeed;
 use super::scale::Scale;
 use super::scratch::{Scratch, size};
+use super::specs::shapes;
 use super::stats::{Samples, figure, grouped, timed};
 
 const ROUNDS: usize = 3;
