@@ -13,7 +13,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Pid, getpgrp, tcsetpgrp};
 
 use super::job::{Job, SpawnError};
-use super::launch::executable;
+use super::own_executable::executable;
 use super::protocol::{ProgramSpec, SupervisorMessage, line};
 use super::started_program::StartedProgram;
 

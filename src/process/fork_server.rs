@@ -19,7 +19,7 @@ use nix::sys::socket::{
 use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout, setsid};
 
 use super::fork::fork_with;
-use super::launch::executable;
+use super::own_executable::executable;
 use super::supervise::supervise_main;
 
 /// The hidden subcommand.

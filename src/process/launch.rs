@@ -5,8 +5,7 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::net::UnixStream as StdUnixStream;
-use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
@@ -25,15 +24,6 @@ use super::spawn::{Pipes, SpawnedProgram};
 
 /// Starting a program takes milliseconds; this limit allows for an overloaded machine.
 const START: Duration = Duration::from_secs(60);
-
-static SUPERVISOR: OnceLock<PathBuf> = OnceLock::new();
-
-/// Sets the executable that provides `__fork_server`. The default is the running executable, correct for
-/// autopack; the library's tests run in another executable.
-pub fn use_supervisor(executable: impl Into<PathBuf>) {
-    // Two tests of the same binary set the same value.
-    let _ = SUPERVISOR.set(executable.into());
-}
 
 /// A program under a supervisor. Dropping this value makes the supervisor end the tree.
 pub(super) struct Supervised {
@@ -177,15 +167,4 @@ fn start(
 fn without_nul(text: &OsString) -> OsString {
     let parts = text.as_bytes().split(|byte| *byte == 0).collect::<Vec<_>>();
     OsString::from_vec(parts.join("\u{fffd}".as_bytes()))
-}
-
-pub(super) fn executable() -> io::Result<OsString> {
-    if let Some(executable) = SUPERVISOR.get() {
-        return Ok(executable.into());
-    }
-    // The running executable, even after a new build has replaced the file.
-    if cfg!(target_os = "linux") {
-        return Ok("/proc/self/exe".into());
-    }
-    Ok(std::env::current_exe()?.into())
 }
