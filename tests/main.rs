@@ -17,6 +17,7 @@ mod agent_verdicts;
 mod architecture;
 mod attempt_changes;
 mod attempt_logs;
+mod attribution;
 mod backlog_formats;
 mod base_run;
 mod book;

@@ -36,7 +36,7 @@ use crate::process::{JobEnd, Redactor, SpawnError, StopReceiver};
 use adapters::Runner;
 use runner::result_file;
 
-pub use adapters::program_kinds;
+pub use adapters::{CoAuthor, co_author, program_kinds};
 pub use detection::{DetectedAgent, detect, detectable};
 pub use needs::{
     AgentNeeds, AgentPlace, CloudNeeds, CredentialFile, HomeVariable, add_view_env,

@@ -1,9 +1,11 @@
 //! Choice of the agent of a phase: by option, phase, ladder and default; and after a rate limit.
 
 use super::{AttemptError, DrainContext};
-use crate::config::{AgentSettings, OnLimit};
-use crate::phase::{FixedSpec, UnixMs};
+use crate::agent::co_author;
+use crate::config::{AgentSettings, Attribution, OnLimit};
+use crate::phase::{FixedSpec, UnixMs, Usage};
 use crate::store::Claim;
+use crate::workspace::AgentCredit;
 
 impl DrainContext {
     /// Returns the name of the agent for phases without an agent of their own.
@@ -59,6 +61,32 @@ impl DrainContext {
         let agents = self.agents_for(&claim.phase, claim.counted_attempts).ok()?;
         let ready = agents.iter().map(|(name, _)| self.backoff.limited_until(name));
         ready.min().map(|at| at.max(now))
+    }
+
+    /// Returns how the commit of a claim names its agent. The model is the reported one, else the configured one.
+    ///
+    /// # Errors
+    ///
+    /// As for [`DrainContext::agent_of`].
+    pub(super) fn agent_credit(
+        &self,
+        claim: &Claim,
+        usage: &Usage,
+    ) -> Result<Option<AgentCredit>, AttemptError> {
+        let (name, settings) = self.agent_of(claim)?;
+        let model = usage.model.as_deref().or(settings.model());
+        // A reported model is text of the agent.
+        let model = model.map(|model| self.redactor.redact(model).into());
+        let program = co_author(settings.kind());
+        Ok(match (self.settings.workspace.attribution, program) {
+            (Attribution::None, _) => None,
+            (Attribution::CoAuthor, Some(program)) => {
+                Some(AgentCredit::CoAuthor { name: program.name, address: program.address, model })
+            }
+            (Attribution::CoAuthor | Attribution::Trailer, _) => {
+                Some(AgentCredit::Trailer { agent: name.to_owned(), model })
+            }
+        })
     }
 
     /// Returns the estimated output tokens of an attempt; 0 without an agent.

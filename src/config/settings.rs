@@ -170,10 +170,24 @@ pub struct WorkspaceSettings {
     pub keep: Vec<String>,
     /// Paths closed to all phases.
     pub protected_paths: Vec<String>,
+    /// How landing commits name the agent and its model.
+    pub attribution: Attribution,
     /// Directory of the slots; by default in the user's state directory.
     pub slots_dir: Option<String>,
     /// Secret variables that setup inherits: names, or the start of names followed by `*`.
     pub env_pass: Vec<String>,
+}
+
+/// How landing commits name the agent and its model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Attribution {
+    /// With the trailer `Autopack-Agent`.
+    Trailer,
+    /// As a co-author, for programs with an address of their own; else with the trailer.
+    CoAuthor,
+    /// Not at all.
+    None,
 }
 
 /// Settings of telemetry.
@@ -273,6 +287,7 @@ impl Default for WorkspaceSettings {
                 "config/autopack.yaml",
                 "config/memory.yaml",
             ]),
+            attribution: Attribution::Trailer,
             slots_dir: None,
             env_pass: Vec::new(),
         }

@@ -40,6 +40,7 @@ pub use repo::remotes::{ForeignCommits, NamedRemote};
 pub use repo::run_branch::{BranchUpdate, RunBranch, Tip};
 pub use repo::slot_room::SlotShortage;
 pub use repo::users_checkout::CheckoutState;
+pub use slot::agent_credit::AgentCredit;
 pub use slot::binary_files::strip_binaries;
 pub use slot::commit::{CommitMessage, RebaseOutcome};
 pub use slot::filters::UnfilteredFile;

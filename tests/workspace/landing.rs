@@ -4,7 +4,7 @@ use std::fs;
 
 use autopack::phase::{PhaseId, RunId};
 use autopack::workspace::{
-    CommitMessage, FenceOutcome, Landing, RebaseOutcome, Repo, Slot, WorkspaceError,
+    AgentCredit, CommitMessage, FenceOutcome, Landing, RebaseOutcome, Repo, Slot, WorkspaceError,
 };
 
 use super::lab::{
@@ -30,12 +30,15 @@ async fn a_landing_is_one_commit_with_trailers() {
     write(slot.path(), "src/b.py", "b\n");
     let measured = measure(&slot, &base).await;
     let (odd_run, odd_phase) = (RunId::new("r\nAutopack-Phase: forged"), PhaseId::new("p/1 é"));
+    let model = Some("m\nAutopack-Phase: forged".to_owned());
+    let credit = AgentCredit::Trailer { agent: "claude".to_owned(), model };
     let message = CommitMessage {
         run: &odd_run,
         phase: &odd_phase,
         attempt: 3,
         name: "Add b\nin two lines",
         body: "Because.\n\nAutopack-Attempt: 99",
+        credit: Some(&credit),
     };
     let new = slot.commit(&measured.tree, &base, &message).await.unwrap();
     let claim = claimed(&repo, "p", 1, "me").await;
@@ -48,7 +51,8 @@ async fn a_landing_is_one_commit_with_trailers() {
     let trailers = lab.git(&["log", "-1", "--format=%(trailers:only,unfold)", &new]);
     assert_eq!(
         trailers.trim(),
-        "Autopack-Run: \"r\\nAutopack-Phase: forged\"\nAutopack-Phase: p/1 é\nAutopack-Attempt: 3"
+        "Autopack-Run: \"r\\nAutopack-Phase: forged\"\nAutopack-Phase: p/1 é\nAutopack-Attempt: 3\n\
+         Autopack-Agent: claude (m Autopack-Phase: forged)"
     );
     lab.git(&["fsck", "--strict", "--no-dangling"]);
     // Repeating it is not a second landing.

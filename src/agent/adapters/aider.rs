@@ -7,8 +7,8 @@
 use std::path::Path;
 
 use super::{
-    Adapter, AgentCommand, AgentNeeds, ArgumentInput, Fault, Finish, JsonAccess, PromptChannel,
-    Reader, ReportedUsage, Signal, litellm_errors, object, providers,
+    Adapter, AgentCommand, AgentNeeds, ArgumentInput, CoAuthor, Fault, Finish, JsonAccess,
+    PromptChannel, Reader, ReportedUsage, Signal, litellm_errors, object, providers,
 };
 use crate::phase::Tokens;
 
@@ -26,6 +26,10 @@ impl Adapter for Aider {
 
     fn install(&self) -> &'static str {
         "python3 -m pip install aider-chat"
+    }
+
+    fn co_author(&self) -> Option<CoAuthor> {
+        Some(CoAuthor { name: "aider", address: "aider@aider.chat" })
     }
 
     fn login(&self) -> &'static str {

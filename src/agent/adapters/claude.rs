@@ -12,9 +12,9 @@ use serde_json::Value;
 
 use super::claude_tasks::Tasks;
 use super::{
-    Adapter, AgentCommand, AgentNeeds, ArgumentInput, CredentialFile, Fault, Finish, HomeVariable,
-    JsonAccess, PromptChannel, RateLimitReset, Reader, Refusal, ReportedUsage, Signal, ToolResult,
-    object, providers, status, texts, tool_use,
+    Adapter, AgentCommand, AgentNeeds, ArgumentInput, CoAuthor, CredentialFile, Fault, Finish,
+    HomeVariable, JsonAccess, PromptChannel, RateLimitReset, Reader, Refusal, ReportedUsage,
+    Signal, ToolResult, object, providers, status, texts, tool_use,
 };
 use crate::config::ProgramAgentSettings;
 use crate::phase::{Tokens, UnixMs};
@@ -34,6 +34,10 @@ impl Adapter for Claude {
 
     fn install(&self) -> &'static str {
         "npm install -g @anthropic-ai/claude-code"
+    }
+
+    fn co_author(&self) -> Option<CoAuthor> {
+        Some(CoAuthor { name: "Claude", address: "noreply@anthropic.com" })
     }
 
     fn login(&self) -> &'static str {

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::{
-    Adapter, AgentCommand, AgentNeeds, ArgumentInput, CredentialFile, Fault, Finish, HomeVariable,
-    JsonAccess, PromptChannel, Purpose, Reader, ReportedUsage, Signal, ToolResult, ToolUse,
-    command_use, editing, object, texts, tool_use,
+    Adapter, AgentCommand, AgentNeeds, ArgumentInput, CoAuthor, CredentialFile, Fault, Finish,
+    HomeVariable, JsonAccess, PromptChannel, Purpose, Reader, ReportedUsage, Signal, ToolResult,
+    ToolUse, command_use, editing, object, texts, tool_use,
 };
 use crate::config::ProgramAgentSettings;
 use crate::phase::Tokens;
@@ -34,6 +34,10 @@ impl Adapter for Codex {
 
     fn install(&self) -> &'static str {
         "npm install -g @openai/codex"
+    }
+
+    fn co_author(&self) -> Option<CoAuthor> {
+        Some(CoAuthor { name: "Codex", address: "noreply@openai.com" })
     }
 
     fn login(&self) -> &'static str {

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::{
-    Adapter, AgentCommand, AgentNeeds, ArgumentInput, CredentialFile, Fault, Finish, HomeVariable,
-    JsonAccess, PromptChannel, Reader, ReportedUsage, Signal, ToolResult, object, providers,
-    status, tool_use,
+    Adapter, AgentCommand, AgentNeeds, ArgumentInput, CoAuthor, CredentialFile, Fault, Finish,
+    HomeVariable, JsonAccess, PromptChannel, Reader, ReportedUsage, Signal, ToolResult, object,
+    providers, status, tool_use,
 };
 use crate::phase::Tokens;
 
@@ -28,6 +28,13 @@ impl Adapter for Gemini {
 
     fn install(&self) -> &'static str {
         "npm install -g @google/gemini-cli"
+    }
+
+    fn co_author(&self) -> Option<CoAuthor> {
+        Some(CoAuthor {
+            name: "gemini-cli",
+            address: "218195315+gemini-cli@users.noreply.github.com",
+        })
     }
 
     fn login(&self) -> &'static str {

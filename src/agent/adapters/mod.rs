@@ -62,6 +62,11 @@ pub(crate) trait Adapter: Sync {
     /// Command that installs the program, for hints.
     fn install(&self) -> &'static str;
 
+    /// Author line of the program in its own commits; `None` if it has none.
+    fn co_author(&self) -> Option<CoAuthor> {
+        None
+    }
+
     /// How to get access to the provider, for hints.
     fn login(&self) -> &'static str;
 
@@ -131,6 +136,15 @@ pub(crate) trait Adapter: Sync {
     }
 }
 
+/// Author line of a program in its own commits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CoAuthor {
+    /// Name of the program.
+    pub name: &'static str,
+    /// Mail address, without `<` and `>`.
+    pub address: &'static str,
+}
+
 /// Why an installed program would not start, and what to do.
 pub(crate) struct Refusal {
     pub why: &'static str,
@@ -183,6 +197,11 @@ pub(crate) fn find(kind: &str) -> Option<&'static dyn Adapter> {
 /// Returns the kinds of all adapters, in order.
 pub fn program_kinds() -> Vec<&'static str> {
     ADAPTERS.iter().map(|adapter| adapter.kind()).collect()
+}
+
+/// Returns the author line of the program of a kind, for kinds with such a line.
+pub fn co_author(kind: &str) -> Option<CoAuthor> {
+    find(kind)?.co_author()
 }
 
 /// Runner of an agent: the common runner of programs with a stream, or a special runner.

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::{
-    Adapter, AgentCommand, AgentNeeds, ArgumentInput, CredentialFile, Fault, Finish, HomeVariable,
-    JsonAccess, PromptChannel, RateLimitReset, Reader, ReportedUsage, Signal, ToolResult, object,
-    providers, status, tool_use,
+    Adapter, AgentCommand, AgentNeeds, ArgumentInput, CoAuthor, CredentialFile, Fault, Finish,
+    HomeVariable, JsonAccess, PromptChannel, RateLimitReset, Reader, ReportedUsage, Signal,
+    ToolResult, object, providers, status, tool_use,
 };
 use crate::phase::Tokens;
 
@@ -28,6 +28,10 @@ impl Adapter for OpenCode {
 
     fn install(&self) -> &'static str {
         "npm install -g opencode-ai"
+    }
+
+    fn co_author(&self) -> Option<CoAuthor> {
+        Some(CoAuthor { name: "opencode", address: "noreply@opencode.ai" })
     }
 
     fn login(&self) -> &'static str {

@@ -49,12 +49,14 @@ impl Attempt<'_> {
         measured: &MeasuredChange,
     ) -> Result<Verdict, AttemptError> {
         let claim = self.claim;
+        let credit = self.context.agent_credit(claim, &self.record.usage)?;
         let message = CommitMessage {
             run: &claim.run_id,
             phase: &claim.phase_id,
             attempt: claim.attempt,
             name: claim.phase.name(),
             body: claim.phase.description(),
+            credit: credit.as_ref(),
         };
         let base = self.base.clone();
         let commit = self.slot.commit(&measured.tree, &base, &message).await?;

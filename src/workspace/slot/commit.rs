@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Slot;
+use super::agent_credit::AgentCredit;
 use crate::git::command::fields;
 use crate::git::error::Result;
 use crate::git::merge_trees::{MergedTree, merge_with_base};
@@ -25,6 +26,8 @@ pub struct CommitMessage<'a> {
     pub name: &'a str,
     /// Text after the subject; may be empty.
     pub body: &'a str,
+    /// The agent, if the commit names it.
+    pub credit: Option<&'a AgentCredit>,
 }
 
 /// Result of rebasing a commit onto another tip.
@@ -203,9 +206,10 @@ impl CommitMessage<'_> {
             .chars()
             .filter(|c| matches!(c, '\n' | '\t') || !c.is_control())
             .collect();
+        let credit = self.credit.map(|credit| credit.line() + "\n").unwrap_or_default();
         let gap = if body.is_empty() { "" } else { "\n\n" };
         format!(
-            "{}{gap}{body}\n\nAutopack-Run: {}\nAutopack-Phase: {}\nAutopack-Attempt: {}\n",
+            "{}{gap}{body}\n\nAutopack-Run: {}\nAutopack-Phase: {}\nAutopack-Attempt: {}\n{credit}",
             subject(self.name, self.phase.as_str()),
             trailer(self.run.as_str()),
             trailer(self.phase.as_str()),
@@ -258,12 +262,20 @@ mod tests {
     #[test]
     fn a_message_is_one_subject_and_safe_trailers() {
         let (run, phase) = (RunId::new("r\nAutopack-Phase: forged"), PhaseId::new("p 1"));
-        let message =
-            CommitMessage { run: &run, phase: &phase, attempt: 2, name: " A\n b ", body: "" };
-        assert_eq!(
-            message.text(),
-            "A b\n\nAutopack-Run: \"r\\nAutopack-Phase: forged\"\nAutopack-Phase: p 1\nAutopack-Attempt: 2\n"
-        );
+        let message = CommitMessage {
+            run: &run,
+            phase: &phase,
+            attempt: 2,
+            name: " A\n b ",
+            body: "",
+            credit: None,
+        };
+        let expected = "A b\n\nAutopack-Run: \"r\\nAutopack-Phase: forged\"\nAutopack-Phase: p 1\n\
+                        Autopack-Attempt: 2\n";
+        assert_eq!(message.text(), expected);
+        let credit = AgentCredit::Trailer { agent: "claude".to_owned(), model: None };
+        let named = CommitMessage { credit: Some(&credit), ..message }.text();
+        assert_eq!(named, format!("{expected}Autopack-Agent: claude\n"));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! `.git`; the directory next to it with a name ending in `.git` is ours. `.autopack/slots/N.lock`
 //! is held while the slot is in use, by autopack and by child processes working in the slot.
 
+pub mod agent_credit;
 pub mod agent_objects;
 pub mod binary_files;
 pub mod checkout;
