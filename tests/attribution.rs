@@ -62,5 +62,5 @@ fn an_unknown_word_is_refused_before_any_agent() {
     let ran = project.drain().exited(1);
     assert!(ran.stderr.contains("workspace.attribution"), "{ran:#?}");
     assert!(ran.stderr.contains("co_author"), "{ran:#?}");
-    assert_eq!(project.landed(), [""; 0]);
+    assert_eq!(project.git(["for-each-ref", "refs/heads/autopack"]), "");
 }

@@ -454,6 +454,8 @@ fn refused_merges_and_undos() {
             &["undo", "other"],
             &["undo", "zero"],
             &["undo"],
+            &["update", "run", "--base", "mian"],
+            &["update", "nir"],
         ],
     );
     let mut see_merge = |state: &str| {

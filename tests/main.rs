@@ -104,6 +104,7 @@ mod torture;
 mod trackers;
 mod undo;
 mod untrue_usage;
+mod update;
 mod verify;
 mod view;
 mod whose_change;

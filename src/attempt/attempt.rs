@@ -61,7 +61,7 @@ pub(super) struct Attempt<'a> {
     pub checkout: Option<CheckoutState>,
     /// Description of the missing `workspace.setup` if CI may have failed without setup.
     pub missing_setup: Option<String>,
-    /// Files changed by an undo: their tests may be gone. Empty for an attempt.
+    /// Files changed by an undo or an update: their tests may be gone. Empty for an attempt.
     pub reverted: BTreeSet<String>,
 }
 

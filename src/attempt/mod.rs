@@ -12,6 +12,8 @@ mod artifacts;
 mod attempt;
 mod attempt_record;
 mod base_runs;
+mod base_update;
+mod branch_change;
 mod checkout_runner;
 mod child_environment;
 mod clean_clone_ci;
@@ -49,6 +51,7 @@ use limits::rate_limit_backoff::Backoff;
 use steps::finish_step::finish;
 
 pub use artifacts::AttemptDirectory;
+pub use base_update::{UpdateEnd, land_update};
 pub(crate) use checkout_runner::CheckoutRunner;
 pub(crate) use clean_clone_ci::{CloneRun, CloneTest};
 pub use drain_context::DrainContext;

@@ -202,7 +202,8 @@ async fn merge(
     Ok(MergeEnd::Merged { kind: plan.kind, commit, phases })
 }
 
-fn failure_of(refusal: MergeRefusal) -> Failure {
+/// Returns the failure of a refusal.
+pub(super) fn failure_of(refusal: MergeRefusal) -> Failure {
     let (obstacle, exit) = match refusal {
         MergeRefusal::Usage(obstacle) => (obstacle, Exit::Usage),
         MergeRefusal::State(obstacle) => (obstacle, Exit::OurFailure),

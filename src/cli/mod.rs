@@ -11,6 +11,7 @@ mod agent_choice;
 mod attempt_choice;
 mod attempt_setup;
 mod autofix_limits;
+mod branch_change_setup;
 mod branch_check;
 mod calibration_in_force;
 mod completions;
@@ -69,6 +70,7 @@ mod time_window;
 mod tracker_access;
 mod tracker_import;
 mod undo;
+mod update;
 mod verify;
 mod view;
 
@@ -169,6 +171,7 @@ verbs! {
     Merge => merge "merge",
     Publish => publish "publish",
     Undo => undo "undo",
+    Update => update "update",
     Status => status "status",
     Phases => phases "phases",
     Log => log "log",

@@ -28,6 +28,7 @@ mod telemetry_check;
 mod undo;
 mod undo_recovery;
 mod unproven_phases;
+mod update;
 mod workers;
 
 use std::collections::HashSet;
@@ -59,6 +60,7 @@ pub use plan_waves::{Waves, plan_waves};
 pub use propose_scopes::{ProposalTargets, Proposals, ProposalsEnd, propose_scopes};
 pub use recover::phases_left_behind;
 pub use undo::{UndoResult, undo};
+pub use update::{UpdateResult, update};
 
 /// Scope and limits of a drain, as given on the command line.
 #[derive(Clone, Debug)]

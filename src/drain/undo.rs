@@ -5,7 +5,7 @@ use super::owner::RegisteredDrain;
 use super::recover::{owned_work, reclaim};
 use crate::attempt::{AttemptError, DrainContext, UndoEnd, land_revert};
 use crate::clock::now;
-use crate::phase::PhaseCi;
+use crate::phase::{PhaseCi, RunId};
 use crate::process::StopReceiver;
 use crate::store::{BeginRefusal, Owner, UndoOutcome, UndoRequest, UndoneLanding};
 
@@ -29,7 +29,7 @@ pub enum UndoResult {
 ///
 /// # Errors
 ///
-/// Errors of git, the disk or the database. If the revert may have landed, the next drain or undo settles it.
+/// Errors of git, the disk or the database. If the revert may have landed, the next drain, undo or update settles it.
 pub async fn undo(
     context: &DrainContext,
     registered: &RegisteredDrain,
@@ -49,7 +49,8 @@ async fn undo_as_owner(
     request: UndoRequest<'_>,
     stop: &StopReceiver,
 ) -> Result<UndoResult, AttemptError> {
-    reclaim_dead(context, registered, &request).await?;
+    let run = request.run;
+    reclaim_dead(context, registered, run).await?;
     let store = &context.store;
     // The checks of the phase itself are part of what is undone; the project's CI is not.
     let max = context.settings.ci.max_timeout_seconds;
@@ -57,7 +58,7 @@ async fn undo_as_owner(
     let begun = match store.begin_undo(request, registered.id(), ci, now()).await? {
         Ok(begun) => begun,
         Err(BeginRefusal::RunIsBusy) => {
-            return Ok(UndoResult::Busy(others(context, registered, &request).await?));
+            return Ok(UndoResult::Busy(others(context, registered, run).await?));
         }
         Err(refusal) => return Ok(UndoResult::Refused(refusal)),
     };
@@ -65,37 +66,42 @@ async fn undo_as_owner(
     if let Err(error @ (AttemptError::Unsettled(_) | AttemptError::LeaseLost)) = ended {
         return Err(error);
     }
-    let outcome = match &ended {
-        Ok(UndoEnd::Landed { .. }) => UndoOutcome::Undone,
-        _ => UndoOutcome::Refused,
-    };
-    store.end_undo(begun.revert, outcome, now()).await?;
-    let run = request.run;
-    // Without a revert to land, the fence has no meaning.
+    let has_landed = matches!(ended, Ok(UndoEnd::Landed { .. }));
+    end_change(context, run, begun.revert, has_landed).await?;
+    Ok(UndoResult::Ended { landings: begun.landings, end: ended? })
+}
+
+/// Ends an undo or an update in the store, and moves a branch that can follow.
+pub(super) async fn end_change(
+    context: &DrainContext,
+    run: &RunId,
+    number: i64,
+    has_landed: bool,
+) -> Result<(), AttemptError> {
+    let outcome = if has_landed { UndoOutcome::Undone } else { UndoOutcome::Refused };
+    let store = &context.store;
+    store.end_undo(number, outcome, now()).await?;
+    // Without a commit to land, the fence has no meaning.
     if let Err(error) = context.repo.drop_undo_fence(run).await {
         tracing::debug!("cannot remove the fence of the undo: {error}");
     }
-    let end = ended?;
-    if matches!(end, UndoEnd::Landed { .. })
-        && let Some(facts) = store.run_facts(run).await?
-    {
+    if has_landed && let Some(facts) = store.run_facts(run).await? {
         context.follow(run, &facts.branch).await?;
     }
-    Ok(UndoResult::Ended { landings: begun.landings, end })
+    Ok(())
 }
 
 /// Reclaims the work of dead drains of the run, as a drain does at its start.
-async fn reclaim_dead(
+pub(super) async fn reclaim_dead(
     context: &DrainContext,
     registered: &RegisteredDrain,
-    request: &UndoRequest<'_>,
+    run: &RunId,
 ) -> Result<(), AttemptError> {
-    let run = std::slice::from_ref(request.run);
     for row in context.store.owners().await? {
-        let is_of_run = row.owner.runs.contains(request.run)
-            || row.executing.iter().any(|work| work.run_id == *request.run);
+        let is_of_run =
+            row.owner.runs.contains(run) || row.executing.iter().any(|work| work.run_id == *run);
         if row.owner.id != *registered.id() && is_of_run && liveness(&row) == Liveness::Dead {
-            let work = owned_work(&context.repo, &row, run);
+            let work = owned_work(&context.repo, &row, std::slice::from_ref(run));
             reclaim(context, registered.id(), &row.owner, work).await?;
         }
     }
@@ -103,12 +109,12 @@ async fn reclaim_dead(
 }
 
 /// Returns the other processes that work on the run.
-async fn others(
+pub(super) async fn others(
     context: &DrainContext,
     registered: &RegisteredDrain,
-    request: &UndoRequest<'_>,
+    run: &RunId,
 ) -> Result<Vec<Owner>, AttemptError> {
     let rows = context.store.owners().await?;
-    let is_other = |owner: &Owner| owner.id != *registered.id() && owner.runs.contains(request.run);
+    let is_other = |owner: &Owner| owner.id != *registered.id() && owner.runs.contains(run);
     Ok(rows.into_iter().map(|row| row.owner).filter(is_other).collect())
 }

@@ -1,4 +1,4 @@
-//! Settles undos whose process died: done if the recorded commit is on the branch, else as before the undo.
+//! Settles undos and updates whose process died: done if the recorded commit is on the branch, else as before.
 //!
 //! A process taken for dead by mistake does no harm: without its fence it cannot land, and the store refuses its end.
 
@@ -18,11 +18,11 @@ use crate::workspace::Repo;
 /// Interval between checks of a process in doubt.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Settles the interrupted undos of these runs in this repository.
+/// Settles the interrupted undos and updates of these runs in this repository.
 ///
 /// # Errors
 ///
-/// An undo is under way, or git or the database fails.
+/// An undo or an update is under way, or git or the database fails.
 pub(super) async fn settle_undos(
     store: &Store,
     repo: &Repo,
@@ -32,7 +32,8 @@ pub(super) async fn settle_undos(
     for undo in store.open_undos(runs).await? {
         if undo.repo.as_ref().is_some_and(|there| *there != repo.identity()) {
             bail!(
-                "an undo of run {} began in the repository {}; settle it there",
+                "an {} of run {} began in the repository {}; settle it there",
+                name_of(&undo),
                 shown_id(undo.run_id.as_str()),
                 undo.repo.unwrap_or_default()
             );
@@ -59,7 +60,8 @@ async fn wait_until_gone(store: &Store, undo: &OpenUndo, lease: Duration) -> any
             *first_heartbeat.get_or_insert(row.heartbeat_boot_ms) != row.heartbeat_boot_ms;
         if is_alive || liveness(&row) == Liveness::Locked {
             let (run, owner) = (undo.run_id.clone(), undo.owner.clone());
-            return Err(StoreError::RunIsBeingUndone { run, owner }.into());
+            let is_update = undo.is_update;
+            return Err(StoreError::RunIsBeingUndone { run, owner, is_update }.into());
         }
         if checks.is_gone(store, &row, lease) {
             return Ok(());
@@ -81,13 +83,18 @@ async fn settle(store: &Store, repo: &Repo, undo: &OpenUndo) -> anyhow::Result<(
         Some(commit) => repo.has_landed(run, commit).await?,
         None => false,
     };
-    let (outcome, effect) = match has_landed {
-        true => (UndoOutcome::Undone, "the revert had landed"),
-        false => (UndoOutcome::Crashed, "nothing changed"),
+    let (outcome, effect) = match (has_landed, undo.is_update) {
+        (true, false) => (UndoOutcome::Undone, "the revert had landed"),
+        (true, true) => (UndoOutcome::Undone, "the merge had landed"),
+        (false, _) => (UndoOutcome::Crashed, "nothing changed"),
     };
     if store.end_undo(undo.revert, outcome, now()).await? {
         let run = shown_id(run.as_str());
-        tracing::info!(target: NOTES, "{run}: an undo was interrupted: {effect}");
+        tracing::info!(target: NOTES, "{run}: an {} was interrupted: {effect}", name_of(undo));
     }
     Ok(())
+}
+
+fn name_of(undo: &OpenUndo) -> &'static str {
+    if undo.is_update { "update" } else { "undo" }
 }

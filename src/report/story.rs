@@ -45,7 +45,8 @@ pub struct RunReport {
     pub end: Vec<String>,
     /// Command of CI; `None` without CI.
     pub ci_command: Option<String>,
-    /// Changed lines of each file between the base and the tip.
+    /// Changed lines of each file between the base, or what an update merged last, and the
+    /// tip.
     pub stat: Option<String>,
     /// Time of the report.
     pub created_at: UnixMs,
@@ -201,7 +202,9 @@ impl RunReport {
     /// Adds the changed lines of each file between the base and the tip.
     pub async fn attach_stat(&mut self, input: &ReportInput<'_>) {
         let Some(facts) = &self.run.facts else { return };
-        let stat = input.repo.stat_between(&facts.base_commit, &facts.branch, STAT_COLUMNS).await;
+        let start = input.repo.last_update(&facts.base_commit, &facts.branch).await;
+        let start = start.unwrap_or_else(|_| facts.base_commit.clone());
+        let stat = input.repo.stat_between(&start, &facts.branch, STAT_COLUMNS).await;
         self.stat = stat.ok().map(|stat| excerpt::block(&stat, input.redactor));
     }
 }

@@ -213,9 +213,10 @@ pub enum StoreError {
         executing: Vec<PhaseId>,
     },
 
-    /// `autopack undo` works on the run, or was killed there.
+    /// `autopack undo` or `autopack update` works on the run, or was killed there.
     #[error(
-        "an undo of run {run} is under way (process {}); {WAIT_FOR_THE_UNDO}",
+        "an {} of run {run} is under way (process {}); {WAIT_FOR_THE_UNDO}",
+        if *is_update { "update" } else { "undo" },
         process_of(owner)
     )]
     RunIsBeingUndone {
@@ -223,6 +224,8 @@ pub enum StoreError {
         run: RunId,
         /// Process with the undo.
         owner: OwnerId,
+        /// Whether it is an update.
+        is_update: bool,
     },
 
     /// Another drain has claimed or reclaimed the phase: the results of this attempt no longer count.
@@ -383,7 +386,11 @@ mod tests {
                 run: RunId::new("week1"),
                 runs: vec![RunId::new("week2")],
             },
-            StoreError::RunIsBeingUndone { run: RunId::new("week1"), owner: OwnerId::new("7-1") },
+            StoreError::RunIsBeingUndone {
+                run: RunId::new("week1"),
+                owner: OwnerId::new("7-1"),
+                is_update: false,
+            },
             database(DatabaseErrorKind::Busy),
             database(DatabaseErrorKind::Full),
         ] {

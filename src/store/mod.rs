@@ -35,6 +35,7 @@ pub use admin::queue_move::NewPlace;
 pub use admin::remove_run::AttemptDirectory;
 pub use admin::reverts::{BeginRefusal, BegunUndo, UndoOutcome, UndoRequest, UndoneLanding};
 pub use admin::run_sources::{RunSource, TrackedPhase};
+pub use admin::run_updates::{BegunUpdate, UpdateRefusal};
 pub use admin::source_removals::RemovedPhase;
 pub use admin::sync_run::{ClosedIssue, SyncMode, SyncReport, SyncRequest};
 pub use database_url::{BadDatabaseUrl, DatabaseUrl};

@@ -26,4 +26,5 @@ mod stops;
 mod testbed;
 mod trees;
 mod undos;
+mod updates;
 mod users;

@@ -6,16 +6,16 @@ use serde_json::json;
 
 use undo_refusals::Names;
 
-use super::attempt_setup::{build_drain_context, check_sandbox, choose_views, open_repository};
+use super::attempt_setup::open_repository;
+use super::branch_change_setup::{RegisteredChange, explain_busy};
 use super::run_choice::{PhaseArg, RunUse};
 use super::{Context, open_database};
 use crate::attempt::{DrainContext, UndoEnd};
-use crate::drain::{RegisteredDrain, Signals, UndoResult, undo};
+use crate::drain::{UndoResult, undo};
 use crate::failure::{Exit, Failure};
 use crate::phase::PhaseState;
 use crate::phase::words::{quoted, short_commit};
-use crate::process::StopReceiver;
-use crate::progress::{Mode, shown_id};
+use crate::progress::shown_id;
 use crate::store::{UndoRequest, UndoneLanding};
 
 /// Undo a landed phase with a tested revert commit
@@ -46,29 +46,19 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let summary = store.run(&run).await?;
     let repo = open_repository(context).await?;
     open_database::check_repository(&run, summary.facts.as_ref(), &repo, "undo it there")?;
-    check_sandbox(context, &repo, &store)?;
-    repo.prepare_directory()?;
-    repo.slots_directory()?;
-    let (handle, stop) = StopReceiver::pair();
-    let signals = Signals::listen(handle)?;
-    let views = choose_views(context, &repo, &store).await?;
-    let mode = if args.json { Mode::Json } else { Mode::Lines };
-    let drain_context = build_drain_context(context, repo, store.clone(), mode, views)?;
-    let runs = std::slice::from_ref(&run);
-    let executor = &drain_context.settings.executor;
-    let registered =
-        RegisteredDrain::register(&store, &drain_context.repo, runs, executor, &signals).await?;
+    let change = RegisteredChange::register(context, &store, repo, &run, args.json).await?;
+    let RegisteredChange { drain_context, registered, signals, stop } = &change;
     let next = if args.skip { PhaseState::Skipped } else { PhaseState::Queued };
     let with_dependents = args.with_dependents;
     let request = UndoRequest { run: &run, phase: &phase, with_dependents, next };
-    let undone = match undo(&drain_context, &registered, request, &stop).await {
+    let undone = match undo(drain_context, registered, request, stop).await {
         Ok(undone) => undone,
         Err(error) => return Err(drain_context.with_last_landing(error).await.into()),
     };
     let names = Names { run: &run, phase: &phase };
     let (landings, end) = match undone {
         UndoResult::Ended { landings, end } => (landings, end),
-        UndoResult::Busy(owners) => return Err(names.explain_busy(&owners)),
+        UndoResult::Busy(owners) => return Err(explain_busy(&run, &owners)),
         UndoResult::Refused(refusal) => return Err(names.explain_refusal(refusal)),
     };
     let commit = match end {
@@ -80,7 +70,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let shown = ShownUndo { names, landings: &landings, commit: &commit, branch: &branch, next };
     match args.json {
         true => shown.print_json(context)?,
-        false => shown.print(context, &drain_context).await?,
+        false => shown.print(context, drain_context).await?,
     }
     store.close().await;
     Ok(Exit::Done)

@@ -1,14 +1,16 @@
 //! Refusals of an undo: what, why, and what to do next.
 
 use crate::attempt::UndoEnd;
+use crate::cli::branch_change_setup::explain_busy;
+use crate::cli::update::describe_red;
 use crate::failure::Failure;
 use crate::phase::undo::UndoRefusal;
 use crate::phase::words::{first_few, quoted};
 use crate::phase::{Failure as PhaseFailure, PhaseId, PhaseState, RunId};
 use crate::progress::shown_id;
-use crate::store::{BeginRefusal, Owner};
+use crate::store::BeginRefusal;
 
-/// Phases, files and tests named in a message; the rest are counted.
+/// Phases and files named in a message; the rest are counted.
 const NAMED: usize = 5;
 
 /// Run and phase of the command.
@@ -27,23 +29,10 @@ impl Names<'_> {
         format!("autopack {words} --run-id {run} {}", phases.join(" "))
     }
 
-    pub fn explain_busy(&self, owners: &[Owner]) -> Failure {
-        let run = shown_id(self.run.as_str());
-        let by = match owners {
-            [] => String::new(),
-            [owner, ..] => {
-                format!(" (process {} on {})", owner.process.pid, owner.process.host)
-            }
-        };
-        let stop = quoted(self.run.as_str());
-        Failure::new(format!("another autopack works on run {run}{by}"))
-            .hint(format!("wait for its end, or stop it: autopack stop --run-id {stop}"))
-    }
-
     pub fn explain_refusal(&self, refusal: BeginRefusal) -> Failure {
         let refusal = match refusal {
             BeginRefusal::Phase(refusal) => refusal,
-            BeginRefusal::RunIsBusy => return self.explain_busy(&[]),
+            BeginRefusal::RunIsBusy => return explain_busy(self.run, &[]),
         };
         let (phase, id) = (shown_id(self.phase.as_str()), self.phase.as_str());
         match refusal {
@@ -124,12 +113,7 @@ impl Names<'_> {
 
     fn explain_red(&self, failure: &PhaseFailure) -> Failure {
         let phase = shown_id(self.phase.as_str());
-        let tests: Vec<&str> =
-            failure.detail.failing_tests.iter().map(|test| test.name.as_str()).collect();
-        let why = match tests.as_slice() {
-            [] => failure.message.clone(),
-            tests => format!("{}: {}", failure.message, first_few(tests, NAMED)),
-        };
+        let why = describe_red(failure);
         Failure::new(format!("CI is red without {phase}: {why}")).hint(
             "nothing was undone; undo the phases that need it first, or repair them in another phase",
         )

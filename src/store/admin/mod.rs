@@ -11,6 +11,7 @@ pub mod remove_run;
 pub mod reverts;
 pub mod run_settlement;
 pub mod run_sources;
+pub mod run_updates;
 mod scope_acceptance;
 pub mod source_parts;
 pub(super) mod source_removals;

@@ -7,7 +7,7 @@ use crate::phase::{AttemptOutcome, PhaseId, PhaseState, RunId, UnixMs};
 use crate::store::columns::{number, parse, to_json};
 use crate::store::error::StoreError;
 use crate::store::open::Store;
-use crate::store::queue::open_undos::find_open_undo;
+use crate::store::queue::open_undos::refuse_open_undo;
 use crate::store::rows::outcome_of;
 
 /// An attempt with a directory, its outcome and the state of its phase.
@@ -46,7 +46,7 @@ impl Store {
     /// Removes a run with its phases and their history; telemetry samples remain. Returns the number of removed phases.
     ///
     /// # Errors
-    /// [`StoreError::RunIsBusy`] while phases are executing, [`StoreError::RunIsBeingUndone`] during an undo; the run is
+    /// [`StoreError::RunIsBusy`] while phases are executing, [`StoreError::RunIsBeingUndone`] during an undo or an update; the run is
     /// unknown, or the database cannot be written.
     pub async fn remove_run(&self, run: &RunId) -> Result<u64, StoreError> {
         self.named(async {
@@ -62,9 +62,7 @@ impl Store {
                 let executing = executing.into_iter().map(PhaseId::new).collect();
                 return Err(StoreError::RunIsBusy { run: run.clone(), executing });
             }
-            if let Some((run, owner)) = find_open_undo(&mut tx, &to_json(&[run.as_str()])).await? {
-                return Err(StoreError::RunIsBeingUndone { run, owner });
-            }
+            refuse_open_undo(&mut tx, &to_json(&[run.as_str()])).await?;
             let phases: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM phases WHERE run = ?")
                 .bind(id)
                 .fetch_one(&mut *tx)

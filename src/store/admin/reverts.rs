@@ -195,8 +195,8 @@ impl Store {
     }
 }
 
-/// Whether another process drains or undoes the run, or left phases executing.
-async fn is_busy(
+/// Whether another process drains, undoes or updates the run, or left phases executing.
+pub(super) async fn is_busy(
     tx: &mut SqliteConnection,
     run: i64,
     run_id: &RunId,
@@ -253,7 +253,7 @@ async fn phase_by_row(tx: &mut SqliteConnection, row: i64) -> Result<PhaseRecord
 }
 
 /// Returns the named phase like a claim, to run CI as for an attempt. Its attempt has ended: nothing is recorded for it.
-async fn claim_of(
+pub(super) async fn claim_of(
     tx: &mut SqliteConnection,
     row: &PhaseRecord,
     owner: &OwnerId,

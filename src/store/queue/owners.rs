@@ -6,7 +6,7 @@ use sqlx::{FromRow, SqliteConnection};
 
 use crate::phase::{RunId, UnixMs};
 
-use super::open_undos::find_open_undo;
+use super::open_undos::refuse_open_undo;
 use crate::store::columns::{json, number, signed, to_json};
 use crate::store::error::StoreError;
 use crate::store::open::Store;
@@ -95,13 +95,11 @@ impl Store {
     /// Registers a drain; only registered drains may claim.
     ///
     /// # Errors
-    /// [`StoreError::RunIsBeingUndone`] during an undo in one of its runs, or the database cannot be written.
+    /// [`StoreError::RunIsBeingUndone`] during an undo or an update in one of its runs, or the database cannot be written.
     pub async fn register_owner(&self, owner: &Owner, boot_ms: i64) -> Result<(), StoreError> {
         self.named(async {
             let mut tx = self.begin().await?;
-            if let Some((run, owner)) = find_open_undo(&mut tx, &to_json(&owner.runs)).await? {
-                return Err(StoreError::RunIsBeingUndone { run, owner });
-            }
+            refuse_open_undo(&mut tx, &to_json(&owner.runs)).await?;
             sqlx::query(
                 "INSERT INTO owners (owner, pid, boot_id, host, machine, pid_namespace, process_start, lease_ms, repo,
                                      lock_path, runs, started_at, heartbeat_boot_ms)

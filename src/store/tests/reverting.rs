@@ -135,3 +135,27 @@ async fn a_phase_queued_again_by_the_operator_stays_queued() {
     assert!(end(&bed, &begun, UndoOutcome::Undone).await);
     assert_eq!(bed.row("a").await.state, PhaseState::Queued);
 }
+
+#[tokio::test]
+async fn an_update_excludes_drains_and_leaves_phases_as_they_are() {
+    let bed = landed().await;
+    let update = || async {
+        let ci = PhaseCi::default();
+        bed.store.begin_update(&run(), "ba5e", &bed.owner, ci, NOW).await.unwrap()
+    };
+    let begun = update().await.unwrap();
+    assert_eq!(begun.claim.phase_id.as_str(), "a");
+    let late = try_to_register(&bed.store, "late").await.unwrap_err();
+    assert!(matches!(late, StoreError::RunIsBeingUndone { is_update: true, .. }), "{late}");
+    assert_eq!(update().await.unwrap_err(), UpdateRefusal::RunIsBusy);
+    let open = bed.store.open_undos(&[run()]).await.unwrap();
+    assert_eq!((open.len(), open[0].is_update), (1, true));
+    bed.store.record_revert(begun.number, &bed.owner, "bead").await.unwrap();
+    assert!(bed.store.end_undo(begun.number, UndoOutcome::Undone, NOW).await.unwrap());
+    let row = bed.row("a").await;
+    assert_eq!((row.state, row.commit.as_deref()), (PhaseState::Complete, Some("c0ffee")));
+    assert_eq!(bed.log("a").await[0].reverted_by, None);
+    let landed = bed.store.landed_commits(&run()).await.unwrap();
+    assert_eq!(landed.len(), 2, "the merge is a commit of the run: {landed:?}");
+    try_to_register(&bed.store, "late").await.unwrap();
+}

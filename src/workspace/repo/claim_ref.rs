@@ -71,8 +71,8 @@ impl Repo {
         self.put(name, &ours, |there| there.attempt < attempt || *there == ours).await
     }
 
-    /// Claims the right to land the revert with this number. Replaces any earlier claim: the store lets one process at a
-    /// time undo landings of a run, and lets nobody else record a commit.
+    /// Claims the right to land the undo or update with this number. Replaces any earlier claim: the store lets one process
+    /// at a time undo landings of a run or update it, and lets nobody else record a commit.
     ///
     /// # Errors
     /// If git fails.
@@ -178,7 +178,7 @@ fn holder(run: &RunId, phase: &PhaseId, attempt: u32) -> ClaimContent {
     ClaimContent { run, phase, attempt, ..ClaimContent::default() }
 }
 
-/// Name of the fence of an undo. Without it, the process that claimed it can no longer land.
+/// Name of the fence of an undo or an update. Without it, the process that claimed it can no longer land.
 pub(crate) fn undo_fence(run: &RunId) -> String {
     format!("refs/autopack/undos/{}", run.file_name())
 }

@@ -108,7 +108,7 @@ impl Repo {
         Ok(listed.lines().count())
     }
 
-    /// Deletes the fence of an undo: a process that claimed it can no longer land.
+    /// Deletes the fence of an undo or an update: a process that claimed it can no longer land.
     ///
     /// # Errors
     /// If git fails.

@@ -12,7 +12,7 @@ use super::Repo;
 use super::run_refs::{Refs, RunRefNames};
 use crate::git::error::{Result, WorkspaceError};
 use crate::phase::{PhaseId, RunId};
-use crate::workspace::slot::commit::trailer;
+use crate::workspace::slot::message_text::trailer;
 
 /// Record of a run's branch in the store.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! The line of a landing commit that names the agent and its model. Both names may come from an agent's output: neither
 //! can add a line.
 
-use super::commit::{one_line, trailer};
+use super::message_text::{one_line, trailer};
 
 /// Longest model name, in characters.
 const LONGEST_MODEL: usize = 100;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Slot;
 use super::agent_credit::AgentCredit;
+use super::message_text::{one_line, trailer};
 use crate::git::command::fields;
 use crate::git::error::Result;
 use crate::git::merge_trees::{MergedTree, merge_with_base};
@@ -238,21 +239,6 @@ pub(super) fn subject(name: &str, id: &str) -> String {
     }
     let cut: String = line.chars().take(LONGEST_SUBJECT - 1).collect();
     format!("{}…", cut.trim_end())
-}
-
-/// Returns a text on one line, without control characters.
-pub(crate) fn one_line(text: &str) -> String {
-    let clean = |c: char| if c.is_control() { ' ' } else { c };
-    text.chars().map(clean).collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// Returns an id as the value of a trailer: unchanged, or as a JSON string if ambiguous.
-pub(crate) fn trailer(id: &str) -> String {
-    let plain = !id.is_empty()
-        && id.trim() == id
-        && !id.starts_with('"')
-        && !id.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'));
-    if plain { id.to_owned() } else { serde_json::Value::from(id).to_string() }
 }
 
 #[cfg(test)]

@@ -131,7 +131,8 @@ impl Slot {
 
     async fn send(&self, commit: &str, known: &str) -> Result<()> {
         let args = ["pack-objects", "--revs", "--stdout", "-q", "--delta-base-offset"];
-        let wanted = format!("{commit}\n^{known}\n");
+        // The other parents of a merge are in the user's repository, too.
+        let wanted = format!("{commit}\n^{known}\n^{commit}^@\n");
         let pack = self.top.store.call("pack the commit", args).stdin(wanted).bytes().await?;
         let args: &[&str] = match object_count(&pack) {
             n if (n as usize) < MANY => &["unpack-objects", "-q"],

@@ -22,6 +22,7 @@ pub mod linked_paths;
 pub mod lost_work;
 pub mod made_objects;
 pub mod measure;
+pub mod message_text;
 pub mod old_slots;
 pub mod outside_diff;
 pub mod overlay_links;
@@ -33,6 +34,7 @@ pub mod submodule;
 pub mod symlinks;
 pub mod untouched_files;
 pub mod untracked_removal;
+pub mod update;
 
 use std::ffi::OsString;
 use std::fs;

@@ -1,7 +1,8 @@
 //! Reverts of landed commits, computed without touching the slot's files.
 
 use super::Slot;
-use super::commit::{subject, trailer};
+use super::commit::subject;
+use super::message_text::trailer;
 use crate::git::error::Result;
 use crate::git::merge_trees::{MergedTree, merge_with_base};
 use crate::phase::words::counted;

@@ -4,7 +4,7 @@ use super::merge_plan::{MergeKind, MergePlan, SQUASHED};
 use super::target::MergeTarget;
 use crate::phase::RunId;
 use crate::phase::words::counted;
-use crate::workspace::slot::commit::{one_line, trailer};
+use crate::workspace::slot::message_text::{one_line, trailer};
 
 /// Returns the message of a merge: for a squash, with the landed phases as a list and as trailers. `phases` has ids and
 /// names, `undone` the ids of phases that are taken out.

@@ -13,7 +13,7 @@ use crate::git::merge_trees::{MergedTree, merge_commits, merge_with_base};
 use crate::phase::RunId;
 use crate::phase::words::first_few;
 use crate::workspace::repo::Repo;
-use crate::workspace::slot::commit::trailer;
+use crate::workspace::slot::message_text::trailer;
 
 /// Trailer of a squash: the run's tip that was merged.
 pub(super) const SQUASHED: &str = "Autopack-Squashed";
@@ -29,6 +29,15 @@ pub enum MergeKind {
     MergeCommit,
     /// One commit with all changes, and one parent.
     Squash,
+}
+
+/// A squash of a run in a branch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Squash {
+    /// Commit of the squash.
+    pub commit: String,
+    /// Tip of the run at that time.
+    pub tip: String,
 }
 
 /// A merge of a run's tip into a branch.
@@ -75,7 +84,8 @@ impl Repo {
             let kind = MergeKind::FastForward;
             return Ok(Ok(Some(MergePlan { kind, tip, known: Vec::new(), tree: None })));
         };
-        let squashed = self.squashed_tip(run, base, old, &tip).await?;
+        let squash = self.find_squash(run, base, old, &tip).await?;
+        let squashed = squash.as_ref().map(|squash| squash.tip.clone());
         let has_all = match &squashed {
             Some(squashed) => self.contains(squashed, &tip).await?,
             None => false,
@@ -94,9 +104,12 @@ impl Repo {
                 "name a branch with the base of the run: --into BRANCH".to_owned(),
             );
         }
-        let merged = match &squashed {
-            Some(squashed) => merge_with_base(&self.git, squashed, old, &tip).await?,
-            None => merge_commits(&self.git, old, &tip).await?,
+        // After an update, the tip's history has the squash itself.
+        let merged = match &squash {
+            Some(squash) if !self.contains(&tip, &squash.commit).await? => {
+                merge_with_base(&self.git, &squash.tip, old, &tip).await?
+            }
+            _ => merge_commits(&self.git, old, &tip).await?,
         };
         let tree = match merged {
             MergedTree::Clean(tree) => tree,
@@ -121,16 +134,6 @@ impl Repo {
         Ok(Ok(Some(MergePlan { kind, tip, known, tree: Some(tree) })))
     }
 
-    async fn has_common_commit(&self, one: &str, other: &str) -> Result<bool> {
-        let answer =
-            self.git.call("compare histories", ["merge-base", one, other]).answer().await?;
-        match answer.output.code {
-            Some(1) => Ok(false),
-            _ if answer.ok() => Ok(true),
-            _ => Err(answer.error()),
-        }
-    }
-
     /// Returns the branch checked out here, if the run's tip was merged or squashed into it. `base` is the commit the run
     /// started at. Best effort: only for people.
     pub async fn merged_into(&self, run: &RunId, base: &str) -> Option<String> {
@@ -142,8 +145,8 @@ impl Repo {
             };
             let tip = self.tip(run).await?.commit;
             let is_merged = self.contains(&head, &tip).await?
-                || match self.squashed_tip(run, base, &head, &tip).await? {
-                    Some(squashed) => self.contains(&squashed, &tip).await?,
+                || match self.find_squash(run, base, &head, &tip).await? {
+                    Some(squash) => self.contains(&squash.tip, &tip).await?,
                     None => false,
                 };
             Ok::<_, WorkspaceError>(is_merged.then_some(branch))
@@ -155,27 +158,28 @@ impl Repo {
         Some(branch.strip_prefix("refs/heads/").unwrap_or(&branch).to_owned())
     }
 
-    /// Returns the run's tip of the last squash in the target, if this history of the run still exists.
-    async fn squashed_tip(
+    /// Returns the last squash of the run in the target, if its history of the run still exists.
+    pub(super) async fn find_squash(
         &self,
         run: &RunId,
         base: &str,
         target: &str,
         tip: &str,
-    ) -> Result<Option<String>> {
+    ) -> Result<Option<Squash>> {
         let args = ["rev-list", "--encoding=UTF-8", "--format=%B%x00", target];
         let mut call = self.git.call("find earlier squashes of the run", args);
         if self.resolve(base).await?.is_some() {
             call = call.arg(format!("^{base}"));
         }
         let messages = String::from_utf8_lossy(&call.bytes().await?).into_owned();
-        for squashed in squashes_of(run, &messages) {
+        for squash in squashes_of(run, &messages) {
+            let squashed = &squash.tip;
             // Of a run with the same id in another clone.
-            if self.resolve(&squashed).await?.is_none() {
+            if self.resolve(squashed).await?.is_none() {
                 continue;
             }
-            if self.contains(tip, &squashed).await? || self.contains(&squashed, tip).await? {
-                return Ok(Some(squashed));
+            if self.contains(tip, squashed).await? || self.contains(squashed, tip).await? {
+                return Ok(Some(squash));
             }
         }
         Ok(None)
@@ -212,16 +216,18 @@ impl Repo {
     }
 }
 
-/// Returns the tips named by squashes of a run, in the order of the messages.
-fn squashes_of(run: &RunId, messages: &str) -> Vec<String> {
+/// Returns the squashes of a run, in the order of the messages.
+fn squashes_of(run: &RunId, messages: &str) -> Vec<Squash> {
     let of_run = format!("Autopack-Run: {}", trailer(run.as_str()));
     let named = messages.split('\0').filter_map(|message| {
         let is_of_run = message.lines().any(|line| line == of_run);
         let tip =
             message.lines().rev().find_map(|line| line.strip_prefix(SQUASHED)?.strip_prefix(": "));
-        tip.filter(|tip| is_of_run && tip.bytes().all(|b| b.is_ascii_hexdigit()))
+        let tip = tip.filter(|tip| is_of_run && tip.bytes().all(|b| b.is_ascii_hexdigit()))?;
+        let commit = message.lines().find_map(|line| line.strip_prefix("commit "))?;
+        Some(Squash { commit: commit.to_owned(), tip: tip.to_owned() })
     });
-    named.map(str::to_owned).collect()
+    named.collect()
 }
 
 #[cfg(test)]
@@ -231,13 +237,14 @@ mod tests {
     #[test]
     fn squashes_are_found_by_run_and_latest_first() {
         let message = |run: &str, tip: &str| {
-            format!("commit 1\nx\n\nAutopack-Run: {run}\nAutopack-Squashed: {tip}\n\0")
+            format!("commit 1{tip}\nx\n\nAutopack-Run: {run}\nAutopack-Squashed: {tip}\n\0")
         };
         let messages = message("r", "b2")
             + &message("other", "c3")
             + &message("r", "a1")
             + "commit 2\nAutopack-Run: r\n\0"
             + &message("r", "--exec");
-        assert_eq!(squashes_of(&RunId::new("r"), &messages), ["b2", "a1"]);
+        let squash = |tip: &str| Squash { commit: format!("1{tip}"), tip: tip.to_owned() };
+        assert_eq!(squashes_of(&RunId::new("r"), &messages), [squash("b2"), squash("a1")]);
     }
 }

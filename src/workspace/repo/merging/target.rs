@@ -138,7 +138,7 @@ impl Repo {
     }
 
     /// Whether autopack created this branch for a run.
-    async fn is_run_branch(&self, short: &str) -> Result<bool> {
+    pub(super) async fn is_run_branch(&self, short: &str) -> Result<bool> {
         let Some(run) = short.strip_prefix("autopack/") else { return Ok(false) };
         Ok(self.resolve(&format!("refs/autopack/bases/{run}")).await?.is_some())
     }
