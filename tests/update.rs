@@ -171,6 +171,8 @@ fn the_report_counts_only_the_runs_own_changes() {
     let report = project.autopack(["report", "run", "--format", "md"]).succeeded().stdout;
     assert!(report.contains("src/one.txt"), "{report}");
     assert!(!report.contains("src/news.txt"), "{report}");
+    let status = project.autopack(["status", "run"]).succeeded().stdout;
+    assert!(status.contains("review   git log --oneline --first-parent "), "{status}");
 }
 
 #[test]

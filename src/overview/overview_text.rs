@@ -177,7 +177,9 @@ impl DetailsPage<'_> {
         }
         let base = short_commit(&facts.base_commit);
         let tip = if tip.len() == 40 { short_commit(tip) } else { tip };
-        self.page.line("review", &format!("git log --oneline {base}..{}", shown_id(tip)));
+        // Without the commits that an update brought in.
+        let own = if run.summary.is_updated { " --first-parent" } else { "" };
+        self.page.line("review", &format!("git log --oneline{own} {base}..{}", shown_id(tip)));
         let is_red = run.summary.clean_test.as_ref().is_some_and(|test| {
             test.outcome == CleanOutcome::RedInCleanClone && !run.summary.is_untested
         });

@@ -31,6 +31,7 @@ fn summary(counts: StateCounts, blocked: u64) -> RunSummary {
         memory_backend: None,
         clean_test: None,
         is_untested: false,
+        is_updated: false,
         spent: BudgetUsage {
             attempts: 40,
             tokens: 2_100_000,

@@ -1,6 +1,6 @@
 //! Queries: runs with their counts, phases, and a phase with its history. Nothing here writes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use sqlx::{FromRow, SqliteConnection};
@@ -50,6 +50,8 @@ pub struct RunSummary {
     pub clean_test: Option<CleanTest>,
     /// Whether anything has landed since the clean test.
     pub is_untested: bool,
+    /// Whether an update has merged commits of others into the branch.
+    pub is_updated: bool,
     /// Usage of the ended attempts, as budgets count it: unknown tokens as estimated.
     pub spent: BudgetUsage,
     /// Time of the last look at the run, see [`Store::record_look`].
@@ -126,6 +128,7 @@ impl Store {
             let usage = usage_by_run(&mut tx).await?;
             let mut clean_tests = clean_tests::latest(&mut tx).await?;
             let untested = clean_tests::untested_runs(&mut tx).await?;
+            let updated = updated_runs(&mut tx).await?;
             runs.into_iter()
                 .map(|run| {
                     let counts = counts.remove(&run.id).unwrap_or_default();
@@ -135,8 +138,9 @@ impl Store {
                     let usage = usage.get(&run.id);
                     let clean_test = clean_tests.remove(&run.id);
                     let is_untested = untested.contains(&run.id);
+                    let is_updated = updated.contains(&run.id);
                     let summary = run.summary(counts, blocked, usage)?;
-                    Ok(RunSummary { held, clean_test, is_untested, ..summary })
+                    Ok(RunSummary { held, clean_test, is_untested, is_updated, ..summary })
                 })
                 .collect()
         })
@@ -333,6 +337,7 @@ impl RunRecord {
             memory_backend: self.memory_backend,
             clean_test: None,
             is_untested: false,
+            is_updated: false,
             spent: BudgetUsage {
                 attempts: number(self.spent_attempts, name)?,
                 tokens: number(self.spent_tokens, name)?,
@@ -347,4 +352,11 @@ impl RunRecord {
             source: self.source,
         })
     }
+}
+
+/// Returns the row ids of runs with a merged update.
+async fn updated_runs(connection: &mut SqliteConnection) -> Result<HashSet<i64>, StoreError> {
+    let query = "SELECT DISTINCT run FROM reverts WHERE merged IS NOT NULL AND outcome = 'undone'";
+    let rows: Vec<i64> = sqlx::query_scalar(query).fetch_all(connection).await?;
+    Ok(rows.into_iter().collect())
 }
