@@ -107,7 +107,14 @@ impl Checkout {
     /// Removes every object not in the user's repository. With access to the directory, someone could store an object
     /// whose content does not match its name, or put a link to another repository in its place.
     pub fn drop_objects(&self, repo: &Repo) -> Result<()> {
-        let exact = self.git_directory(repo).private(None)?.closed();
+        let mut exact = self.git_directory(repo).private(None)?.closed();
+        // Their empty directories may stay: git would make most of them again.
+        for entry in fs::read_dir(self.git_dir.join("objects")).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            if name.len() == 2 && name.as_encoded_bytes().iter().all(u8::is_ascii_hexdigit) {
+                exact.directory(Path::new("objects").join(name));
+            }
+        }
         exact.make(&self.git_dir).doing("write the git directory", &self.git_dir)
     }
 
