@@ -171,10 +171,10 @@ fn help_documents_the_exit_codes() {
 }
 
 #[test]
-fn the_verb_help_is_the_same_as_the_option() {
+fn the_verb_help_shows_commands_as_the_option_does() {
     let directory = Project::bare_folder();
     let shown = |args: &[&str]| directory.autopack(args).succeeded().stdout;
-    assert_eq!(shown(&["help"]), shown(&["--help"]));
+    assert!(shown(&["help"]).contains("`autopack --help`"));
     let search = shown(&["memory", "search", "--help"]);
     let words: Vec<&str> = search.split_whitespace().collect();
     let collections =
