@@ -20,6 +20,7 @@ use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout, setsid};
 
 use super::fork::fork_with;
 use super::own_executable::executable;
+use super::spawn::again;
 use super::supervise::supervise_main;
 
 /// The hidden subcommand.
@@ -147,13 +148,4 @@ fn become_supervisor(files: Vec<OwnedFd>) -> io::Result<ExitCode> {
     dup2_stderr(next()?)?;
     let control = next()?;
     Ok(supervise_main(control, files.collect()))
-}
-
-fn again<T>(mut call: impl FnMut() -> nix::Result<T>) -> io::Result<T> {
-    loop {
-        match call() {
-            Err(Errno::EINTR) => {}
-            other => return Ok(other?),
-        }
-    }
 }

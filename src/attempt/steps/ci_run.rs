@@ -16,7 +16,7 @@ use crate::progress::Step;
 use crate::workspace::Side;
 use crate::workspace::view::ViewPurpose;
 
-/// Wait for other runs of CI that is not shown.
+/// A shorter wait for other runs of CI is not shown.
 const PERMIT_WAIT: Duration = Duration::from_millis(500);
 /// Most runs of CI in which a linked directory may change.
 const CHANGED_LINK_RUNS: u32 = 2;
@@ -98,7 +98,7 @@ impl Attempt<'_> {
         permit
     }
 
-    /// Adds what the sandbox refused to a message, with the keys that allow it.
+    /// Adds refusals of the sandbox to a message, with the keys to allow them.
     pub(crate) fn with_refusals(&self, message: String, run: &CiRun) -> String {
         if self.context.views.mode == ViewMode::Off {
             return message;

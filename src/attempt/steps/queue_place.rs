@@ -106,7 +106,7 @@ pub(super) async fn expected_parent(
     if let Some(last) = ahead.last() {
         return Ok(last.commit.clone());
     }
-    if context.repo.is_loose_tip(run, guess) {
+    if context.repo.is_tip_in_files(run, guess) {
         return Ok(Some(guess.to_owned()));
     }
     Ok(Some(context.repo.tip(run).await?.commit))

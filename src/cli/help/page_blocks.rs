@@ -21,7 +21,7 @@ pub(super) enum Block {
 pub(super) fn blocks(markdown: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
     let mut lines = markdown.lines().peekable();
-    // Whether the last line can go on in the next one.
+    // Whether the next line may continue the last block.
     let mut is_open = false;
     while let Some(line) = lines.next() {
         let text = line.trim_start();

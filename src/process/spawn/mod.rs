@@ -164,7 +164,8 @@ impl Drop for SpawnedProgram {
     }
 }
 
-fn again<T>(call: impl Fn() -> nix::Result<T>) -> io::Result<T> {
+/// Repeats a call until no signal interrupts it.
+pub(super) fn again<T>(mut call: impl FnMut() -> nix::Result<T>) -> io::Result<T> {
     loop {
         match call() {
             Err(Errno::EINTR) => {}

@@ -62,12 +62,12 @@ impl Repo {
         names.filter_map(|name| name.parse().ok()).collect()
     }
 
-    /// Checks whether the run's tip is this commit, as far as files of refs tell. `false` if they do not tell: packed refs,
-    /// another ref format, or a branch checked out somewhere.
-    pub fn is_loose_tip(&self, run: &RunId, commit: &str) -> bool {
+    /// Checks whether the run's tip is this commit, as far as files of refs tell. `false` if they do not tell: another ref
+    /// format, or a branch checked out somewhere.
+    pub fn is_tip_in_files(&self, run: &RunId, commit: &str) -> bool {
         let names = RunRefNames::of(run);
-        let read = |name: &str| fs::read_to_string(self.common_dir().join(name));
-        read(&names.beside).is_err() && read(&names.branch).is_ok_and(|id| id.trim_end() == commit)
+        let refs = self.run_refs_in_files(&names);
+        refs.is_some_and(|refs| refs.beside.is_none() && refs.branch.as_deref() == Some(commit))
     }
 }
 

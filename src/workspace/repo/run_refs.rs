@@ -59,7 +59,7 @@ impl Repo {
     }
 
     /// Reads the refs without git; `None` if git must be asked, also for the path of the worktree with the branch.
-    fn run_refs_in_files(&self, names: &RunRefNames) -> Option<Refs> {
+    pub(super) fn run_refs_in_files(&self, names: &RunRefNames) -> Option<Refs> {
         let files = RefFiles::open(&self.common_dir, self.sha256)?;
         let wanted = [&names.branch, &names.beside, &names.base, &names.tag].map(String::as_str);
         let [branch, beside, base, tag] = files.values(wanted)?;
