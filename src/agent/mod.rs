@@ -42,7 +42,7 @@ pub use needs::{
     AgentNeeds, AgentPlace, CloudNeeds, CredentialFile, HomeVariable, add_view_env,
     keeps_own_sandbox, needs, needs_of_all, own_sandbox,
 };
-pub use program_words::{has_program, program_words};
+pub use program_words::{has_program, program_words, resume_words};
 pub use runner::agent_version::{Version, version};
 pub use runner::event::{AgentEvent, AttemptBudget, Outcome, RateLimitReset};
 pub use runner::own_sandbox::OwnSandbox;
@@ -150,6 +150,22 @@ pub struct AgentReply {
     /// The provider's failure mentioned in the last lines of a program that exited with an error: counts if
     /// the work is not done.
     pub provider_failure: Option<Outcome>,
+}
+
+impl AgentReply {
+    /// Returns the reply of no agent: a person did the work.
+    pub fn silent() -> Self {
+        Self {
+            ended: JobEnd::Exited(0),
+            outcome: Outcome::Finished,
+            usage: Usage::default(),
+            session: None,
+            summary: None,
+            last_lines: String::new(),
+            notes: Vec::new(),
+            provider_failure: None,
+        }
+    }
 }
 
 /// Systemic: the next phase would fail too.

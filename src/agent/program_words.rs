@@ -28,3 +28,12 @@ pub fn program_words(settings: &AgentSettings, workspace: &Path, worktree: &Path
         _ => Vec::new(),
     }
 }
+
+/// Returns the command that continues a session of an agent with a person at the terminal; `None` if the program cannot.
+pub fn resume_words(settings: &AgentSettings, session: &str) -> Option<Vec<OsString>> {
+    let Ok(Runner::Program(adapter, settings)) = Runner::of(settings) else { return None };
+    let program = settings.program.as_deref().unwrap_or(adapter.program());
+    let arguments = adapter.resume_arguments(session)?;
+    let words = std::iter::once(program.to_owned()).chain(arguments);
+    Some(words.map(OsString::from).collect())
+}

@@ -63,7 +63,8 @@ impl DrainContext {
         ready.min().map(|at| at.max(now))
     }
 
-    /// Returns how the commit of a claim names its agent. The model is the reported one, else the configured one.
+    /// Returns how the commit of a claim names its agent; `None` for the work of a person. The model is the reported one,
+    /// else the configured one.
     ///
     /// # Errors
     ///
@@ -73,6 +74,9 @@ impl DrainContext {
         claim: &Claim,
         usage: &Usage,
     ) -> Result<Option<AgentCredit>, AttemptError> {
+        if claim.is_by_person {
+            return Ok(None);
+        }
         let (name, settings) = self.agent_of(claim)?;
         let model = usage.model.as_deref().or(settings.model());
         // A reported model is text of the agent.

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 use crate::phase::budget::BudgetUsage;
 use crate::phase::words::first_few;
-use crate::phase::{Failure, FailureKind, RequeueReason, Verdict};
+use crate::phase::{Failure, FailureKind, Verdict};
+use crate::process::StopReceiver;
 use crate::process::view::{ChildView, ViewMode};
-use crate::process::{StopLevel, StopReceiver};
 use crate::progress::{Event, PhaseStarted, Step};
 use crate::store::Claim;
 use crate::workspace::{
@@ -20,12 +19,11 @@ use crate::workspace::view;
 use super::activity_writer::Activity;
 use super::attempt_record::Record;
 use super::checkout_runner::SetupOutcome;
+use super::steps::judge_step::Judged;
 use super::{AttemptDirectory, AttemptError, DrainContext, lesson};
 
 /// Paths shown in a message; the rest are counted.
 const SHOWN: usize = 5;
-const MEASURED_AFTER_STOP: Duration = Duration::from_secs(30);
-const MEASURED_AFTER_STOP_NOW: Duration = Duration::from_secs(3);
 
 /// Attempt in progress.
 pub(super) struct Attempt<'a> {
@@ -74,6 +72,17 @@ pub(super) struct CiTurn {
     pub had_company: bool,
 }
 
+/// What a new attempt begins with.
+pub(super) struct AttemptStart<'a> {
+    pub context: &'a DrainContext,
+    pub claim: &'a Claim,
+    pub slot: Slot,
+    pub fence: ClaimRef,
+    pub branch: String,
+    pub base: String,
+    pub directory: AttemptDirectory,
+}
+
 /// Runs all steps in order. Each step either continues or returns the verdict.
 pub(super) async fn attempt(
     context: &DrainContext,
@@ -94,69 +103,71 @@ pub(super) async fn attempt(
     }
     let prompt = attempt.prompt().await?;
     let reply = attempt.agent(prompt).await?;
-    attempt.step(Step::Judging);
     attempt.read_request().await?;
-    let measured = tokio::select! {
-        measured = attempt.measure() => measured?,
-        () = too_late(stop) => return Ok(Verdict::Requeued(RequeueReason::Interrupted)),
-    };
-    let measured = match measured {
-        Ok(measured) => measured,
-        Err(failure) => {
-            let verdict = attempt.judge_request(Verdict::Failed(failure));
-            attempt.look_for_repeats(&verdict).await?;
-            return Ok(verdict);
-        }
-    };
-    attempt.note_left_out(&measured);
-    // The work is kept at once: it was paid for, and a later step may crash.
-    let hidden = attempt.secret_in_binaries(&measured).await?;
-    let kept = attempt.keep_work(&measured, hidden.is_some());
-    let lost = attempt.keep_lost_work(&measured).await;
-    let is_secret = hidden.is_some() || attempt.holds_secret(&measured);
-    let verdict = match attempt.cut_short(&reply)? {
-        Some(verdict) => verdict,
-        None => match attempt.judge_diff(&measured, &reply, hidden).await? {
-            Some(verdict) => verdict,
-            None => attempt.test_and_land(&measured).await?,
-        },
-    };
-    let verdict = lost.named_in(verdict);
-    let verdict = attempt.judge_request(verdict);
-    match (kept, &verdict) {
-        (Err(error), Verdict::Passed { .. }) => {
-            tracing::warn!("{error}; the change has landed anyway")
-        }
-        (kept, _) => kept?,
-    }
+    let Judged { verdict, measured, is_secret } = attempt.judge_work(&reply).await?;
     attempt.look_for_repeats(&verdict).await?;
-    if matches!(verdict, Verdict::Passed { .. }) {
+    let has_passed = matches!(verdict, Verdict::Passed { .. });
+    if has_passed {
         attempt.remove_sessions();
     }
-    attempt.learn(&measured, &verdict).await;
-    if (is_secret || lost.is_secret) && !matches!(verdict, Verdict::Passed { .. }) {
+    if let Some(measured) = measured {
+        attempt.learn(&measured, &verdict).await;
+    }
+    if is_secret && !has_passed {
         // The secret must be found neither by the next agent nor in a copy of the disk.
         attempt.slot.remove().await?;
     }
     Ok(verdict)
 }
 
-/// Returns once the time for measuring after a stop is over: a large change may take long.
-async fn too_late(stop: &StopReceiver) {
-    stop.reached(StopLevel::Graceful).await;
-    tokio::select! {
-        () = tokio::time::sleep(MEASURED_AFTER_STOP) => {}
-        () = stop.reached(StopLevel::Now) => tokio::time::sleep(MEASURED_AFTER_STOP_NOW).await,
-    }
+/// Reports the start of an attempt.
+pub(super) fn report_start(context: &DrainContext, claim: &Claim, agent: &str) {
+    context.progress.emit(&Event::PhaseStarted(PhaseStarted {
+        run_id: claim.run_id.clone(),
+        phase_id: claim.phase_id.clone(),
+        name: claim.phase.name().to_owned(),
+        attempt: claim.attempt,
+        try_number: claim.counted_attempts + 1,
+        max_attempts: claim.max_attempts,
+        agent: agent.to_owned(),
+    }));
 }
 
 impl<'a> Attempt<'a> {
+    /// Creates an attempt without usage and findings.
+    pub(super) fn begin(
+        start: AttemptStart<'a>,
+        stop: &StopReceiver,
+        record: &'a mut Record,
+    ) -> Self {
+        let AttemptStart { context, claim, slot, fence, branch, base, directory } = start;
+        Self {
+            context,
+            claim,
+            slot,
+            fence,
+            branch,
+            directory,
+            stop: stop.clone(),
+            ci_turn: CiTurn::default(),
+            activity: Activity::new(context.store.clone(), claim.key(), context.redactor.clone()),
+            base,
+            record,
+            used_tools: AtomicBool::new(false),
+            drain_spent: BudgetUsage::default(),
+            agents_view: None,
+            checkout: None,
+            missing_setup: None,
+            reverted: BTreeSet::new(),
+        }
+    }
+
     /// Prepares the fence, a slot at the run's tip, and the directory of the attempt.
     async fn prepare(
         context: &'a DrainContext,
         claim: &'a Claim,
         drain_spent: BudgetUsage,
-        stop: &'a StopReceiver,
+        stop: &StopReceiver,
         record: &'a mut Record,
     ) -> Result<Self, AttemptError> {
         let (branch, base) = match claim.phase.needs_scope() {
@@ -166,15 +177,7 @@ impl<'a> Attempt<'a> {
                 (facts.branch, tip.commit)
             }
         };
-        context.progress.emit(&Event::PhaseStarted(PhaseStarted {
-            run_id: claim.run_id.clone(),
-            phase_id: claim.phase_id.clone(),
-            name: claim.phase.name().to_owned(),
-            attempt: claim.attempt,
-            try_number: claim.counted_attempts + 1,
-            max_attempts: claim.max_attempts,
-            agent: context.agent_of(claim)?.0.to_owned(),
-        }));
+        report_start(context, claim, context.agent_of(claim)?.0);
         let (run, phase, number) = (&claim.run_id, &claim.phase_id, claim.attempt);
         let mut slot = context.repo.acquire_slot().await?;
         let directory = AttemptDirectory::create(&context.repo.autopack_dir(), run, phase, number)?;
@@ -190,25 +193,9 @@ impl<'a> Attempt<'a> {
         );
         let FenceOutcome::Ours(fence) = fence? else { return Err(AttemptError::LeaseLost) };
         recorded?;
-        let mut attempt = Self {
-            context,
-            claim,
-            slot,
-            fence,
-            branch,
-            directory,
-            stop: stop.clone(),
-            ci_turn: CiTurn::default(),
-            activity: Activity::new(context.store.clone(), claim.key(), context.redactor.clone()),
-            base,
-            record,
-            used_tools: AtomicBool::new(false),
-            drain_spent,
-            agents_view: None,
-            checkout: checkout?,
-            missing_setup: None,
-            reverted: BTreeSet::new(),
-        };
+        let start = AttemptStart { context, claim, slot, fence, branch, base, directory };
+        let mut attempt = Self::begin(start, stop, record);
+        (attempt.drain_spent, attempt.checkout) = (drain_spent, checkout?);
         attempt.step(Step::Preparing);
         attempt.note_reset(&reset?);
         if claim.phase.needs_scope() {
@@ -287,7 +274,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// Removes the agent's sessions of a phase that landed.
-    fn remove_sessions(&self) {
+    pub(super) fn remove_sessions(&self) {
         if self.context.views.mode == ViewMode::Off {
             return;
         }

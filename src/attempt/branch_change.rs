@@ -3,15 +3,10 @@
 //!
 //! The commit is recorded before the branch moves. If this process dies, the commit tells whether it landed.
 
-use std::collections::BTreeSet;
-use std::sync::atomic::AtomicBool;
-
-use super::activity_writer::Activity;
-use super::attempt::{Attempt, CiTurn};
+use super::attempt::{Attempt, AttemptStart};
 use super::attempt_record::Record;
 use super::steps::ci_gate::Gate;
 use super::{AttemptDirectory, AttemptError, DrainContext};
-use crate::phase::budget::BudgetUsage;
 use crate::phase::{Failure, RunId};
 use crate::process::StopReceiver;
 use crate::progress::Step;
@@ -61,25 +56,17 @@ impl BranchChange<'_> {
         let (run, owner) = (&claim.run_id, claim.owner.as_str());
         let fence = context.repo.fence_undo(run, &claim.phase_id, self.number, owner).await?;
         let FenceOutcome::Ours(fence) = fence else { return Err(AttemptError::LeaseLost) };
-        let mut attempt = Attempt {
+        let start = AttemptStart {
             context,
             claim,
             slot,
             fence,
             branch: self.branch.clone(),
-            directory: self.create_directory(context)?,
-            stop: stop.clone(),
-            ci_turn: CiTurn::default(),
-            activity: Activity::new(context.store.clone(), claim.key(), context.redactor.clone()),
             base: self.tip.clone(),
-            record,
-            used_tools: AtomicBool::new(false),
-            drain_spent: BudgetUsage::default(),
-            agents_view: None,
-            checkout: None,
-            missing_setup: None,
-            reverted: self.changed.iter().cloned().collect::<BTreeSet<_>>(),
+            directory: self.create_directory(context)?,
         };
+        let mut attempt = Attempt::begin(start, stop, record);
+        attempt.reverted = self.changed.iter().cloned().collect();
         match attempt.ci(&self.commit).await? {
             Gate::Green => attempt.land_tested_change(self.number, &self.tip, self.commit).await,
             Gate::Red(failure) => Ok(ChangeEnd::Red(failure)),

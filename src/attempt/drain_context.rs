@@ -18,7 +18,7 @@ use crate::config::Settings;
 use crate::memory::Memory;
 use crate::merge_queue::MergeQueue;
 use crate::notify::Notifier;
-use crate::phase::{RunId, Usage};
+use crate::phase::{PhaseCi, RunId, Usage};
 use crate::process::{Redactor, UsersCheckout};
 use crate::progress::Progress;
 use crate::store::{RunFacts, Store};
@@ -215,6 +215,11 @@ impl DrainContext {
                 None => Err(error.into()),
             },
         }
+    }
+
+    /// Returns the project's CI, without checks of a phase.
+    pub fn project_ci(&self) -> PhaseCi {
+        PhaseCi { timeout_seconds: self.settings.ci.max_timeout_seconds, ..PhaseCi::default() }
     }
 
     /// Emits a note once per drain, for all workers.

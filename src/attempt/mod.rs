@@ -25,6 +25,8 @@ mod last_landing;
 mod lesson;
 mod likely_files;
 mod limits;
+mod persons_attempt;
+mod persons_view;
 mod program_view;
 mod read_only_call;
 mod run_end;
@@ -48,6 +50,7 @@ use attempt::{Attempt, attempt};
 use attempt_record::Record;
 use limits::disk_space::unless_full;
 use limits::rate_limit_backoff::Backoff;
+use persons_attempt::persons_attempt;
 use steps::finish_step::finish;
 
 pub use artifacts::AttemptDirectory;
@@ -58,6 +61,8 @@ pub use drain_context::DrainContext;
 pub use error::AttemptError;
 pub use estimator::{Estimate, Estimator};
 pub use inherited_environments::InheritedEnvironments;
+pub use persons_attempt::PersonsWork;
+pub use persons_view::{AppliedPatch, PersonsPlace, apply_patch};
 pub use read_only_call::{ReadOnlyAnswer, ReadOnlyCall};
 pub use run_end::run_end;
 pub use run_tip_test::{TipTest, test_tip};
@@ -109,18 +114,39 @@ pub enum NextStep {
 
 /// Executes a claim and records the result. Only a lost lease leaves the claim unfinished: another drain owns the
 /// phase then.
-///
-/// # Errors
-///
-/// Another drain reclaimed the phase, recovery has to check for a landing, or the result cannot be recorded.
 pub async fn execute(
     context: &DrainContext,
     claim: Claim,
     drain_spent: BudgetUsage,
     stop: &StopReceiver,
 ) -> AttemptResult {
+    execute_work(context, claim, Work::OfAgent { drain_spent }, stop).await
+}
+
+/// Judges and lands the work of a person, and records the result like [`execute`].
+pub async fn execute_persons_work(
+    context: &DrainContext,
+    claim: Claim,
+    work: PersonsWork,
+    stop: &StopReceiver,
+) -> AttemptResult {
+    execute_work(context, claim, Work::OfPerson(Box::new(work)), stop).await
+}
+
+/// Who does the work of an attempt.
+enum Work {
+    OfAgent { drain_spent: BudgetUsage },
+    OfPerson(Box<PersonsWork>),
+}
+
+async fn execute_work(
+    context: &DrainContext,
+    claim: Claim,
+    work: Work,
+    stop: &StopReceiver,
+) -> AttemptResult {
     let span = span(&claim);
-    execute_in_span(context, claim, drain_spent, stop).instrument(span).await
+    execute_in_span(context, claim, work, stop).instrument(span).await
 }
 
 /// Nests each span in the previous span, so that every log line names run, phase and attempt.
@@ -133,13 +159,22 @@ fn span(claim: &Claim) -> Span {
 async fn execute_in_span(
     context: &DrainContext,
     claim: Claim,
-    drain_spent: BudgetUsage,
+    work: Work,
     stop: &StopReceiver,
 ) -> AttemptResult {
     let started = Instant::now();
     let mut record = Record::default();
-    let (tried, shortage) =
-        context.disk.watch(attempt(context, &claim, drain_spent, stop, &mut record)).await;
+    let judged = async {
+        match work {
+            Work::OfAgent { drain_spent } => {
+                attempt(context, &claim, drain_spent, stop, &mut record).await
+            }
+            Work::OfPerson(work) => {
+                persons_attempt(context, &claim, *work, stop, &mut record).await
+            }
+        }
+    };
+    let (tried, shortage) = context.disk.watch(judged).await;
     let tried = match unless_full(tried, shortage) {
         Err(error) => unless_landed(context, &claim, &record, error).await,
         judged => judged,

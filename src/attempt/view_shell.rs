@@ -7,18 +7,20 @@ use std::time::Duration;
 use super::AttemptError;
 use super::checkout_runner::{CheckoutRunner, SetupEnd};
 use super::child_environment::Purpose;
+use super::persons_view::{AppliedPatch, apply_patch};
 use super::program_view::ViewedProgram;
 use crate::config::AgentSettings;
+use crate::phase::words::first_few;
 use crate::process::child_env::Env;
 use crate::process::view::{self, ViewSpec};
-use crate::process::{Job, StopReceiver, Tool, output, run_attached};
+use crate::process::{Job, StopReceiver, run_attached};
 use crate::workspace::view::{PrivateFiles, ViewPurpose};
 use crate::workspace::{Side, Slot};
 
 /// The limit of a job, which a shell does not have.
 const NO_LIMIT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-/// Time for applying a patch.
-const APPLY: Duration = Duration::from_secs(120);
+/// Files named in a message; the rest are counted.
+const NAMED: usize = 5;
 
 /// Files for a shell.
 pub struct ShellPlace<'a> {
@@ -137,16 +139,13 @@ impl CheckoutRunner<'_> {
 }
 
 async fn apply(slot: &Slot, patch: &Path) -> Result<(), AttemptError> {
-    let mut tool = Tool::new("git", slot.path_of(Side::Ci), APPLY);
-    tool = tool.args(["apply", "--3way", "--whitespace=nowarn"].map(OsString::from));
-    tool = tool.args([patch.as_os_str().to_owned()]);
-    let applied = output(tool).await.map_err(anyhow::Error::new)?;
-    match applied.code {
-        Some(0) => Ok(()),
-        _ => Err(AttemptError::Systemic(format!(
-            "the kept work {} does not apply to the tip of the run: {}",
-            patch.display(),
-            String::from_utf8_lossy(&applied.stderr).trim()
-        ))),
-    }
+    let why = match apply_patch(slot, Side::Ci, patch).await? {
+        AppliedPatch::Clean => return Ok(()),
+        AppliedPatch::Conflicts(paths) => format!("both changed {}", first_few(&paths, NAMED)),
+        AppliedPatch::Refused(why) => why,
+    };
+    Err(AttemptError::Systemic(format!(
+        "the kept work {} does not apply to the tip of the run: {why}",
+        patch.display()
+    )))
 }

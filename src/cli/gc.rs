@@ -18,7 +18,7 @@ use super::run_choice::RunFilter;
 use crate::failure::{Exit, Failure};
 use crate::phase::RunId;
 use crate::progress::shown_id;
-use crate::store::{AttemptDirectory, AttemptOutcome, RunSummary, Store};
+use crate::store::{AttemptDirectory, AttemptOutcome, RunSummary, Store, StoreError};
 use crate::workspace::Repo;
 use crate::workspace::view::remove_sessions;
 
@@ -33,7 +33,7 @@ pub struct Args {
     /// Only list the directories and refs to remove
     #[arg(long)]
     dry_run: bool,
-    /// Print {attempts, slots, refs, kept_attempts, elsewhere}
+    /// Print {attempts, slots, refs, kept_attempts, reserved, elsewhere}
     #[arg(long)]
     json: bool,
 }
@@ -49,6 +49,8 @@ struct RemovedItems {
     /// Number of kept attempt directories in use; `--all-attempts` keeps them too.
     #[serde(skip)]
     in_use: usize,
+    /// Slots kept because a person works there: the phases.
+    reserved: Vec<String>,
     /// Runs of other repositories; their files are there.
     elsewhere: Vec<RunId>,
 }
@@ -63,6 +65,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let mut removed = RemovedItems { elsewhere, ..RemovedItems::default() };
     remove_attempts(&store, &repo, run.as_ref(), &args, &mut removed).await?;
     if run.is_none() {
+        removed.reserved = settle_reservations(&store, &repo, args.dry_run).await?;
         removed.slots = remove_slots(&repo, args.dry_run)?;
     }
     removed.refs = remove_refs(&repo, &here, args.dry_run).await?;
@@ -211,13 +214,36 @@ fn remove_directory(directory: &Path, home: &Path, dry_run: bool) -> anyhow::Res
     Ok(())
 }
 
+/// Ends the reservations of removed phases; returns the phases of the others.
+async fn settle_reservations(
+    store: &Store,
+    repo: &Repo,
+    dry_run: bool,
+) -> Result<Vec<String>, Failure> {
+    let mut kept = Vec::new();
+    for reservation in repo.reservations()? {
+        let work = &reservation.work;
+        let is_known = match store.phase(&work.run_id, &work.phase_id).await {
+            Ok(_) => true,
+            Err(StoreError::UnknownRun { .. } | StoreError::UnknownPhase { .. }) => false,
+            Err(error) => return Err(error.into()),
+        };
+        if is_known {
+            kept.push(format!("{}/{}", work.run_id, work.phase_id));
+        } else if !dry_run {
+            repo.release(&reservation)?;
+        }
+    }
+    Ok(kept)
+}
+
 /// Removes free slots, or lists them in a dry run.
 fn remove_slots(repo: &Repo, dry_run: bool) -> Result<Vec<PathBuf>, Failure> {
     let mut slots = match dry_run {
         true => repo.slots()?,
         false => repo.remove_free_slots()?,
     };
-    slots.retain(|slot| !(dry_run && slot.in_use));
+    slots.retain(|slot| !(dry_run && (slot.in_use || slot.is_reserved)));
     Ok(slots.into_iter().map(|slot| slot.path).collect())
 }
 
@@ -258,6 +284,11 @@ fn text(removed: &RemovedItems, dry_run: bool) -> String {
     if removed.kept_attempts > removed.in_use {
         let kept = count(removed.kept_attempts - removed.in_use, "attempt directory");
         text += &format!("kept {kept} without a landing; remove with --all-attempts\n");
+    }
+    for phase in &removed.reserved {
+        let phase = shown_id(phase);
+        text +=
+            &format!("kept the slot of {phase}; `autopack attach {phase} --discard` frees it\n");
     }
     for run in &removed.elsewhere {
         text +=

@@ -8,6 +8,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 mod agent_choice;
+mod attach;
 mod attempt_choice;
 mod attempt_setup;
 mod autofix_limits;
@@ -34,6 +35,7 @@ mod help_layout;
 mod import;
 mod imported_run;
 mod init;
+mod land;
 mod log;
 mod man;
 mod memory;
@@ -53,6 +55,7 @@ mod propose_scopes;
 mod publish;
 mod publish_text;
 mod report;
+mod reserved_phase;
 mod resume;
 mod run_choice;
 mod run_to_publish;
@@ -178,6 +181,8 @@ verbs! {
     Diff => diff "diff",
     Open => open "open",
     Runs => runs "runs",
+    Attach => attach "attach",
+    Land => land "land",
     Shell => shell "shell",
     View => view "view",
     Gc => gc "gc",

@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use super::liveness::this_process;
 use super::phase_stops::{AttemptStop, PhaseStops};
 use super::undo_recovery::settle_undos;
+use crate::attempt::AttemptError;
 use crate::clock::now;
 use crate::config::ExecutorSettings;
 use crate::failure::Exit;
@@ -115,6 +116,20 @@ impl RegisteredDrain {
             let _ = std::fs::remove_file(self.lock.path());
         }
         Ok(())
+    }
+}
+
+impl RegisteredDrain {
+    /// Removes the owner after its work. An error of the work comes first.
+    pub(super) async fn retire_after<T>(
+        &self,
+        store: &Store,
+        worked: Result<T, AttemptError>,
+    ) -> Result<T, AttemptError> {
+        let retired = self.retire(store).await;
+        let result = worked?;
+        retired?;
+        Ok(result)
     }
 }
 
@@ -232,6 +247,11 @@ impl Signals {
     /// Returns a receiver for the request to finish running phases and start no others.
     pub(super) fn winding_down(&self) -> watch::Receiver<bool> {
         self.winding_down.subscribe()
+    }
+
+    /// Whether a signal has stopped the work.
+    pub fn has_stopped(&self) -> bool {
+        self.handle.level() > StopLevel::Run
     }
 
     /// Returns the exit code: SIGTERM and SIGHUP share a code; every other stop is an interrupt.

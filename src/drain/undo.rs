@@ -5,7 +5,7 @@ use super::owner::RegisteredDrain;
 use super::recover::{owned_work, reclaim};
 use crate::attempt::{AttemptError, DrainContext, UndoEnd, land_revert};
 use crate::clock::now;
-use crate::phase::{PhaseCi, RunId};
+use crate::phase::RunId;
 use crate::process::StopReceiver;
 use crate::store::{BeginRefusal, Owner, UndoOutcome, UndoRequest, UndoneLanding};
 
@@ -36,11 +36,8 @@ pub async fn undo(
     request: UndoRequest<'_>,
     stop: &StopReceiver,
 ) -> Result<UndoResult, AttemptError> {
-    let result = undo_as_owner(context, registered, request, stop).await;
-    let retired = registered.retire(&context.store).await;
-    let result = result?;
-    retired?;
-    Ok(result)
+    let worked = undo_as_owner(context, registered, request, stop).await;
+    registered.retire_after(&context.store, worked).await
 }
 
 async fn undo_as_owner(
@@ -53,8 +50,7 @@ async fn undo_as_owner(
     reclaim_dead(context, registered, run).await?;
     let store = &context.store;
     // The checks of the phase itself are part of what is undone; the project's CI is not.
-    let max = context.settings.ci.max_timeout_seconds;
-    let ci = PhaseCi { timeout_seconds: max, ..PhaseCi::default() };
+    let ci = context.project_ci();
     let begun = match store.begin_undo(request, registered.id(), ci, now()).await? {
         Ok(begun) => begun,
         Err(BeginRefusal::RunIsBusy) => {

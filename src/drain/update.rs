@@ -4,7 +4,7 @@ use super::owner::RegisteredDrain;
 use super::undo::{end_change, others, reclaim_dead};
 use crate::attempt::{AttemptError, DrainContext, UpdateEnd, land_update};
 use crate::clock::now;
-use crate::phase::{PhaseCi, RunId};
+use crate::phase::RunId;
 use crate::process::StopReceiver;
 use crate::store::{Owner, UpdateRefusal};
 use crate::workspace::UpdateBase;
@@ -35,11 +35,8 @@ pub async fn update(
     base: &UpdateBase,
     stop: &StopReceiver,
 ) -> Result<UpdateResult, AttemptError> {
-    let result = update_as_owner(context, registered, run, base, stop).await;
-    let retired = registered.retire(&context.store).await;
-    let result = result?;
-    retired?;
-    Ok(result)
+    let worked = update_as_owner(context, registered, run, base, stop).await;
+    registered.retire_after(&context.store, worked).await
 }
 
 async fn update_as_owner(
@@ -56,8 +53,7 @@ async fn update_as_owner(
         context.follow(run, &facts.branch).await?;
         return Ok(UpdateResult::UpToDate { tip });
     }
-    let max = context.settings.ci.max_timeout_seconds;
-    let ci = PhaseCi { timeout_seconds: max, ..PhaseCi::default() };
+    let ci = context.project_ci();
     let store = &context.store;
     let begun = match store.begin_update(run, &base.commit, registered.id(), ci, now()).await? {
         Ok(begun) => begun,

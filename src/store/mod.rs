@@ -42,6 +42,7 @@ pub use database_url::{BadDatabaseUrl, DatabaseUrl};
 pub use error::StoreError;
 pub use open::Store;
 pub use owner_id::OwnerId;
+pub use queries::agent_sessions::AgentSession;
 pub use queries::attempt_history::HistoryCursor;
 pub use queries::in_flight::{InFlight, OwnerRow};
 pub use queries::landings::Landing;
@@ -53,7 +54,9 @@ pub use queries::undone_landings::TakenBackLanding;
 pub use queries::wait_reasons::Waiting;
 pub use queue::activity::{AttemptKey, Bookmark, EndedAttempt};
 pub use queue::base_results::BaseKey;
-pub use queue::claim::{Admission, Admit, Candidate, Claim, ClaimOutcome, Claimer, Spending};
+pub use queue::claim::{
+    Admission, Admit, Candidate, Claim, ClaimOutcome, Claimer, PersonsClaim, Spending,
+};
 pub use queue::clean_tests::{CleanOutcome, CleanTest};
 pub use queue::finish::{DiskFullWait, Finish};
 pub use queue::last_drain::{BudgetStop, LastDrain};

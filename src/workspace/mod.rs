@@ -38,6 +38,7 @@ pub use repo::merging::update_base::UpdateBase;
 pub use repo::obstacles::{Obstacle, find_obstacles};
 pub use repo::queue_refs::QueueRef;
 pub use repo::remotes::{ForeignCommits, NamedRemote};
+pub use repo::reservations::{Reservation, ReservedWork};
 pub use repo::run_branch::{BranchUpdate, RunBranch, Tip};
 pub use repo::slot_room::SlotShortage;
 pub use repo::users_checkout::CheckoutState;

@@ -115,6 +115,10 @@ impl Adapter for Codex {
         AgentCommand { args, last, prompt: PromptChannel::Stdin, ..AgentCommand::default() }
     }
 
+    fn resume_arguments(&self, session: &str) -> Option<Vec<String>> {
+        Some(["resume", thread_of(session).0].map(str::to_owned).to_vec())
+    }
+
     fn reader(&self, worktree: &Path) -> Box<dyn Reader> {
         Box::new(Stream {
             worktree: worktree.to_owned(),

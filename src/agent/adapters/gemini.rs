@@ -91,6 +91,10 @@ impl Adapter for Gemini {
         AgentCommand { args, prompt: PromptChannel::Stdin, ..AgentCommand::default() }
     }
 
+    fn resume_arguments(&self, session: &str) -> Option<Vec<String>> {
+        Some(["--resume", session].map(str::to_owned).to_vec())
+    }
+
     fn reader(&self, worktree: &Path) -> Box<dyn Reader> {
         Box::new(Stream {
             worktree: worktree.to_owned(),

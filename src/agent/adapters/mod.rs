@@ -96,6 +96,11 @@ pub(crate) trait Adapter: Sync {
     /// Returns the command line and environment of an attempt.
     fn command(&self, input: &ArgumentInput<'_>) -> AgentCommand;
 
+    /// Returns the arguments that continue a session with a person at the terminal; `None` if the program cannot.
+    fn resume_arguments(&self, _session: &str) -> Option<Vec<String>> {
+        None
+    }
+
     /// Creates the reader of one attempt's stream; `worktree` is the slot.
     fn reader(&self, worktree: &Path) -> Box<dyn Reader>;
 

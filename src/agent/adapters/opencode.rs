@@ -101,6 +101,10 @@ impl Adapter for OpenCode {
         }
     }
 
+    fn resume_arguments(&self, session: &str) -> Option<Vec<String>> {
+        Some(["--session", session].map(str::to_owned).to_vec())
+    }
+
     fn reader(&self, worktree: &Path) -> Box<dyn Reader> {
         Box::new(Stream { worktree: worktree.to_owned(), last_text: None })
     }

@@ -140,6 +140,9 @@ impl Attempt<'_> {
         &mut self,
         reply: &AgentReply,
     ) -> Result<Option<Verdict>, AttemptError> {
+        if self.claim.is_by_person {
+            return Ok(None);
+        }
         if let Some(verdict) = self.outcome(&reply.outcome, reply)? {
             return Ok(Some(verdict));
         }

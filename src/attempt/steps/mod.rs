@@ -8,6 +8,7 @@ mod ci_run;
 pub mod diff_gate;
 pub mod finish_step;
 pub mod install_step;
+pub mod judge_step;
 pub mod landing_step;
 pub mod lost_work_step;
 pub mod measure_step;

@@ -206,7 +206,7 @@ fn retry_event(
     }
 }
 
-pub(super) fn wrong_state(snapshot: &PhaseSnapshot, cannot: &'static str) -> StoreError {
+pub(in crate::store) fn wrong_state(snapshot: &PhaseSnapshot, cannot: &'static str) -> StoreError {
     StoreError::WrongState {
         run: snapshot.run_id.clone(),
         phase: snapshot.phase_id.clone(),

@@ -277,6 +277,7 @@ pub(super) async fn claim_of(
         max_attempts: 1,
         last_failure: None,
         agent: None,
+        is_by_person: false,
         owner: owner.clone(),
         spent: Spending::default(),
         session: None,

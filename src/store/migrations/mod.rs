@@ -28,6 +28,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("0021_merge_queue.sql"),
     include_str!("0022_publications.sql"),
     include_str!("0023_updates.sql"),
+    include_str!("0024_persons_attempts.sql"),
 ];
 pub(super) const SCHEMA: Schema = Schema { application_id: APPLICATION_ID, migrations: MIGRATIONS };
 /// Version of the schema after all migrations.

@@ -1,5 +1,6 @@
 //! Reads of the store. Nothing here writes.
 
+pub mod agent_sessions;
 pub mod attempt_history;
 pub mod id_lookup;
 pub mod in_flight;

@@ -9,6 +9,7 @@ use crate::phase::verdict::{self, CRASHES_BEFORE_LAST, Outcome, Tally};
 use crate::phase::{AttemptOutcome, Failure, PhaseState, RequeueReason, UnixMs, Usage, Verdict};
 
 use super::claim::Claim;
+use super::finished_sample::save_sample;
 use super::merge_queue::remove_member;
 use super::owners::is_fenced;
 use super::scope_requests::save_requests;
@@ -153,6 +154,9 @@ pub(crate) async fn end_attempt(
     if !save_attempt(tx, snapshot, attempt_row, &outcome, finish).await? {
         return Ok(None);
     }
+    if state == PhaseState::Queued {
+        keep_for_person(tx, snapshot.id, attempt_row).await?;
+    }
     save_requests(tx, snapshot, &finish.requests, finish.ended).await?;
     remove_member(tx, snapshot.id).await?;
     if finish.telemetry {
@@ -168,6 +172,23 @@ pub(crate) async fn end_attempt(
         failure: outcome.failure,
         counted_attempts: outcome.tally.attempts,
     }))
+}
+
+/// Holds a phase after an attempt of a person: a drain would let an agent work on it.
+async fn keep_for_person(
+    tx: &mut SqliteConnection,
+    phase: i64,
+    attempt_row: i64,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE phases SET held = 1
+          WHERE id = ? AND EXISTS (SELECT 1 FROM attempts WHERE id = ? AND by_person)",
+    )
+    .bind(phase)
+    .bind(attempt_row)
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 /// Returns the tally of the phase, and whether its source has settled it during the attempt.
@@ -284,38 +305,8 @@ fn stored_outcome(outcome: AttemptOutcome) -> AttemptOutcome {
     }
 }
 
-/// Stores the telemetry sample as a copy, because the attempt may be removed with the run. Does nothing for an attempt
-/// that never reached the agent, and for a scope proposal.
-async fn save_sample(
-    tx: &mut SqliteConnection,
-    attempt_row: i64,
-    outcome: &Outcome,
-    finish: &Finish,
-) -> Result<(), StoreError> {
-    let how = finish.verdict.outcome();
-    let landed = how == AttemptOutcome::Landed;
-    let failure = failure_of(&finish.verdict, outcome).map(|failure| failure.kind.as_str());
-    let kind = failure.or_else(|| (!landed).then_some(how.as_str()));
-    sqlx::query(
-        "INSERT INTO samples (run_id, phase_id, attempt, timestamp, category, complexity, deliverables,
-                predicted_output_tokens, actual_output_tokens, input_tokens, cache_read_tokens, cost_usd, agent,
-                model, success, truncated, stop_reason, failure_kind, agent_ms, ci_ms, description_chars, existing_bytes)
-         SELECT r.run_id, p.phase_id, a.attempt, a.ended_at, a.category, a.complexity, a.deliverables,
-                a.estimated_output_tokens, a.output_tokens, a.input_tokens, a.cache_read_tokens, a.cost_usd, a.agent,
-                a.model, ?, a.truncated, a.stop_reason, ?, a.agent_ms, a.ci_ms, a.description_chars, a.existing_bytes
-           FROM attempts a JOIN phases p ON p.id = a.phase JOIN runs r ON r.id = p.run
-          WHERE a.id = ? AND a.agent IS NOT NULL AND a.purpose IS NULL",
-    )
-    .bind(landed)
-    .bind(kind)
-    .bind(attempt_row)
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
 /// Returns the failure of the attempt, or the failure of a phase given up with the attempt.
-fn failure_of<'a>(verdict: &'a Verdict, outcome: &'a Outcome) -> Option<&'a Failure> {
+pub(super) fn failure_of<'a>(verdict: &'a Verdict, outcome: &'a Outcome) -> Option<&'a Failure> {
     match verdict {
         Verdict::Failed(failure) => Some(failure),
         _ => outcome.failure.as_ref(),

@@ -6,6 +6,7 @@ pub mod claim;
 pub mod clean_tests;
 pub mod dependencies;
 pub mod finish;
+mod finished_sample;
 pub mod last_drain;
 pub mod merge_queue;
 pub mod open_undos;

@@ -72,7 +72,7 @@ impl Store {
             let mut tx = self.reader.begin().await?;
             let (attempts, reached): (i64, i64) = sqlx::query_as(
                 "SELECT COUNT(*), COUNT(agent) FROM attempts
-                  WHERE id > ? AND owner = ? AND ended_at IS NOT NULL AND outcome <> 'interrupted' AND purpose IS NULL",
+                  WHERE id > ? AND owner = ? AND ended_at IS NOT NULL AND outcome <> 'interrupted' AND purpose IS NULL AND NOT by_person",
             )
             .bind(mark.attempt)
             .bind(owner.as_str())

@@ -20,6 +20,8 @@ pub struct SlotInfo {
     pub path: PathBuf,
     /// Whether a process holds the slot's lock.
     pub in_use: bool,
+    /// Whether the slot is reserved for a person.
+    pub is_reserved: bool,
 }
 
 impl Repo {
@@ -29,7 +31,12 @@ impl Repo {
     /// If the locks cannot be read.
     pub fn slots(&self) -> Result<Vec<SlotInfo>> {
         let place = self.place()?;
-        let slot = |number, in_use| SlotInfo { number, path: place.checkout(number), in_use };
+        let slot = |number, in_use| SlotInfo {
+            number,
+            path: place.checkout(number),
+            in_use,
+            is_reserved: self.is_reserved(number),
+        };
         Ok(self.slot_locks()?.into_iter().map(|(number, in_use)| slot(number, in_use)).collect())
     }
 
@@ -57,7 +64,7 @@ impl Repo {
         Ok(locks)
     }
 
-    /// Removes the unused slots, with their caches and the directories set aside; returns them.
+    /// Removes the unused slots not reserved for a person, with their caches and the directories set aside; returns them.
     ///
     /// # Errors
     /// If a slot cannot be removed.
@@ -65,6 +72,9 @@ impl Repo {
         let place = self.place()?;
         let mut removed = Vec::new();
         for slot in self.slots()? {
+            if slot.is_reserved {
+                continue;
+            }
             let file = self.slot_lock(&slot.number.to_string());
             let Some(lock) = FileLock::try_lock(&file).doing("lock the slot", &file)? else {
                 continue;

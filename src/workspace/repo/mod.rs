@@ -18,6 +18,7 @@ mod other_checkouts;
 pub mod queue_refs;
 pub mod recent_changes;
 pub mod remotes;
+pub mod reservations;
 pub mod run_branch;
 pub mod run_refs;
 pub mod slot_place;

@@ -5,6 +5,7 @@
 //! `.git`; the directory next to it with a name ending in `.git` is ours. `.autopack/slots/N.lock`
 //! is held while the slot is in use, by autopack and by child processes working in the slot.
 
+pub mod adopt;
 pub mod agent_credit;
 pub mod agent_objects;
 pub mod binary_files;
@@ -50,7 +51,7 @@ use self::git_directory::GitDir;
 use self::made_objects::LastMeasuredTree;
 use self::outside_diff::DiffExclusions;
 use self::overlay_links::OverlayLinks;
-use self::submodule::{ParentCheckout, Submodule, fill};
+use self::submodule::{Filling, ParentCheckout, Submodule, fill};
 use super::repo::Repo;
 use super::repo::copied_refs::CopiedRefs;
 use super::repo::slot_place::git_dir_of;
@@ -117,7 +118,7 @@ pub struct ResetFindings {
 }
 
 impl Repo {
-    /// Acquires the first free slot, creating a slot if needed.
+    /// Acquires the first free slot not reserved for a person, creating a slot if needed.
     ///
     /// # Errors
     /// If no slot can be locked or created.
@@ -131,7 +132,9 @@ impl Repo {
         let mut number = 0;
         loop {
             let file = locks.join(format!("{number}.lock"));
-            if let Some(mut lock) = FileLock::try_lock(&file).doing("lock the slot", &file)? {
+            if !self.is_reserved(number)
+                && let Some(mut lock) = FileLock::try_lock(&file).doing("lock the slot", &file)?
+            {
                 lock.write(&format!("pid {}\n", std::process::id())).doing("write", &file)?;
                 return Slot::open(self, number, lock);
             }
@@ -141,7 +144,7 @@ impl Repo {
 }
 
 impl Slot {
-    fn open(repo: &Repo, number: u32, lock: FileLock) -> Result<Self> {
+    pub(super) fn open(repo: &Repo, number: u32, lock: FileLock) -> Result<Self> {
         let place = repo.place()?;
         let hold = lock.fd().doing("pass on the lock", lock.path())?;
         let checkout = |dir: PathBuf| {
@@ -287,7 +290,7 @@ impl Slot {
             users_git: vec![self.repo.git_dir.clone(), self.repo.common_dir.clone()],
             users_dir: self.repo.root.clone(),
         };
-        let mut modules = fill(&self.repo, parent, &outside).await?;
+        let mut modules = fill(&self.repo, parent, &outside, Filling::Place).await?;
         for module in &mut modules {
             let touched = module.remove_touched(sealed).await?;
             reset.touched = reset.touched.or(touched);

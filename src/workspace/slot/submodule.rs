@@ -51,11 +51,21 @@ pub(crate) struct ParentCheckout<'a> {
     pub users_dir: PathBuf,
 }
 
+/// What filling does to the files of submodules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Filling {
+    /// Puts the files of their commits in place.
+    Place,
+    /// Leaves them as they are.
+    Adopt,
+}
+
 /// Fills the submodules of a checkout, recursively.
 pub(crate) async fn fill(
     repo: &Repo,
     parent: ParentCheckout<'_>,
     outside: &DiffExclusions,
+    filling: Filling,
 ) -> Result<Vec<Submodule>> {
     let mut modules = Vec::new();
     if parent.tree.submodules().next().is_none() {
@@ -71,7 +81,9 @@ pub(crate) async fn fill(
         let users_dir = parent.users_dir.join(from_bytes(path));
         std::fs::create_dir_all(&dir).map_err(|source| io("create the directory", &dir, source))?;
         let Some(users_git) = fetched(repo, &parent, name, &users_dir, commit).await? else {
-            empty(&dir).map_err(|source| io("clean", &dir, source))?;
+            if filling == Filling::Place {
+                empty(&dir).map_err(|source| io("clean", &dir, source))?;
+            }
             let commit = commit.to_owned();
             let (checkout, kept, own_git) = (None, Vec::new(), None);
             modules.push(Submodule { path: whole, dir, checkout, commit, kept, own_git });
@@ -80,23 +92,29 @@ pub(crate) async fn fill(
         let git_dir = parent.checkout.git_dir.join("modules").join(file_name(path));
         let checkout = Checkout::new(repo, dir.clone(), git_dir, &users_git, parent.hold);
         let tree = checkout.open(repo, commit).await?;
-        let placed = checkout.place(repo, commit, tree, outside).await?;
+        let (tree, kept) = match filling {
+            Filling::Place => {
+                let placed = checkout.place(repo, commit, tree, outside).await?;
+                (placed.tree, placed.kept)
+            }
+            Filling::Adopt => (tree, Vec::new()),
+        };
         let inner = ParentCheckout {
             path: &whole,
             hold: parent.hold,
             checkout: &checkout,
-            tree: &placed.tree,
+            tree: &tree,
             own_git: own_git.clone(),
             users_git: vec![users_git],
             users_dir,
         };
-        let below = Box::pin(fill(repo, inner, outside)).await?;
+        let below = Box::pin(fill(repo, inner, outside, filling)).await?;
         modules.push(Submodule {
             path: whole.clone(),
             dir,
             checkout: Some(checkout.clone()),
             commit: commit.to_owned(),
-            kept: placed.kept,
+            kept,
             own_git,
         });
         modules.extend(below);

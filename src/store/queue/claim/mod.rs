@@ -2,29 +2,32 @@
 
 mod admit;
 pub(crate) mod candidates;
+mod new_attempt;
+mod persons_claim;
 mod proposal_claim;
 mod spending;
 
 use sqlx::SqliteConnection;
 
 use crate::phase::budget::ExhaustedBudget;
-use crate::phase::state::Event;
 use crate::phase::{
-    Complexity, Failure, FailureKind, FixedSpec, Footprint, PhaseId, PhaseState, RunId, UnixMs,
+    Failure, FailureKind, FixedSpec, Footprint, PhaseId, PhaseState, RunId, UnixMs,
 };
 
 use admit::{defer, refuse};
 use candidates::{QueueWalk, explain_no_claim};
+use new_attempt::{PreparedClaim, Worker, claim_row};
 use spending::spending;
 
 pub use admit::{Admission, Admit, Candidate};
+pub use persons_claim::PersonsClaim;
 pub use spending::Spending;
 
 use super::owners::is_fenced;
 use super::repair::save_repair;
-use super::scope_requests::{KeptRequest, requests_of};
+use super::scope_requests::KeptRequest;
 use crate::store::Fixer;
-use crate::store::columns::{number, signed, to_json};
+use crate::store::columns::{number, to_json};
 use crate::store::error::StoreError;
 use crate::store::open::Store;
 use crate::store::owner_id::OwnerId;
@@ -74,6 +77,8 @@ pub struct Claim {
     pub last_failure: Option<Failure>,
     /// Agent in place of a rate-limited agent.
     pub agent: Option<String>,
+    /// Whether a person did the work.
+    pub is_by_person: bool,
     /// Owner of the claim.
     pub owner: OwnerId,
     /// Budget usage before this attempt; zero if not requested.
@@ -209,10 +214,12 @@ async fn examine_candidate(
     let candidate = Candidate { run_id: &run_id, phase: &phase, counted_attempts, spent };
     Ok(match (claimer.admit)(&candidate) {
         Admission::Go => {
-            Some(execute(tx, claimer, &row, (phase, None), last_failure, spent, now).await?)
+            let prepared = PreparedClaim { phase, agent: None, last_failure, spent };
+            Some(claimer.claim(tx, &row, prepared, now).await?)
         }
         Admission::GoWith { agent } => {
-            Some(execute(tx, claimer, &row, (phase, Some(agent)), last_failure, spent, now).await?)
+            let prepared = PreparedClaim { phase, agent: Some(agent), last_failure, spent };
+            Some(claimer.claim(tx, &row, prepared, now).await?)
         }
         Admission::Later { until } => {
             defer(tx, &row, until, now).await?;
@@ -242,95 +249,19 @@ async fn save_footprint(
     Ok(())
 }
 
-/// Returns agent and session id of the previous attempt.
-async fn session(
-    tx: &mut SqliteConnection,
-    phase: i64,
-) -> Result<Option<(String, String)>, StoreError> {
-    let last: Option<(Option<String>, Option<String>)> = sqlx::query_as(
-        "SELECT agent, session FROM attempts WHERE phase = ? ORDER BY attempt DESC LIMIT 1",
-    )
-    .bind(phase)
-    .fetch_optional(tx)
-    .await?;
-    Ok(last.and_then(|(agent, session)| agent.zip(session)))
-}
-
-async fn execute(
-    tx: &mut SqliteConnection,
-    claimer: &Claimer<'_>,
-    row: &PhaseRecord,
-    (phase, agent): (FixedSpec, Option<String>),
-    last_failure: Option<Failure>,
-    spent: Spending,
-    now: UnixMs,
-) -> Result<ClaimOutcome, StoreError> {
-    let queued = row.snapshot()?;
-    // A phase without attempts has neither.
-    let (session, requests) = match queued.executions {
-        0 => (None, Vec::new()),
-        _ => (session(tx, row.id).await?, requests_of(tx, row.id, || row.name()).await?),
-    };
-    let state =
-        require_new_state(&queued, queued.step(tx, Event::Claim, Some(claimer.owner)).await?)?;
-    let attempt = queued.executions + 1;
-    let attempt_row = insert_attempt(tx, row.id, attempt, claimer.owner, &phase, now).await?;
-    let own_max = row.max_attempts.map(|n| number(n, || row.name())).transpose()?;
-    let claim = Claim {
-        run_id: queued.run_id.clone(),
-        phase_id: queued.phase_id.clone(),
-        attempt,
-        counted_attempts: number(row.attempts, || row.name())?,
-        uncounted: number(row.uncounted, || row.name())?,
-        max_attempts: phase.max_attempts().or(own_max).unwrap_or(claimer.max_attempts),
-        phase,
-        last_failure,
-        agent,
-        owner: claimer.owner.clone(),
-        spent,
-        session,
-        requests,
-        snapshot: PhaseSnapshot {
-            state,
-            owner: Some(claimer.owner.clone()),
-            executions: attempt,
-            ..queued
-        },
-        attempt_row,
-    };
-    Ok(ClaimOutcome::Claimed(Box::new(claim)))
-}
-
-async fn insert_attempt(
-    tx: &mut SqliteConnection,
-    phase: i64,
-    attempt: u32,
-    owner: &OwnerId,
-    spec: &FixedSpec,
-    now: UnixMs,
-) -> Result<i64, StoreError> {
-    let complexity = match spec.complexity() {
-        Complexity::Low => "low",
-        Complexity::Medium => "medium",
-        Complexity::High => "high",
-    };
-    let id = sqlx::query_scalar(
-        "INSERT INTO attempts (phase, attempt, owner, started_at, category, complexity, deliverables,
-                               description_chars, purpose)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
-    )
-    .bind(phase)
-    .bind(attempt)
-    .bind(owner.as_str())
-    .bind(now.0)
-    .bind(spec.category())
-    .bind(complexity)
-    .bind(to_json(&spec.deliverables()))
-    .bind(signed(spec.description().chars().count() as u64))
-    .bind(spec.needs_scope().then_some("scope_proposal"))
-    .fetch_one(tx)
-    .await?;
-    Ok(id)
+impl Claimer<'_> {
+    async fn claim(
+        &self,
+        tx: &mut SqliteConnection,
+        row: &PhaseRecord,
+        prepared: PreparedClaim,
+        now: UnixMs,
+    ) -> Result<ClaimOutcome, StoreError> {
+        let mut claim = claim_row(tx, self.owner, row, prepared, Worker::Agent, now).await?;
+        let own_max = row.max_attempts.map(|n| number(n, || row.name())).transpose()?;
+        claim.max_attempts = claim.phase.max_attempts().or(own_max).unwrap_or(self.max_attempts);
+        Ok(ClaimOutcome::Claimed(Box::new(claim)))
+    }
 }
 
 /// Returns the new state; a writing transaction excludes changes by others after the read.

@@ -1,0 +1,185 @@
+//! The slot of a phase for a person: reserved, opened again, brought onto the tip.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+
+use super::discard::keep;
+use crate::agent::resume_words;
+use crate::attempt::{AppliedPatch, AttemptDirectory, DrainContext, PersonsPlace, apply_patch};
+use crate::cli::reserved_phase::{ReservedPhase, explain_in_use};
+use crate::config::{AgentSettings, NetworkSetting};
+use crate::failure::Failure;
+use crate::phase::words::{first_few, short_commit};
+use crate::process::StopReceiver;
+use crate::process::view::ViewMode;
+use crate::progress::{NOTES, shown_id};
+use crate::store::PhaseRow;
+use crate::workspace::{Reservation, ReservedWork, Side, Slot};
+
+/// Files named in a message; the rest are counted.
+const NAMED: usize = 5;
+
+/// Opens the slot of a phase for a person.
+pub(super) struct PersonsSlot<'a> {
+    pub context: &'a DrainContext,
+    pub reserved: &'a ReservedPhase,
+}
+
+impl PersonsSlot<'_> {
+    /// Reserves a slot with the tip of the run and the kept work.
+    pub async fn open(&self) -> Result<(Slot, Reservation), Failure> {
+        let (context, row) = (self.context, &self.reserved.row);
+        let (_, tip) = context.ensure_branch(&row.run_id).await?;
+        let mut slot = context.repo.acquire_slot().await?;
+        let directory = context.repo.prepare_reservation(&slot)?;
+        let stop = StopReceiver::never();
+        context.place_for_person(&mut slot, &tip.commit, &directory, &stop).await?;
+        let home = context.repo.autopack_dir();
+        copy_briefing(&home, row, &directory)?;
+        let number = row.executions;
+        let patch = AttemptDirectory::patch_of(&home, &row.run_id, &row.phase_id, number);
+        let what = match &patch {
+            Some(patch) => self.apply(&slot, patch).await?,
+            None => "without work of an attempt",
+        };
+        let work = ReservedWork {
+            run_id: row.run_id.clone(),
+            phase_id: row.phase_id.clone(),
+            base: tip.commit,
+        };
+        let reservation = context.repo.reserve(&slot, work)?;
+        self.say_opened(&slot, &reservation, what);
+        Ok((slot, reservation))
+    }
+
+    /// Opens the reserved slot again, with the work in it.
+    pub async fn reopen(
+        &self,
+        reservation: &Reservation,
+        update: bool,
+    ) -> Result<(Slot, Reservation), Failure> {
+        let (context, work) = (self.context, &reservation.work);
+        let Some(mut slot) = context.repo.acquire_reserved(reservation)? else {
+            return Err(explain_in_use(self.reserved));
+        };
+        if !slot.path().is_dir() {
+            let name = self.reserved.argument();
+            return Err(Failure::new(format!("the files in {} are gone", slot.path().display()))
+                .hint(format!("begin again: autopack attach {name} --discard")));
+        }
+        slot.adopt(&work.base, &context.settings.workspace).await?;
+        let (_, tip) = context.ensure_branch(&work.run_id).await?;
+        if update && tip.commit != work.base {
+            return self.update(slot, reservation, tip.commit).await;
+        }
+        self.say_opened(&slot, reservation, "with your work");
+        if tip.commit != work.base {
+            let name = self.reserved.argument();
+            tracing::info!(
+                target: NOTES,
+                "the run has moved to {}: `autopack attach {name} --update` brings your work onto it",
+                short_commit(&tip.commit)
+            );
+        }
+        Ok((slot, reservation.clone()))
+    }
+
+    /// Brings the work onto the tip.
+    async fn update(
+        &self,
+        mut slot: Slot,
+        reservation: &Reservation,
+        tip: String,
+    ) -> Result<(Slot, Reservation), Failure> {
+        let (context, work) = (self.context, &reservation.work);
+        let measured = slot.measure(&work.base, &[]).await?;
+        // Kept first: from the reset on, the files are elsewhere.
+        let patch = keep(&context.repo, self.reserved, &measured.patch)?;
+        let stop = StopReceiver::never();
+        context.place_for_person(&mut slot, &tip, &reservation.directory, &stop).await?;
+        let work = ReservedWork { base: tip, ..work.clone() };
+        let reservation = context.repo.reserve(&slot, work)?;
+        let what = match measured.changes.is_empty() {
+            true => "without changes",
+            false => self.apply(&slot, &patch).await?,
+        };
+        self.say_opened(&slot, &reservation, what);
+        Ok((slot, reservation))
+    }
+
+    async fn apply(&self, slot: &Slot, patch: &Path) -> Result<&'static str, Failure> {
+        let shown = patch.strip_prefix(self.context.repo.root()).unwrap_or(patch).display();
+        match apply_patch(slot, Side::Agent, patch).await? {
+            AppliedPatch::Clean => return Ok("with its kept work"),
+            AppliedPatch::Conflicts(paths) => tracing::warn!(
+                target: NOTES,
+                "conflict markers in {}: both the kept work and the run changed them",
+                first_few(&paths, NAMED)
+            ),
+            AppliedPatch::Refused(why) => {
+                tracing::warn!(target: NOTES, "the kept work {shown} does not apply: {why}");
+                return Ok("without its kept work");
+            }
+        }
+        Ok("with its kept work in conflict")
+    }
+
+    fn say_opened(&self, slot: &Slot, reservation: &Reservation, what: &str) {
+        let phase = shown_id(reservation.work.phase_id.as_str());
+        let base = short_commit(&reservation.work.base);
+        let path = slot.path().display();
+        tracing::info!(target: NOTES, "{phase} at {base} {what}, reserved for you in {path}");
+    }
+
+    /// Returns the configured agent that worked last on the phase, else the default agent.
+    fn agent(&self, last: Option<&str>) -> Option<(&str, &AgentSettings)> {
+        let settings = &self.context.settings;
+        let last = last.and_then(|name| settings.agent(Some(name)));
+        last.or_else(|| settings.agent(self.context.default_agent()))
+    }
+
+    /// Returns the agent and the command that continues its session, if it can.
+    pub async fn session(&self) -> Result<Option<(String, Vec<OsString>)>, Failure> {
+        let row = &self.reserved.row;
+        let last = self.context.store.last_agent_session(&row.run_id, &row.phase_id).await?;
+        let Some(last) = last else { return Ok(None) };
+        let settings = self.context.settings.agent(Some(&last.agent));
+        let words = settings.zip(last.session.as_deref());
+        let words = words.and_then(|((_, settings), session)| resume_words(settings, session));
+        Ok(words.map(|words| (last.agent, words)))
+    }
+
+    /// Runs a command of the person. Returns the exit code.
+    pub async fn run(
+        &self,
+        slot: &Slot,
+        reservation: &Reservation,
+        command: Vec<OsString>,
+    ) -> Result<i32, Failure> {
+        let (context, row) = (self.context, &self.reserved.row);
+        let is_limited = !matches!(context.settings.sandbox.network, NetworkSetting::Allow);
+        if is_limited && context.views.mode == ViewMode::Namespaces {
+            tracing::info!(target: NOTES, "sandbox.network: a shell reaches this machine alone");
+        }
+        let last = context.store.last_agent_session(&row.run_id, &row.phase_id).await?;
+        let place = PersonsPlace {
+            slot,
+            work: &reservation.work,
+            directory: &reservation.directory,
+            agent: self.agent(last.as_ref().map(|last| last.agent.as_str())),
+        };
+        Ok(context.run_for_person(&place, command).await?)
+    }
+}
+
+/// Copies the prompt and the phase of the last attempt, if there was one.
+fn copy_briefing(home: &Path, row: &PhaseRow, directory: &Path) -> Result<(), Failure> {
+    let last = AttemptDirectory::locate(home, &row.run_id, &row.phase_id, row.executions);
+    let last = AttemptDirectory::at(last);
+    for file in [last.prompt(), last.phase()].iter().filter(|file| file.is_file()) {
+        let Some(name) = file.file_name() else { continue };
+        fs::copy(file, directory.join(name))?;
+    }
+    Ok(())
+}
