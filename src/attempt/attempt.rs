@@ -17,9 +17,8 @@ use crate::workspace::{
 use crate::workspace::view;
 
 use super::activity_writer::Activity;
-use super::attempt_record::Record;
+use super::attempt_record::{Judged, Record};
 use super::checkout_runner::SetupOutcome;
-use super::steps::judge_step::Judged;
 use super::{AttemptDirectory, AttemptError, DrainContext, lesson};
 
 /// Paths shown in a message; the rest are counted.

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use super::NextStep;
 use crate::ci::TestResults;
-use crate::phase::Usage;
 use crate::phase::budget::BudgetUsage;
 use crate::phase::scope_request::DecidedPath;
+use crate::phase::{Usage, Verdict};
 use crate::store::BaseKey;
+use crate::workspace::MeasuredChange;
 
 /// Facts collected during an attempt, independent of the verdict.
 #[derive(Debug, Default)]
@@ -76,4 +77,13 @@ pub(crate) struct Lesson {
     pub has_ci: bool,
     /// Difference from the failed attempt, for a retry with a passed verdict.
     pub fix: Option<String>,
+}
+
+/// Verdict on the work in a slot.
+pub(crate) struct Judged {
+    pub verdict: Verdict,
+    /// `None` if the work cannot be measured.
+    pub measured: Option<MeasuredChange>,
+    /// Whether the work contains a secret.
+    pub is_secret: bool,
 }

@@ -1,8 +1,7 @@
 //! An attempt of a person: the work was done in a reserved slot, and is judged like an agent's.
 
 use super::attempt::{Attempt, AttemptStart, report_start};
-use super::attempt_record::Record;
-use super::steps::judge_step::Judged;
+use super::attempt_record::{Judged, Record};
 use super::{AttemptDirectory, AttemptError, DrainContext};
 use crate::agent::AgentReply;
 use crate::phase::Verdict;

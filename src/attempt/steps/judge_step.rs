@@ -3,23 +3,14 @@
 use std::time::Duration;
 
 use crate::agent::AgentReply;
+use crate::attempt::attempt_record::Judged;
 use crate::attempt::{Attempt, AttemptError};
 use crate::phase::{RequeueReason, Verdict};
 use crate::process::{StopLevel, StopReceiver};
 use crate::progress::Step;
-use crate::workspace::MeasuredChange;
 
 const MEASURED_AFTER_STOP: Duration = Duration::from_secs(30);
 const MEASURED_AFTER_STOP_NOW: Duration = Duration::from_secs(3);
-
-/// Verdict on the work in a slot.
-pub(crate) struct Judged {
-    pub verdict: Verdict,
-    /// `None` if the work cannot be measured.
-    pub measured: Option<MeasuredChange>,
-    /// Whether the work contains a secret.
-    pub is_secret: bool,
-}
 
 impl Attempt<'_> {
     /// Measures, keeps and judges the work in the slot, and lands it.

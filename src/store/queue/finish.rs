@@ -160,7 +160,8 @@ pub(crate) async fn end_attempt(
     save_requests(tx, snapshot, &finish.requests, finish.ended).await?;
     remove_member(tx, snapshot.id).await?;
     if finish.telemetry {
-        save_sample(tx, attempt_row, &outcome, finish).await?;
+        let failure = failure_of(&finish.verdict, &outcome);
+        save_sample(tx, attempt_row, finish.verdict.outcome(), failure).await?;
     }
     let closed = match is_settled {
         true => settle_after_attempt(tx, snapshot).await?,
@@ -306,7 +307,7 @@ fn stored_outcome(outcome: AttemptOutcome) -> AttemptOutcome {
 }
 
 /// Returns the failure of the attempt, or the failure of a phase given up with the attempt.
-pub(super) fn failure_of<'a>(verdict: &'a Verdict, outcome: &'a Outcome) -> Option<&'a Failure> {
+fn failure_of<'a>(verdict: &'a Verdict, outcome: &'a Outcome) -> Option<&'a Failure> {
     match verdict {
         Verdict::Failed(failure) => Some(failure),
         _ => outcome.failure.as_ref(),

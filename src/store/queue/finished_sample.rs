@@ -2,9 +2,7 @@
 
 use sqlx::SqliteConnection;
 
-use super::finish::{Finish, failure_of};
-use crate::phase::AttemptOutcome;
-use crate::phase::verdict::Outcome;
+use crate::phase::{AttemptOutcome, Failure};
 use crate::store::error::StoreError;
 
 /// Stores the telemetry sample as a copy, because the attempt may be removed with the run. Does nothing for an attempt
@@ -12,13 +10,12 @@ use crate::store::error::StoreError;
 pub(super) async fn save_sample(
     tx: &mut SqliteConnection,
     attempt_row: i64,
-    outcome: &Outcome,
-    finish: &Finish,
+    outcome: AttemptOutcome,
+    failure: Option<&Failure>,
 ) -> Result<(), StoreError> {
-    let how = finish.verdict.outcome();
-    let landed = how == AttemptOutcome::Landed;
-    let failure = failure_of(&finish.verdict, outcome).map(|failure| failure.kind.as_str());
-    let kind = failure.or_else(|| (!landed).then_some(how.as_str()));
+    let landed = outcome == AttemptOutcome::Landed;
+    let failure = failure.map(|failure| failure.kind.as_str());
+    let kind = failure.or_else(|| (!landed).then_some(outcome.as_str()));
     sqlx::query(
         "INSERT INTO samples (run_id, phase_id, attempt, timestamp, category, complexity, deliverables,
                 predicted_output_tokens, actual_output_tokens, input_tokens, cache_read_tokens, cost_usd, agent,
