@@ -121,15 +121,15 @@ fn print_path(
     session: Option<&str>,
 ) -> Result<(), Failure> {
     if !is_json {
-        return Ok(context.out.line(slot.path().display())?);
+        return context.out.line(slot.path().display());
     }
-    Ok(context.out.json(&json!({
+    context.out.json(&json!({
         "run_id": reservation.work.run_id,
         "phase_id": reservation.work.phase_id,
         "slot": slot.path(),
         "base": reservation.work.base,
         "session": session,
-    }))?)
+    }))
 }
 
 fn shown_command(words: &[OsString]) -> String {
