@@ -1,4 +1,4 @@
-//! autopack drains a backlog of coding work unattended.
+//! autopack drains a backlog of coding work unattended. It runs on Linux.
 //!
 //! Modules in the order of a phase's progress:
 //!

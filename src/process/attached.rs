@@ -45,7 +45,7 @@ pub async fn run_attached(job: Job<'_>) -> Result<i32, SpawnError> {
 fn attach(spec: &ProgramSpec) -> io::Result<i32> {
     let mut file = tempfile::NamedTempFile::new()?;
     file.write_all(&line(spec))?;
-    let status = Command::new(executable()?).arg(ATTACH).arg(file.path()).status()?;
+    let status = Command::new(executable()).arg(ATTACH).arg(file.path()).status()?;
     Ok(status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default()))
 }
 

@@ -12,10 +12,7 @@ pub fn boot_clock_ms() -> i64 {
     i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }
 
-#[cfg(target_os = "linux")]
 const CLOCK: ClockId = ClockId::CLOCK_BOOTTIME;
-#[cfg(not(target_os = "linux"))]
-const CLOCK: ClockId = ClockId::CLOCK_MONOTONIC;
 
 /// Returns an identifier of this boot of this machine; `unknown` where the system provides none.
 pub fn boot_id() -> String {

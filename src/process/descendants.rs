@@ -261,7 +261,6 @@ mod tests {
         assert!(parse(1, b"").is_none());
     }
 
-    #[cfg(target_os = "linux")]
     #[test]
     fn this_process_is_below_its_parent_and_uses_time() {
         let me = std::process::id() as i32;
@@ -286,7 +285,6 @@ mod tests {
         assert_eq!(LiveProcesses::among(&processes, &below).groups, BTreeSet::from([3]));
     }
 
-    #[cfg(target_os = "linux")]
     #[test]
     fn work_of_a_grandchild_in_its_own_session_counts() {
         let mut command = std::process::Command::new("sh");

@@ -58,7 +58,7 @@ impl ForkServer {
     fn start() -> io::Result<Self> {
         let flags = SockFlag::SOCK_CLOEXEC;
         let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?;
-        let mut command = Command::new(executable()?);
+        let mut command = Command::new(executable());
         command.arg0("autopack").arg(FORK_SERVER).env_clear();
         let process = command.stdin(theirs).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
         Ok(Self { socket: ours, process })

@@ -69,7 +69,6 @@ mod tests {
         assert_eq!(start_in(b""), None);
     }
 
-    #[cfg(target_os = "linux")]
     #[test]
     fn a_process_with_another_start_time_does_not_run() {
         let pid = std::process::id();

@@ -28,20 +28,12 @@ impl ListenerChannel {
     }
 
     /// Passes the listeners to the job's observer. The view sends them before the program starts.
-    #[cfg(target_os = "linux")]
     pub fn hand_on(self, job: &Job<'_>) -> Result<(), SpawnError> {
         let listeners =
             super::view::receive_listeners(self.ours.as_fd()).map_err(SpawnError::Supervisor)?;
         if let Some(observer) = &job.on_listeners {
             observer(self.ports.into_iter().zip(listeners).collect());
         }
-        Ok(())
-    }
-
-    /// Does nothing: views need Linux.
-    #[cfg(not(target_os = "linux"))]
-    pub fn hand_on(self, _job: &Job<'_>) -> Result<(), SpawnError> {
-        let _ = (self.ours.as_fd(), self.ports);
         Ok(())
     }
 }

@@ -1,7 +1,6 @@
 //! The executable of this program, which is also the fork server of supervisors.
 
 use std::ffi::OsString;
-use std::io;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
@@ -14,13 +13,10 @@ pub fn use_supervisor(executable: impl Into<PathBuf>) {
     let _ = SUPERVISOR.set(executable.into());
 }
 
-pub(super) fn executable() -> io::Result<OsString> {
+pub(super) fn executable() -> OsString {
     if let Some(executable) = SUPERVISOR.get() {
-        return Ok(executable.into());
+        return executable.into();
     }
     // The running executable, even after a new build has replaced the file.
-    if cfg!(target_os = "linux") {
-        return Ok("/proc/self/exe".into());
-    }
-    Ok(std::env::current_exe()?.into())
+    "/proc/self/exe".into()
 }

@@ -83,14 +83,8 @@ fn prepare(
 
 /// Last resort if this process is killed too: the leader, at least, dies with the supervisor. This process
 /// has a single thread, so the death of the forking thread is the death of the process.
-#[cfg(target_os = "linux")]
 pub(super) fn die_with_parent() -> io::Result<()> {
     Ok(nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?)
-}
-
-#[cfg(not(target_os = "linux"))]
-pub(super) fn die_with_parent() -> io::Result<()> {
-    Ok(())
 }
 
 /// The program has copies now. With our files open, the output would not end with the program.

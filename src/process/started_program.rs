@@ -6,7 +6,6 @@ use nix::unistd::Pid;
 
 use super::program_start;
 use super::protocol::{ProgramSpec, SupervisorMessage};
-#[cfg(target_os = "linux")]
 use super::view::{self, ProgramEnd, ViewInit, ViewMode};
 
 /// A started program.
@@ -14,7 +13,6 @@ pub(super) enum StartedProgram {
     /// A child of the supervisor.
     Child(Pid),
     /// The only child of the first process of a view.
-    #[cfg(target_os = "linux")]
     InView(ViewInit),
 }
 
@@ -24,7 +22,6 @@ impl StartedProgram {
     /// # Errors
     ///
     /// The report for the drain.
-    #[cfg(target_os = "linux")]
     pub fn start(spec: &ProgramSpec, listeners: Option<RawFd>) -> Result<Self, SupervisorMessage> {
         let view = spec.view.as_deref();
         match view.map_or(ViewMode::Off, |view| view.mode) {
@@ -38,19 +35,10 @@ impl StartedProgram {
         }
     }
 
-    /// # Errors
-    ///
-    /// The report for the drain.
-    #[cfg(not(target_os = "linux"))]
-    pub fn start(spec: &ProgramSpec, _listeners: Option<RawFd>) -> Result<Self, SupervisorMessage> {
-        program_start::start(spec, || Ok(())).map(Self::Child)
-    }
-
     /// Returns the process whose end is the end of the program.
     pub fn leader(&self) -> Pid {
         match self {
             Self::Child(pid) => *pid,
-            #[cfg(target_os = "linux")]
             Self::InView(init) => init.pid(),
         }
     }
@@ -59,23 +47,15 @@ impl StartedProgram {
     pub fn pid(&self) -> Pid {
         match self {
             Self::Child(pid) => *pid,
-            #[cfg(target_os = "linux")]
             Self::InView(init) => init.program(),
         }
     }
 
     /// Returns how a program in a view ended, after the leader's end.
-    #[cfg(target_os = "linux")]
     pub fn end_in_view(&mut self) -> Option<ProgramEnd> {
         match self {
             Self::Child(_) => None,
             Self::InView(init) => init.program_end(),
         }
-    }
-
-    /// Returns `None`: views need Linux.
-    #[cfg(not(target_os = "linux"))]
-    pub fn end_in_view(&mut self) -> Option<super::view::ProgramEnd> {
-        None
     }
 }

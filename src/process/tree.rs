@@ -113,7 +113,6 @@ impl Tree {
     }
 
     /// Checks whether the leader has ended, without reaping, so that the group keeps the id.
-    #[cfg(target_os = "linux")]
     pub fn has_leader_ended(&mut self) -> bool {
         use nix::sys::wait::{Id, waitid};
         let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
@@ -121,7 +120,6 @@ impl Tree {
     }
 
     /// Reaps orphans that became children and have ended; leaves the leader alone.
-    #[cfg(target_os = "linux")]
     pub fn reap_orphans(&self) {
         use nix::sys::wait::{Id, waitid};
         let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
@@ -145,15 +143,4 @@ fn wait(pid: Pid, flags: Option<WaitPidFlag>) -> Option<ExitStatus> {
         Err(Errno::ECHILD) => Some(ExitStatus::from_raw(Signal::SIGKILL as i32)),
         Ok(_) | Err(_) => None,
     }
-}
-
-/// Without waitid's WNOWAIT, checking means reaping; the group is killed an instant later.
-#[cfg(not(target_os = "linux"))]
-impl Tree {
-    pub fn has_leader_ended(&mut self) -> bool {
-        self.status = wait(self.leader, Some(WaitPidFlag::WNOHANG));
-        self.status.is_some()
-    }
-
-    pub fn reap_orphans(&self) {}
 }

@@ -12,7 +12,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 
 /// Source of wake-ups: the end of a child, or data from the drain.
-pub(super) struct WakeSignal(#[cfg(target_os = "linux")] nix::sys::signalfd::SignalFd);
+pub(super) struct WakeSignal(nix::sys::signalfd::SignalFd);
 
 impl WakeSignal {
     /// Blocks signals instead of ignoring them: programs inherit ignored signals, and could then not be asked
@@ -31,7 +31,6 @@ impl WakeSignal {
     }
 }
 
-#[cfg(target_os = "linux")]
 fn adopt_orphans() -> io::Result<()> {
     nix::sys::prctl::set_child_subreaper(true)?;
     // Not `autopack`: tools that end a drain by name should leave this process to clean up.
@@ -39,12 +38,6 @@ fn adopt_orphans() -> io::Result<()> {
     Ok(())
 }
 
-#[cfg(not(target_os = "linux"))]
-fn adopt_orphans() -> io::Result<()> {
-    Ok(())
-}
-
-#[cfg(target_os = "linux")]
 impl WakeSignal {
     fn new() -> io::Result<Self> {
         use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -61,21 +54,6 @@ impl WakeSignal {
         // For any number of ended children, a single check finds them all.
         while let Ok(Some(_)) = self.0.read_signal() {}
         Ok(())
-    }
-}
-
-/// Without a signalfd, children are checked ten times a second.
-#[cfg(not(target_os = "linux"))]
-impl WakeSignal {
-    fn new() -> io::Result<Self> {
-        Ok(Self())
-    }
-
-    pub fn wait(&self, socket: Option<&UnixStream>, limit: Option<Duration>) -> io::Result<()> {
-        let interval = Duration::from_millis(100);
-        let mut files: Vec<_> =
-            socket.iter().map(|s| PollFd::new(s.as_fd(), PollFlags::POLLIN)).collect();
-        poll_once(&mut files, Some(limit.map_or(interval, |limit| limit.min(interval))))
     }
 }
 

@@ -2,10 +2,10 @@
 //!
 //! The steps between fork and the program's first instruction depend on the system: see [`system`].
 
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[cfg(target_env = "gnu")]
 #[path = "gnu.rs"]
 mod system;
-#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+#[cfg(not(target_env = "gnu"))]
 #[path = "other.rs"]
 mod system;
 

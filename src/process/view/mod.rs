@@ -10,35 +10,21 @@ mod child_view;
 mod probe;
 pub mod spec;
 
-#[cfg(target_os = "linux")]
 mod devices;
-#[cfg(target_os = "linux")]
 mod init_channel;
-#[cfg(target_os = "linux")]
 mod init_process;
-#[cfg(target_os = "linux")]
 mod landlock;
-#[cfg(target_os = "linux")]
 mod mount_calls;
-#[cfg(target_os = "linux")]
 mod mounts;
-#[cfg(target_os = "linux")]
 mod namespaces;
-#[cfg(target_os = "linux")]
 mod network;
-#[cfg(target_os = "linux")]
 mod privileges;
-#[cfg(target_os = "linux")]
 mod separate_directory;
-#[cfg(target_os = "linux")]
 mod step_error;
 
 pub use child_view::{ChildView, enter};
-#[cfg(target_os = "linux")]
 pub(super) use landlock::restrict;
-#[cfg(target_os = "linux")]
 pub(super) use namespaces::ViewInit;
-#[cfg(target_os = "linux")]
 pub(super) use network::receive_listeners;
 pub use probe::{probe, probe_nesting, probe_overlay};
 pub use spec::{Access, LandlockRules, Mount, NetworkView, ViewMode, ViewSpec};

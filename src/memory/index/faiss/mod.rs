@@ -4,7 +4,6 @@
 //! an update adds a new number and kills the old number. Dead numbers stay in the index until a rebuild; FAISS skips
 //! them in every search, so no result is lost to filtering afterwards.
 
-#[cfg(target_os = "linux")]
 mod blas;
 mod collection_index;
 mod faiss_library;
