@@ -26,7 +26,7 @@ fn a_plan_file_is_imported_and_drained_with_the_agent_on_path() {
     let before = project.git(["status", "--porcelain"]);
     let ran = project.autopack(["drain", "plan.yaml"]).succeeded();
     assert!(ran.stderr.contains("imported plan.yaml: run plan: 1 added\n"), "{ran:#?}");
-    let line = "agent: claude (found on PATH; agents.default in .autopack/config/autopack.yaml)";
+    let line = "agent: claude (found on PATH; for another, set agents.default in .autopack/config/autopack.yaml)";
     assert!(ran.stdout.lines().any(|found| found == line), "{ran:#?}");
     assert_eq!(states(&project, "plan"), ["one COMPLETE"]);
     assert_eq!(project.git(["show", "autopack/plan:src/one.py"]), "x = 1\n");
@@ -294,7 +294,7 @@ fn the_first_screen_of_the_readme_lands_a_phase() {
     assert_eq!(project.git(["status", "--porcelain", "--ignored"]), "!! .autopack/\n");
     assert_eq!(project.git(["branch", "--format=%(refname:short)"]), "autopack/plan\nmain\n");
     // The README shows this output, with other figures.
-    let line = "agent: claude (found on PATH; agents.default in .autopack/config/autopack.yaml)";
+    let line = "agent: claude (found on PATH; for another, set agents.default in .autopack/config/autopack.yaml)";
     assert!(readme.contains(line) && ran.stdout.contains(line), "{ran:#?}");
 }
 

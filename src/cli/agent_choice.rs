@@ -48,7 +48,7 @@ pub(super) fn describe_found_agent(
     let agent = config.settings.agent(Some(name)).map(|(_, agent)| agent);
     let model = agent.and_then(|agent| agent.model()).map(|model| format!(" with {model}"));
     let model = model.unwrap_or_default();
-    Ok(Some(format!("agent: {name}{model} ({found}; agents.default in {file})")))
+    Ok(Some(format!("agent: {name}{model} ({found}; for another, set agents.default in {file})")))
 }
 
 fn no_agent(file: &str) -> Failure {
