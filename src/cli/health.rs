@@ -58,7 +58,8 @@ async fn run_checks(args: &Args, context: &Context) -> HealthReport {
             agent_checks::check_agents(&config.settings, workspace, &environments).await;
         if let Some((_, how)) = config.found_agent() {
             let file = config.settings_file(Some(workspace));
-            found.detail += &format!("; {how}, none is configured; for another, set agents.default in {file}");
+            found.detail +=
+                &format!("; {how}, none is configured; for another, set agents.default in {file}");
         }
         found
     };
