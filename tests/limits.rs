@@ -107,7 +107,7 @@ fn a_larger_budget_that_an_attempt_meets_is_named_and_what_to_do_about_it() {
     for (level, cure) in [
         (
             "drain",
-            "start another drain with a fresh budget, or raise executor.budgets.drain.tokens",
+            "this was the budget of one drain: the next drain goes on with a fresh one; raise executor.budgets.drain.tokens",
         ),
         ("run", "raise executor.budgets.run.tokens, then start the drain again"),
     ] {

@@ -34,6 +34,19 @@ pub fn format_facts(facts: &[String], options: &TextOptions) -> String {
     join_facts(facts, options.width()).iter().map(|line| format!("{line}\n")).collect()
 }
 
+/// Formats why the last drain stopped; empty if the verdict says enough.
+pub fn format_causes(run: &RunOverview, options: &TextOptions) -> String {
+    let mut page = LabeledPage::new(LABEL, options.columns, options.color);
+    for cause in run.causes() {
+        let of = match options.several {
+            true => format!("{}: ", shown_id(run.summary.run_id.as_str())),
+            false => String::new(),
+        };
+        page.whole("error", &format!("{of}{}", printable(cause)));
+    }
+    page.into_text()
+}
+
 /// Formats what follows the verdict of a run: failures, waiting phases, landings, final test, review and merge.
 pub fn format_details(run: &RunOverview, options: &TextOptions) -> String {
     let page = LabeledPage::new(LABEL, options.columns, options.color);

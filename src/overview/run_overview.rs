@@ -51,7 +51,8 @@ pub async fn read_run(
         0 => Vec::new(),
         _ => {
             let failed = store.phases(run, Some(PhaseState::Failed)).await?;
-            failure_groups::group_failures(&failed, &store.phase_usages(run).await?)
+            let common = summary.last_drain.as_ref().and_then(|end| end.common_failure.as_ref());
+            failure_groups::group_failures(&failed, &store.phase_usages(run).await?, common)
         }
     };
     let landings = match summary.counts.complete {
@@ -90,6 +91,18 @@ impl RunOverview {
             self.landings.iter().take_while(|landing| landing.ended_at <= at).count()
         });
         &self.landings[seen..]
+    }
+
+    /// Returns why the last drain stopped, then the failure of an earlier drain that explains FAILED phases. Empty while
+    /// a drain is running.
+    pub fn causes(&self) -> Vec<&str> {
+        let Some(end) = self.end.as_ref().filter(|_| !self.is_draining) else { return Vec::new() };
+        // The advice names a spent budget that has to be raised.
+        let own = end.message.as_deref().filter(|_| self.budget_to_raise().is_none());
+        let is_explained = self.failures.iter().any(|group| group.has_common_cause);
+        let earlier = end.common_failure.as_ref().filter(|_| is_explained);
+        let earlier = earlier.map(|failure| failure.message.as_str());
+        own.into_iter().chain(earlier.filter(|text| end.message.as_deref() != Some(text))).collect()
     }
 
     /// Returns the key and the reason of a spent budget that would end the next drain at once.
