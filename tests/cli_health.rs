@@ -284,7 +284,7 @@ fn a_file_hidden_by_another_is_a_warning_before_a_drain() {
         .file(".autopack/config/autopack.yaml", private)
         .plan(serde_json::json!([{"id": "a", "deliverables": ["a.txt"]}]));
     let hides = ".autopack/config/autopack.yaml hides config/autopack.yaml";
-    let remedy = "only the first is read: put all keys into one of them";
+    let remedy = "only the first is read; put all keys into one of them";
     let report = health(&project, &["--json"]).succeeded().json();
     let found = check(&report, "configuration");
     assert_eq!(found["status"], "warn");

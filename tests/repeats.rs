@@ -46,10 +46,11 @@ fn the_cause_of_a_stop_and_its_remedy_stay_in_status_until_a_phase_lands() {
     assert!(text.contains(cause) && text.contains(advice), "{text}");
     assert!(!text.contains("allow_no_change") && !ran.stdout.contains("allow_no_change"), "{text}");
     let run = project.json(["status", "--json"])["runs"][0].clone();
-    assert!(run["stop_causes"][0].as_str().unwrap().starts_with("3 phases in a row"), "{run}");
+    assert!(run["stop_cause"].as_str().unwrap().starts_with("3 phases in a row"), "{run}");
     assert_eq!(run["failures"][0]["has_common_cause"], true, "{run}");
     // The other phases fail for the same reason, too few for the breaker.
-    project.drain().exited(3);
+    let drained = project.drain().exited(3);
+    assert!(drained.stdout.contains(&format!("{cause}failed   ")), "{drained:#?}");
     assert_eq!(project.states().values().filter(|state| *state == "FAILED").count(), 4);
     let text = status(&project);
     assert!(text.contains(cause) && text.contains(advice), "{text}");

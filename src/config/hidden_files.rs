@@ -22,7 +22,7 @@ impl fmt::Display for HiddenFile {
 
 impl HiddenFile {
     /// What to do about it.
-    pub const REMEDY: &'static str = "only the first is read: put all keys into one of them";
+    pub const REMEDY: &'static str = "only the first is read; put all keys into one of them";
 }
 
 /// Whether `path` has settings of its own: it is another file than `read`, not the shipped one, and has keys. A file that

@@ -34,14 +34,18 @@ pub fn format_facts(facts: &[String], options: &TextOptions) -> String {
     join_facts(facts, options.width()).iter().map(|line| format!("{line}\n")).collect()
 }
 
-/// Formats why the last drain stopped; empty if the verdict says enough.
-pub fn format_causes(run: &RunOverview, options: &TextOptions) -> String {
+/// Formats the causes of stopped drains, each below the other.
+pub fn format_causes<'a>(
+    run: &RunOverview,
+    causes: impl IntoIterator<Item = &'a str>,
+    options: &TextOptions,
+) -> String {
     let mut page = LabeledPage::new(LABEL, options.columns, options.color);
-    for cause in run.causes() {
-        let of = match options.several {
-            true => format!("{}: ", shown_id(run.summary.run_id.as_str())),
-            false => String::new(),
-        };
+    let of = match options.several {
+        true => format!("{}: ", shown_id(run.summary.run_id.as_str())),
+        false => String::new(),
+    };
+    for cause in causes {
         page.whole("error", &format!("{of}{}", printable(cause)));
     }
     page.into_text()

@@ -93,16 +93,20 @@ impl RunOverview {
         &self.landings[seen..]
     }
 
-    /// Returns why the last drain stopped, then the failure of an earlier drain that explains FAILED phases. Empty while
-    /// a drain is running.
-    pub fn causes(&self) -> Vec<&str> {
-        let Some(end) = self.end.as_ref().filter(|_| !self.is_draining) else { return Vec::new() };
+    /// Returns why the last drain stopped; `None` while a drain is running.
+    pub fn stop_cause(&self) -> Option<&str> {
+        let end = self.end.as_ref().filter(|_| !self.is_draining)?;
         // The advice names a spent budget that has to be raised.
-        let own = end.message.as_deref().filter(|_| self.budget_to_raise().is_none());
+        end.message.as_deref().filter(|_| self.budget_to_raise().is_none())
+    }
+
+    /// Returns the failure that ended an earlier drain, if it explains FAILED phases.
+    pub fn earlier_cause(&self) -> Option<&str> {
+        let last = self.summary.last_drain.as_ref()?;
+        let failure = last.common_failure.as_ref()?;
         let is_explained = self.failures.iter().any(|group| group.has_common_cause);
-        let earlier = end.common_failure.as_ref().filter(|_| is_explained);
-        let earlier = earlier.map(|failure| failure.message.as_str());
-        own.into_iter().chain(earlier.filter(|text| end.message.as_deref() != Some(text))).collect()
+        let is_earlier = last.message.as_deref() != Some(&failure.message);
+        (is_explained && is_earlier).then_some(&failure.message)
     }
 
     /// Returns the key and the reason of a spent budget that would end the next drain at once.

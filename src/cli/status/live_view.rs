@@ -18,7 +18,7 @@ const LEAST_NAME: usize = 8;
 /// further items.
 pub(super) fn lines(snapshot: &StatusSnapshot, size: Size, color: bool) -> Vec<String> {
     let columns = view::room(size);
-    let causes = snapshot.runs.iter().flat_map(|run| run.overview.causes());
+    let causes = snapshot.runs.iter().flat_map(|run| run.overview.stop_cause());
     let mut advice: Vec<String> =
         causes.map(|why| fit_words(&format!("error: {}", printable(why)), columns)).collect();
     advice.dedup();

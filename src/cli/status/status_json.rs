@@ -52,7 +52,10 @@ fn run(snapshot: &StatusSnapshot, status: &RunStatus) -> Value {
             "next": group.next_step(),
             "has_common_cause": group.has_common_cause,
         })).collect::<Vec<_>>(),
-        "stop_causes": overview.causes(),
+        "stop_cause": overview.stop_cause(),
+        "common_cause": overview.summary.last_drain.as_ref().and_then(|end| {
+            end.common_failure.as_ref().map(|failure| &failure.message)
+        }),
         "last_drain": overview.end.as_ref().map(last_drain),
         "budget_to_raise": overview.budget_to_raise().map(|(key, _)| key),
         "ended_attempts": pace.attempts,

@@ -19,7 +19,8 @@ pub(super) fn format_status(snapshot: &StatusSnapshot, options: &TextOptions) ->
         text += &format_running(snapshot, work, &options);
     }
     for run in &snapshot.runs {
-        text += &format_causes(&run.overview, &options);
+        let causes = run.overview.stop_cause().into_iter().chain(run.overview.earlier_cause());
+        text += &format_causes(&run.overview, causes, &options);
         text += &format_details(&run.overview, &options);
     }
     if let Some(advice) = snapshot.advice().filter(|_| snapshot.has_work()) {
