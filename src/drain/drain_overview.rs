@@ -6,8 +6,8 @@ use super::Drain;
 use crate::attempt::run_end;
 use crate::clock::now;
 use crate::overview::{
-    RunOverview, TextOptions, format_causes, format_details, format_facts, format_next_drain,
-    format_verdict, read_run,
+    RunOverview, TextOptions, format_details, format_earlier_cause, format_facts,
+    format_next_drain, format_verdict, read_run,
 };
 use crate::phase::budget::{ExhaustedBudget, Level};
 use crate::phase::{FailureKind, PhaseState, RunId};
@@ -136,11 +136,13 @@ impl Drain<'_> {
         overviews.iter().for_each(|run| text += &format_verdict(run, &options));
         text += &end.explanation(columns);
         for run in &overviews {
-            text += &format_causes(run, run.earlier_cause(), &options);
+            text += &format_earlier_cause(run, &options);
             text += &format_details(run, &options);
         }
         if is_continued(end) {
-            text += &format_next_drain(&overviews, &options);
+            let is_spent = end.reason == Reason::Budget;
+            let comment = is_spent.then_some("with a fresh budget of the drain");
+            text += &format_next_drain(&overviews, comment, &options);
         }
         text
     }
