@@ -80,14 +80,19 @@ impl Drain<'_> {
         if reason != Reason::Systemic {
             return Ok(to_retry);
         }
-        let common = self.common_failure(reason).map_or_else(Vec::new, |failure| failure.phases);
+        let common = self.common_failure(reason);
         for run in runs.iter().filter(|run| run.counts.failed > 0) {
             let failed = self.context.store.phases(&run.run_id, Some(PhaseState::Failed)).await?;
-            // Phases gave up after attempts that ended for reasons of others.
-            let has_given_up = |row: &PhaseRow| {
-                row.last_failure.as_ref().is_some_and(|failure| failure.kind == FailureKind::GaveUp)
+            let is_common = |row: &PhaseRow| {
+                let kind = row.last_failure.as_ref().map(|failure| failure.kind);
+                // Phases gave up after attempts that ended for reasons of others.
+                kind == Some(FailureKind::GaveUp)
+                    || common.as_ref().is_some_and(|common| {
+                        common.phases.contains(&row.phase_id)
+                            && (common.kind.is_none() || common.kind == kind)
+                    })
             };
-            if failed.iter().any(|row| common.contains(&row.phase_id) || has_given_up(row)) {
+            if failed.iter().any(is_common) {
                 to_retry.push(run.run_id.clone());
             }
         }
