@@ -274,3 +274,77 @@ fn check<'a>(report: &'a serde_json::Value, name: &str) -> &'a serde_json::Value
     let checks = report["checks"].as_array().expect("a list");
     checks.iter().find(|check| check["name"] == name).expect(name)
 }
+
+#[test]
+fn a_file_hidden_by_another_is_a_warning_before_a_drain() {
+    let private = "agents: {default: fake, fake: {kind: command, command: ['true']}}\n";
+    let project = Project::new()
+        .unset("AUTOPACK_ENABLE_MEMORY")
+        .file("config/autopack.yaml", "ci: {command: make test}\n")
+        .file(".autopack/config/autopack.yaml", private)
+        .plan(serde_json::json!([{"id": "a", "deliverables": ["a.txt"]}]));
+    let hides = ".autopack/config/autopack.yaml hides config/autopack.yaml";
+    let remedy = "only the first is read; put all keys into one of them";
+    let report = health(&project, &["--json"]).succeeded().json();
+    let found = check(&report, "configuration");
+    assert_eq!(found["status"], "warn");
+    assert_eq!((&found["detail"], &found["hint"]), (&hides.into(), &remedy.into()));
+    let drained = project.drain();
+    let told = format!("{hides}: {remedy}\n");
+    let (start, _) = drained.stdout.split_once("draining run").expect("the first line");
+    assert!(start.ends_with(&told), "{drained:#?}");
+    for args in [["config", "show"], ["drain", "--dry-run"]] {
+        let shown = project.autopack(args);
+        assert!(shown.stderr.contains(told.trim_end()), "{shown:#?}");
+    }
+    // All hidden files count; a file without keys, the shipped one and the same one do not.
+    project.write(".autopack/config/memory.yaml", "memory: {enabled: false}\n");
+    project.write("config/memory.yaml", "memory: {enabled: true}\n");
+    let report = health(&project, &["--json"]).succeeded().json();
+    let both = format!("{hides}; .autopack/config/memory.yaml hides config/memory.yaml");
+    assert_eq!(check(&report, "configuration")["detail"], both);
+    let chosen = project.outside("chosen");
+    std::fs::create_dir_all(&chosen).unwrap();
+    std::fs::write(chosen.join("autopack.yaml"), private).unwrap();
+    std::fs::remove_file(project.path("config/memory.yaml")).unwrap();
+    let chosen = chosen.to_str().unwrap();
+    let report = health(&project, &["--json", "--config-dir", chosen]).succeeded().json();
+    let detail = check(&report, "configuration")["detail"].as_str().unwrap();
+    assert!(
+        detail.contains("autopack.yaml hides .autopack/config/autopack.yaml; ")
+            && detail.ends_with("autopack.yaml hides config/autopack.yaml"),
+        "{detail}"
+    );
+    for text in ["# nothing yet\n", "{}\n", include_str!("../config/autopack.yaml")] {
+        project.write("config/autopack.yaml", text);
+        let report = health(&project, &["--json"]).succeeded().json();
+        assert_eq!(check(&report, "configuration")["status"], "ok", "{text}");
+    }
+    std::fs::remove_file(project.path("config/autopack.yaml")).unwrap();
+    let private = project.path(".autopack/config/autopack.yaml");
+    std::os::unix::fs::symlink(private, project.path("config/autopack.yaml")).unwrap();
+    let report = health(&project, &["--json"]).succeeded().json();
+    assert_eq!(check(&report, "configuration")["status"], "ok");
+}
+
+#[test]
+fn ci_is_found_by_the_files_of_the_commit() {
+    let test =
+        "import unittest\n\nclass T(unittest.TestCase):\n    def test_it(self):\n        pass\n";
+    let project = Project::new().unset("AUTOPACK_ENABLE_MEMORY").agent("write_deliverables()");
+    project.write("tests/__init__.py", "");
+    project.write("tests/test_it.py", test);
+    let ci = |project: &Project| check(&health(project, &["--json"]).json(), "ci").clone();
+    let found = ci(&project);
+    assert_eq!(found["status"], "warn", "{found:#}");
+    let commit = project.git(["rev-parse", "HEAD"])[..10].to_owned();
+    assert!(found["detail"].as_str().unwrap().starts_with(&format!("at {commit}: ")), "{found:#}");
+    let hint = "commit the tests: runs begin at a commit, without your other files";
+    assert_eq!(found["hint"], hint);
+    let project = project.commit("tests");
+    assert_eq!(ci(&project)["status"], "ok");
+    // Other uncommitted files, and lost ones, do not matter.
+    std::fs::remove_dir_all(project.path("tests")).unwrap();
+    assert_eq!(ci(&project)["status"], "ok");
+    assert_eq!(project.git(["status", "--short"]), " D tests/__init__.py\n D tests/test_it.py\n");
+}

@@ -363,3 +363,35 @@ fn a_path_behind_a_note_with_a_dash_is_a_deliverable() {
     project.autopack(["fix-phases"]).succeeded();
     assert_eq!(project.phase("a")["deliverables"], json!(["src/z.py", "src/q.py"]));
 }
+
+#[test]
+fn misspelled_fields_and_values_of_another_type_are_named_and_imported_all_the_same() {
+    let plan = "phases:\n- id: a\n  descriptoin: Write it\n  deliverables: 7\n- id: b\n  descriptoin: Write more\n  \
+                scope: {pats: [src]}\n  cost_center: 12\n";
+    let project = Project::without_commits().file("plan.yaml", plan);
+    let ran = project.autopack(["import", "plan.yaml"]).succeeded();
+    assert!(ran.stdout.contains("run plan: 2 added"), "{ran:#?}");
+    for line in [
+        "plan.yaml:2, phase 1: phase `a`: `descriptoin` is no field, only text for the agent; did you mean `description`? (so in 1 more phase)",
+        "plan.yaml:2, phase 1: phase `a`: `deliverables` must be a list of texts, found 7; `autopack fix-phases --dry-run` shows the repair",
+        "plan.yaml:5, phase 2: phase `b`: `scope.pats` is no field, only text for the agent; did you mean `paths`?",
+        "plan.yaml: no fields of a phase, only text for the agent: `cost_center`",
+    ] {
+        assert!(ran.stderr.contains(line), "{line}\n{ran:#?}");
+    }
+    assert_eq!(ran.stderr.lines().count(), 4, "{ran:#?}");
+}
+
+#[test]
+fn a_text_in_sentences_is_for_the_verb_plan() {
+    let text = "# Payments\n\nCustomers pay with a card, and get a receipt by mail.\n";
+    let project = Project::without_commits().file("my prd.md", text).file("prd.txt", text);
+    for (name, shown) in [("my prd.md", "'my prd.md'"), ("prd.txt", "prd.txt")] {
+        let ran = project.autopack(["import", name]).exited(1);
+        assert!(ran.stderr.contains("has no known format"), "{ran:#?}");
+        assert!(ran.stderr.contains(&format!("`autopack plan {shown} -o plan.yaml`")), "{ran:#?}");
+    }
+    let other = project.file("rows.txt", "{\"one\": \"two three four five\"}\n");
+    let ran = other.autopack(["import", "rows.txt"]).exited(1);
+    assert!(!ran.stderr.contains("autopack plan"), "{ran:#?}");
+}

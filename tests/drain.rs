@@ -285,7 +285,7 @@ fn next_steps_without_queued_phases_depend_on_the_failures() {
     );
     project.drain().exited(3);
     let failed = project.autopack(["drain"]).exited(3);
-    assert!(failed.stdout.contains("`autopack phases retry run --failed`"), "{failed:#?}");
+    assert!(failed.stdout.contains("`autopack phases retry --failed run`"), "{failed:#?}");
 }
 
 #[test]

@@ -107,7 +107,7 @@ fn a_larger_budget_that_an_attempt_meets_is_named_and_what_to_do_about_it() {
     for (level, cure) in [
         (
             "drain",
-            "start another drain with a fresh budget, or raise executor.budgets.drain.tokens",
+            "this was the budget of one drain: the next drain goes on with a fresh one; raise executor.budgets.drain.tokens",
         ),
         ("run", "raise executor.budgets.run.tokens, then start the drain again"),
     ] {
@@ -119,6 +119,29 @@ fn a_larger_budget_that_an_attempt_meets_is_named_and_what_to_do_about_it() {
         assert!(ran.stdout.contains(&why), "{ran:#?}");
         assert!(ran.stdout.contains(&format!("hint: {cure}")), "{ran:#?}");
     }
+}
+
+#[test]
+fn a_spent_budget_of_a_drain_ends_with_the_command_that_goes_on() {
+    let more = "executor: {max_attempts: 1, budgets: {drain: {tokens: 3000}}}\n";
+    let agent = "write_deliverables()\nreport(tokens={'input': 2000, 'output': 10})";
+    let project = Project::new().agent_with(agent, more).plan(plan(2));
+    let ran = project.drain().exited(5);
+    assert!(ran.stdout.contains("hint: this was the budget of one drain"), "{ran:#?}");
+    let last = "next     autopack drain run   # with a fresh budget of the drain\n";
+    assert!(ran.stdout.ends_with(last), "{ran:#?}");
+    let status = project.autopack(["status"]).succeeded().stdout;
+    assert!(
+        status.contains("\nbudget   the drain's budget of 3000 tokens is too small"),
+        "{status}"
+    );
+    assert!(status.ends_with("start: autopack drain --run-id run\n"), "{status}");
+    // A budget that is too small for any attempt ends the next drain, too.
+    let more = "executor: {max_attempts: 1, budgets: {drain: {tokens: 30}}}\n";
+    let project = project.agent_with(agent, more);
+    let ran = project.drain().exited(5);
+    assert!(ran.stdout.contains("hint: raise executor.budgets.drain.tokens, then"), "{ran:#?}");
+    assert!(!ran.stdout.contains("next  "), "{ran:#?}");
 }
 
 #[test]

@@ -32,6 +32,51 @@ fn an_agent_that_does_nothing_stops_the_drain_at_its_third_phase() {
 }
 
 #[test]
+fn the_cause_of_a_stop_and_its_remedy_stay_in_status_until_a_phase_lands() {
+    let more = format!("{GREEN}executor: {{max_attempts: 1}}\n");
+    let project = Project::new().agent_with("print('no key found')", &more).plan(plan(4));
+    let ran = project.drain().exited(5);
+    let hint = "hint: fix the cause, then run `autopack phases retry --failed run` and start the drain again\n";
+    assert!(ran.stdout.contains(hint), "{ran:#?}");
+    let cause = "error    3 phases in a row (p0, p1, p2) ended without a change by the agent; the agent's last lines: no key found; \
+                 run the agent by hand, and check its command, login and model in .autopack/config/autopack.yaml\n";
+    let advice = "         fix the cause; then autopack phases retry --failed run\n";
+    let status = |project: &Project| project.autopack(["status"]).succeeded().stdout;
+    let text = status(&project);
+    assert!(text.contains(cause) && text.contains(advice), "{text}");
+    assert!(!text.contains("allow_no_change") && !ran.stdout.contains("allow_no_change"), "{text}");
+    let run = project.json(["status", "--json"])["runs"][0].clone();
+    assert!(run["stop_cause"].as_str().unwrap().starts_with("3 phases in a row"), "{run}");
+    assert_eq!(run["failures"][0]["has_common_cause"], true, "{run}");
+    // The other phases fail for the same reason, too few for the breaker.
+    let drained = project.drain().exited(3);
+    assert!(drained.stdout.contains(&format!("{cause}failed   ")), "{drained:#?}");
+    assert_eq!(project.states().values().filter(|state| *state == "FAILED").count(), 4);
+    let text = status(&project);
+    assert!(text.contains(cause) && text.contains(advice), "{text}");
+    let project = project.agent_with("if phase_id == 'p0': write_deliverables()", &more);
+    project.autopack(["phases", "retry", "run/p0"]).succeeded();
+    project.drain().exited(3);
+    let text = status(&project);
+    assert!(!text.contains("error ") && text.contains("allow_no_change"), "{text}");
+}
+
+#[test]
+fn a_hint_names_retry_only_where_the_cause_has_made_phases_fail() {
+    let ci = "ci: {command: no-such-ci-program}\n";
+    let project = Project::new().agent_with("write_deliverables()", ci).plan(plan(2));
+    let ran = project.drain().exited(5);
+    assert!(ran.stdout.contains("hint: fix the cause, then start the drain again\n"), "{ran:#?}");
+    let text = project.autopack(["status"]).succeeded().stdout;
+    assert!(text.contains("error    ci cannot start: `no-such-ci-program`"), "{text}");
+    let more = format!("{GREEN}executor: {{max_attempts: 1}}\n");
+    let project = Project::new().agent_with("write('else.txt')", &more).plan(plan(3));
+    let sampled = project.autopack(["drain", "--run-id", "run", "--sample", "2"]).exited(5);
+    assert!(sampled.stdout.contains("`autopack phases retry --failed run`"), "{sampled:#?}");
+    assert!(sampled.stdout.contains("widen scope.paths"), "{sampled:#?}");
+}
+
+#[test]
 fn an_agent_without_work_does_not_stop_the_drain() {
     let more = format!("{GREEN}executor: {{max_attempts: 1}}\n");
     let mut project = Project::new();

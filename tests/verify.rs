@@ -52,6 +52,50 @@ fn a_green_tip_is_reported_and_stored_as_the_green_ref() {
 }
 
 #[test]
+fn a_commit_of_yours_on_the_branch_is_told_with_the_verdict_and_tested_by_the_next_drain() {
+    let settings = "ci: {command: 'true'}\nexecutor: {max_attempts: 1}\n";
+    let project = Project::new()
+        .unset("AUTOPACK_CI_FINAL")
+        .agent_with("if phase_id == 'a': write_deliverables()", settings)
+        .plan(phases(&["a", "b"]));
+    project.drain().exited(3);
+    let tested = tip(&project);
+    let changed = |project: &Project| {
+        let run = project.json(["status", "--run-id", "run", "--json"])["runs"][0].clone();
+        (run["changed_since_test"].clone(), run["clean_clone_commit"].clone())
+    };
+    assert_eq!(changed(&project), (json!(false), json!(tested)));
+    let tree = project.git(["rev-parse", "autopack/run^{tree}"]);
+    let commit = project.git(["commit-tree", "-p", &tested, "-m", "by hand", tree.trim()]);
+    project.git(["update-ref", "refs/heads/autopack/run", commit.trim()]);
+    let told = format!(
+        "tested   CI is green in a clean clone at {}\n         the branch has changed since, and was not tested again\n",
+        &tested[..10]
+    );
+    let status = project.autopack(["status"]).succeeded().stdout;
+    assert!(
+        status.contains(&format!("{told}         pending; test it: autopack verify run\n")),
+        "{status}"
+    );
+    assert_eq!(changed(&project), (json!(true), json!(tested)));
+    for format in ["md", "html"] {
+        let report = project.autopack(["report", "--format", format]).succeeded().stdout;
+        assert!(report.contains("the branch has changed since"), "{format}: {report}");
+    }
+    project.autopack(["phases", "retry", "run/b"]).succeeded();
+    let project = project.env("AUTOPACK_CI_FINAL", "off");
+    let untested = project.drain().exited(3);
+    assert!(untested.stdout.contains(&told), "{untested:#?}");
+    project.autopack(["phases", "retry", "run/b"]).succeeded();
+    let events = project.autopack(["drain", "--run-id", "run", "--json"]).exited(3).stdout;
+    let end: Value = serde_json::from_str(events.lines().last().unwrap()).unwrap();
+    assert_eq!(end["counts"][0]["changed_since_test"], true, "{end}");
+    let project = project.unset("AUTOPACK_CI_FINAL");
+    project.drain().exited(3);
+    assert_eq!(changed(&project), (json!(false), json!(commit.trim())));
+}
+
+#[test]
 fn a_landing_green_only_through_a_cache_is_detected_and_not_offered_for_merging() {
     let project = project(HIDDEN_BY_A_CACHE, &["a", "marker", "c", "d", "e"]);
     let drained = project.drain().exited(3);

@@ -187,7 +187,7 @@ fn failed_phases_of_an_earlier_drain_still_count_without_queued_ones() {
     let ran = project.autopack(["drain"]).exited(3);
     assert_eq!(
         ran.stdout,
-        "nothing to drain; run plan has failed phases: `autopack phases retry plan --failed`\n"
+        "nothing to drain; run plan has failed phases: `autopack phases retry --failed plan`\n"
     );
 }
 

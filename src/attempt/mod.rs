@@ -64,7 +64,7 @@ pub use inherited_environments::InheritedEnvironments;
 pub use persons_attempt::PersonsWork;
 pub use persons_view::{AppliedPatch, PersonsPlace, apply_patch};
 pub use read_only_call::{ReadOnlyAnswer, ReadOnlyCall};
-pub use run_end::run_end;
+pub use run_end::{compare_with_tip, run_end};
 pub use run_tip_test::{TipTest, test_tip};
 pub use steps::memory_step::{plan, topic_of};
 pub use steps::prompt_step::{PromptRequest, prompt_for};

@@ -6,17 +6,35 @@ use crate::phase::RunId;
 use crate::phase::words::short_commit;
 use crate::progress::shown_id;
 use crate::store::{CleanOutcome, CleanTest, RunSummary};
+use crate::workspace::Repo;
 
 /// Failing tests named; the rest are counted.
 const NAMED: usize = 3;
+/// Said after the result of an earlier tip.
+const CHANGED: &str = "the branch has changed since, and was not tested again";
 /// Columns for the name of a test.
 const LONGEST_NAME: usize = 60;
+
+/// Marks the run as untested if its tip is not the tested commit, as after commits of yours on its branch. A branch that
+/// is gone proves nothing.
+pub async fn compare_with_tip(run: &mut RunSummary, repo: &Repo) {
+    let Some(test) = run.clean_test.as_ref().filter(|_| !run.is_untested) else { return };
+    if let Ok(tip) = repo.tip(&run.run_id).await {
+        run.is_untested = tip.commit != test.commit;
+    }
+}
 
 /// Describes the result in short lines, the most important first. Empty while an untested run is in progress, or
 /// without a landing.
 pub fn run_end(run: &RunSummary, final_test: FinalTest) -> Vec<String> {
     let mut lines = run.clean_test.as_ref().map_or_else(Vec::new, |test| result(&run.run_id, test));
-    if !run.is_untested || run.has_work() {
+    if !run.is_untested {
+        return lines;
+    }
+    if run.has_work() {
+        if !lines.is_empty() {
+            lines.push(CHANGED.to_owned());
+        }
         return lines;
     }
     if run.last_drain.as_ref().is_some_and(|end| end.has_no_ci) {
@@ -25,7 +43,7 @@ pub fn run_end(run: &RunSummary, final_test: FinalTest) -> Vec<String> {
     }
     lines.push(match lines.is_empty() {
         true => "the tip was not tested in a clean clone".to_owned(),
-        false => "the branch has changed since, and was not tested again".to_owned(),
+        false => CHANGED.to_owned(),
     });
     let id = shown_id(run.run_id.as_str());
     lines.push(match final_test {

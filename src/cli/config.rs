@@ -5,7 +5,7 @@ use console::style;
 use serde_json::Value;
 
 use super::{Context, DatabaseChoice};
-use crate::config::Setting;
+use crate::config::{HiddenFile, Setting};
 use crate::failure::{Exit, Failure};
 use crate::process::Redactor;
 use crate::progress::printable;
@@ -29,7 +29,11 @@ enum Action {
 
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let Action::Show { json } = args.action;
-    let mut settings = context.config()?.list();
+    let config = context.config()?;
+    for hidden in &config.hidden {
+        tracing::warn!("{hidden}: {}", HiddenFile::REMEDY);
+    }
+    let mut settings = config.list();
     settings.push(database(&context.database()?));
     let redactor = context.redactor()?;
     for setting in &mut settings {

@@ -19,7 +19,7 @@ use super::plan_import::PlanFile;
 use super::time_window::{WindowArgs, WindowStart};
 use super::{Context, agent_choice, autofix_limits, branch_check, calibration_in_force};
 use crate::attempt::{Estimator, Views};
-use crate::config::{MAX_JOBS, SandboxMode, Settings};
+use crate::config::{HiddenFile, MAX_JOBS, SandboxMode, Settings};
 use crate::drain::{Drain, RegisteredDrain, Request, Signals};
 use crate::failure::{Exit, Failure};
 use crate::memory::{AutostartPermission, OpenMemory};
@@ -179,6 +179,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             .with_memory(memory.clone())
             .with_estimator(estimator)
             .with_notifier(notifier);
+    for hidden in &config.hidden {
+        drain_context.progress.note(&format!("{hidden}: {}", HiddenFile::REMEDY));
+    }
     if let Some(line) = found_agent {
         drain_context.progress.note(&line);
     }
@@ -268,6 +271,9 @@ async fn dry_run(
         window: args.window.describe()?,
     };
     preview.print(context, opened.map(|opened| (&opened.store, opened.runs.as_slice()))).await?;
+    for hidden in &context.config()?.hidden {
+        tracing::warn!("{hidden}: {}", HiddenFile::REMEDY);
+    }
     // Problems that prevent a start are no part of the plan.
     if let Some(line) = agent_choice::describe_found_agent(args.agent.as_deref(), context)? {
         tracing::info!(target: NOTES, "{line}");

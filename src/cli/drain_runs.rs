@@ -185,7 +185,7 @@ pub(super) fn describe_empty_backlog(runs: &[RunSummary]) -> (String, Exit) {
     if let Some(run) = runs.iter().find(|run| run.counts.get(PhaseState::Failed) > 0) {
         let run = quoted(run.run_id.as_str()).into_owned();
         let line = format!(
-            "nothing to drain; run {run} has failed phases: `autopack phases retry {run} --failed`"
+            "nothing to drain; run {run} has failed phases: `autopack phases retry --failed {run}`"
         );
         return (line, Exit::PhasesFailed);
     }
@@ -214,7 +214,9 @@ pub(super) async fn is_settled(
         let Some(facts) = &run.facts else { continue };
         let landed = store.landed_phases(&run.run_id).await?;
         // A branch that is gone, or lacks a landing, is told by the drain.
-        if repo.tip(&run.run_id).await.is_err() {
+        let Ok(tip) = repo.tip(&run.run_id).await else { return Ok(false) };
+        let is_other = |test: &CleanTest| test.commit != tip.commit;
+        if final_test == FinalTest::Clean && run.clean_test.as_ref().is_some_and(is_other) {
             return Ok(false);
         }
         if !repo.missing(&run.run_id, &facts.base_commit, &landed).await?.is_empty() {

@@ -10,8 +10,8 @@ use crate::config::SandboxPlaces;
 use crate::failure::{Exit, Failure};
 use crate::health::memory_checks::{self, MemoryPart};
 use crate::health::{
-    Check, Finding, HealthReport, Overall, Status, agent_checks, ci_check, database_checks,
-    environment_checks, machine_checks, sandbox_check, settings_checks,
+    Check, Finding, HealthReport, Overall, Status, agent_checks, base_files_check, ci_check,
+    database_checks, environment_checks, machine_checks, sandbox_check, settings_checks,
 };
 use crate::memory::AutostartPermission;
 use crate::progress::printable;
@@ -67,7 +67,7 @@ async fn run_checks(args: &Args, context: &Context) -> HealthReport {
         let (Ok(config), Some(workspace)) = (&config, root) else { return skip_unknown() };
         let environments = context.inherited_environments(config);
         let env = &environments.ci.env;
-        let found = settings_checks::check_ci(&config.settings, workspace, env).await;
+        let found = base_files_check::check_ci(&config.settings, workspace, env).await;
         match context.redactor() {
             Ok(redact) if args.ci && found.status == Status::Ok => {
                 ci_check::check_ci_run(&config.settings, workspace, &environments, redact).await

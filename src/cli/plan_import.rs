@@ -174,6 +174,14 @@ pub(super) async fn read_plan(
     };
     let options = ReadOptions { stored_parts, ..options.clone() };
     match import::read(file, &options).await {
+        Err(error @ ImportError::Unrecognized { is_prose: true, .. }) => {
+            let name = file.display().to_string();
+            Err(error).or_hint(format!(
+                "an agent makes a plan of a text in sentences: `autopack plan {} -o plan.yaml`; `autopack import --list-formats` \
+                 lists all formats",
+                quoted(&name)
+            ))
+        }
         Err(error @ ImportError::Unrecognized { .. }) => Err(error).or_hint(
             "`autopack import --list-formats` lists all formats, and --from chooses one; a plan in Markdown is a ```yaml block (docs/plan-format.md)",
         ),

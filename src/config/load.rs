@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_yaml::Value;
 
 use super::env::{Env, OverrideValue};
+use super::hidden_files::{HiddenFile, has_settings};
 use super::locate::line_of;
 use super::memory_settings::MemoryFile;
 use super::origin::{Origin, Origins};
@@ -36,11 +37,12 @@ pub fn load(places: &Places, env: &Env, program_kinds: &[&str]) -> Result<Config
     let mut origins = Origins::default();
     let mut files = Vec::new();
     let mut reader = Reader { env, program_kinds, origins: &mut origins, files: &mut files };
-    let settings = reader.document(places.find(Settings::FILE)?, validate::settings)?;
-    let memory = reader.document(places.find(MemoryFile::FILE)?, |file: &MemoryFile| {
-        validate::memory(&file.memory)
-    })?;
-    Ok(Config { settings, memory: memory.memory, files, origins })
+    let mut hidden = Vec::new();
+    let settings = places.find::<Settings>(&mut hidden)?;
+    let settings = reader.document(settings, validate::settings)?;
+    let memory = places.find::<MemoryFile>(&mut hidden)?;
+    let memory = reader.document(memory, |file: &MemoryFile| validate::memory(&file.memory))?;
+    Ok(Config { settings, memory: memory.memory, files, hidden, origins })
 }
 
 /// Reads the files and keeps what was read.
@@ -161,17 +163,29 @@ impl FileText {
 }
 
 impl Places {
-    fn find(&self, file: &str) -> Result<Option<FileText>, ConfigError> {
+    /// Reads the first file of this name; adds those that it hides.
+    fn find<D: Document>(
+        &self,
+        hidden: &mut Vec<HiddenFile>,
+    ) -> Result<Option<FileText>, ConfigError> {
         let workspace = self.workspace.as_deref();
         let directories = [
             self.chosen.clone(),
             workspace.map(|root| root.join(super::PRIVATE_DIRECTORY)),
             workspace.map(|root| root.join(super::SHARED_DIRECTORY)),
         ];
-        for path in directories.into_iter().flatten().map(|directory| directory.join(file)) {
+        let directories = directories.into_iter().flatten();
+        let mut paths = directories.map(|directory| directory.join(D::FILE));
+        while let Some(path) = paths.next() {
             let name = self.name(&path);
             match std::fs::read_to_string(&path) {
-                Ok(text) => return Ok(Some(FileText { path, name, text })),
+                Ok(text) => {
+                    let others = paths.filter(|other| has_settings(other, &path, D::SHIPPED));
+                    let others = others.map(|other| self.name(&other));
+                    hidden
+                        .extend(others.map(|other| HiddenFile { name: other, read: name.clone() }));
+                    return Ok(Some(FileText { path, name, text }));
+                }
                 // A project may have a file named `config`.
                 Err(error)
                     if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}

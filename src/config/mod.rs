@@ -10,6 +10,7 @@ mod agent_settings;
 mod bounds;
 mod command_setting;
 pub mod env;
+mod hidden_files;
 #[cfg(any(test, fuzzing))]
 pub mod invariants;
 pub mod json_schema;
@@ -32,6 +33,7 @@ mod written_path;
 pub use agent_settings::*;
 pub use command_setting::CommandLine;
 pub use env::Env;
+pub use hidden_files::HiddenFile;
 pub use load::{Places, load};
 pub use memory_settings::*;
 pub use notify_settings::*;
@@ -62,6 +64,8 @@ pub struct Config {
     pub memory: MemorySettings,
     /// Files that were read.
     pub files: Vec<PathBuf>,
+    /// Files with settings that are not read, because another file of the same name is.
+    pub hidden: Vec<HiddenFile>,
     origins: Origins,
 }
 

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::stop_reason::is_our_failure;
 use super::{Drain, StopReason};
-use crate::attempt::{AttemptError, millis};
+use crate::attempt::{AttemptError, compare_with_tip, millis};
 use crate::failure::Exit;
 use crate::phase::{PhaseState, RunId};
 use crate::progress::{
@@ -115,7 +115,10 @@ impl Drain<'_> {
     /// Emits the final summary, retires the owner and returns the exit code.
     pub(super) async fn conclude(mut self, reason: StopReason) -> anyhow::Result<Exit> {
         self.notify_stop(&reason);
-        let runs = self.summaries().await?;
+        let mut runs = self.summaries().await?;
+        for run in &mut runs {
+            compare_with_tip(run, &self.context.repo).await;
+        }
         let is_red = |run: &RunSummary| {
             run.clean_test
                 .as_ref()
@@ -155,15 +158,18 @@ impl Drain<'_> {
             exit_code: exit.code(),
             message: reason.why().or(Some(unproven).filter(|text| !text.is_empty())),
             names_cure: reason.names_cure(),
+            is_budget_lasting: reason.budget().is_some_and(|budget| self.is_lasting(&budget)),
             budget: reason.budget(),
+            to_retry: self.runs_to_retry(reason.reason(), &runs).await?,
             overview: String::new(),
             duration_ms: millis(self.context.progress.elapsed()),
         };
-        let record = self.end_record(&end);
-        end.overview = self.overview(&end, runs, &record).await;
+        let records = self.end_records(&end, &runs).await?;
+        let ids: Vec<RunId> = runs.iter().map(|run| run.run_id.clone()).collect();
+        end.overview = self.overview(&end, runs, &records).await;
         self.notify_end(&end);
         self.context.progress.emit(&Event::DrainFinished(end));
-        self.record_end(&record).await;
+        self.record_end(&ids, &records).await;
         self.retire().await?;
         self.context.notifier.close(&self.stop).await;
         if let Some(why) = self.context.progress.unwritten() {
@@ -230,6 +236,8 @@ impl From<&RunSummary> for RunCounts {
             queued: run.counts.queued,
             skipped: run.counts.skipped,
             clean_clone: run.clean_test.as_ref().map(|test| test.outcome.as_str()),
+            clean_clone_commit: run.clean_test.as_ref().map(|test| test.commit.clone()),
+            changed_since_test: run.has_changed_since_test(),
         }
     }
 }

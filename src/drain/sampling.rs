@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::{Drain, SchedulerStep, StopReason};
 use crate::attempt::AttemptError;
 use crate::phase::{PhaseId, PhaseState, RunId};
-use crate::store::PhaseRow;
+use crate::store::{CommonFailure, PhaseRow};
 
 impl Drain<'_> {
     /// Runs the sample, or the one phase of a trial; returns `Some` if the drain must stop.
@@ -40,15 +40,18 @@ impl Drain<'_> {
         }
         self.context.repeats.set_sampling(false);
         let passed = self.passed().await?;
-        self.only.clear();
+        let sample = std::mem::take(&mut self.only);
         self.sampled = true;
         if is_trial {
             let is_over = self.is_empty().await?;
             return Ok(Some(if is_over { StopReason::Drained } else { StopReason::Trial }));
         }
         if passed == 0 {
-            let error = AttemptError::Systemic(none_passed(tried, &names));
-            return Ok(Some(StopReason::Error(error)));
+            let message = none_passed(tried, &names);
+            let phases = sample.into_iter().map(|(_, id)| id).collect();
+            let failure = CommonFailure { kind: None, phases, message: message.clone() };
+            self.context.repeats.set_end(failure);
+            return Ok(Some(StopReason::Error(AttemptError::Systemic(message))));
         }
         self.context.progress.note(&match tried {
             1 => "the sampled phase passed".to_owned(),

@@ -8,6 +8,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 pub mod agent_checks;
+pub mod base_files_check;
 pub mod ci_check;
 pub mod database_checks;
 pub mod environment_checks;

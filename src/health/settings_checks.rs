@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::Finding;
 use crate::ci::{self, CiPlace, Pythons};
-use crate::config::{Config, SandboxPlaces, Settings, check_paths};
+use crate::config::{Config, HiddenFile, SandboxPlaces, Settings, check_paths};
 use crate::failure::Failure;
 use crate::phase::PhaseCi;
 use crate::process::child_env::Env;
@@ -31,6 +31,10 @@ pub fn check_configuration(
             "correct it; see docs/configuration.md for all keys and variables",
         ),
         Ok(config) if config.files.is_empty() => Finding::ok("shipped defaults"),
+        Ok(config) if !config.hidden.is_empty() => {
+            let hidden = config.hidden.iter().map(ToString::to_string);
+            Finding::warn(hidden.collect::<Vec<_>>().join("; "), HiddenFile::REMEDY)
+        }
         Ok(config) => {
             let files = config.files.iter().map(|file| relative(file, workspace));
             Finding::ok(files.collect::<Vec<_>>().join(", "))
@@ -38,18 +42,19 @@ pub fn check_configuration(
     }
 }
 
-/// Checks the CI command, as chosen in the user's checkout.
-pub async fn check_ci(settings: &Settings, workspace: &Path, env: &Env) -> Finding {
-    let place = CiPlace { dir: workspace, workspace, env };
+/// Checks the CI command, as chosen by the files of this place.
+pub(super) async fn find_ci(settings: &Settings, place: &CiPlace<'_>) -> Finding {
     let timeout_seconds = settings.ci.max_timeout_seconds;
     let limits = PhaseCi { timeout_seconds, ..PhaseCi::default() };
-    let plan = ci::choose_plan(&place, &settings.ci, &limits, &Pythons::default()).await;
+    let plan = ci::choose_plan(place, &settings.ci, &limits, &Pythons::default()).await;
     match (&plan.note, plan.program()) {
         (Some(note), _) if plan.is_configured() => Finding::fail(&note.why, &note.hint),
         (Some(note), _) => {
             Finding::warn(format!("{}: only deliverables are checked", note.why), &note.hint)
         }
-        (None, Some(program)) => check_program(&plan.display(), program, workspace, env),
+        (None, Some(program)) => {
+            check_program(&plan.display(), program, place.workspace, place.env)
+        }
         (None, None) => Finding::ok(plan.display()),
     }
 }
@@ -124,7 +129,11 @@ mod tests {
         let mut settings = Settings::default();
         settings.ci.command = command;
         let env = [("PATH".into(), "/usr/bin:/bin".into())].into();
-        check_ci(&settings, workspace.path(), &env).await
+        find_ci(
+            &settings,
+            &CiPlace { dir: workspace.path(), workspace: workspace.path(), env: &env },
+        )
+        .await
     }
 
     #[tokio::test]

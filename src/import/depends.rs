@@ -58,6 +58,11 @@ const LIKE_DEPENDENCIES: [&str; 11] = [
 /// Length of a reported note, in characters.
 const SHOWN_CHARS: usize = 120;
 
+/// Whether a plain key is read for dependencies.
+pub(super) fn is_key(plain: &str) -> bool {
+    plain == "dependson" || STRICT.contains(&plain) || LOOSE.contains(&plain)
+}
+
 /// Phases already stored, with their dependencies.
 #[derive(Clone, Debug, Default)]
 pub struct Existing {

@@ -50,6 +50,8 @@ pub enum ImportError {
         name: String,
         /// The nearest formats, each with the reason for not being recognized.
         nearest: Vec<String>,
+        /// Whether the input is a text in sentences.
+        is_prose: bool,
     },
     /// Two phases of a run have the same id.
     #[error(

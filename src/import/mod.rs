@@ -20,6 +20,7 @@ mod depends;
 mod directory_layout;
 mod drafting;
 mod error;
+mod field_remarks;
 mod format;
 mod github_issues;
 mod gitlab_issues;

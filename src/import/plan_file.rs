@@ -35,7 +35,8 @@ impl Format for PlanFile {
     fn read(&self, input: &Input, draft: &mut PlanDraftBuilder) -> Result<(), ImportError> {
         let text = input.text()?;
         let syntax = Syntax::of(input.extension(), text);
-        plan_shapes::draft(plan_source::read(input.name(), syntax, text)?, draft);
+        let source = plan_source::read(input.name(), syntax, text)?;
+        plan_shapes::draft(input.name(), source, draft);
         Ok(())
     }
 }

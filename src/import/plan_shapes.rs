@@ -8,6 +8,7 @@ use crate::phase::words::find_similar;
 
 use super::drafting::PlanDraftBuilder;
 use super::error::ImportError;
+use super::field_remarks::FieldRemarks;
 use super::plan_document::{Document, PHASES};
 use super::plan_source::Source;
 use super::source_place::SourcePosition;
@@ -49,9 +50,9 @@ pub(super) fn resembles_phases(value: &Value) -> bool {
 }
 
 /// Adds the phases of all documents.
-pub(super) fn draft(source: Source, drafting: &mut PlanDraftBuilder) {
+pub(super) fn draft(name: &str, source: Source, drafting: &mut PlanDraftBuilder) {
     source.warnings.into_iter().for_each(|warning| drafting.warn(warning));
-    let mut reader = Reader { drafting, items: 0 };
+    let mut reader = Reader { drafting, items: 0, remarks: FieldRemarks::default() };
     let mut common = RunKeys::default();
     for (index, document) in source.documents.into_iter().enumerate() {
         let Document { value, place, lines } = document;
@@ -73,6 +74,8 @@ pub(super) fn draft(source: Source, drafting: &mut PlanDraftBuilder) {
         };
         read.unwrap_or_else(|error| reader.drafting.fail(error));
     }
+    let Reader { drafting, remarks, .. } = reader;
+    remarks.warnings(name).into_iter().for_each(|warning| drafting.warn(warning));
 }
 
 fn is_header(object: &Map<String, Value>) -> bool {
@@ -128,6 +131,7 @@ struct Reader<'a> {
     drafting: &'a mut PlanDraftBuilder,
     /// Number of phases without a line so far.
     items: usize,
+    remarks: FieldRemarks,
 }
 
 impl Reader<'_> {
@@ -216,6 +220,7 @@ impl Reader<'_> {
 
     fn phase(&mut self, place: SourcePosition, mut spec: Map<String, Value>, keys: &RunKeys) {
         merge(&mut spec, &keys.defaults);
+        self.remarks.add(&place, &spec);
         self.drafting.phase_of_run(place, spec, keys.run_id.as_deref());
     }
 

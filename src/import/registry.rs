@@ -35,6 +35,11 @@ const NEAREST: usize = 3;
 /// Missing words named for each of them.
 const MISSING: usize = 2;
 
+/// Endings of files with prose.
+const TEXTS: [&str; 7] = ["md", "markdown", "txt", "text", "rst", "adoc", "org"];
+/// Words of a sentence at least.
+const SENTENCE: usize = 4;
+
 /// A format as listed by `import --list-formats`.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct FormatEntry {
@@ -86,7 +91,18 @@ pub(super) fn format_of(
     possible.ok_or_else(|| ImportError::Unrecognized {
         name: input.name().to_owned(),
         nearest: nearest(formats, input),
+        is_prose: is_prose(input),
     })
+}
+
+/// Whether the input is a text in sentences: no data by its name or its first letter, and a line of several words.
+fn is_prose(input: &Input) -> bool {
+    let Ok(text) = input.text() else { return false };
+    let is_data = text.trim_start().starts_with(['{', '[', '<', '"']);
+    let is_word = |word: &&str| word.chars().filter(|c| c.is_alphabetic()).count() >= 2;
+    let is_sentence = |line: &str| line.split_whitespace().filter(is_word).count() >= SENTENCE;
+    let may_be_text = input.extension().is_none_or(|ending| TEXTS.contains(&ending));
+    may_be_text && !is_data && text.lines().any(is_sentence)
 }
 
 /// Describes the nearest formats, each with the reason why the input does not have it.

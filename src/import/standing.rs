@@ -254,6 +254,14 @@ fn is_one_of(key: &str, plain: &[&str]) -> bool {
     plain.contains(&plain_key(key).as_str())
 }
 
+/// Whether a plain key is read for the status.
+pub(super) fn is_key(plain: &str) -> bool {
+    STATUS.contains(&plain)
+        || is_flag(plain, &DONE_FLAGS)
+        || is_flag(plain, &DROPPED_FLAGS)
+        || DONE_AT.contains(&plain)
+}
+
 /// Checks a plain key: `done`, `isdone`.
 fn is_flag(key: &str, flags: &[&str]) -> bool {
     flags.contains(&key.strip_prefix("is").unwrap_or(key))

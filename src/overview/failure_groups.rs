@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::phase::words::first_few;
 use crate::phase::{Failure, FailureKind, PhaseId, RunId};
-use crate::store::{PhaseRow, PhaseUsage};
+use crate::store::{CommonFailure, PhaseRow, PhaseUsage};
 
 /// Most groups of different reasons; more are joined by kind.
 const DISTINCT_GROUPS: usize = 4;
@@ -24,12 +24,15 @@ pub struct FailureGroup {
     pub phases: Vec<PhaseId>,
     /// Agent of the first phase.
     pub agent: Option<String>,
+    /// Whether a failure of several phases ended a drain, and explains these.
+    pub has_common_cause: bool,
 }
 
-/// Groups FAILED phases, the largest group first.
+/// Groups FAILED phases, the largest group first. `common`: the failure that ended a drain.
 pub(super) fn group_failures(
     failed: &[PhaseRow],
     usages: &HashMap<PhaseId, PhaseUsage>,
+    common: Option<&CommonFailure>,
 ) -> Vec<FailureGroup> {
     let mut groups: Vec<FailureGroup> = Vec::new();
     let mut places: HashMap<(Option<FailureKind>, String), usize> = HashMap::new();
@@ -41,6 +44,7 @@ pub(super) fn group_failures(
                 run_id: row.run_id.clone(),
                 agent: usages.get(&row.phase_id).and_then(|usage| usage.agent.clone()),
                 phases: Vec::new(),
+                has_common_cause: false,
                 kind,
                 reason,
             });
@@ -50,6 +54,10 @@ pub(super) fn group_failures(
     }
     if groups.len() > DISTINCT_GROUPS {
         groups = fold_by_kind(groups);
+    }
+    for group in &mut groups {
+        group.has_common_cause =
+            common.is_some_and(|common| common.explains(group.kind, &group.phases));
     }
     groups.sort_by_key(|group| std::cmp::Reverse(group.phases.len()));
     groups

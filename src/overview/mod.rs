@@ -14,8 +14,8 @@ mod waiting_groups;
 
 pub use failure_groups::FailureGroup;
 pub use overview_text::{
-    describe_failures, describe_waiting, format_details, format_facts, format_next_drain,
-    format_verdict,
+    describe_failures, describe_waiting, format_details, format_earlier_cause, format_facts,
+    format_next_drain, format_stop_cause, format_verdict,
 };
 pub use run_overview::{RunOverview, read_run};
 pub use text_options::TextOptions;

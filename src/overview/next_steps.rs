@@ -11,6 +11,9 @@ const WIDEST_COMMAND: usize = 70;
 impl FailureGroup {
     /// Returns the next step for these phases: a change, then a command; or the command alone.
     pub fn next_step(&self) -> String {
+        if self.has_common_cause {
+            return format!("fix the cause; then {}", retry_all(&self.run_id));
+        }
         let retry = retry_command(&self.run_id, &self.phases);
         let agent = self.agent.as_deref().unwrap_or("NAME");
         match self.kind.map(remedy) {
@@ -69,9 +72,14 @@ fn retry_command(run: &RunId, phases: &[PhaseId]) -> String {
     let names: Vec<String> = phases.iter().map(|phase| address(run, phase)).collect();
     let command = format!("autopack phases retry {}", names.join(" "));
     match width(&command) > WIDEST_COMMAND && phases.len() > 1 {
-        true => format!("autopack phases retry {} --failed", run_argument(run)),
+        true => retry_all(run),
         false => command,
     }
+}
+
+/// Returns the command to retry all failed phases of the run.
+fn retry_all(run: &RunId) -> String {
+    format!("autopack phases retry --failed {}", run_argument(run))
 }
 
 /// Returns `RUN/PHASE` as a word of the shell.

@@ -8,7 +8,9 @@ use super::verdict_line::{join_facts, verdict_lines};
 use super::waiting_groups::{WaitReason, WaitingGroup};
 use crate::phase::words::{counted, first_few, short_commit};
 use crate::phase::{PhaseId, PhaseState, RunId, UnixMs};
-use crate::progress::{LabeledPage, duration, printable, shown_id, shown_message, shown_phase};
+use crate::progress::{
+    LabeledPage, Reason, duration, printable, shown_id, shown_message, shown_phase,
+};
 use crate::store::CleanOutcome;
 
 /// Width of the labels.
@@ -32,6 +34,28 @@ pub fn format_verdict(run: &RunOverview, options: &TextOptions) -> String {
 /// Formats the drain's own end in a line, for a drain of several runs.
 pub fn format_facts(facts: &[String], options: &TextOptions) -> String {
     join_facts(facts, options.width()).iter().map(|line| format!("{line}\n")).collect()
+}
+
+/// Formats why the last drain stopped; empty if the verdict says enough.
+pub fn format_stop_cause(run: &RunOverview, options: &TextOptions) -> String {
+    let is_budget = run.end.as_ref().is_some_and(|end| end.reason == Reason::Budget.as_str());
+    let label = if is_budget { "budget" } else { "error" };
+    run.stop_cause().map_or_else(String::new, |cause| format_cause(run, label, cause, options))
+}
+
+/// Formats the failure that ended an earlier drain, if it explains FAILED phases.
+pub fn format_earlier_cause(run: &RunOverview, options: &TextOptions) -> String {
+    run.earlier_cause().map_or_else(String::new, |cause| format_cause(run, "error", cause, options))
+}
+
+fn format_cause(run: &RunOverview, label: &str, cause: &str, options: &TextOptions) -> String {
+    let mut page = LabeledPage::new(LABEL, options.columns, options.color);
+    let of = match options.several {
+        true => format!("{}: ", shown_id(run.summary.run_id.as_str())),
+        false => String::new(),
+    };
+    page.whole(label, &format!("{of}{}", printable(cause)));
+    page.into_text()
 }
 
 /// Formats what follows the verdict of a run: failures, waiting phases, landings, final test, review and merge.
@@ -72,8 +96,12 @@ pub fn format_details(run: &RunOverview, options: &TextOptions) -> String {
     details.page.into_text()
 }
 
-/// Formats the command that drains what is left of these runs; empty if nothing can run.
-pub fn format_next_drain(runs: &[RunOverview], options: &TextOptions) -> String {
+/// Formats the command that drains what is left of these runs, with a comment; empty if nothing can run.
+pub fn format_next_drain(
+    runs: &[RunOverview],
+    comment: Option<&str>,
+    options: &TextOptions,
+) -> String {
     let open: Vec<String> = runs
         .iter()
         .filter(|run| run.summary.has_work() && run.budget_to_raise().is_none())
@@ -82,7 +110,8 @@ pub fn format_next_drain(runs: &[RunOverview], options: &TextOptions) -> String 
         .collect();
     let mut page = LabeledPage::new(LABEL, options.columns, options.color);
     if !open.is_empty() {
-        page.line("next", &format!("autopack drain {}", open.join(" ")));
+        let comment = comment.map_or_else(String::new, |comment| format!("   # {comment}"));
+        page.line("next", &format!("autopack drain {}{comment}", open.join(" ")));
     }
     page.into_text()
 }

@@ -51,7 +51,8 @@ pub async fn read_run(
         0 => Vec::new(),
         _ => {
             let failed = store.phases(run, Some(PhaseState::Failed)).await?;
-            failure_groups::group_failures(&failed, &store.phase_usages(run).await?)
+            let common = summary.last_drain.as_ref().and_then(|end| end.common_failure.as_ref());
+            failure_groups::group_failures(&failed, &store.phase_usages(run).await?, common)
         }
     };
     let landings = match summary.counts.complete {
@@ -90,6 +91,22 @@ impl RunOverview {
             self.landings.iter().take_while(|landing| landing.ended_at <= at).count()
         });
         &self.landings[seen..]
+    }
+
+    /// Returns why the last drain stopped; `None` while a drain is running.
+    pub fn stop_cause(&self) -> Option<&str> {
+        let end = self.end.as_ref().filter(|_| !self.is_draining)?;
+        // The advice names a spent budget that has to be raised.
+        end.message.as_deref().filter(|_| self.budget_to_raise().is_none())
+    }
+
+    /// Returns the failure that ended an earlier drain, if it explains FAILED phases.
+    pub fn earlier_cause(&self) -> Option<&str> {
+        let last = self.summary.last_drain.as_ref()?;
+        let failure = last.common_failure.as_ref()?;
+        let is_explained = self.failures.iter().any(|group| group.has_common_cause);
+        let is_earlier = last.message.as_deref() != Some(&failure.message);
+        (is_explained && is_earlier).then_some(&failure.message)
     }
 
     /// Returns the key and the reason of a spent budget that would end the next drain at once.

@@ -92,7 +92,7 @@ fn night() -> RunOverview {
             ..LastDrain::default()
         }),
         landings: (1..34).map(landing).collect(),
-        failures: failure_groups::group_failures(&rows, &HashMap::new()),
+        failures: failure_groups::group_failures(&rows, &HashMap::new(), None),
         waiting: fold_waiting(&[waiting("p18"), waiting("p19")]),
         final_test: vec!["CI is green in a clean clone at cccccccccc".to_owned()],
         budgets: Budgets {
@@ -141,8 +141,8 @@ fn failures_are_grouped_by_kind_and_failing_tests() {
     );
     let many: Vec<PhaseRow> =
         (0..50).map(|n| failed(&format!("p{n}"), FailureKind::GaveUp, "x")).collect();
-    let group = failure_groups::group_failures(&many, &HashMap::new()).remove(0);
-    assert_eq!(group.next_step(), "autopack phases retry r --failed");
+    let group = failure_groups::group_failures(&many, &HashMap::new(), None).remove(0);
+    assert_eq!(group.next_step(), "autopack phases retry --failed r");
 }
 
 #[test]
@@ -151,11 +151,11 @@ fn many_different_failures_of_a_kind_are_one_group() {
         let row = |n| failed(&format!("p{n}"), FailureKind::GaveUp, &format!("reason {n}"));
         (0..count).map(row).chain([failed("x", FailureKind::NoChange, "none")]).collect()
     };
-    assert_eq!(failure_groups::group_failures(&rows(3), &HashMap::new()).len(), 4);
-    let groups = failure_groups::group_failures(&rows(12), &HashMap::new());
+    assert_eq!(failure_groups::group_failures(&rows(3), &HashMap::new(), None).len(), 4);
+    let groups = failure_groups::group_failures(&rows(12), &HashMap::new(), None);
     assert_eq!(groups.iter().map(|group| group.phases.len()).collect::<Vec<_>>(), [12, 1]);
     assert_eq!([&*groups[0].reason, &*groups[1].reason], ["12 different reasons", "none"]);
-    assert_eq!(groups[0].next_step(), "autopack phases retry r --failed");
+    assert_eq!(groups[0].next_step(), "autopack phases retry --failed r");
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn a_key_to_raise_names_the_agent() {
     let usage = PhaseUsage { agent: Some("claude".to_owned()), ..PhaseUsage::default() };
     let rows = [failed("p", FailureKind::AgentTimeout, "too long")];
     let usages = HashMap::from([(PhaseId::new("p"), usage)]);
-    let group = failure_groups::group_failures(&rows, &usages).remove(0);
+    let group = failure_groups::group_failures(&rows, &usages, None).remove(0);
     assert_eq!(
         group.next_step(),
         "raise agents.claude.timeout_seconds, then autopack phases retry r/p"

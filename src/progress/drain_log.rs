@@ -1,7 +1,8 @@
 //! Events of a drain as log lines on stderr.
 
-use super::{DrainFinished, Event, PhaseFinished, Reason};
-use crate::phase::budget::Level;
+use super::{DrainFinished, Event, PhaseFinished, Reason, shown_id};
+use crate::phase::RunId;
+use crate::phase::words::quoted;
 
 /// Log target of notes to the operator; shown at every level except `-q`.
 pub const NOTES: &str = "autopack.note";
@@ -80,17 +81,28 @@ impl DrainFinished {
         let text = match self.reason {
             Reason::Budget => {
                 let budget = self.budget.as_ref()?;
-                // The budget of a run is permanent; a drain's budget is not.
-                return Some(match budget.level {
-                    Level::Drain => format!(
-                        "start another drain with a fresh budget, or raise {} first",
+                return Some(match self.is_budget_lasting {
+                    true => format!("raise {}, then start the drain again", budget.key()),
+                    false => format!(
+                        "this was the budget of one drain: the next drain goes on with a fresh one; raise {} for longer \
+                         drains",
                         budget.key()
                     ),
-                    _ => format!("raise {}, then start the drain again", budget.key()),
                 });
             }
             Reason::Trial => {
                 "set a budget (executor.budgets in autopack.yaml), or run the others with --yes"
+            }
+            // A drain leaves FAILED phases alone.
+            Reason::Systemic if !self.to_retry.is_empty() => {
+                let retry = |run: &RunId| {
+                    format!("`autopack phases retry --failed {}`", quoted(&shown_id(run.as_str())))
+                };
+                let commands: Vec<String> = self.to_retry.iter().map(retry).collect();
+                return Some(format!(
+                    "fix the cause, then run {} and start the drain again",
+                    commands.join(", ")
+                ));
             }
             Reason::Systemic => "fix the cause, then start the drain again",
             Reason::Failed if !self.names_cure => "run `autopack health` to find the cause",

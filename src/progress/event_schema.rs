@@ -15,6 +15,7 @@ enum Shape {
     Count,
     MaybeCount,
     MaybeNumber,
+    MaybeFlag,
     /// A list of texts.
     Texts,
     State,
@@ -155,7 +156,7 @@ const COMMENT: [Field; 4] = [
 ];
 
 /// Counters of a run, in `drain_finished`.
-const COUNTS: [Field; 10] = [
+const COUNTS: [Field; 12] = [
     ("run_id", Shape::Text, "id of the run"),
     ("branch", Shape::MaybeText, "branch of the run"),
     ("tip", Shape::MaybeText, "ref to merge"),
@@ -166,6 +167,8 @@ const COUNTS: [Field; 10] = [
     ("queued", Shape::Count, "queued phases, including blocked and held ones"),
     ("skipped", Shape::Count, "skipped phases"),
     ("clean_clone", Shape::MaybeText, "result of CI for the tip in a clean clone"),
+    ("clean_clone_commit", Shape::MaybeText, "the commit with this result"),
+    ("changed_since_test", Shape::MaybeFlag, "whether the branch has another commit now"),
 ];
 
 /// Returns the schema of an event. Later versions add fields.
@@ -205,6 +208,7 @@ fn of_shape(shape: Shape) -> Value {
         Shape::Count => json!({"type": "integer", "minimum": 0}),
         Shape::MaybeCount => json!({"type": ["integer", "null"], "minimum": 0}),
         Shape::MaybeNumber => json!({"type": ["number", "null"]}),
+        Shape::MaybeFlag => json!({"type": ["boolean", "null"]}),
         Shape::Texts => json!({"type": "array", "items": {"type": "string"}}),
         Shape::State => json!({"enum": PhaseState::ALL}),
         Shape::Tokens => {

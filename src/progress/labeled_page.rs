@@ -39,7 +39,7 @@ impl LabeledPage {
     /// Adds a line as it is. Red labels name failures, green labels landings, yellow labels what waits.
     pub fn line(&mut self, label: &str, text: &str) {
         let style = match label {
-            "failed" | "cannot run" => Style::new().red(),
+            "failed" | "cannot run" | "error" => Style::new().red(),
             "landed" => Style::new().green(),
             "blocked" | "waiting" | "protected" => Style::new().yellow(),
             _ => Style::new(),
@@ -69,6 +69,14 @@ impl LabeledPage {
             parts.push(fit(&rest, self.room()));
         }
         self.lines(label, &parts);
+    }
+
+    /// Adds a message with its remedy: wrapped on a terminal, else a single line.
+    pub fn whole(&mut self, label: &str, text: &str) {
+        match self.columns {
+            Some(_) => self.prose(label, text),
+            None => self.line(label, text),
+        }
     }
 
     /// Adds `CHANGE: autopack ...; then retry`. Commands stay on a line, to be copied; a line without room for both

@@ -205,6 +205,12 @@ pub struct DrainFinished {
     /// The exhausted budget, if any.
     #[serde(skip)]
     pub budget: Option<ExhaustedBudget>,
+    /// Whether the exhausted budget would end the next drain, too.
+    #[serde(skip)]
+    pub is_budget_lasting: bool,
+    /// Runs with phases that are FAILED for the reason of this end.
+    #[serde(skip)]
+    pub to_retry: Vec<RunId>,
     /// Overview of the runs, as text.
     #[serde(skip)]
     pub overview: String,
@@ -248,6 +254,10 @@ pub struct RunCounts {
     pub skipped: u64,
     /// Result of CI for the tip in a clean clone: green, red_in_clean_clone or not_reproducible.
     pub clean_clone: Option<&'static str>,
+    /// The commit with this result.
+    pub clean_clone_commit: Option<String>,
+    /// Whether the branch has changed since; `None` without a result.
+    pub changed_since_test: Option<bool>,
 }
 
 /// Current step of a running phase.

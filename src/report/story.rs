@@ -11,7 +11,7 @@ use super::failure_story::FailureStory;
 use super::landed_change::{LandedChange, read_changes};
 use super::request_story::RequestStory;
 use super::run_figures::figures_of;
-use crate::attempt::{AttemptDirectory, run_end};
+use crate::attempt::{AttemptDirectory, compare_with_tip, run_end};
 use crate::clock::now;
 use crate::failure::Failure;
 use crate::phase::{AttemptOutcome, PhaseHistory, PhaseId, PhaseState, RunId, UnixMs};
@@ -151,7 +151,8 @@ impl RunReport {
             })
             .collect();
         let name = excerpt::line(run.as_str(), redactor);
-        let run = store.run(run).await?;
+        let mut run = store.run(run).await?;
+        compare_with_tip(&mut run, input.repo).await;
         let end = run_end(&run, input.final_test)
             .iter()
             .map(|text| excerpt::line(text, redactor))

@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::memory::normalise::normalise;
 use crate::phase::words::first_few;
 use crate::phase::{Failure, FailureKind, PhaseId};
+use crate::store::CommonFailure;
 
 /// Paths and tests named in a message.
 const NAMED: usize = 5;
@@ -111,12 +112,20 @@ pub struct Repeats {
     rows: Mutex<Vec<(Signature, Vec<PhaseId>)>>,
     /// A sample has a stop rule of its own.
     is_sampling: AtomicBool,
+    /// The failure that ends the drain.
+    end: Mutex<Option<CommonFailure>>,
 }
 
 impl Repeats {
     /// Creates a circuit breaker with both limits.
     pub fn new(limit: u32, breach_limit: u32) -> Self {
-        Self { limit, breach_limit, rows: Mutex::default(), is_sampling: AtomicBool::new(false) }
+        Self {
+            limit,
+            breach_limit,
+            rows: Mutex::default(),
+            is_sampling: AtomicBool::new(false),
+            end: Mutex::default(),
+        }
     }
 
     /// Counts an error not caused by the phase. Returns a description once the limit is reached.
@@ -161,6 +170,16 @@ impl Repeats {
     /// Forgets failures found to be caused by the phases.
     pub(crate) fn forget(&self, signature: &Signature) {
         self.rows().retain(|(before, _)| before != signature);
+    }
+
+    /// Records the failure that ends the drain.
+    pub fn set_end(&self, failure: CommonFailure) {
+        *self.end.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+    }
+
+    /// Returns the failure that ends the drain.
+    pub fn end(&self) -> Option<CommonFailure> {
+        self.end.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn rows(&self) -> MutexGuard<'_, Vec<(Signature, Vec<PhaseId>)>> {

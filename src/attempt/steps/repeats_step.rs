@@ -11,6 +11,7 @@ use crate::attempt::{Attempt, AttemptError};
 use crate::ci::{self, compare};
 use crate::phase::deliverables::Presence;
 use crate::phase::{FailureKind, Verdict};
+use crate::store::CommonFailure;
 use crate::workspace::Side;
 
 impl Attempt<'_> {
@@ -60,8 +61,10 @@ impl Attempt<'_> {
             self.context.repeats.forget(&signature);
             return Ok(());
         }
-        let file = &self.context.settings_file;
-        Err(AttemptError::Systemic(why(&signature, &phases, failure, file)))
+        let message = why(&signature, &phases, failure, &self.context.settings_file);
+        let kind = Some(failure.kind);
+        self.context.repeats.set_end(CommonFailure { kind, phases, message: message.clone() });
+        Err(AttemptError::Systemic(message))
     }
 
     /// Returns whether CI fails in the same way without the attempt's change.

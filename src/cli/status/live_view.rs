@@ -6,7 +6,9 @@ use super::status_snapshot::{RunStatus, StatusSnapshot};
 use crate::overview::{describe_failures, describe_waiting};
 use crate::progress::screen::Size;
 use crate::progress::view::{self, Fraction, RunningPhase};
-use crate::progress::{describe_money, fill, fit, fit_words, shown_id, shown_phase, width};
+use crate::progress::{
+    describe_money, fill, fit, fit_words, printable, shown_id, shown_phase, width,
+};
 use crate::store::InFlight;
 
 /// Minimum width of a run name; the maximum is a third of the line.
@@ -16,10 +18,14 @@ const LEAST_NAME: usize = 8;
 /// further items.
 pub(super) fn lines(snapshot: &StatusSnapshot, size: Size, color: bool) -> Vec<String> {
     let columns = view::room(size);
-    let advice: Vec<String> = match snapshot.runs.is_empty() {
-        true => vec![fit(&format!("{} has no runs", snapshot.database), columns)],
-        false => snapshot.advice().map(|text| fit(&text, columns)).into_iter().collect(),
-    };
+    let causes = snapshot.runs.iter().flat_map(|run| run.overview.stop_cause());
+    let mut advice: Vec<String> =
+        causes.map(|why| fit_words(&format!("error: {}", printable(why)), columns)).collect();
+    advice.dedup();
+    match snapshot.runs.is_empty() {
+        true => advice.push(fit(&format!("{} has no runs", snapshot.database), columns)),
+        false => advice.extend(snapshot.advice().map(|text| fit(&text, columns))),
+    }
     let several = snapshot.runs.len() > 1;
     let failures =
         labeled("failed", columns, |run| describe_failures(&run.overview, several), snapshot);

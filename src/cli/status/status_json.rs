@@ -26,6 +26,8 @@ fn run(snapshot: &StatusSnapshot, status: &RunStatus) -> Value {
         "cost_usd": run.cost_usd,
         "branch": run.facts.as_ref().map(|facts| &facts.branch),
         "clean_clone": run.clean_test.as_ref().map(|test| test.outcome.as_str()),
+        "clean_clone_commit": run.clean_test.as_ref().map(|test| &test.commit),
+        "changed_since_test": run.has_changed_since_test(),
         "merged_into": overview.merged_into,
         "memory_backend": run.memory_backend.as_deref().unwrap_or("off"),
         "running": running.map(|work| running_phase(snapshot, work)).collect::<Vec<_>>(),
@@ -48,7 +50,12 @@ fn run(snapshot: &StatusSnapshot, status: &RunStatus) -> Value {
             "reason": group.reason,
             "phases": group.phases,
             "next": group.next_step(),
+            "has_common_cause": group.has_common_cause,
         })).collect::<Vec<_>>(),
+        "stop_cause": overview.stop_cause(),
+        "common_cause": overview.summary.last_drain.as_ref().and_then(|end| {
+            end.common_failure.as_ref().map(|failure| &failure.message)
+        }),
         "last_drain": overview.end.as_ref().map(last_drain),
         "budget_to_raise": overview.budget_to_raise().map(|(key, _)| key),
         "ended_attempts": pace.attempts,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::attempt::run_end;
+use crate::attempt::{compare_with_tip, run_end};
 use crate::cli::{Context, open_database};
 use crate::clock::now;
 use crate::drain::appears_dead;
@@ -71,7 +71,11 @@ impl SnapshotSource<'_> {
         let owners = store.owners().await?;
         let drains = count_drains(&owners, wanted);
         let mut runs = Vec::new();
-        for summary in summaries {
+        for mut summary in summaries {
+            let repo = repo.filter(|_| !elsewhere.contains_key(&summary.run_id));
+            if let Some(repo) = repo {
+                compare_with_tip(&mut summary, repo).await;
+            }
             let waiting = match summary.counts.queued {
                 0 => Vec::new(),
                 _ => store.waiting_phases(&summary.run_id, at).await?,
@@ -85,9 +89,7 @@ impl SnapshotSource<'_> {
             let final_test = run_end(&summary, settings.ci.final_test);
             let read = read_run(store, summary, &waiting, settings.executor.budgets).await?;
             let merged_into = match (repo, &read.summary.facts) {
-                (Some(repo), Some(facts))
-                    if read.tip.is_some() && !elsewhere.contains_key(&read.summary.run_id) =>
-                {
+                (Some(repo), Some(facts)) if read.tip.is_some() => {
                     repo.merged_into(&read.summary.run_id, &facts.base_commit).await
                 }
                 _ => None,

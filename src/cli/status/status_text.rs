@@ -1,7 +1,9 @@
 //! `status` as text: the overview of the runs, with running phases below their verdicts.
 
 use super::status_snapshot::StatusSnapshot;
-use crate::overview::{TextOptions, format_details, format_verdict};
+use crate::overview::{
+    TextOptions, format_details, format_earlier_cause, format_stop_cause, format_verdict,
+};
 use crate::progress::{duration, printable, shown_id};
 use crate::store::InFlight;
 
@@ -19,6 +21,8 @@ pub(super) fn format_status(snapshot: &StatusSnapshot, options: &TextOptions) ->
         text += &format_running(snapshot, work, &options);
     }
     for run in &snapshot.runs {
+        text += &format_stop_cause(&run.overview, &options);
+        text += &format_earlier_cause(&run.overview, &options);
         text += &format_details(&run.overview, &options);
     }
     if let Some(advice) = snapshot.advice().filter(|_| snapshot.has_work()) {

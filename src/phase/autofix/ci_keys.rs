@@ -12,7 +12,7 @@ const PYTEST: &str = "pytest";
 /// Known keys.
 pub(super) const KNOWN: [&str; 6] = [COMMAND, TEST_CMD, "args", PYTEST, TIMEOUT, PER_TEST_TIMEOUT];
 /// Aliases of keys. If several names for the same key are used, the first in this list has precedence.
-const OTHER_NAMES: [(&str, &str); 7] = [
+pub(super) const OTHER_NAMES: [(&str, &str); 7] = [
     ("cmd", COMMAND),
     ("run", COMMAND),
     ("commands", COMMAND),

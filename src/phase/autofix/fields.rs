@@ -36,6 +36,11 @@ pub fn find_field(name: &str) -> Option<&str> {
     ALIASES.iter().find(|alias| alias.name == name).map(|alias| alias.field)
 }
 
+/// Returns the keys of `ci`, also other names of keys.
+pub fn ci_keys() -> impl Iterator<Item = &'static str> {
+    ci_keys::KNOWN.into_iter().chain(ci_keys::OTHER_NAMES.iter().map(|(name, _)| *name))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,10 @@
 //! The fields of a spec: one table, for `docs/plan-format.md`, the schema of plans, and the prompt that asks a model for
 //! a plan.
 
+use serde_json::Value;
+
+use crate::phase::json::count;
+
 /// Shape of a field as authors write it. The auto-fixer accepts more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldShape {
@@ -18,6 +22,38 @@ pub enum FieldShape {
     Command,
     /// CI settings: an object, or a shell line.
     Ci,
+}
+
+impl FieldShape {
+    /// Whether a value has this shape, or one that the auto-fixer reads without a doubt. `null` is an absent value.
+    pub fn accepts(self, value: &Value) -> bool {
+        let is_scalar = |value: &Value| value.is_number() || value.is_boolean();
+        match (self, value) {
+            (_, Value::Null) => true,
+            (Self::Text, value) => value.is_string() || value.is_number(),
+            (Self::Count, value) => count(value).is_some(),
+            (Self::Flag, Value::String(text)) => {
+                ["true", "false", "yes", "no", "on", "off"].contains(&&*text.to_lowercase())
+            }
+            (Self::Flag, value) => value.is_boolean(),
+            (Self::Texts, Value::Array(items)) => !items.iter().any(is_scalar),
+            (Self::Texts | Self::Command | Self::Ci, value) => !is_scalar(value),
+            (Self::Ids, value) => !value.is_boolean(),
+        }
+    }
+
+    /// Returns the shape, for a sentence.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Text => "a text",
+            Self::Count => "a whole number of 1 or more",
+            Self::Flag => "`true` or `false`",
+            Self::Texts => "a list of texts",
+            Self::Ids => "a list of ids",
+            Self::Command => "a shell line, or a list of them",
+            Self::Ci => "an object, or a shell line",
+        }
+    }
 }
 
 /// A field of a spec. A dot separates the object from the key.

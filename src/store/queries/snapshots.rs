@@ -48,7 +48,7 @@ pub struct RunSummary {
     pub memory_backend: Option<String>,
     /// Latest test of the tip in a clean clone.
     pub clean_test: Option<CleanTest>,
-    /// Whether anything has landed since the clean test.
+    /// Whether the branch has changed since the clean test, as far as known here: something has landed, or was undone.
     pub is_untested: bool,
     /// Whether an update has merged commits of others into the branch.
     pub is_updated: bool,
@@ -61,6 +61,11 @@ pub struct RunSummary {
 }
 
 impl RunSummary {
+    /// Whether the branch has changed since the latest test in a clean clone; `None` without a test.
+    pub fn has_changed_since_test(&self) -> Option<bool> {
+        self.clean_test.as_ref().map(|_| self.is_untested)
+    }
+
     /// Checks whether a phase is executing or could run; phases behind a failed or held phase wait for the operator.
     pub fn has_work(&self) -> bool {
         self.counts.queued > self.blocked + self.held || self.counts.executing > 0

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::phase::budget::Budgets;
-use crate::phase::{RunId, UnixMs};
+use crate::phase::{FailureKind, PhaseId, RunId, UnixMs};
 use crate::store::columns::to_json;
 use crate::store::error::StoreError;
 use crate::store::open::Store;
@@ -30,6 +30,26 @@ pub struct LastDrain {
     pub budget: Option<BudgetStop>,
     /// Whether the final test found no CI.
     pub has_no_ci: bool,
+    /// Failure of several phases that ended this drain, or an earlier one if nothing has landed since.
+    pub common_failure: Option<CommonFailure>,
+}
+
+/// Failure of several phases that ended a drain: its cause is none of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CommonFailure {
+    /// Kind of the failures; `None` if the cause is not known, as after a sample.
+    pub kind: Option<FailureKind>,
+    /// The phases, in the order of their ends.
+    pub phases: Vec<PhaseId>,
+    /// Cause and remedy, for people.
+    pub message: String,
+}
+
+impl CommonFailure {
+    /// Whether one of these phases with this failure failed for the common cause.
+    pub fn explains(&self, kind: Option<FailureKind>, phases: &[PhaseId]) -> bool {
+        self.kind.is_some() && self.kind == kind && phases.iter().any(|id| self.phases.contains(id))
+    }
 }
 
 /// An exhausted budget that stops every drain until it is raised.
@@ -42,23 +62,17 @@ pub struct BudgetStop {
 }
 
 impl Store {
-    /// Records the end of a drain of these runs.
+    /// Records the end of a drain of this run.
     ///
     /// # Errors
     /// The database cannot be written.
-    pub async fn record_drain_end(
-        &self,
-        runs: &[RunId],
-        end: &LastDrain,
-    ) -> Result<(), StoreError> {
+    pub async fn record_drain_end(&self, run: &RunId, end: &LastDrain) -> Result<(), StoreError> {
         self.named(async {
-            sqlx::query(
-                "UPDATE runs SET last_drain = ?1 WHERE run_id IN (SELECT value FROM json_each(?2))",
-            )
-            .bind(to_json(end))
-            .bind(to_json(&runs))
-            .execute(&self.writer)
-            .await?;
+            sqlx::query("UPDATE runs SET last_drain = ?1 WHERE run_id = ?2")
+                .bind(to_json(end))
+                .bind(run.as_str())
+                .execute(&self.writer)
+                .await?;
             Ok(())
         })
         .await

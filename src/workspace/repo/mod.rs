@@ -6,6 +6,7 @@
 
 pub mod change_listing;
 pub mod claim_ref;
+pub mod commit_files;
 pub mod copied_refs;
 pub mod dependency_baseline;
 pub mod green_commit;
