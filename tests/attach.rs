@@ -70,7 +70,14 @@ fn assert_settled(project: &Project) {
     let database = project.path(".autopack/autopack.db");
     assert_eq!(texts(&database, "SELECT owner FROM owners"), [""; 0]);
     assert_eq!(project.git(["for-each-ref", "refs/autopack/claims", "refs/autopack/queue"]), "");
-    assert!(!project.path(".autopack/reserved/0/reservation.json").exists());
+    assert_released(project);
+}
+
+#[track_caller]
+fn assert_released(project: &Project) {
+    assert!(!project.path(".autopack/reserved/0.json").exists());
+    assert!(!project.path(".autopack/reserved/0").exists());
+    assert_eq!(project.git(["for-each-ref", "refs/autopack/reserved"]), "");
 }
 
 fn wait_for_ci(project: &Project, running: &mut Child) {
@@ -86,7 +93,10 @@ fn a_failed_phase_is_finished_by_hand_and_lands() {
     let script = "cat src/bad.txt > \"$WITNESS/seen\"; cat \"$AUTOPACK_PHASE_FILE\" > \"$WITNESS/phase\"; \
                   test -s \"$AUTOPACK_PROMPT_FILE\"; echo mended > src/bad.txt";
     let ran = attach(&project, "bad", script).succeeded();
-    assert!(ran.stderr.contains("1 file changed; `autopack land run/bad`"), "{ran:#?}");
+    assert!(
+        ran.stderr.contains("1 file changed; `autopack land run/bad` judges the change"),
+        "{ran:#?}"
+    );
     let seen = |name: &str| std::fs::read_to_string(project.outside(name)).unwrap();
     assert_eq!(seen("seen"), "RED\n");
     assert!(seen("phase").contains("\"add bad\""), "{}", seen("phase"));
@@ -196,8 +206,9 @@ fn a_conflict_is_brought_into_the_slot_and_solved_there() {
     let update = ["attach", "bad", "--update", "--", "sh", "-c", "cat src/shared.txt"];
     let ran = project.autopack(update).succeeded();
     assert!(ran.stdout.contains("<<<<<<<") && ran.stdout.contains("mine"), "{ran:#?}");
-    assert!(ran.stderr.contains("conflict markers in src/shared.txt"), "{ran:#?}");
-    land(&project, "bad").exited(3);
+    assert!(ran.stderr.contains("both changed src/shared.txt"), "{ran:#?}");
+    let ran = land(&project, "bad").exited(1);
+    assert!(ran.stderr.contains("conflict markers are left in src/shared.txt"), "{ran:#?}");
     attach(&project, "bad", "printf 'one\\nboth\\nthree\\n' > src/shared.txt").succeeded();
     land(&project, "bad").succeeded();
     assert_eq!(landed_file(&project, "src/shared.txt"), "one\nboth\nthree\n");
@@ -205,7 +216,7 @@ fn a_conflict_is_brought_into_the_slot_and_solved_there() {
 }
 
 #[test]
-fn a_killed_land_leaves_the_phase_to_the_person() {
+fn a_killed_land_is_begun_again() {
     let project = failed(HOLDING_CI);
     attach(&project, "bad", "echo mended > src/bad.txt").succeeded();
     std::fs::write(project.outside("hold"), "").unwrap();
@@ -214,11 +225,6 @@ fn a_killed_land_leaves_the_phase_to_the_person() {
     running.kill().unwrap();
     running.wait().unwrap();
     std::fs::remove_file(project.outside("hold")).unwrap();
-    let before = tip(&project);
-    project.drain();
-    assert_eq!(tip(&project), before, "no agent took the phase");
-    let shown = project.phase("bad");
-    assert_eq!((&shown["state"], &shown["held"]), (&json!("QUEUED"), &json!(true)), "{shown}");
     land(&project, "bad").succeeded();
     assert_eq!(landed_file(&project, "src/bad.txt"), "mended\n");
     assert_settled(&project);
@@ -234,6 +240,8 @@ fn a_stopped_land_changes_nothing() {
     signal(&running, "-INT");
     project.wait(running).exited(130);
     std::fs::remove_file(project.outside("hold")).unwrap();
+    let shown = project.phase("bad");
+    assert_eq!((&shown["state"], &shown["attempts"]), (&json!("FAILED"), &json!(1)), "{shown}");
     land(&project, "bad").succeeded();
 }
 
@@ -248,7 +256,7 @@ fn a_slot_in_use_is_left_alone() {
         [&["land", "bad"][..], &["attach", "bad", "--path"], &["attach", "bad", "--discard"]]
     {
         let ran = project.autopack(command).exited(1);
-        assert!(ran.stderr.contains("in use by another process"), "{ran:#?}");
+        assert!(ran.stderr.contains("another `attach` or `land` of bad is running"), "{ran:#?}");
     }
     std::fs::write(project.outside("go"), "").unwrap();
     project.wait(running).succeeded();
@@ -262,7 +270,7 @@ fn a_discarded_change_is_kept_as_a_patch() {
     let kept = project.json(["attach", "bad", "--discard", "--json"])["kept"].clone();
     let patch = std::fs::read_to_string(kept.as_str().unwrap()).unwrap();
     assert!(patch.contains("+mended"), "{patch}");
-    assert!(!project.path(".autopack/reserved/0").exists());
+    assert_released(&project);
     // Again from the kept work of the agent.
     assert!(attach(&project, "bad", "cat src/bad.txt").succeeded().stdout.contains("RED"));
     let ran = project.autopack(["attach", "bad", "--discard"]).succeeded();
@@ -311,7 +319,7 @@ fn what_cannot_be_attached_or_landed_is_refused_and_changes_nothing() {
             assert!(ran.stderr.contains(word), "{word:?}: {ran:#?}");
         }
         assert_eq!((project.states(), project.git(["for-each-ref"])), before, "{args:?}");
-        assert!(!project.path(".autopack/reserved/0/reservation.json").exists(), "{args:?}");
+        assert!(!project.path(".autopack/reserved/0.json").exists(), "{args:?}");
     };
     refused(&["attach", "good", "--path"], 1, &["has landed", "autopack undo run/good"]);
     refused(&["attach", "later", "--path"], 1, &["is skipped", "phases retry run/later"]);
@@ -330,4 +338,154 @@ fn what_cannot_be_attached_or_landed_is_refused_and_changes_nothing() {
         .succeeded();
     let ran = land(&project, "bad").exited(1);
     assert!(ran.stderr.contains("nothing is changed in the slot of bad"), "{ran:#?}");
+}
+
+/// A commit of somebody else on the run's branch.
+fn commit_on_branch(project: &Project, change: impl FnOnce(&std::path::Path)) {
+    let at = project.outside("w");
+    let shown = at.display().to_string();
+    project.git(["worktree", "add", "-q", &shown, "autopack/run"]);
+    change(&at);
+    project.git(["-C", &shown, "add", "-A"]);
+    project.git(["-C", &shown, "commit", "-q", "-m", "theirs"]);
+    project.git(["worktree", "remove", "--force", &shown]);
+}
+
+#[test]
+fn a_slot_whose_files_are_gone_is_never_taken_for_a_deletion() {
+    let project = failed(CI);
+    attach(&project, "bad", "echo mended > src/bad.txt").succeeded();
+    let place = slot(&project, "bad");
+    std::fs::rename(&place, place.with_extension("away")).unwrap();
+    let before = tip(&project);
+    for command in [&["land", "bad"][..], &["attach", "bad", "--path"]] {
+        let ran = project.autopack(command).exited(1);
+        assert!(ran.stderr.contains("are gone"), "{ran:#?}");
+    }
+    // Another directory there is not the slot.
+    std::fs::create_dir(&place).unwrap();
+    std::fs::remove_file(place.with_added_extension("reserved")).unwrap();
+    land(&project, "bad").exited(1);
+    assert_eq!(tip(&project), before);
+    project.autopack(["attach", "bad", "--discard"]).succeeded();
+    assert_released(&project);
+}
+
+#[test]
+fn work_that_git_ignores_and_stashes_are_kept() {
+    let ignored = json!({"phase_id": "bad", "name": "make", "deliverables": ["out/made.txt"]});
+    let project = Project::new()
+        .file(".gitignore", "out/\n")
+        .file("src/shared.txt", "one\n")
+        .commit("shared")
+        .agent_with("pass", "ci: {command: 'true', final: off}\nexecutor: {max_attempts: 1}\n")
+        .plan(json!({"phases": [ignored]}));
+    project.drain().exited(3);
+    let script = "echo stashed > src/shared.txt; git stash -q; mkdir out; echo made > out/made.txt";
+    let ran = attach(&project, "bad", script).succeeded();
+    assert!(ran.stderr.contains("1 file changed"), "{ran:#?}");
+    commit_on_branch(&project, |at| std::fs::write(at.join("news.txt"), "news\n").unwrap());
+    let update = ["attach", "bad", "--update", "--", "sh", "-c", "cat out/made.txt news.txt"];
+    let ran = project.autopack(update).succeeded();
+    assert_eq!(ran.stdout, "made\nnews\n", "{ran:#?}");
+    let stash = ran.stderr.lines().find(|line| line.contains("stashed")).unwrap().to_owned();
+    let patch = stash.rsplit("kept in ").next().unwrap();
+    assert!(project.read(patch).contains("+stashed"), "{stash}");
+    land(&project, "bad").succeeded();
+    assert_eq!(landed_file(&project, "out/made.txt"), "made\n");
+}
+
+#[test]
+fn a_file_that_the_run_removed_is_a_conflict_and_the_rest_comes_along() {
+    let scope = json!({"phase_id": "bad", "name": "change", "deliverables": ["src/shared.txt", "src/other.txt"]});
+    let project = project("! grep -rq RED src", json!([scope]));
+    project.drain().exited(3);
+    attach(&project, "bad", "echo mine > src/shared.txt; echo mine > src/other.txt").succeeded();
+    commit_on_branch(&project, |at| std::fs::remove_file(at.join("src/shared.txt")).unwrap());
+    let update =
+        ["attach", "bad", "--update", "--", "sh", "-c", "cat src/other.txt src/shared.txt"];
+    let ran = project.autopack(update).succeeded();
+    assert_eq!(ran.stdout, "mine\nmine\n", "{ran:#?}");
+    assert!(ran.stderr.contains("src/shared.txt"), "{ran:#?}");
+    land(&project, "bad").succeeded();
+    assert_eq!(landed_file(&project, "src/other.txt"), "mine\n");
+}
+
+#[test]
+fn what_setup_plants_runs_nothing_and_shows_nothing() {
+    let project = failed(CI).without_sandbox();
+    let config = project.read(".autopack/config/autopack.yaml");
+    // In the git directory of the slot.
+    let setup = "git config core.fsmonitor 'touch \"$WITNESS/escaped\"; true'";
+    let project = project.config(&format!(
+        "{}\n",
+        config.replace(
+            "workspace: {attribution: trailer}",
+            &format!("workspace: {{attribution: trailer, setup: {}}}", json!(setup)),
+        )
+    ));
+    let secret = project.outside("secret");
+    std::fs::write(&secret, "hidden").unwrap();
+    let prompt = project.path(".autopack/attempts/run/bad/1/prompt.md");
+    std::fs::remove_file(&prompt).unwrap();
+    std::os::unix::fs::symlink(&secret, &prompt).unwrap();
+    let ran = attach(&project, "bad", "cat \"$AUTOPACK_PROMPT_FILE\" || true").succeeded();
+    assert!(!ran.stdout.contains("hidden"), "{ran:#?}");
+    assert!(!project.outside("escaped").exists());
+    // Nor is a link followed by what is written there.
+    let planted = project.path(".autopack/attempts/run/bad/1/by-hand.patch");
+    std::os::unix::fs::symlink(&secret, &planted).unwrap();
+    project.autopack(["attach", "bad", "--discard"]).succeeded();
+    assert_eq!(std::fs::read_to_string(&secret).unwrap(), "hidden");
+}
+
+#[test]
+fn a_damaged_record_is_named_and_its_slot_kept() {
+    let project = project(CI, json!([phase("bad"), phase("bad2")]));
+    project.drain().exited(3);
+    attach(&project, "bad", "echo mended > src/bad.txt").succeeded();
+    let place = slot(&project, "bad");
+    project.write(".autopack/reserved/0.json", "{}");
+    let ran = attach(&project, "bad2", "echo mended > src/bad2.txt").succeeded();
+    assert!(
+        ran.stderr.contains("slot 0 stays reserved") && ran.stderr.contains("0.json"),
+        "{ran:#?}"
+    );
+    land(&project, "bad2").succeeded();
+    project.autopack(["gc"]).succeeded();
+    assert_eq!(std::fs::read_to_string(place.join("src/bad.txt")).unwrap(), "mended\n");
+}
+
+#[test]
+fn a_run_with_a_reserved_slot_is_not_removed() {
+    let project = failed(CI);
+    slot(&project, "bad");
+    let ran = project.autopack(["runs", "remove", "run", "--yes"]).exited(1);
+    assert!(ran.stderr.contains("a slot is reserved for run/bad"), "{ran:#?}");
+    project.autopack(["attach", "bad", "--discard"]).succeeded();
+    project.autopack(["runs", "remove", "run", "--yes"]).succeeded();
+}
+
+#[test]
+fn a_phase_that_waits_for_others_does_not_land() {
+    let mut later = phase("later");
+    later["depends_on"] = json!(["bad"]);
+    let project = project(CI, json!([phase("bad"), later]));
+    project.drain().exited(3);
+    project.autopack(["stop", "run/later"]).succeeded();
+    attach(&project, "later", "mkdir -p src; echo good > src/later.txt").succeeded();
+    let ran = land(&project, "later").exited(1);
+    assert!(ran.stderr.contains("later waits for phases"), "{ran:#?}");
+    assert_eq!(project.states()["later"], "QUEUED");
+}
+
+#[test]
+fn nothing_outlives_the_shell() {
+    let project = failed(CI);
+    let script = "setsid sh -c 'touch \"$WITNESS/begun\"; while :; do sleep 0.02; echo x >> src/late.txt; done' & \
+                  while [ ! -e \"$WITNESS/begun\" ]; do sleep 0.02; done; echo mended > src/bad.txt";
+    attach(&project, "bad", script).succeeded();
+    let place = slot(&project, "bad");
+    let working = crate::support::process::bearing(&place.display().to_string());
+    assert_eq!(working, [""; 0], "processes in the slot");
 }

@@ -1,6 +1,7 @@
 //! Directory of an attempt's files: `.autopack/attempts/<run>/<phase>/<attempt>/`.
 
-use std::io;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -149,14 +150,41 @@ impl AttemptDirectory {
         kept_patch(&Self::locate(autopack_dir, run, phase, attempt))
     }
 
-    /// Writes a file of the attempt.
+    /// Writes a file of the attempt, for its owner alone. Programs of the attempt can write to the directory: a link in
+    /// place of the file is removed, not followed.
     ///
     /// # Errors
     ///
     /// The file cannot be written.
     pub fn write(&self, file: &Path, bytes: impl AsRef<[u8]>) -> anyhow::Result<()> {
-        std::fs::write(file, bytes).with_context(|| format!("cannot write {}", file.display()))
+        write_plain(file, bytes.as_ref())
+            .with_context(|| format!("cannot write {}", file.display()))
     }
+}
+
+fn write_plain(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    if file.symlink_metadata().is_ok_and(|found| !found.is_file()) {
+        std::fs::remove_file(file)?;
+    }
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+    options.open(file)?.write_all(bytes)
+}
+
+/// Copies a file of an attempt, unless it is a link or missing.
+///
+/// # Errors
+///
+/// The file cannot be read, or the copy not written.
+pub fn copy_plain(file: &Path, to: &Path) -> io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    let opened = options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(file);
+    let mut bytes = Vec::new();
+    match opened {
+        Err(_) if !file.is_file() || file.is_symlink() => return Ok(()),
+        opened => opened?.read_to_end(&mut bytes)?,
+    };
+    write_plain(to, &bytes)
 }
 
 fn kept_patch(directory: &Path) -> Option<PathBuf> {

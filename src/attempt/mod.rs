@@ -53,7 +53,7 @@ use limits::rate_limit_backoff::Backoff;
 use persons_attempt::persons_attempt;
 use steps::finish_step::finish;
 
-pub use artifacts::AttemptDirectory;
+pub use artifacts::{AttemptDirectory, copy_plain};
 pub use base_update::{UpdateEnd, land_update};
 pub(crate) use checkout_runner::CheckoutRunner;
 pub(crate) use clean_clone_ci::{CloneRun, CloneTest};
@@ -62,7 +62,7 @@ pub use error::AttemptError;
 pub use estimator::{Estimate, Estimator};
 pub use inherited_environments::InheritedEnvironments;
 pub use persons_attempt::PersonsWork;
-pub use persons_view::{AppliedPatch, PersonsPlace, apply_patch};
+pub use persons_view::PersonsPlace;
 pub use read_only_call::{ReadOnlyAnswer, ReadOnlyCall};
 pub use run_end::{compare_with_tip, run_end};
 pub use run_tip_test::{TipTest, test_tip};

@@ -10,18 +10,15 @@ use super::program_view::{ProgramView, ViewReport, ViewedProgram};
 use super::{AttemptError, DrainContext};
 use crate::agent;
 use crate::config::AgentSettings;
-use crate::git::command::fields;
 use crate::phase::{PhaseId, RunId};
 use crate::process::child_env::Env;
 use crate::process::view::{self, ViewMode};
-use crate::process::{Job, StopReceiver, Tool, output, run_attached};
+use crate::process::{Job, StopReceiver, run_attached};
 use crate::workspace::view::{ViewPurpose, session_directory};
 use crate::workspace::{ReservedWork, Side, Slot};
 
 /// The limit of a job, which a person does not have.
 const NO_LIMIT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-/// Time for applying a patch.
-const APPLY: Duration = Duration::from_secs(120);
 
 /// Where a person works.
 pub struct PersonsPlace<'a> {
@@ -33,17 +30,6 @@ pub struct PersonsPlace<'a> {
     pub directory: &'a Path,
     /// The agent with its name, if one is configured.
     pub agent: Option<(&'a str, &'a AgentSettings)>,
-}
-
-/// Result of applying a patch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AppliedPatch {
-    /// The change is in the files.
-    Clean,
-    /// These files have conflict markers.
-    Conflicts(Vec<String>),
-    /// Nothing was applied, for this reason.
-    Refused(String),
 }
 
 impl DrainContext {
@@ -96,7 +82,10 @@ impl DrainContext {
         command: Vec<OsString>,
     ) -> Result<i32, AttemptError> {
         let (opened, env) = self.open_persons_view(place, &command)?;
-        let job = Job::new(command, place.slot.path(), env, NO_LIMIT);
+        let job = Job {
+            hold: Some(place.slot.lock_fd()?),
+            ..Job::new(command, place.slot.path(), env, NO_LIMIT)
+        };
         let ended = run_attached(view::enter(opened.child.as_ref(), job)).await;
         let ViewReport { notes, refused_hosts } = opened.close().await;
         for note in notes.iter().chain(&refused_hosts) {
@@ -147,33 +136,4 @@ fn phase_variables(work: &ReservedWork, directory: &Path) -> Vec<(OsString, OsSt
         ("AUTOPACK_PROMPT_FILE".into(), directory.join("prompt.md").into()),
         ("AUTOPACK_PHASE_FILE".into(), directory.join("phase.json").into()),
     ]
-}
-
-/// Applies a patch to a slot right after its reset: no program of an agent has changed its git directory since.
-///
-/// # Errors
-///
-/// Git cannot be started.
-pub async fn apply_patch(
-    slot: &Slot,
-    side: Side,
-    patch: &Path,
-) -> Result<AppliedPatch, AttemptError> {
-    let git = |args: &[&str]| {
-        Tool::new("git", slot.path_of(side), APPLY).args(args.iter().map(OsString::from))
-    };
-    let apply =
-        git(&["apply", "--3way", "--whitespace=nowarn"]).args([patch.as_os_str().to_owned()]);
-    let applied = output(apply).await.map_err(anyhow::Error::new)?;
-    if applied.code == Some(0) {
-        return Ok(AppliedPatch::Clean);
-    }
-    let unmerged = git(&["diff", "--name-only", "--diff-filter=U", "-z"]);
-    let unmerged = output(unmerged).await.map_err(anyhow::Error::new)?;
-    let paths: Vec<String> =
-        fields(&unmerged.stdout).map(|path| String::from_utf8_lossy(path).into_owned()).collect();
-    Ok(match paths.is_empty() {
-        true => AppliedPatch::Refused(String::from_utf8_lossy(&applied.stderr).trim().to_owned()),
-        false => AppliedPatch::Conflicts(paths),
-    })
 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 use super::AttemptError;
 use super::checkout_runner::{CheckoutRunner, SetupEnd};
 use super::child_environment::Purpose;
-use super::persons_view::{AppliedPatch, apply_patch};
 use super::program_view::ViewedProgram;
 use crate::config::AgentSettings;
 use crate::phase::words::first_few;
@@ -15,7 +14,7 @@ use crate::process::child_env::Env;
 use crate::process::view::{self, ViewSpec};
 use crate::process::{Job, StopReceiver, run_attached};
 use crate::workspace::view::{PrivateFiles, ViewPurpose};
-use crate::workspace::{Side, Slot};
+use crate::workspace::{AppliedPatch, Side, Slot};
 
 /// The limit of a job, which a shell does not have.
 const NO_LIMIT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -139,7 +138,7 @@ impl CheckoutRunner<'_> {
 }
 
 async fn apply(slot: &Slot, patch: &Path) -> Result<(), AttemptError> {
-    let why = match apply_patch(slot, Side::Ci, patch).await? {
+    let why = match slot.apply_patch(Side::Ci, patch).await? {
         AppliedPatch::Clean => return Ok(()),
         AppliedPatch::Conflicts(paths) => format!("both changed {}", first_few(&paths, NAMED)),
         AppliedPatch::Refused(why) => why,

@@ -17,8 +17,9 @@ use super::output::table::counted;
 use super::run_choice::RunFilter;
 use crate::failure::{Exit, Failure};
 use crate::phase::RunId;
+use crate::phase::words::quoted;
 use crate::progress::shown_id;
-use crate::store::{AttemptDirectory, AttemptOutcome, RunSummary, Store, StoreError};
+use crate::store::{AttemptDirectory, AttemptOutcome, RunSummary, Store};
 use crate::workspace::Repo;
 use crate::workspace::view::remove_sessions;
 
@@ -65,7 +66,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let mut removed = RemovedItems { elsewhere, ..RemovedItems::default() };
     remove_attempts(&store, &repo, run.as_ref(), &args, &mut removed).await?;
     if run.is_none() {
-        removed.reserved = settle_reservations(&store, &repo, args.dry_run).await?;
+        let reserved = repo.reservations()?.into_iter().map(|reservation| reservation.work);
+        removed.reserved =
+            reserved.map(|work| format!("{}/{}", work.run_id, work.phase_id)).collect();
         removed.slots = remove_slots(&repo, args.dry_run)?;
     }
     removed.refs = remove_refs(&repo, &here, args.dry_run).await?;
@@ -214,29 +217,6 @@ fn remove_directory(directory: &Path, home: &Path, dry_run: bool) -> anyhow::Res
     Ok(())
 }
 
-/// Ends the reservations of removed phases; returns the phases of the others.
-async fn settle_reservations(
-    store: &Store,
-    repo: &Repo,
-    dry_run: bool,
-) -> Result<Vec<String>, Failure> {
-    let mut kept = Vec::new();
-    for reservation in repo.reservations()? {
-        let work = &reservation.work;
-        let is_known = match store.phase(&work.run_id, &work.phase_id).await {
-            Ok(_) => true,
-            Err(StoreError::UnknownRun { .. } | StoreError::UnknownPhase { .. }) => false,
-            Err(error) => return Err(error.into()),
-        };
-        if is_known {
-            kept.push(format!("{}/{}", work.run_id, work.phase_id));
-        } else if !dry_run {
-            repo.release(&reservation)?;
-        }
-    }
-    Ok(kept)
-}
-
 /// Removes free slots, or lists them in a dry run.
 fn remove_slots(repo: &Repo, dry_run: bool) -> Result<Vec<PathBuf>, Failure> {
     let mut slots = match dry_run {
@@ -287,8 +267,8 @@ fn text(removed: &RemovedItems, dry_run: bool) -> String {
     }
     for phase in &removed.reserved {
         let phase = shown_id(phase);
-        text +=
-            &format!("kept the slot of {phase}; `autopack attach {phase} --discard` frees it\n");
+        let name = quoted(&phase);
+        text += &format!("kept the slot of {phase}; `autopack attach {name} --discard` frees it\n");
     }
     for run in &removed.elsewhere {
         text +=

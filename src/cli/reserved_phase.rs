@@ -1,31 +1,84 @@
 //! Shared by `attach` and `land`: a phase for a person, and the slot reserved for it.
 
+use super::{Context, autofix_limits};
+use crate::config::WorkspaceSettings;
 use crate::failure::Failure;
 use crate::phase::words::quoted;
-use crate::phase::{PhaseId, PhaseState, RunId};
+use crate::phase::{PathPattern, PhaseId, PhaseState, RunId};
+use crate::process::FileLock;
 use crate::progress::shown_id;
 use crate::store::{PhaseRow, Store};
-use crate::workspace::{Repo, Reservation};
+use crate::workspace::{MeasuredChange, Repo, Reservation, ReservedSlot, Slot};
 
-/// A phase and its reservation.
+/// A phase and its reservation, locked for this command.
 pub(super) struct ReservedPhase {
     /// The phase.
     pub row: PhaseRow,
+    /// Its deliverables, which count even if git ignores them.
+    pub deliverables: Vec<PathPattern>,
     /// The reservation, if there is one.
     pub reservation: Option<Reservation>,
+    _lock: FileLock,
 }
 
 impl ReservedPhase {
     /// Finds the phase and its reservation.
     pub async fn find(
         store: &Store,
+        context: &Context,
         repo: &Repo,
         run: &RunId,
         phase: &PhaseId,
     ) -> Result<Self, Failure> {
+        let Some(lock) = repo.lock_for_person(run, phase)? else {
+            return Err(explain_in_use(phase));
+        };
         let row = store.phase(run, phase).await?.row;
+        let fix = autofix_limits::fixer(&context.config()?.settings, repo.root());
+        let fixed = fix(&row.spec, row.last_failure.as_ref()).result;
+        let deliverables = fixed.map(|spec| spec.deliverables().to_vec()).unwrap_or_default();
         let reservation = repo.reservation_of(run, phase)?;
-        Ok(Self { row, reservation })
+        Ok(Self { row, deliverables, reservation, _lock: lock })
+    }
+
+    /// Opens the reserved slot, with the work in it.
+    ///
+    /// # Errors
+    ///
+    /// Its files are gone, another process uses it, or git fails.
+    pub async fn open_slot(
+        &self,
+        repo: &Repo,
+        reservation: &Reservation,
+        settings: &WorkspaceSettings,
+    ) -> Result<Slot, Failure> {
+        match repo.acquire_reserved(reservation)? {
+            ReservedSlot::Open(mut slot) => {
+                slot.adopt(&reservation.work.base, settings).await?;
+                Ok(*slot)
+            }
+            ReservedSlot::InUse => Err(explain_in_use(&self.row.phase_id)),
+            ReservedSlot::Gone(path) => {
+                let name = self.argument();
+                let text = format!("the reserved files in {} are gone", path.display());
+                Err(Failure::new(text).hint(format!(
+                    "put them back, or begin again: autopack attach {name} --discard"
+                )))
+            }
+        }
+    }
+
+    /// Returns the change in the slot.
+    ///
+    /// # Errors
+    ///
+    /// The files cannot be read, or git fails.
+    pub async fn measure(
+        &self,
+        slot: &Slot,
+        reservation: &Reservation,
+    ) -> Result<MeasuredChange, Failure> {
+        Ok(slot.measure(&reservation.work.base, &self.deliverables).await?)
     }
 
     /// Returns the phase as an argument of other commands.
@@ -80,9 +133,9 @@ impl ReservedPhase {
     }
 }
 
-/// Explains that another process uses the slot.
-pub(super) fn explain_in_use(reserved: &ReservedPhase) -> Failure {
-    let phase = shown_id(reserved.row.phase_id.as_str());
-    Failure::new(format!("the slot of {phase} is in use by another process"))
-        .hint("leave the shell of `autopack attach` first")
+/// Explains that another process works on the phase.
+pub(super) fn explain_in_use(phase: &PhaseId) -> Failure {
+    let phase = shown_id(phase.as_str());
+    Failure::new(format!("another `attach` or `land` of {phase} is running"))
+        .hint("leave its shell, or wait for its end")
 }

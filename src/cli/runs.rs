@@ -8,6 +8,7 @@ use super::open_database::{self, MoveMode};
 use super::output::table::{counted, table};
 use super::run_choice::find_run;
 use crate::failure::{Exit, Failure};
+use crate::phase::words::quoted;
 use crate::phase::{PhaseState, RunId};
 use crate::progress::shown_id;
 use crate::store::RunSummary;
@@ -86,6 +87,16 @@ fn object(run: &RunSummary) -> serde_json::Value {
     })
 }
 
+/// Refuses to remove a run while a person's work is in a slot.
+fn refuse_reserved(repo: &Repo, runs: &[RunId]) -> Result<(), Failure> {
+    let mut reserved = repo.reservations()?.into_iter().map(|reservation| reservation.work);
+    let Some(work) = reserved.find(|work| runs.contains(&work.run_id)) else { return Ok(()) };
+    let phase = shown_id(&format!("{}/{}", work.run_id, work.phase_id));
+    let name = quoted(&phase);
+    Err(Failure::new(format!("a slot is reserved for {phase}"))
+        .hint(format!("land the work, or end the reservation: autopack attach {name} --discard")))
+}
+
 /// Refuses to remove a run whose landings are not all on its branch, because they would be lost.
 fn refuse_beside(run: &RunId, followed: BranchUpdate) -> Result<(), Failure> {
     let why = match followed {
@@ -135,6 +146,7 @@ async fn remove(names: &[String], confirmed: bool, context: &Context) -> Result<
     for run in &known {
         open_database::check_repository(&run.run_id, run.facts.as_ref(), &repo, "remove it there")?;
     }
+    refuse_reserved(&repo, &runs)?;
     if !confirmed && !confirm_removal(&known)? {
         return context.out.line("nothing was removed");
     }

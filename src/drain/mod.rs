@@ -57,7 +57,7 @@ pub use final_test::describe_tip_test;
 pub use forecast::{Forecast, Range, forecast};
 pub use liveness::appears_dead;
 pub use owner::{RegisteredDrain, Signals};
-pub use persons_work::{PersonsLanding, land_persons_work};
+pub use persons_work::{PersonsLanding, land_persons_work, settle_dead};
 pub use plan_waves::{Waves, plan_waves};
 pub use propose_scopes::{ProposalTargets, Proposals, ProposalsEnd, propose_scopes};
 pub use recover::phases_left_behind;

@@ -12,8 +12,13 @@ const MERGE_TREE: [&str; 5] = ["merge-tree", "--write-tree", "-z", "--name-only"
 pub(crate) enum MergedTree {
     /// Id of the merged tree.
     Clean(String),
-    /// Paths with a conflict.
-    Conflict(Vec<String>),
+    /// Both sides changed the same places.
+    Conflict {
+        /// Id of the tree with conflict markers; files without lines are as in ours.
+        tree: String,
+        /// Paths with a conflict.
+        paths: Vec<String>,
+    },
 }
 
 /// Merges two commits with the base chosen by git from their histories.
@@ -42,10 +47,10 @@ fn result_of(answer: GitAnswer) -> Result<MergedTree> {
     let tree = parts.next();
     match (answer.output.code, tree) {
         (Some(0), Some(tree)) => Ok(MergedTree::Clean(tree)),
-        (Some(1), Some(_)) => {
+        (Some(1), Some(tree)) => {
             let mut paths: Vec<String> = parts.collect();
             paths.dedup();
-            Ok(MergedTree::Conflict(paths))
+            Ok(MergedTree::Conflict { tree, paths })
         }
         _ => {
             drop(parts);

@@ -235,6 +235,15 @@ pub struct Outcome {
     pub not_before: Option<UnixMs>,
 }
 
+impl Outcome {
+    /// Returns the outcome of an attempt of a person: it does not count, and the phase stays out of reach of drains unless
+    /// the work landed.
+    pub fn of_person(self, before: Tally) -> Self {
+        let event = if self.event == Event::Land { Event::Land } else { Event::GiveUp };
+        Self { event, tally: before, not_before: None, ..self }
+    }
+}
+
 /// Computes the effect of a verdict from the verdict and the counters.
 pub fn outcome(verdict: &Verdict, tally: Tally) -> Outcome {
     match verdict {

@@ -30,7 +30,8 @@ pub(crate) async fn finish(
         phase_id: claim.phase_id.clone(),
         attempt: Some(claim.attempt),
         max_attempts: claim.max_attempts,
-        tries: claim.counted_attempts + u32::from(!matches!(verdict, Verdict::Requeued(_))),
+        tries: claim.counted_attempts
+            + u32::from(!claim.is_by_person && !matches!(verdict, Verdict::Requeued(_))),
         state: PhaseState::Executing,
         verdict: verdict.as_str(),
         commit: None,

@@ -1,4 +1,4 @@
-//! The end of a reservation without a landing.
+//! The end of a reservation without a landing, and copies of work.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,9 +9,13 @@ use crate::attempt::AttemptDirectory;
 use crate::cli::Context;
 use crate::cli::reserved_phase::{ReservedPhase, explain_in_use};
 use crate::failure::{Exit, Failure};
-use crate::progress::shown_id;
+use crate::phase::words::first_few;
+use crate::progress::{NOTES, shown_id};
 use crate::store::Store;
-use crate::workspace::{Repo, ReservedWork};
+use crate::workspace::{MeasuredChange, Repo, ReservedSlot, ReservedWork, Slot};
+
+/// Files named in a message; the rest are counted.
+const NAMED: usize = 5;
 
 /// Ends the reservation; the change is kept beside the phase's last attempt.
 pub(super) async fn discard(
@@ -23,23 +27,19 @@ pub(super) async fn discard(
 ) -> Result<Exit, Failure> {
     let reservation = reserved.require()?;
     let settings = &context.config()?.settings.workspace;
-    let Some(mut slot) = repo.acquire_reserved(reservation)? else {
-        return Err(explain_in_use(reserved));
-    };
-    let kept = match slot.path().is_dir() {
-        true => {
-            slot.adopt(&reservation.work.base, settings).await?;
-            let measured = slot.measure(&reservation.work.base, &[]).await?;
-            match measured.changes.is_empty() {
-                true => None,
-                false => {
-                    Some(keep(&repo, reserved, &context.redactor()?.redact_patch(&measured.patch))?)
-                }
-            }
+    let kept = match repo.acquire_reserved(reservation)? {
+        ReservedSlot::InUse => return Err(explain_in_use(&reserved.row.phase_id)),
+        ReservedSlot::Gone(path) => {
+            tracing::warn!(target: NOTES, "the reserved files in {} are gone", path.display());
+            None
         }
-        false => None,
+        ReservedSlot::Open(mut slot) => {
+            slot.adopt(&reservation.work.base, settings).await?;
+            let measured = reserved.measure(&slot, reservation).await?;
+            keep_all(&repo, reserved, &slot, &measured).await?
+        }
     };
-    repo.release(reservation)?;
+    repo.release(reservation).await?;
     store.close().await;
     if is_json {
         let ReservedWork { run_id, phase_id, .. } = &reservation.work;
@@ -57,19 +57,38 @@ pub(super) async fn discard(
     Ok(Exit::Done)
 }
 
-/// Writes a patch beside the last attempt's.
-pub(super) fn keep(
+/// Keeps the change as a patch beside the last attempt's, and each commit or stash outside the change as another.
+///
+/// # Errors
+///
+/// A submodule is changed, which no patch holds; or a file cannot be written.
+pub(super) async fn keep_all(
     repo: &Repo,
     reserved: &ReservedPhase,
-    patch: &[u8],
-) -> Result<PathBuf, Failure> {
+    slot: &Slot,
+    measured: &MeasuredChange,
+) -> Result<Option<PathBuf>, Failure> {
+    if !measured.submodules.is_empty() {
+        let paths = first_few(&measured.submodules, NAMED);
+        return Err(Failure::new(format!("changes in submodules cannot be kept: {paths}"))
+            .hint(format!("push or copy them from {} first", slot.path().display())));
+    }
     let row = &reserved.row;
     let directory = repo.autopack_dir();
     let directory =
         AttemptDirectory::locate(&directory, &row.run_id, &row.phase_id, row.executions);
     fs::create_dir_all(&directory)?;
     let directory = AttemptDirectory::at(directory);
+    for lost in slot.find_lost_work(measured, None).await? {
+        let file = directory.beside_patch(&lost.name);
+        directory.write(&file, &lost.patch)?;
+        let shown = file.strip_prefix(repo.root()).unwrap_or(&file).display();
+        tracing::info!(target: NOTES, "{}, but not part of the change: kept in {shown}", lost.what);
+    }
+    if measured.changes.is_empty() {
+        return Ok(None);
+    }
     let file = directory.beside_patch("by-hand");
-    directory.write(&file, patch).map_err(Failure::from)?;
-    Ok(file)
+    directory.write(&file, &measured.patch)?;
+    Ok(Some(file))
 }

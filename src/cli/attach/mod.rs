@@ -61,7 +61,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let summary = store.run(&run).await?;
     let repo = open_repository(context).await?;
     open_database::check_repository(&run, summary.facts.as_ref(), &repo, "attach to it there")?;
-    let reserved = ReservedPhase::find(&store, &repo, &run, &phase).await?;
+    let reserved = ReservedPhase::find(&store, context, &repo, &run, &phase).await?;
     if args.discard {
         return discard(&reserved, context, repo, store, args.json).await;
     }
@@ -99,11 +99,14 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         tracing::info!(target: NOTES, "the agent's session: {words} (or `attach --agent`)");
     }
     let code = attach.run(&slot, &reservation, command).await?;
-    let changed = slot.measure(&reservation.work.base, &[]).await?.changes.len();
+    let changed = reserved.measure(&slot, &reservation).await?.changes.len();
     let name = reserved.argument();
     let next = match changed {
         0 => format!("nothing is changed; `autopack attach {name} --discard` frees the slot"),
-        n => format!("{} changed; `autopack land {name}` judges them", counted(n as u64, "file")),
+        n => format!(
+            "{} changed; `autopack land {name}` judges the change",
+            counted(n as u64, "file")
+        ),
     };
     tracing::info!(target: NOTES, "{next}");
     store.close().await;

@@ -1,13 +1,12 @@
 //! The slot of a phase for a person: reserved, opened again, brought onto the tip.
 
 use std::ffi::OsString;
-use std::fs;
 use std::path::Path;
 
-use super::discard::keep;
+use super::discard::keep_all;
 use crate::agent::resume_words;
-use crate::attempt::{AppliedPatch, AttemptDirectory, DrainContext, PersonsPlace, apply_patch};
-use crate::cli::reserved_phase::{ReservedPhase, explain_in_use};
+use crate::attempt::{AttemptDirectory, DrainContext, PersonsPlace, copy_plain};
+use crate::cli::reserved_phase::ReservedPhase;
 use crate::config::{AgentSettings, NetworkSetting};
 use crate::failure::Failure;
 use crate::phase::words::{first_few, short_commit};
@@ -15,7 +14,7 @@ use crate::process::StopReceiver;
 use crate::process::view::ViewMode;
 use crate::progress::{NOTES, shown_id};
 use crate::store::PhaseRow;
-use crate::workspace::{Reservation, ReservedWork, Side, Slot};
+use crate::workspace::{AppliedPatch, Reservation, ReservedWork, Side, Slot};
 
 /// Files named in a message; the rest are counted.
 const NAMED: usize = 5;
@@ -39,16 +38,17 @@ impl PersonsSlot<'_> {
         copy_briefing(&home, row, &directory)?;
         let number = row.executions;
         let patch = AttemptDirectory::patch_of(&home, &row.run_id, &row.phase_id, number);
-        let what = match &patch {
+        let (what, conflicts) = match &patch {
             Some(patch) => self.apply(&slot, patch).await?,
-            None => "without work of an attempt",
+            None => ("without work of an attempt", Vec::new()),
         };
         let work = ReservedWork {
             run_id: row.run_id.clone(),
             phase_id: row.phase_id.clone(),
             base: tip.commit,
+            conflicts,
         };
-        let reservation = context.repo.reserve(&slot, work)?;
+        let reservation = context.repo.reserve(&slot, work).await?;
         self.say_opened(&slot, &reservation, what);
         Ok((slot, reservation))
     }
@@ -60,15 +60,8 @@ impl PersonsSlot<'_> {
         update: bool,
     ) -> Result<(Slot, Reservation), Failure> {
         let (context, work) = (self.context, &reservation.work);
-        let Some(mut slot) = context.repo.acquire_reserved(reservation)? else {
-            return Err(explain_in_use(self.reserved));
-        };
-        if !slot.path().is_dir() {
-            let name = self.reserved.argument();
-            return Err(Failure::new(format!("the files in {} are gone", slot.path().display()))
-                .hint(format!("begin again: autopack attach {name} --discard")));
-        }
-        slot.adopt(&work.base, &context.settings.workspace).await?;
+        let settings = &context.settings.workspace;
+        let slot = self.reserved.open_slot(&context.repo, reservation, settings).await?;
         let (_, tip) = context.ensure_branch(&work.run_id).await?;
         if update && tip.commit != work.base {
             return self.update(slot, reservation, tip.commit).await;
@@ -85,7 +78,7 @@ impl PersonsSlot<'_> {
         Ok((slot, reservation.clone()))
     }
 
-    /// Brings the work onto the tip.
+    /// Brings the work onto the tip, in place. Again after an interruption: what is merged already merges without a conflict.
     async fn update(
         &self,
         mut slot: Slot,
@@ -93,36 +86,43 @@ impl PersonsSlot<'_> {
         tip: String,
     ) -> Result<(Slot, Reservation), Failure> {
         let (context, work) = (self.context, &reservation.work);
-        let measured = slot.measure(&work.base, &[]).await?;
-        // Kept first: from the reset on, the files are elsewhere.
-        let patch = keep(&context.repo, self.reserved, &measured.patch)?;
-        let stop = StopReceiver::never();
-        context.place_for_person(&mut slot, &tip, &reservation.directory, &stop).await?;
-        let work = ReservedWork { base: tip, ..work.clone() };
-        let reservation = context.repo.reserve(&slot, work)?;
-        let what = match measured.changes.is_empty() {
-            true => "without changes",
-            false => self.apply(&slot, &patch).await?,
-        };
-        self.say_opened(&slot, &reservation, what);
+        let measured = self.reserved.measure(&slot, reservation).await?;
+        keep_all(&context.repo, self.reserved, &slot, &measured).await?;
+        let moved = slot.move_work(&measured.tree, &work.base, &tip).await?;
+        if !moved.conflicts.is_empty() {
+            let paths = first_few(&moved.conflicts, NAMED);
+            tracing::warn!(
+                target: NOTES,
+                "you and the run both changed {paths}: text has conflict markers, other files have your version"
+            );
+        }
+        let work = ReservedWork { base: tip, conflicts: moved.conflicts, ..work.clone() };
+        let reservation = context.repo.reserve(&slot, work).await?;
+        self.say_opened(&slot, &reservation, "with your work");
         Ok((slot, reservation))
     }
 
-    async fn apply(&self, slot: &Slot, patch: &Path) -> Result<&'static str, Failure> {
+    async fn apply(
+        &self,
+        slot: &Slot,
+        patch: &Path,
+    ) -> Result<(&'static str, Vec<String>), Failure> {
         let shown = patch.strip_prefix(self.context.repo.root()).unwrap_or(patch).display();
-        match apply_patch(slot, Side::Agent, patch).await? {
-            AppliedPatch::Clean => return Ok("with its kept work"),
-            AppliedPatch::Conflicts(paths) => tracing::warn!(
-                target: NOTES,
-                "conflict markers in {}: both the kept work and the run changed them",
-                first_few(&paths, NAMED)
-            ),
+        Ok(match slot.apply_patch(Side::Agent, patch).await? {
+            AppliedPatch::Clean => ("with its kept work", Vec::new()),
+            AppliedPatch::Conflicts(paths) => {
+                tracing::warn!(
+                    target: NOTES,
+                    "its kept work and the run both changed {}: text has conflict markers, other files have the run's version",
+                    first_few(&paths, NAMED)
+                );
+                ("with its kept work, in conflict", paths)
+            }
             AppliedPatch::Refused(why) => {
                 tracing::warn!(target: NOTES, "the kept work {shown} does not apply: {why}");
-                return Ok("without its kept work");
+                ("without its kept work", Vec::new())
             }
-        }
-        Ok("with its kept work in conflict")
+        })
     }
 
     fn say_opened(&self, slot: &Slot, reservation: &Reservation, what: &str) {
@@ -177,9 +177,9 @@ impl PersonsSlot<'_> {
 fn copy_briefing(home: &Path, row: &PhaseRow, directory: &Path) -> Result<(), Failure> {
     let last = AttemptDirectory::locate(home, &row.run_id, &row.phase_id, row.executions);
     let last = AttemptDirectory::at(last);
-    for file in [last.prompt(), last.phase()].iter().filter(|file| file.is_file()) {
+    for file in [last.prompt(), last.phase()] {
         let Some(name) = file.file_name() else { continue };
-        fs::copy(file, directory.join(name))?;
+        copy_plain(&file, &directory.join(name))?;
     }
     Ok(())
 }

@@ -142,20 +142,21 @@ pub(crate) async fn end_attempt(
     max_attempts: u32,
     finish: &Finish,
 ) -> Result<Option<FinishResult>, StoreError> {
-    let (tally, is_settled) = read_tally(tx, snapshot, max_attempts).await?;
-    let outcome = verdict::outcome(
+    let StoredTally { tally, is_settled, is_by_person } =
+        read_tally(tx, snapshot, attempt_row, max_attempts).await?;
+    let mut outcome = verdict::outcome(
         &finish.verdict,
         Tally { max_uncounted: finish.max_uncounted, is_asked: finish.agent_ms.is_some(), ..tally },
     );
+    if is_by_person {
+        outcome = outcome.of_person(tally);
+    }
     let Some(state) = snapshot.step(tx, outcome.event, None).await? else {
         return Ok(None);
     };
     save_phase(tx, snapshot.id, &outcome, &finish.verdict).await?;
     if !save_attempt(tx, snapshot, attempt_row, &outcome, finish).await? {
         return Ok(None);
-    }
-    if state == PhaseState::Queued {
-        keep_for_person(tx, snapshot.id, attempt_row).await?;
     }
     save_requests(tx, snapshot, &finish.requests, finish.ended).await?;
     remove_member(tx, snapshot.id).await?;
@@ -175,39 +176,33 @@ pub(crate) async fn end_attempt(
     }))
 }
 
-/// Holds a phase after an attempt of a person: a drain would let an agent work on it.
-async fn keep_for_person(
-    tx: &mut SqliteConnection,
-    phase: i64,
-    attempt_row: i64,
-) -> Result<(), StoreError> {
-    sqlx::query(
-        "UPDATE phases SET held = 1
-          WHERE id = ? AND EXISTS (SELECT 1 FROM attempts WHERE id = ? AND by_person)",
-    )
-    .bind(phase)
-    .bind(attempt_row)
-    .execute(tx)
-    .await?;
-    Ok(())
+/// What the store knows of a phase at the end of an attempt.
+struct StoredTally {
+    tally: Tally,
+    /// Whether the source has settled the phase during the attempt.
+    is_settled: bool,
+    /// Whether a person did the work.
+    is_by_person: bool,
 }
 
-/// Returns the tally of the phase, and whether its source has settled it during the attempt.
 async fn read_tally(
     tx: &mut SqliteConnection,
     snapshot: &PhaseSnapshot,
+    attempt_row: i64,
     max_attempts: u32,
-) -> Result<(Tally, bool), StoreError> {
-    type TallyRecord = (i64, i64, i64, i64, i64, bool);
-    let (attempts, crashes, rate_limits, base_moves, uncounted, is_settled): TallyRecord =
-        sqlx::query_as(
-            "SELECT attempts, crashes, rate_limits, base_moves, uncounted, settle_as IS NOT NULL
-               FROM phases WHERE id = ?",
-        )
-        .bind(snapshot.id)
-        .fetch_optional(tx)
-        .await?
-        .unwrap_or_default();
+) -> Result<StoredTally, StoreError> {
+    type TallyRecord = (i64, i64, i64, i64, i64, bool, bool);
+    let record: TallyRecord = sqlx::query_as(
+        "SELECT attempts, crashes, rate_limits, base_moves, uncounted, settle_as IS NOT NULL,
+                EXISTS (SELECT 1 FROM attempts WHERE id = ? AND by_person)
+           FROM phases WHERE id = ?",
+    )
+    .bind(attempt_row)
+    .bind(snapshot.id)
+    .fetch_optional(tx)
+    .await?
+    .unwrap_or_default();
+    let (attempts, crashes, rate_limits, base_moves, uncounted, is_settled, is_by_person) = record;
     let name = || format!("phase {} of run {}", snapshot.phase_id, snapshot.run_id);
     let tally = Tally {
         attempts: number(attempts, name)?,
@@ -218,7 +213,7 @@ async fn read_tally(
         uncounted: number(uncounted, name)?,
         ..Tally::default()
     };
-    Ok((tally, is_settled))
+    Ok(StoredTally { tally, is_settled, is_by_person })
 }
 
 async fn save_phase(

@@ -72,13 +72,14 @@ impl Repo {
         let place = self.place()?;
         let mut removed = Vec::new();
         for slot in self.slots()? {
-            if slot.is_reserved {
-                continue;
-            }
             let file = self.slot_lock(&slot.number.to_string());
             let Some(lock) = FileLock::try_lock(&file).doing("lock the slot", &file)? else {
                 continue;
             };
+            // It may have been reserved since the list was made.
+            if self.is_reserved(slot.number) {
+                continue;
+            }
             self.reopen(&place.dir);
             for path in place.of_slot(slot.number).doing("list", &place.dir)? {
                 match remove_any(&path) {

@@ -1,19 +1,23 @@
-//! Slots reserved for a person: `.autopack/reserved/N/reservation.json`. No attempt uses such a slot, and `gc` keeps it.
+//! Slots reserved for a person: `.autopack/reserved/N.json`, and a mark beside the slot's files. No attempt uses such a slot,
+//! and `gc` keeps it.
+//!
+//! Programs of the person see the directory `.autopack/reserved/N`, never the record. A ref keeps the base.
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::Repo;
-use crate::git::error::{Context, Result, WorkspaceError};
+use crate::git::error::{Context, Result};
+use crate::git::refs::ref_error;
 use crate::git::removal::remove_any;
+use crate::phase::words::hex;
 use crate::phase::{PhaseId, RunId};
 use crate::process::FileLock;
 use crate::workspace::Slot;
-
-const FILE: &str = "reservation.json";
 
 /// A slot reserved for a phase.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +26,7 @@ pub struct Reservation {
     pub slot: u32,
     /// The phase, and the base of the work.
     pub work: ReservedWork,
-    /// Directory of the reservation, for files shown to the person.
+    /// Directory with files shown to the person.
     pub directory: PathBuf,
 }
 
@@ -35,13 +39,35 @@ pub struct ReservedWork {
     pub phase_id: PhaseId,
     /// Commit under the work.
     pub base: String,
+    /// Paths with a conflict when the work was put on this base.
+    #[serde(default)]
+    pub conflicts: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Record {
+    #[serde(flatten)]
+    work: ReservedWork,
+    /// Content of the mark beside the slot's files: another directory at the same path does not have it.
+    mark: String,
+}
+
+/// A reserved slot, opened.
+pub enum ReservedSlot {
+    /// The slot.
+    Open(Box<Slot>),
+    /// Another process uses it.
+    InUse,
+    /// Its files are gone, or elsewhere.
+    Gone(PathBuf),
 }
 
 impl Repo {
-    /// Returns the reserved slots, by number.
+    /// Returns the reserved slots, by number. A record that cannot be read is skipped with a warning; its slot stays
+    /// reserved.
     ///
     /// # Errors
-    /// If a reservation cannot be read.
+    /// If the directory cannot be listed.
     pub fn reservations(&self) -> Result<Vec<Reservation>> {
         let top = self.reservations_dir();
         let entries = match fs::read_dir(&top) {
@@ -50,21 +76,20 @@ impl Repo {
         };
         let mut found = Vec::new();
         for entry in entries {
-            let directory = entry.doing("list", &top)?.path();
-            let name = directory.file_name().and_then(|name| name.to_str());
-            let Some(slot) = name.and_then(|name| name.parse().ok()) else { continue };
-            let file = directory.join(FILE);
-            let text = match fs::read(&file) {
-                // Another process is about to write it, or to remove the directory.
-                Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                text => text.doing("read", &file)?,
-            };
-            let work = serde_json::from_slice(&text).map_err(|error| WorkspaceError::Io {
-                doing: "read",
-                path: file.clone(),
-                source: error.into(),
-            })?;
-            found.push(Reservation { slot, work, directory });
+            let file = entry.doing("list", &top)?.path();
+            let name = file.file_name().and_then(|name| name.to_str());
+            let number = name.and_then(|name| name.strip_suffix(".json"));
+            let Some(slot) = number.and_then(|number| number.parse().ok()) else { continue };
+            match read(&file) {
+                Ok(Some(Record { work, .. })) => {
+                    found.push(Reservation { slot, work, directory: top.join(slot.to_string()) });
+                }
+                Ok(None) => {}
+                Err(why) => tracing::warn!(
+                    "slot {slot} stays reserved, but {} cannot be read: {why}; remove the file to free the slot",
+                    file.display()
+                ),
+            }
         }
         found.sort_by_key(|reservation| reservation.slot);
         Ok(found)
@@ -79,9 +104,21 @@ impl Repo {
         Ok(self.reservations()?.into_iter().find(of_phase))
     }
 
+    /// Locks a phase for a command of a person; `None` while another command has it.
+    ///
+    /// # Errors
+    /// If the lock file cannot be made.
+    pub fn lock_for_person(&self, run: &RunId, phase: &PhaseId) -> Result<Option<FileLock>> {
+        let directory = self.reservations_dir().join("locks");
+        fs::create_dir_all(&directory).doing("create the directory", &directory)?;
+        let name = hex(&Sha256::digest(format!("{run}\0{phase}"))[..16]);
+        let file = directory.join(format!("{name}.lock"));
+        FileLock::try_lock(&file).doing("lock", &file)
+    }
+
     /// Whether a slot is reserved.
     pub(crate) fn is_reserved(&self, slot: u32) -> bool {
-        self.reservation_dir(slot).join(FILE).exists()
+        fs::symlink_metadata(self.record_file(slot)).is_ok()
     }
 
     /// Creates the directory of a slot's later reservation, empty.
@@ -89,7 +126,7 @@ impl Repo {
     /// # Errors
     /// If the directory cannot be written.
     pub fn prepare_reservation(&self, slot: &Slot) -> Result<PathBuf> {
-        let directory = self.reservation_dir(slot.number());
+        let directory = self.reservations_dir().join(slot.number().to_string());
         remove_any(&directory).doing("empty", &directory)?;
         fs::create_dir_all(&directory).doing("create the directory", &directory)?;
         Ok(directory)
@@ -98,47 +135,95 @@ impl Repo {
     /// Reserves a slot in use by this process, or changes its reservation.
     ///
     /// # Errors
-    /// If the file cannot be written.
-    pub fn reserve(&self, slot: &Slot, work: ReservedWork) -> Result<Reservation> {
-        let directory = self.reservation_dir(slot.number());
-        let (file, beside) = (directory.join(FILE), directory.join("reservation.new"));
-        let text = serde_json::to_vec(&work).map_err(|error| WorkspaceError::Io {
-            doing: "write",
-            path: file.clone(),
-            source: error.into(),
-        })?;
-        fs::write(&beside, text).doing("write", &beside)?;
-        fs::rename(&beside, &file).doing("write", &file)?;
-        Ok(Reservation { slot: slot.number(), work, directory })
+    /// If git fails, or a file cannot be written.
+    pub async fn reserve(&self, slot: &Slot, work: ReservedWork) -> Result<Reservation> {
+        let number = slot.number();
+        let (name, base) = (ref_of(number), &work.base);
+        let kept = self.transact("keep the base", &format!("update {name} {base}\n")).await?;
+        if !kept.ok() {
+            return Err(ref_error(kept));
+        }
+        let mark = format!("{}-{:?}", std::process::id(), std::time::SystemTime::now());
+        let mark = hex(&Sha256::digest(mark)[..16]);
+        let beside = mark_of(slot.path());
+        fs::write(&beside, &mark).doing("write", &beside)?;
+        let file = self.record_file(number);
+        let text = serde_json::to_vec(&Record { work: work.clone(), mark });
+        let text = text.map_err(std::io::Error::other).doing("write", &file)?;
+        let new = file.with_extension("new");
+        fs::write(&new, text).doing("write", &new)?;
+        fs::rename(&new, &file).doing("write", &file)?;
+        let directory = self.reservations_dir().join(number.to_string());
+        Ok(Reservation { slot: number, work, directory })
     }
 
-    /// Acquires a reserved slot; `None` while another process uses it.
+    /// Acquires a reserved slot.
     ///
     /// # Errors
     /// If the slot cannot be locked.
-    pub fn acquire_reserved(&self, reservation: &Reservation) -> Result<Option<Slot>> {
+    pub fn acquire_reserved(&self, reservation: &Reservation) -> Result<ReservedSlot> {
         self.reopen(&self.locks_dir());
-        self.reopen(&self.place()?.dir);
+        let place = self.place()?;
+        self.reopen(&place.dir);
         let file = self.slot_lock(&reservation.slot.to_string());
         let lock = FileLock::try_lock(&file).doing("lock the slot", &file)?;
-        let Some(mut lock) = lock else { return Ok(None) };
+        let Some(mut lock) = lock else { return Ok(ReservedSlot::InUse) };
         lock.write(&format!("pid {}\n", std::process::id())).doing("write", &file)?;
-        Slot::open(self, reservation.slot, lock).map(Some)
+        let checkout = place.checkout(reservation.slot);
+        let record = read(&self.record_file(reservation.slot)).ok().flatten();
+        let is_marked = record.is_some_and(|record| {
+            fs::read(mark_of(&checkout)).is_ok_and(|mark| mark == record.mark.as_bytes())
+        });
+        let is_there = fs::symlink_metadata(&checkout).is_ok_and(|found| found.is_dir());
+        if !is_marked || !is_there {
+            return Ok(ReservedSlot::Gone(checkout));
+        }
+        Ok(ReservedSlot::Open(Box::new(Slot::open(self, reservation.slot, lock)?)))
     }
 
     /// Ends a reservation: the next attempt may use the slot.
     ///
     /// # Errors
-    /// If the directory cannot be removed.
-    pub fn release(&self, reservation: &Reservation) -> Result<()> {
-        remove_any(&reservation.directory).doing("remove", &reservation.directory)
+    /// If git fails, or a file cannot be removed.
+    pub async fn release(&self, reservation: &Reservation) -> Result<()> {
+        let mark = mark_of(&self.place()?.checkout(reservation.slot));
+        let record = self.record_file(reservation.slot);
+        for path in [&mark, &reservation.directory, &record] {
+            remove_any(path).doing("remove", path)?;
+        }
+        let order = format!("delete {}\n", ref_of(reservation.slot));
+        let dropped = self.transact("drop the kept base", &order).await?;
+        if dropped.ok() { Ok(()) } else { Err(ref_error(dropped)) }
     }
 
     fn reservations_dir(&self) -> PathBuf {
         self.autopack_dir().join("reserved")
     }
 
-    fn reservation_dir(&self, slot: u32) -> PathBuf {
-        self.reservations_dir().join(slot.to_string())
+    fn record_file(&self, slot: u32) -> PathBuf {
+        self.reservations_dir().join(format!("{slot}.json"))
     }
+}
+
+/// Reads a record; `None` if there is none.
+fn read(file: &Path) -> std::result::Result<Option<Record>, String> {
+    let text = match fs::read(file) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        text => text.map_err(|error| error.to_string())?,
+    };
+    let record: Record = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
+    let base = &record.work.base;
+    if base.is_empty() || !base.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err("its base is no commit".to_owned());
+    }
+    Ok(Some(record))
+}
+
+fn ref_of(slot: u32) -> String {
+    format!("refs/autopack/reserved/{slot}")
+}
+
+/// The mark beside a slot's files, which is removed with them.
+fn mark_of(checkout: &Path) -> PathBuf {
+    checkout.with_added_extension("reserved")
 }

@@ -115,7 +115,7 @@ impl Slot {
             MergedTree::Clean(tree) => {
                 self.with_tree(commit, &tree, onto).await.map(RebaseOutcome::Commit)
             }
-            MergedTree::Conflict(paths) => Ok(RebaseOutcome::Conflict { paths }),
+            MergedTree::Conflict { paths, .. } => Ok(RebaseOutcome::Conflict { paths }),
         }
     }
 

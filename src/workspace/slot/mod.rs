@@ -18,6 +18,7 @@ pub mod fetch_remote;
 pub mod filters;
 pub mod git_directory;
 pub mod ignored_deliverables;
+pub mod kept_work;
 pub mod land;
 pub mod linked_paths;
 pub mod lost_work;
@@ -135,8 +136,11 @@ impl Repo {
             if !self.is_reserved(number)
                 && let Some(mut lock) = FileLock::try_lock(&file).doing("lock the slot", &file)?
             {
-                lock.write(&format!("pid {}\n", std::process::id())).doing("write", &file)?;
-                return Slot::open(self, number, lock);
+                // It may have been reserved, and left, since the first look.
+                if !self.is_reserved(number) {
+                    lock.write(&format!("pid {}\n", std::process::id())).doing("write", &file)?;
+                    return Slot::open(self, number, lock);
+                }
             }
             number += 1;
         }

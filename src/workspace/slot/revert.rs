@@ -68,7 +68,7 @@ impl Slot {
                     return Ok(Revert::Absent { commit: commit.clone() });
                 }
                 MergedTree::Clean(next) => tree = next,
-                MergedTree::Conflict(paths) => {
+                MergedTree::Conflict { paths, .. } => {
                     return Ok(Revert::Conflict { commit: commit.clone(), paths });
                 }
             }

@@ -42,7 +42,7 @@ impl Slot {
             None => merge_commits(git, tip, &base.commit).await?,
         };
         Ok(match merged {
-            MergedTree::Conflict(paths) => Update::Conflict { paths },
+            MergedTree::Conflict { paths, .. } => Update::Conflict { paths },
             MergedTree::Clean(tree) => {
                 Update::Clean { changed: self.changed_between(tip, &tree).await?, tree }
             }

@@ -17,13 +17,15 @@ use crate::store::queue::repair::save_repair;
 pub enum PersonsClaim {
     /// The attempt has begun.
     Claimed(Box<Claim>),
+    /// The phase waits for others; nothing changed.
+    Blocked,
     /// The spec cannot be executed, for this reason; nothing changed.
     Unfixable(String),
 }
 
 impl Store {
-    /// Claims a FAILED or held phase for the work of a person. A failed attempt makes the phase FAILED; an attempt
-    /// without a verdict leaves it QUEUED and held.
+    /// Claims a FAILED or held phase for the work of a person. The attempt does not count, and the phase is FAILED after it
+    /// unless the work landed.
     ///
     /// # Errors
     /// [`StoreError::Fenced`] for an owner that may not claim, [`StoreError::WrongState`] for a phase in another state,
@@ -58,6 +60,13 @@ impl Store {
                 _ => return Err(wrong_state(&snapshot, "is not for a person to land")),
             }
             let row = self.phase_record(&mut tx, run, phase).await?;
+            let unmet: i64 = sqlx::query_scalar("SELECT unmet FROM phases WHERE id = ?")
+                .bind(row.id)
+                .fetch_one(&mut *tx)
+                .await?;
+            if unmet > 0 {
+                return Ok(PersonsClaim::Blocked);
+            }
             let last_failure = row.last_failure()?;
             let before = row.current_spec()?;
             let repair = fix(&before, last_failure.as_ref());

@@ -113,7 +113,7 @@ impl Repo {
         };
         let tree = match merged {
             MergedTree::Clean(tree) => tree,
-            MergedTree::Conflict(paths) => {
+            MergedTree::Conflict { paths, .. } => {
                 let branch = &self.tip(run).await?.on;
                 let branch = branch.strip_prefix("refs/heads/").unwrap_or(branch);
                 return refuse(
