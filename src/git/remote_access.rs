@@ -14,6 +14,9 @@ use super::error::Result;
 use super::remote_failure::RemoteFailure;
 use crate::config::Env;
 
+/// ssh without questions. A silent connection ends after three quarters of a minute.
+const SSH: &str = "ssh -oBatchMode=yes -oConnectTimeout=30 -oServerAliveInterval=15";
+
 /// Time limit for questions to a remote.
 const QUESTION: Duration = Duration::from_secs(120);
 
@@ -253,7 +256,7 @@ async fn with_users_access(git: &Git) -> Result<Git> {
     git.set("GCM_INTERACTIVE", "never");
     // ssh would ask on the terminal.
     if !has_ssh_command && value("GIT_SSH_COMMAND").is_none() && value("GIT_SSH").is_none() {
-        git.set("GIT_SSH_COMMAND", "ssh -oBatchMode=yes -oConnectTimeout=30");
+        git.set("GIT_SSH_COMMAND", SSH);
     }
     // A silent connection ends after a minute.
     git.configure("http.lowSpeedLimit=1");

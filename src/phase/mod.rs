@@ -12,6 +12,7 @@ pub mod deliverables;
 pub mod dependency_inputs;
 mod failure_kind;
 pub mod footprint;
+mod harmless_text;
 mod history;
 pub mod ids;
 pub mod json;
@@ -36,6 +37,7 @@ pub mod words;
 
 pub use failure_kind::FailureKind;
 pub use footprint::Footprint;
+pub use harmless_text::harmless;
 pub use history::{AttemptFacts, PhaseHistory};
 pub use ids::{PhaseId, RunId, UnixMs};
 pub use outcome::AttemptOutcome;

@@ -19,6 +19,7 @@ pub mod queue_refs;
 pub mod recent_changes;
 pub mod remotes;
 pub mod run_branch;
+pub mod run_commits;
 pub mod run_refs;
 pub mod slot_place;
 pub mod slot_room;

@@ -14,10 +14,19 @@ const NAMED: usize = 3;
 pub struct NamedRemote {
     /// Name.
     pub name: String,
-    /// URL for pushes, as git resolves it.
-    pub push_url: String,
+    /// URLs for pushes, as git resolves them: at least one.
+    pub push_urls: Vec<String>,
+    /// URL for reads, as git resolves it.
+    pub read_url: String,
     /// URL as written.
     pub url: String,
+}
+
+impl NamedRemote {
+    /// Returns the URL of the first place that gets pushes.
+    pub fn push_url(&self) -> &str {
+        self.push_urls.first().map_or(&self.url, String::as_str)
+    }
 }
 
 /// Commits of a branch that another branch lacks.
@@ -48,9 +57,16 @@ impl Repo {
             else {
                 continue;
             };
-            let call = self.git.call("read the URL of a remote", ["remote", "get-url", "--push"]);
-            let push_url = call.args(["--", name]).text().await?;
-            remotes.push(NamedRemote { name: name.to_owned(), push_url, url: url.to_owned() });
+            let read = async |options: &[&str]| {
+                let call = self.git.call("read the URL of a remote", ["remote", "get-url"]);
+                call.args(options).args(["--", name]).text().await
+            };
+            remotes.push(NamedRemote {
+                name: name.to_owned(),
+                push_urls: read(&["--push", "--all"]).await?.lines().map(str::to_owned).collect(),
+                read_url: read(&[]).await?,
+                url: url.to_owned(),
+            });
         }
         Ok(remotes)
     }
@@ -61,10 +77,17 @@ impl Repo {
     /// If git cannot read the configuration.
     pub async fn remote_access(
         &self,
-        name: &str,
+        remote: &NamedRemote,
         login: Option<(String, RemoteLogin)>,
     ) -> Result<RemoteAccess> {
-        RemoteAccess::open(&self.git, name, login).await
+        let mut git = self.git.clone();
+        if remote.push_url() != remote.read_url {
+            // Branches are read where they are pushed. The URL may hold a password, so it is in no argument.
+            git.set("GIT_CONFIG_COUNT", "1");
+            git.set("GIT_CONFIG_KEY_0", format!("url.{}.insteadOf", remote.push_url()));
+            git.set("GIT_CONFIG_VALUE_0", &remote.url);
+        }
+        RemoteAccess::open(&git, &remote.name, login).await
     }
 
     /// Returns the commits up to `theirs` that are not part of `ours`.

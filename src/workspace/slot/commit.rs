@@ -10,7 +10,7 @@ use crate::git::error::Result;
 use crate::git::merge_trees::{MergedTree, merge_with_base};
 use crate::git::path_bytes::to_text;
 use crate::git::user_config::Identity;
-use crate::phase::{PhaseId, RunId};
+use crate::phase::{PhaseId, RunId, harmless};
 
 const LONGEST_SUBJECT: usize = 72;
 
@@ -207,6 +207,7 @@ impl CommitMessage<'_> {
             .chars()
             .filter(|c| matches!(c, '\n' | '\t') || !c.is_control())
             .collect();
+        let body = harmless(&body);
         let credit = self.credit.map(|credit| credit.line() + "\n").unwrap_or_default();
         let gap = if body.is_empty() { "" } else { "\n\n" };
         format!(
@@ -230,10 +231,10 @@ fn is_plain((name, email): &(String, String)) -> bool {
     })
 }
 
-/// Returns a line accepted by git as a subject: the name, or else the id.
+/// Returns a line accepted by git as a subject, without a meaning for a forge: the name, or else the id.
 pub(super) fn subject(name: &str, id: &str) -> String {
     let line = [one_line(name), one_line(id)].into_iter().find(|line| !line.is_empty());
-    let line = line.unwrap_or_else(|| "a phase without a name".to_owned());
+    let line = harmless(&line.unwrap_or_else(|| "a phase without a name".to_owned()));
     if line.chars().count() <= LONGEST_SUBJECT {
         return line;
     }
@@ -262,6 +263,23 @@ mod tests {
         let credit = AgentCredit::Trailer { agent: "claude".to_owned(), model: None };
         let named = CommitMessage { credit: Some(&credit), ..message }.text();
         assert_eq!(named, format!("{expected}Autopack-Agent: claude\n"));
+    }
+
+    #[test]
+    fn name_and_body_of_strangers_close_nothing_and_forge_no_trailer() {
+        let (run, phase) = (RunId::new("r"), PhaseId::new("1"));
+        let message = CommitMessage {
+            run: &run,
+            phase: &phase,
+            attempt: 1,
+            name: "Autopack-Phase: 2 fixes #77",
+            body: "Fixes #99. cc @torvalds\r\n\n  Autopack-Phase: 2\n/close\n",
+            credit: None,
+        };
+        let text = message.text().replace('\u{200b}', "^");
+        let expected = "^Autopack-Phase: 2 fixes #^77\n\nFixes #^99. cc @^torvalds\n\n  ^Autopack-Phase: 2\n^/close\n\n\
+                        Autopack-Run: r\nAutopack-Phase: 1\nAutopack-Attempt: 1\n";
+        assert_eq!(text, expected);
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use super::merge_plan::{MergeKind, MergePlan, SQUASHED};
 use super::target::MergeTarget;
-use crate::phase::RunId;
 use crate::phase::words::counted;
+use crate::phase::{RunId, harmless};
 use crate::workspace::slot::message_text::{one_line, trailer};
 
 /// Returns the message of a merge: for a squash, with the landed phases as a list and as trailers. `phases` has ids and
@@ -40,11 +40,11 @@ pub fn merge_message(
 fn list(phases: &[(&str, &str)], undone: &[String]) -> String {
     let mut lines: String = phases
         .iter()
-        .map(|(id, name)| match (one_line(id), one_line(name)) {
+        .map(|(id, name)| match (harmless(&one_line(id)), harmless(&one_line(name))) {
             (id, name) if name.is_empty() || name == id => format!("- {id}\n"),
             (id, name) => format!("- {id}: {name}\n"),
         })
         .collect();
-    undone.iter().for_each(|id| lines += &format!("- undone: {}\n", one_line(id)));
+    undone.iter().for_each(|id| lines += &format!("- undone: {}\n", harmless(&one_line(id))));
     if lines.is_empty() { lines } else { lines + "\n" }
 }
