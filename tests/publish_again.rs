@@ -414,6 +414,9 @@ fn long_titles_are_cut_to_the_limit_of_the_forge() {
         let plan =
             json!({"phases": [{"phase_id": "a", "name": name, "deliverables": ["src/pa.py"]}]});
         on.project.write("plan.json", &plan.to_string());
+        let config = on.project.read(".autopack/config/autopack.yaml");
+        let named = format!("publish: {{forge: \"{}\", ", on.tracker);
+        on.project.write(".autopack/config/autopack.yaml", &config.replace("publish: {", &named));
         on.project.autopack(["import", "plan.json", "--run-id", on.run]).succeeded();
         on.drain();
         assert_eq!(actions(&on.published(&["--per-phase", "--draft"])), ["opened"]);
@@ -447,7 +450,10 @@ fn hints_name_commands_that_work() {
     on.project.autopack(["drain", "late"]).succeeded();
     let ran = on.project.autopack(["publish", "late"]).succeeded();
     let start = on.local("main");
-    assert!(ran.stderr.contains(&format!("`git push origin {}:develop`", &start[..7])), "{ran:#?}");
+    assert!(
+        ran.stderr.contains(&format!("`git push origin {}:develop`", &start[..10])),
+        "{ran:#?}"
+    );
     assert!(ran.stdout.contains("pushed autopack/late to origin: 2 commits"), "{ran:#?}");
     // Only branches of ours.
     for branch in ["develop", "main"] {

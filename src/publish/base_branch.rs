@@ -60,7 +60,8 @@ impl Publisher<'_> {
             return match (self.target.forge_name(), there.commits.keys().all(is_ours)) {
                 (Some(_), true) => {
                     let hint = format!("push your base branch first: `git push {remote} main`");
-                    Err(Failure::new(format!("{remote} has no branch of yours yet")).hint(hint))
+                    let what = if there.commits.is_empty() { "branches" } else { "other branches" };
+                    Err(Failure::new(format!("{remote} has no {what} yet")).hint(hint))
                 }
                 (Some(_), false) => Err(Failure::new(format!("{remote} names no default branch"))
                     .hint("name the base of the pull request: `--base BRANCH`")

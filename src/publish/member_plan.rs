@@ -33,12 +33,19 @@ pub(super) enum PullPlan {
 
 /// Pull requests of a branch.
 #[derive(Default)]
-struct BranchPulls {
+pub(super) struct BranchPulls {
     /// The open one.
-    open: Option<PullRequest>,
+    pub open: Option<PullRequest>,
     /// The last one, if none is open.
     last: Option<PullRequest>,
-    merged: Vec<PullRequest>,
+    pub merged: Vec<PullRequest>,
+}
+
+impl BranchPulls {
+    /// Whether the last one was merged or closed.
+    pub fn has_ended(&self) -> bool {
+        self.last.is_some()
+    }
 }
 
 impl Publisher<'_> {
@@ -53,7 +60,7 @@ impl Publisher<'_> {
         let known = step.known.get(&member.branch);
         let mut pulls = BranchPulls::default();
         if let Some(forge) = self.target.forge_with_token() {
-            let find = async || self.find_pulls(forge, member, known).await;
+            let find = async || self.find_pulls(forge, &member.branch, known).await;
             pulls = step.patience.keep_asking(find).await?;
         }
         let mut merged = step.merged.clone();
@@ -98,14 +105,14 @@ impl Publisher<'_> {
     }
 
     /// Returns the pull requests of a branch: a stored number alone could be that of another repository by now.
-    async fn find_pulls(
+    pub(super) async fn find_pulls(
         &self,
         forge: &ForgeAccess,
-        member: &StackMember,
+        branch: &str,
         known: Option<&PublishedBranch>,
     ) -> Result<BranchPulls, StepError> {
         let is_open = |pull: &PullRequest| pull.state == PullRequestState::Open;
-        let mut found = forge.client.pull_requests_of(&member.branch).await?;
+        let mut found = forge.client.pull_requests_of(branch).await?;
         // Lists lag behind, and Gitea's has only open ones.
         if let Some(known) = known
             && !found.iter().any(is_open)
@@ -124,7 +131,7 @@ impl Publisher<'_> {
     }
 
     /// Returns the pull request of a stored number, if it is still that of the branch.
-    pub(super) async fn stored_pull(
+    async fn stored_pull(
         &self,
         forge: &ForgeAccess,
         known: &PublishedBranch,

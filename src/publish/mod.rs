@@ -175,7 +175,7 @@ impl Publisher<'_> {
         others: &[OtherBranch],
     ) -> Result<Vec<String>, Failure> {
         let mut merged = Vec::new();
-        for pull in others.iter().filter_map(OtherBranch::merged) {
+        for pull in others.iter().flat_map(OtherBranch::merged) {
             let known = step.known.get(&pull.branch);
             merged.extend(self.merged_commits(step, pull, known).await?);
         }

@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 
 use crate::failure::Failure;
-use crate::forge::{PullRequest, PullRequestChange, PullRequestState};
+use crate::forge::{PullRequest, PullRequestChange};
 
+use super::member_plan::BranchPulls;
 use super::publication::SupersededBranch;
 use super::pull_request_text::{PullRequestText, is_same, pull_request_text};
 use super::stack::{StackMember, branch_of, stack_prefix};
@@ -17,7 +18,7 @@ const SUPERSEDED: &str = "This branch is no longer published by autopack: its la
 /// A branch of an earlier publication.
 pub(super) struct OtherBranch {
     branch: String,
-    pull: Option<PullRequest>,
+    pulls: BranchPulls,
 }
 
 impl Publisher<'_> {
@@ -31,14 +32,14 @@ impl Publisher<'_> {
         let others = step.known.values().filter(|known| !names.contains(known.branch.as_str()));
         let mut found = Vec::new();
         for known in others {
-            let pull = match self.target.forge_with_token() {
+            let pulls = match self.target.forge_with_token() {
                 Some(forge) => {
-                    let find = async || self.stored_pull(forge, known).await;
+                    let find = async || self.find_pulls(forge, &known.branch, Some(known)).await;
                     step.patience.keep_asking(find).await?
                 }
-                None => None,
+                None => BranchPulls::default(),
             };
-            found.push(OtherBranch { branch: known.branch.clone(), pull });
+            found.push(OtherBranch { branch: known.branch.clone(), pulls });
         }
         found.sort_by(|one, other| one.branch.cmp(&other.branch));
         Ok(found)
@@ -55,13 +56,13 @@ impl Publisher<'_> {
         let live = self.live_branches(step.run, members);
         let prefix = stack_prefix(step.run);
         let mut superseded = Vec::new();
-        for OtherBranch { branch, pull } in others {
+        for OtherBranch { branch, pulls } in others {
             let is_live = live.contains(&branch) || !branch.starts_with(&prefix);
-            let is_open = pull.as_ref().is_some_and(|pull| pull.state == PullRequestState::Open);
-            let is_there = pull.is_none() && step.there.commits.contains_key(&branch);
-            if is_live || !is_open && !is_there {
+            let is_there = !pulls.has_ended() && step.there.commits.contains_key(&branch);
+            if is_live || pulls.open.is_none() && !is_there {
                 continue;
             }
+            let pull = pulls.open;
             if let Some(pull) = pull.as_ref().filter(|_| !self.options.dry_run) {
                 self.take_promises(step, pull).await?;
             }
@@ -95,8 +96,8 @@ impl Publisher<'_> {
 }
 
 impl OtherBranch {
-    /// Returns the pull request, if it was merged.
-    pub(super) fn merged(&self) -> Option<&PullRequest> {
-        self.pull.as_ref().filter(|pull| pull.state == PullRequestState::Merged)
+    /// Returns the merged pull requests.
+    pub(super) fn merged(&self) -> &[PullRequest] {
+        &self.pulls.merged
     }
 }
