@@ -375,6 +375,9 @@ fn branches_are_read_where_they_are_pushed() {
     on.project.git(["push", "-q", &fork, "main"]);
     on.project.git(["remote", "add", "up", "https://github.com/o/r.git"]);
     on.project.git(["remote", "set-url", "--push", "up", &fork]);
+    // As exact as a rule for the URL can be.
+    let served = on.project.beside("served/o/r.git").display().to_string();
+    on.project.git(["config", &format!("url.{served}.insteadOf"), "https://github.com/o/r.git"]);
     let push = |ran: crate::support::Ran| ran.json()["branches"][0]["push"].clone();
     let ran = on.project.autopack_with(["publish", "o-r", "--remote", "up"], &[("GH_TOKEN", "")]);
     assert!(ran.stdout.contains("pushed autopack/o-r to up: 1 commit"), "{ran:#?}");

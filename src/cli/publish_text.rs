@@ -98,6 +98,9 @@ fn push_line(result: &BranchResult, remote: &str) -> Option<String> {
     let (branch, remote) = (shown_id(&result.branch), shown_id(remote));
     let commit = short_commit(&result.commit);
     Some(match &result.push {
+        PushOutcome::Pushed { commits: 0, .. } => {
+            format!("pushed {branch} to {remote}: no new commits, {commit}")
+        }
         PushOutcome::Pushed { commits, .. } => {
             format!("pushed {branch} to {remote}: {}, {commit}", counted(*commits, "commit"))
         }
@@ -115,7 +118,9 @@ fn pull_lines(result: &BranchResult, words: &str, mark: char) -> Vec<String> {
     let branch = shown_id(&result.branch);
     let draft = if *is_draft { "draft " } else { "" };
     let number = number.map_or(String::new(), |number| format!(" {mark}{number}"));
-    let link = url.as_deref().or(result.compare_url.as_deref()).map(shown_message);
+    let is_over = matches!(action, PullAction::AlreadyMerged | PullAction::Closed);
+    let page = result.compare_url.as_deref().filter(|_| !is_over);
+    let link = url.as_deref().or(page).map(shown_message);
     let head = match action {
         PullAction::Opened => format!("opened {draft}{words}{number}"),
         PullAction::Updated => format!("updated {draft}{words}{number}"),

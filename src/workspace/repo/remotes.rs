@@ -9,6 +9,12 @@ use crate::phase::words::short_commit;
 /// Most commits of others that a message names.
 const NAMED: usize = 3;
 
+/// Name of a remote that exists for single calls: the place where another remote pushes.
+const PUSHED_TO: &str = "autopack-push";
+/// Its settings, from the other remote.
+const KEPT: [&str; 6] =
+    ["proxy", "proxyauthmethod", "receivepack", "serveroption", "uploadpack", "vcs"];
+
 /// A remote in the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedRemote {
@@ -80,14 +86,38 @@ impl Repo {
         remote: &NamedRemote,
         login: Option<(String, RemoteLogin)>,
     ) -> Result<RemoteAccess> {
-        let mut git = self.git.clone();
-        if remote.push_url() != remote.read_url {
-            // Branches are read where they are pushed. The URL may hold a password, so it is in no argument.
-            git.set("GIT_CONFIG_COUNT", "1");
-            git.set("GIT_CONFIG_KEY_0", format!("url.{}.insteadOf", remote.push_url()));
-            git.set("GIT_CONFIG_VALUE_0", &remote.url);
+        if remote.push_url() == remote.read_url {
+            return RemoteAccess::open(&self.git, &remote.name, &remote.name, login).await;
         }
-        RemoteAccess::open(&git, &remote.name, login).await
+        // Branches are read where they are pushed. The URL may hold a password, so it is in no argument.
+        let url = remote.push_url();
+        let key = |name: &str| format!("remote.{PUSHED_TO}.{name}");
+        let mut settings = vec![(key("url"), url.to_owned())];
+        // The URL is rewritten already.
+        settings.push((format!("url.{url}.insteadOf"), url.to_owned()));
+        settings.push((format!("url.{url}.pushInsteadOf"), url.to_owned()));
+        let own = self.settings_of(&remote.name).await?;
+        settings.extend(own.into_iter().map(|(name, value)| (key(&name), value)));
+        let mut git = self.git.clone();
+        git.set("GIT_CONFIG_COUNT", settings.len().to_string());
+        for (number, (key, value)) in settings.into_iter().enumerate() {
+            git.set(&format!("GIT_CONFIG_KEY_{number}"), key);
+            git.set(&format!("GIT_CONFIG_VALUE_{number}"), value);
+        }
+        RemoteAccess::open(&git, &remote.name, PUSHED_TO, login).await
+    }
+
+    /// Returns the settings of a remote about the way to it.
+    async fn settings_of(&self, remote: &str) -> Result<Vec<(String, String)>> {
+        let args = ["config", "-z", "--get-regexp", r"^remote\."];
+        let listed = self.git.call("read the settings of the remote", args).bytes().await?;
+        let prefix = format!("remote.{remote}.");
+        let of_remote = |field: &[u8]| {
+            let text = String::from_utf8_lossy(field).into_owned();
+            let (name, value) = text.strip_prefix(&prefix)?.split_once('\n')?;
+            KEPT.contains(&name).then(|| (name.to_owned(), value.to_owned()))
+        };
+        Ok(fields(&listed).filter_map(of_remote).collect())
     }
 
     /// Returns the commits up to `theirs` that are not part of `ours`.
