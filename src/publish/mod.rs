@@ -40,7 +40,7 @@ pub use publication::{
     BranchResult, Publication, PullAction, PullResult, PushOutcome, RemarkAction, RemarkResult,
     SupersededBranch,
 };
-pub use published_run::{FailedPhase, IssueOrigin, LandedPhase, RunToPublish};
+pub use published_run::{FailedPhase, IssueOrigin, LandedPhase, RunDescription, RunToPublish};
 pub use target::{PublishTarget, TargetChoice};
 
 /// How to publish.

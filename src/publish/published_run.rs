@@ -5,6 +5,9 @@ use std::collections::HashSet;
 use crate::forge::TrackerName;
 use crate::phase::{PhaseId, RunId};
 
+/// Returns title and text of a run's pull request, without landings that were merged before.
+pub type RunDescription = dyn Fn(&HashSet<PhaseId>) -> (String, String) + Send + Sync;
+
 /// A run to publish.
 pub struct RunToPublish {
     /// Id of the run.
@@ -15,8 +18,8 @@ pub struct RunToPublish {
     pub base_commit: String,
     /// Its last commit.
     pub tip: String,
-    /// Returns title and text of its pull request, without landings that were merged before.
-    pub describe: Box<dyn Fn(&HashSet<PhaseId>) -> (String, String) + Send + Sync>,
+    /// Describes it for its pull request.
+    pub describe: Box<RunDescription>,
     /// Landings in the tip.
     pub landed: Vec<LandedPhase>,
     /// Failed phases with an issue.
