@@ -26,7 +26,10 @@ pub fn section(scale: &Scale) -> String {
     for (agent, ci) in times(scale) {
         for workers in workers(scale) {
             for red in [0, 10, 30] {
-                text += &row(&trace(workers, agent, ci, red), red);
+                let row = row(&trace(workers, agent, ci, red), red);
+                // The whole matrix takes hours: an interrupted run still tells what it measured.
+                eprint!("{row}");
+                text += &row;
             }
         }
     }

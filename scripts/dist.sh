@@ -10,6 +10,12 @@ out=$(realpath -m "$1")
 # Fixed, because Cargo.toml names these files as parts of the package.
 stage=target/package
 
+# What was here before is removed: only an earlier release, or nothing.
+if [ -e "$out" ] && [ ! -f "$out/SHA256SUMS" ] && [ -n "$(ls -A "$out")" ]; then
+  echo "dist: $out is not empty, and no earlier release (SHA256SUMS); name another directory: make dist DIST=DIRECTORY" >&2
+  exit 1
+fi
+
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 platform=$(rustc --version --verbose | sed -n 's/^host: //p')
 name=autopack-$version-$platform
@@ -22,6 +28,7 @@ fi
 
 rm -rf "$stage" "$out"
 mkdir -p "$stage/man" "$stage/completions" "$out"
+: >"$out/SHA256SUMS"
 
 if [ -n "${AUTOPACK_DIST_BINARY:-}" ]; then
   install -m 755 "$AUTOPACK_DIST_BINARY" "$stage/autopack"

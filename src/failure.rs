@@ -68,6 +68,20 @@ impl Failure {
         self
     }
 
+    /// Adds a hint, if there is one.
+    pub fn maybe_hint(self, hint: Option<impl Into<String>>) -> Self {
+        match hint {
+            Some(hint) => self.hint(hint),
+            None => self,
+        }
+    }
+
+    /// Puts words before the text. Hint and exit code stay.
+    pub fn prefixed(self, words: &str) -> Self {
+        let error = Error::msg(format!("{words} {}", self.text()));
+        Self { error, ..self }
+    }
+
     /// Sets the exit code.
     pub fn exit(mut self, exit: Exit) -> Self {
         self.exit = exit;

@@ -76,6 +76,7 @@ mod process_view;
 mod projects;
 mod protected_paths;
 mod publish;
+mod publish_again;
 mod publish_faults;
 mod python_backlog;
 mod readme;

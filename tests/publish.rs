@@ -123,7 +123,7 @@ impl Published {
 }
 
 /// The lines that close issues.
-fn closes(body: &str) -> Vec<&str> {
+pub fn closes(body: &str) -> Vec<&str> {
     body.lines().filter_map(|line| line.strip_prefix("Closes ")).collect()
 }
 

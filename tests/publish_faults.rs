@@ -102,14 +102,14 @@ fn a_forge_that_is_down_for_a_minute_is_asked_again() {
     assert_eq!(ran.json()["branches"][0]["action"], "opened");
     let told = "origin does not answer: ";
     assert_eq!(ran.stderr.matches(told).count(), 2, "{ran:#?}");
-    assert!(ran.stderr.contains("returned error: 503; trying again in 1 s"), "{ran:#?}");
+    assert!(ran.stderr.contains("returned error: 503; trying again now"), "{ran:#?}");
     assert_eq!(on.server.pulls().len(), 1);
     // Down for longer: nothing is lost, and said so.
     on.land_more([7]);
     on.server.with(|knowledge| knowledge.git_root = None);
     on.server.answer_next((0..40).map(|_| down()));
     let ran = on.publish(&[]).exited(1);
-    assert!(ran.stderr.contains("; tried for 1 s"), "{ran:#?}");
+    assert!(ran.stderr.contains("; tried for "), "{ran:#?}");
     assert!(ran.stderr.contains("hint: run `autopack publish` again later"), "{ran:#?}");
     on.server.with(|knowledge| {
         knowledge.next_answers.clear();
@@ -252,7 +252,7 @@ fn a_token_without_rights_is_told_after_the_push() {
     let ran = on.publish(&[]).exited(1);
     assert!(ran.stderr.contains("refuses the token for github:o/r"), "{ran:#?}");
     on.server.with(|knowledge| knowledge.token = None);
-    on.server.with(|knowledge| knowledge.refused_writes = Some(forbidden));
+    on.server.with(|knowledge| knowledge.refused_writes = Some(Answer::of(403, forbidden)));
     let ran = on.publish(&[]).exited(1);
     snapshot("publish_token_without_rights", &golden(&ran));
     on.server.with(|knowledge| knowledge.refused_writes = None);

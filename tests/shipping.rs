@@ -92,6 +92,42 @@ fn workflows_call_the_same_commands_as_a_developer() {
     }
 }
 
+#[test]
+fn dist_deletes_no_directory_that_it_did_not_fill() {
+    let own = tempfile::tempdir().unwrap();
+    fs::write(own.path().join("thesis.txt"), "years").unwrap();
+    let tools = tempfile::tempdir().unwrap();
+    crate::support::executable(&tools.path().join("cargo-deb"), "#!/bin/sh\nexit 1\n");
+    let path = format!("{}:{}", tools.path().display(), std::env::var("PATH").unwrap());
+    let output = Command::new(root().join("scripts/dist.sh"))
+        .arg(own.path())
+        .env("PATH", path)
+        .env("AUTOPACK_DIST_BINARY", "/nonexistent/autopack")
+        .output()
+        .unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && told.contains("no earlier release"), "{told}");
+    assert_eq!(fs::read_to_string(own.path().join("thesis.txt")).unwrap(), "years");
+}
+
+#[test]
+fn the_release_job_can_run_again_for_the_same_tag() {
+    let release = steps(".github/workflows/release.yml");
+    let step = release.iter().find(|step| step.contains("gh release")).unwrap();
+    let at = tempfile::tempdir().unwrap();
+    let gh = "#!/bin/sh\ncase $2 in\nview) test -e made;;\n\
+              create) test ! -e made && touch made;;\nupload) echo \"$@\" >>uploads;;\nesac\n";
+    crate::support::executable(&at.path().join("bin/gh"), gh);
+    let path = format!("{}/bin:{}", at.path().display(), std::env::var("PATH").unwrap());
+    for _ in 0..2 {
+        let mut sh = Command::new("sh");
+        sh.args(["-ec", step]).current_dir(at.path()).env("PATH", &path);
+        assert!(sh.env("GITHUB_REF_NAME", "v1.2.3").status().unwrap().success(), "{step}");
+    }
+    let uploads = fs::read_to_string(at.path().join("uploads")).unwrap();
+    assert_eq!(uploads.matches("v1.2.3 --clobber").count(), 2, "{uploads}");
+}
+
 /// The picture is a drawing of a real drain: well-formed, with its last lines.
 #[test]
 fn the_picture_of_the_readme_shows_a_drain() {

@@ -17,6 +17,8 @@ mod depends;
 mod drafting;
 #[path = "../../src/import/error.rs"]
 mod error;
+#[path = "../../src/import/field_remarks.rs"]
+mod field_remarks;
 #[path = "../../src/import/format.rs"]
 mod format;
 #[path = "../../src/import/input.rs"]

@@ -115,13 +115,11 @@ impl<'a> DrainPublication<'a> {
     async fn publish(&self, store: &Store, runs: &[RunId], drained: Exit) -> Result<Exit, Failure> {
         let mut exit = drained;
         for run in runs {
-            let published = self.publish_run(store, run).await;
-            let (publication, failure) = match published {
-                Ok(Some(publication)) => {
-                    let failure = publication.unfinished.clone().map(Failure::new);
-                    (Some(publication), failure)
+            let (publication, failure) = match self.publish_run(store, run).await {
+                Ok(mut publication) => {
+                    let unfinished = publication.as_mut().and_then(|found| found.unfinished.take());
+                    (publication, unfinished)
                 }
-                Ok(None) => (None, None),
                 Err(failure) => (None, Some(failure)),
             };
             if let Some(failure) = &failure {
@@ -136,20 +134,16 @@ impl<'a> DrainPublication<'a> {
                     exit = Exit::OurFailure;
                 }
             }
+            let is_shown = publication.is_some() || failure.is_none();
             let error = failure.map(|failure| failure.text());
-            let is_published = publication.is_some();
-            let shown = ShownPublication { run, publication, dry_run: false };
+            let shown = ShownPublication { run, publication, error, dry_run: false };
             if self.is_json {
                 let mut event = json!({"event": "run_published"});
                 let object = event.as_object_mut().expect("an object");
                 object.extend(shown.json().as_object().cloned().unwrap_or_default());
-                if error.is_some() {
-                    object.insert("outcome".to_owned(), json!("failed"));
-                }
-                object.insert("error".to_owned(), json!(error));
                 object.shift_remove("dry_run");
                 self.context.out.json_line(&event)?;
-            } else if is_published {
+            } else if is_shown {
                 shown.lines().iter().try_for_each(|line| self.context.out.line(line))?;
             }
         }
@@ -170,9 +164,5 @@ impl<'a> DrainPublication<'a> {
 }
 
 fn of_option(failure: Failure) -> Failure {
-    let named = Failure::new(format!("--publish: {}", failure.text()));
-    match failure.hint_text() {
-        Some(hint) => named.hint(hint),
-        None => named,
-    }
+    failure.prefixed("--publish:")
 }

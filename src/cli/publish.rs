@@ -68,16 +68,15 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let target = plan.target(&run).await?;
     let published = plan.publish(&summary, &target).await;
     store.close().await;
-    let shown = ShownPublication { run: &run, publication: published?, dry_run: args.dry_run };
+    let mut publication = published?;
+    let unfinished = publication.as_mut().and_then(|publication| publication.unfinished.take());
+    let error = unfinished.as_ref().map(Failure::text);
+    let shown = ShownPublication { run: &run, publication, error, dry_run: args.dry_run };
     match args.json {
         true => context.out.json(&shown.json())?,
         false => shown.lines().iter().try_for_each(|line| context.out.line(line))?,
     }
-    match shown.publication.and_then(|publication| publication.unfinished) {
-        Some(why) => Err(Failure::new(format!("cannot comment on all failed issues: {why}"))
-            .hint("publish again later: only missing comments are added")),
-        None => Ok(Exit::Done),
-    }
+    unfinished.map_or(Ok(Exit::Done), Err)
 }
 
 /// How to publish, as given on the command line; the configuration has the rest.
@@ -110,7 +109,7 @@ impl PublishPlan<'_> {
         choose_target(self.repo, self.context, remote, tracker.as_ref()).await
     }
 
-    /// Publishes a run; `None` if nothing has landed.
+    /// Publishes a run; `None` if it has no branch yet.
     ///
     /// # Errors
     /// As [`Publisher::publish`], or the branch of the run is gone.
@@ -132,6 +131,7 @@ impl PublishPlan<'_> {
         }
         let options = PublishOptions {
             base: self.wish.base.clone().or_else(|| settings.base.clone()),
+            is_base_ordered: self.wish.base.is_some(),
             is_draft: is_draft || is_red,
             per_phase: self.wish.per_phase || settings.per_phase,
             comments: settings.comments,

@@ -1,5 +1,7 @@
 //! The result of `publish`, for people and as JSON.
 
+use std::collections::HashSet;
+
 use serde_json::{Value, json};
 
 use crate::forge::{CheckResults, TrackerName};
@@ -8,15 +10,18 @@ use crate::phase::words::{counted, first_few, short_commit};
 use crate::progress::{shown_id, shown_message};
 use crate::publish::{
     BranchResult, Publication, PullAction, PullResult, PushOutcome, RemarkAction, RemarkResult,
+    SupersededBranch,
 };
 
 /// Checks and issues named in a line.
 const NAMED: usize = 5;
 
-/// A publication to show; `None` if nothing has landed.
+/// A publication to show; `None` if the run has no branch yet.
 pub(super) struct ShownPublication<'a> {
     pub run: &'a RunId,
     pub publication: Option<Publication>,
+    /// Why the rest is missing.
+    pub error: Option<String>,
     pub dry_run: bool,
 }
 
@@ -36,7 +41,19 @@ impl ShownPublication<'_> {
             lines.extend(push_line(branch, &publication.remote));
             lines.extend(pull_lines(branch, words, mark));
         }
-        if publication.branches.is_empty() {
+        for SupersededBranch { branch, pull } in &publication.superseded {
+            let branch = shown_id(branch);
+            lines.push(match pull {
+                Some((number, _)) => {
+                    format!("{branch} is no longer published: close {words} {mark}{number}")
+                }
+                None => format!("{branch} is no longer published: delete it there"),
+            });
+            lines.extend(pull.iter().map(|(_, url)| format!("  {}", shown_message(url))));
+        }
+        if !publication.has_landings {
+            lines.push(format!("{run}: nothing has landed"));
+        } else if publication.branches.is_empty() && self.error.is_none() {
             lines.push(format!("{run}: no landing is on its branch"));
         }
         lines.extend(remark_lines(&publication.remarks));
@@ -45,21 +62,26 @@ impl ShownPublication<'_> {
 
     /// Returns the JSON object.
     pub fn json(&self) -> Value {
-        let Some(publication) = &self.publication else {
-            return json!({
-                "run_id": self.run, "outcome": "nothing_landed", "dry_run": self.dry_run,
-                "remote": null, "forge": null, "base": null, "branches": [], "comments": [],
-            });
+        let found = self.publication.as_ref();
+        let outcome = match found {
+            _ if self.error.is_some() => "failed",
+            Some(publication) if publication.has_landings => "published",
+            _ => "nothing_landed",
         };
+        let branches = found.map_or(&[][..], |found| &found.branches);
+        let superseded = found.map_or(&[][..], |found| &found.superseded);
+        let remarks = found.map_or(&[][..], |found| &found.remarks);
         json!({
             "run_id": self.run,
-            "outcome": "published",
+            "outcome": outcome,
+            "error": self.error,
             "dry_run": self.dry_run,
-            "remote": publication.remote,
-            "forge": publication.forge,
-            "base": publication.base,
-            "branches": publication.branches.iter().map(branch_json).collect::<Vec<_>>(),
-            "comments": publication.remarks.iter().map(remark_json).collect::<Vec<_>>(),
+            "remote": found.map(|found| &found.remote),
+            "forge": found.map(|found| &found.forge),
+            "base": found.map(|found| &found.base),
+            "branches": branches.iter().map(branch_json).collect::<Vec<_>>(),
+            "superseded": superseded.iter().map(|one| &one.branch).collect::<Vec<_>>(),
+            "comments": remarks.iter().map(remark_json).collect::<Vec<_>>(),
         })
     }
 }
@@ -76,6 +98,9 @@ fn push_line(result: &BranchResult, remote: &str) -> Option<String> {
     let (branch, remote) = (shown_id(&result.branch), shown_id(remote));
     let commit = short_commit(&result.commit);
     Some(match &result.push {
+        PushOutcome::Pushed { commits: 0, .. } => {
+            format!("pushed {branch} to {remote}: no new commits, {commit}")
+        }
         PushOutcome::Pushed { commits, .. } => {
             format!("pushed {branch} to {remote}: {}, {commit}", counted(*commits, "commit"))
         }
@@ -89,19 +114,26 @@ fn push_line(result: &BranchResult, remote: &str) -> Option<String> {
 }
 
 fn pull_lines(result: &BranchResult, words: &str, mark: char) -> Vec<String> {
-    let PullResult { action, number, url, is_draft, checks, is_cut } = &result.pull;
+    let PullResult { action, number, url, is_draft, base: _, checks, is_cut } = &result.pull;
     let branch = shown_id(&result.branch);
     let draft = if *is_draft { "draft " } else { "" };
     let number = number.map_or(String::new(), |number| format!(" {mark}{number}"));
-    let link = url.as_deref().or(result.compare_url.as_deref()).map(shown_message);
+    let is_over = matches!(action, PullAction::AlreadyMerged | PullAction::Closed);
+    let page = result.compare_url.as_deref().filter(|_| !is_over);
+    let link = url.as_deref().or(page).map(shown_message);
     let head = match action {
         PullAction::Opened => format!("opened {draft}{words}{number}"),
         PullAction::Updated => format!("updated {draft}{words}{number}"),
         PullAction::Unchanged => format!("{draft}{words}{number} is up to date"),
         PullAction::AlreadyMerged => format!("{branch} is already merged{}", by(words, &number)),
+        PullAction::Failed => format!("the {words} is missing or as it was: see the error"),
         PullAction::Closed => format!("{words}{number} was closed, and nothing landed since"),
+        PullAction::NoForge if link.is_some() => {
+            "autopack opens no pull requests there: open it in a browser".to_owned()
+        }
         PullAction::NoForge => {
-            "no pull request: no forge is known for the remote (publish.forge)".to_owned()
+            "no pull request: the remote is no known GitHub, GitLab or Gitea (publish.forge)"
+                .to_owned()
         }
         PullAction::NoToken => format!("no token: open the {words} in a browser"),
     };
@@ -111,6 +143,10 @@ fn pull_lines(result: &BranchResult, words: &str, mark: char) -> Vec<String> {
         matches!(action, PullAction::Opened | PullAction::Updated | PullAction::Unchanged);
     if is_open && !result.closes.is_empty() {
         lines.push(format!("  its merge closes {}", first_few(&result.closes, NAMED)));
+    }
+    if is_open && !result.part_of.is_empty() {
+        let issues = first_few(&result.part_of, NAMED);
+        lines.push(format!("  part of {issues}: other phases are not complete"));
     }
     if !checks.is_empty() {
         lines.push(format!("  checks: {}", describe_checks(checks)));
@@ -141,7 +177,10 @@ fn describe_checks(checks: &CheckResults) -> String {
 fn remark_lines(remarks: &[RemarkResult]) -> Vec<String> {
     let of = |wanted: RemarkAction| {
         let chosen = remarks.iter().filter(move |remark| remark.action == wanted);
-        chosen.map(|remark| shown_id(&remark.issue)).collect::<Vec<_>>()
+        let mut issues: Vec<String> = chosen.map(|remark| shown_id(&remark.issue)).collect();
+        let mut seen = HashSet::new();
+        issues.retain(|issue| seen.insert(issue.clone()));
+        issues
     };
     let line = |action: RemarkAction, start: &str| {
         let issues = of(action);
@@ -159,7 +198,7 @@ fn remark_lines(remarks: &[RemarkResult]) -> Vec<String> {
 }
 
 fn branch_json(result: &BranchResult) -> Value {
-    let PullResult { action, number, url, is_draft, checks, is_cut } = &result.pull;
+    let PullResult { action, number, url, is_draft, base, checks, is_cut } = &result.pull;
     let from = match &result.push {
         PushOutcome::Pushed { from, .. } => from.as_deref(),
         _ => None,
@@ -182,9 +221,11 @@ fn branch_json(result: &BranchResult) -> Value {
         "push": result.push.as_str(),
         "before": from,
         "action": action.as_str(),
+        "base": base,
         "pull_request": pull_request,
         "checks": checks,
         "closes": result.closes,
+        "part_of": result.part_of,
         "compare_url": result.compare_url,
     })
 }

@@ -7,7 +7,7 @@ use super::merge::diverged_branch;
 use super::report::ci_command;
 use crate::failure::Failure;
 use crate::forge::TrackerName;
-use crate::phase::{PhaseId, RunId};
+use crate::phase::{PhaseId, PhaseState};
 use crate::publish::{FailedPhase, IssueOrigin, LandedPhase, PublishTarget, RunToPublish};
 use crate::report::{ReportInput, pull_request_texts};
 use crate::store::{CleanOutcome, PhaseRow, RunSummary, Store};
@@ -21,7 +21,7 @@ pub(super) struct PublishableRun {
     pub is_red: bool,
 }
 
-/// Collects a run for its publication; `None` if nothing has landed.
+/// Collects a run for its publication; `None` if it has no branch yet.
 ///
 /// # Errors
 /// The branch is gone or has diverged, or the store or git cannot be read.
@@ -34,13 +34,6 @@ pub(super) async fn run_to_publish(
 ) -> Result<Option<PublishableRun>, Failure> {
     let run = &summary.run_id;
     let Some(facts) = &summary.facts else { return Ok(None) };
-    let Tip { commit: tip, diverged, .. } = repo.tip(run).await?;
-    if diverged {
-        return Err(diverged_branch(run, &facts.branch));
-    }
-    if tip == facts.base_commit {
-        return Ok(None);
-    }
     let redactor = context.redactor()?;
     let input = ReportInput {
         repo,
@@ -50,25 +43,50 @@ pub(super) async fn run_to_publish(
     };
     let texts = pull_request_texts(store, run, &input).await?;
     let phases = store.phases(run, None).await?;
+    // The tip is read once, after the texts: what landed since is in neither text.
+    let Tip { commit: tip, diverged, .. } = repo.tip(run).await?;
+    if diverged {
+        return Err(diverged_branch(run, &facts.branch));
+    }
+    let live = store.live_landings(run).await?;
+    let live_ids: HashSet<PhaseId> = live.iter().map(|(phase, _)| phase.clone()).collect();
+    let commits = repo.landing_commits(run, &facts.base_commit, &tip, live).await?;
     let issues: HashMap<&PhaseId, IssueOrigin> = phases
         .iter()
         .filter_map(|phase| Some((&phase.phase_id, issue_of(phase, target.forge_name())?)))
         .collect();
-    let commits = landed_commits(store, repo, run, &facts.base_commit).await?;
-    let landed = texts.landed.into_iter().filter_map(|text| {
-        Some(LandedPhase {
-            commit: commits.get(&text.phase_id)?.clone(),
-            issue: issues.get(&text.phase_id).cloned(),
-            phase_id: text.phase_id,
-            title: text.title,
-            text: text.text,
+    let landed: Vec<LandedPhase> = texts
+        .landed
+        .iter()
+        .filter_map(|text| {
+            Some(LandedPhase {
+                commit: commits.get(&text.phase_id)?.clone(),
+                issue: issues.get(&text.phase_id).cloned(),
+                phase_id: text.phase_id.clone(),
+                title: text.title.clone(),
+                text: text.text.clone(),
+            })
         })
+        .collect();
+    let there: HashSet<&PhaseId> = landed.iter().map(|phase| &phase.phase_id).collect();
+    let gone: HashSet<PhaseId> = texts
+        .landed
+        .iter()
+        .filter(|text| text.has_commit && !there.contains(&text.phase_id))
+        .map(|text| text.phase_id.clone())
+        .collect();
+    let is_missing =
+        |id: &PhaseId| gone.contains(id) || live_ids.contains(id) && !there.contains(id);
+    let open = phases
+        .iter()
+        .filter(|phase| phase.state != PhaseState::Complete || is_missing(&phase.phase_id));
+    let open_issues = open.filter_map(|phase| issues.get(&phase.phase_id).cloned()).collect();
+    let failed = texts.failed.iter().filter_map(|text| {
+        let (phase_id, issue) = (text.phase_id.clone(), issues.get(&text.phase_id)?.clone());
+        let (reason, comment) = (text.reason.clone(), text.comment.clone());
+        Some(FailedPhase { phase_id, reason, comment, issue })
     });
-    let failed = texts.failed.into_iter().filter_map(|text| {
-        let issue = issues.get(&text.phase_id)?.clone();
-        let (reason, comment) = (text.reason, text.comment);
-        Some(FailedPhase { phase_id: text.phase_id, reason, comment, issue })
-    });
+    let failed = failed.collect();
     let is_red = summary
         .clean_test
         .as_ref()
@@ -77,36 +95,13 @@ pub(super) async fn run_to_publish(
         run: run.clone(),
         branch: facts.branch.clone(),
         base_commit: facts.base_commit.clone(),
-        title: texts.title,
-        report: texts.report,
-        landed: landed.collect(),
-        failed: failed.collect(),
+        describe: Box::new(move |merged| texts.of_run(merged, &gone)),
+        landed,
+        failed,
+        open_issues,
         tip,
     };
     Ok(Some(PublishableRun { run, is_red }))
-}
-
-/// Returns the landing of each phase on the branch; without a commit if the branch was rewritten since.
-async fn landed_commits(
-    store: &Store,
-    repo: &Repo,
-    run: &RunId,
-    base: &str,
-) -> Result<HashMap<PhaseId, Option<String>>, Failure> {
-    let landings = store.live_landings(run).await?;
-    let gone: HashSet<PhaseId> = {
-        let missing = repo.missing(run, base, &landings).await?;
-        missing.into_iter().map(|(phase, _)| phase.clone()).collect()
-    };
-    let tip = repo.tip(run).await?.commit;
-    let mut found = HashMap::new();
-    for (phase, commit) in landings {
-        if !gone.contains(&phase) {
-            let is_there = repo.contains(&tip, &commit).await?;
-            found.insert(phase, Some(commit).filter(|_| is_there));
-        }
-    }
-    Ok(found)
 }
 
 /// Returns the issue of a phase: of its tracker, or of a list of issues from the forge of the pull request.

@@ -2,15 +2,16 @@
 
 use futures_util::future::BoxFuture;
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::answer_fields::list_of;
 use super::forge_error::ForgeError;
 use super::gitea::{Gitea, LIMIT};
-use super::github_pulls::{add_statuses, changed_fields, comment, read};
+use super::github_pulls::{add_statuses, changed_fields, comment_on, comments_of, read};
 use super::gone_as_none;
 use super::pull_request::{
     CheckResults, IssueComment, NewPullRequest, PullRequest, PullRequestChange, PullRequests,
+    marked, newest_first,
 };
 
 /// Start of a draft's title.
@@ -25,16 +26,9 @@ impl PullRequests for Gitea {
             let path = format!("{}/pulls", self.repo());
             let found = self.0.get_all(&path, &[("state", "open"), LIMIT], list_of).await?;
             // Forks have branches of the same name.
-            let own = found.iter().filter(|value| {
-                value["head"]["ref"] == branch
-                    && value["head"]["repo_id"] == value["base"]["repo_id"]
-            });
-            let mut pulls = Vec::new();
-            for value in own {
-                pulls.push(without_mark(read(&self.0, value)?));
-            }
-            pulls.sort_by_key(|pull| std::cmp::Reverse(pull.number));
-            Ok(pulls)
+            let is_own = |value: &&Value| value["head"]["repo_id"] == value["base"]["repo_id"];
+            let pulls = found.iter().filter(is_own).map(|value| self.pull_of(value));
+            Ok(newest_first(pulls.collect::<Result<_, _>>()?, branch))
         })
     }
 
@@ -42,7 +36,7 @@ impl PullRequests for Gitea {
         Box::pin(async move {
             let path = format!("{}/pulls/{number}", self.repo());
             let page = gone_as_none(self.0.get(&path, &[]).await)?;
-            page.map(|page| read(&self.0, &page.value).map(without_mark)).transpose()
+            page.map(|page| self.pull_of(&page.value)).transpose()
         })
     }
 
@@ -51,11 +45,11 @@ impl PullRequests for Gitea {
         new: NewPullRequest<'a>,
     ) -> BoxFuture<'a, Result<PullRequest, ForgeError>> {
         Box::pin(async move {
-            let title = marked(new.title, new.is_draft);
+            let title = marked(DRAFT, new.title, new.is_draft);
             let object =
                 json!({"title": title, "body": new.body, "head": new.branch, "base": new.base});
             let path = format!("{}/pulls", self.repo());
-            read(&self.0, &self.0.write(Method::POST, &path, &object).await?).map(without_mark)
+            self.pull_of(&self.0.write(Method::POST, &path, &object).await?)
         })
     }
 
@@ -65,19 +59,15 @@ impl PullRequests for Gitea {
         change: PullRequestChange<'a>,
     ) -> BoxFuture<'a, Result<PullRequest, ForgeError>> {
         Box::pin(async move {
-            let title = change.title.map(|title| marked(title, pull.is_draft));
+            let title = change.title.map(|title| marked(DRAFT, title, pull.is_draft));
             let change = PullRequestChange { title: title.as_deref(), ..change };
             let path = format!("{}/pulls/{}", self.repo(), pull.number);
-            let changed = self.0.write(Method::PATCH, &path, &changed_fields(change)).await?;
-            read(&self.0, &changed).map(without_mark)
+            self.pull_of(&self.0.write(Method::PATCH, &path, &changed_fields(change)).await?)
         })
     }
 
     fn comments(&self, issue: u64) -> BoxFuture<'_, Result<Vec<IssueComment>, ForgeError>> {
-        Box::pin(async move {
-            let path = format!("{}/issues/{issue}/comments", self.repo());
-            Ok(self.0.get_all(&path, &[], list_of).await?.iter().map(comment).collect())
-        })
+        Box::pin(async move { comments_of(&self.0, &self.repo(), issue, &[]).await })
     }
 
     fn add_comment<'a>(
@@ -85,11 +75,7 @@ impl PullRequests for Gitea {
         issue: u64,
         body: &'a str,
     ) -> BoxFuture<'a, Result<IssueComment, ForgeError>> {
-        Box::pin(async move {
-            let path = format!("{}/issues/{issue}/comments", self.repo());
-            let object = json!({"body": body});
-            Ok(comment(&self.0.write(Method::POST, &path, &object).await?))
-        })
+        Box::pin(async move { comment_on(&self.0, &self.repo(), issue, body).await })
     }
 
     fn checks<'a>(&'a self, commit: &'a str) -> BoxFuture<'a, Result<CheckResults, ForgeError>> {
@@ -103,14 +89,8 @@ impl PullRequests for Gitea {
     }
 }
 
-fn marked(title: &str, is_draft: bool) -> String {
-    if is_draft { format!("{DRAFT}{title}") } else { title.to_owned() }
-}
-
-/// Old servers do not say whether it is a draft.
-fn without_mark(pull: PullRequest) -> PullRequest {
-    match pull.title.strip_prefix(DRAFT) {
-        Some(title) => PullRequest { title: title.to_owned(), is_draft: true, ..pull },
-        None => pull,
+impl Gitea {
+    fn pull_of(&self, value: &Value) -> Result<PullRequest, ForgeError> {
+        Ok(read(&self.0, value)?.without_mark(DRAFT))
     }
 }

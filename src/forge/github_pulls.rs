@@ -10,7 +10,7 @@ use super::github::GitHub;
 use super::gone_as_none;
 use super::pull_request::{
     CheckResults, CheckState, IssueComment, NewPullRequest, PullRequest, PullRequestChange,
-    PullRequestState, PullRequests,
+    PullRequestState, PullRequests, newest_first,
 };
 use super::rest_client::RestClient;
 
@@ -26,11 +26,8 @@ impl PullRequests for GitHub {
             let head = format!("{owner}:{branch}");
             let query = [("head", head.as_str()), ("state", "all"), ("sort", "created"), PAGE];
             let found = self.0.get_all(&format!("{}/pulls", self.repo()), &query, list_of).await?;
-            // A head without effect would list the pull requests of all branches.
-            let own = found.iter().filter(|value| value["head"]["ref"] == branch);
-            let mut pulls = own.map(|value| read(&self.0, value)).collect::<Result<Vec<_>, _>>()?;
-            pulls.sort_by_key(|pull| std::cmp::Reverse(pull.number));
-            Ok(pulls)
+            let pulls = found.iter().map(|value| read(&self.0, value));
+            Ok(newest_first(pulls.collect::<Result<_, _>>()?, branch))
         })
     }
 
@@ -68,10 +65,7 @@ impl PullRequests for GitHub {
     }
 
     fn comments(&self, issue: u64) -> BoxFuture<'_, Result<Vec<IssueComment>, ForgeError>> {
-        Box::pin(async move {
-            let path = format!("{}/issues/{issue}/comments", self.repo());
-            Ok(self.0.get_all(&path, &[PAGE], list_of).await?.iter().map(comment).collect())
-        })
+        Box::pin(async move { comments_of(&self.0, &self.repo(), issue, &[PAGE]).await })
     }
 
     fn add_comment<'a>(
@@ -79,11 +73,7 @@ impl PullRequests for GitHub {
         issue: u64,
         body: &'a str,
     ) -> BoxFuture<'a, Result<IssueComment, ForgeError>> {
-        Box::pin(async move {
-            let path = format!("{}/issues/{issue}/comments", self.repo());
-            let object = json!({"body": body});
-            Ok(comment(&self.0.write(Method::POST, &path, &object).await?))
-        })
+        Box::pin(async move { comment_on(&self.0, &self.repo(), issue, body).await })
     }
 
     fn checks<'a>(&'a self, commit: &'a str) -> BoxFuture<'a, Result<CheckResults, ForgeError>> {
@@ -127,12 +117,34 @@ pub(super) fn read(client: &RestClient, value: &Value) -> Result<PullRequest, Fo
         },
         is_draft: value["draft"] == true,
         head_commit: text(&value["head"], "sha"),
+        branch: text(&value["head"], "ref"),
         base: text(&value["base"], "ref"),
     })
 }
 
-/// Reads a comment; Gitea's have the same fields.
-pub(super) fn comment(value: &Value) -> IssueComment {
+/// Returns the comments on an issue; Gitea has the same address.
+pub(super) async fn comments_of(
+    client: &RestClient,
+    repo: &str,
+    issue: u64,
+    query: &[(&str, &str)],
+) -> Result<Vec<IssueComment>, ForgeError> {
+    let path = format!("{repo}/issues/{issue}/comments");
+    Ok(client.get_all(&path, query, list_of).await?.iter().map(comment).collect())
+}
+
+/// Adds a comment to an issue, as [`comments_of`].
+pub(super) async fn comment_on(
+    client: &RestClient,
+    repo: &str,
+    issue: u64,
+    body: &str,
+) -> Result<IssueComment, ForgeError> {
+    let path = format!("{repo}/issues/{issue}/comments");
+    Ok(comment(&client.write(Method::POST, &path, &json!({"body": body})).await?))
+}
+
+fn comment(value: &Value) -> IssueComment {
     IssueComment { body: text(value, "body"), url: text(value, "html_url") }
 }
 

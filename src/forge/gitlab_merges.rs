@@ -10,7 +10,7 @@ use super::gitlab::GitLab;
 use super::gone_as_none;
 use super::pull_request::{
     CheckResults, CheckState, IssueComment, NewPullRequest, PullRequest, PullRequestChange,
-    PullRequestState, PullRequests,
+    PullRequestState, PullRequests, marked, newest_first,
 };
 
 const PAGE: (&str, &str) = ("per_page", "100");
@@ -27,13 +27,9 @@ impl PullRequests for GitLab {
             let path = format!("{}/merge_requests", self.project());
             let found = self.0.get_all(&path, &query, list_of).await?;
             // Forks have branches of the same name.
-            let own = found.iter().filter(|value| {
-                value["source_branch"] == branch
-                    && value["source_project_id"] == value["target_project_id"]
-            });
-            let mut pulls = own.map(|value| self.merge_of(value)).collect::<Result<Vec<_>, _>>()?;
-            pulls.sort_by_key(|pull| std::cmp::Reverse(pull.number));
-            Ok(pulls)
+            let is_own = |value: &&Value| value["source_project_id"] == value["target_project_id"];
+            let pulls = found.iter().filter(is_own).map(|value| self.merge_of(value));
+            Ok(newest_first(pulls.collect::<Result<_, _>>()?, branch))
         })
     }
 
@@ -52,7 +48,7 @@ impl PullRequests for GitLab {
         Box::pin(async move {
             let object = json!({
                 "source_branch": new.branch, "target_branch": new.base, "description": new.body,
-                "title": marked(new.title, new.is_draft),
+                "title": marked(DRAFT, new.title, new.is_draft),
             });
             let path = format!("{}/merge_requests", self.project());
             self.merge_of(&self.0.write(Method::POST, &path, &object).await?)
@@ -67,7 +63,7 @@ impl PullRequests for GitLab {
         Box::pin(async move {
             let mut fields = Map::new();
             if let Some(title) = change.title {
-                fields.insert("title".to_owned(), json!(marked(title, pull.is_draft)));
+                fields.insert("title".to_owned(), json!(marked(DRAFT, title, pull.is_draft)));
             }
             if let Some(body) = change.body {
                 fields.insert("description".to_owned(), json!(body));
@@ -123,22 +119,22 @@ impl GitLab {
     fn merge_of(&self, value: &Value) -> Result<PullRequest, ForgeError> {
         let number = value["iid"].as_u64();
         let number = number.ok_or_else(|| self.0.malformed("no number of a merge request"))?;
-        let title = text(value, "title");
-        let is_draft = value["draft"] == true || title.starts_with(DRAFT);
-        Ok(PullRequest {
+        let pull = PullRequest {
             number,
             url: text(value, "web_url"),
-            title: title.strip_prefix(DRAFT).unwrap_or(&title).to_owned(),
+            title: text(value, "title"),
             body: text(value, "description"),
             state: match value["state"].as_str() {
                 Some("merged") => PullRequestState::Merged,
                 Some("closed") => PullRequestState::Closed,
                 _ => PullRequestState::Open,
             },
-            is_draft,
+            is_draft: value["draft"] == true,
             head_commit: text(value, "sha"),
+            branch: text(value, "source_branch"),
             base: text(value, "target_branch"),
-        })
+        };
+        Ok(pull.without_mark(DRAFT))
     }
 
     /// Notes have no link of their own.
@@ -148,8 +144,4 @@ impl GitLab {
         let url = format!("https://{host}/{path}/-/issues/{issue}#note_{id}");
         IssueComment { body: text(note, "body"), url }
     }
-}
-
-fn marked(title: &str, is_draft: bool) -> String {
-    if is_draft { format!("{DRAFT}{title}") } else { title.to_owned() }
 }

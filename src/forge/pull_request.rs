@@ -21,6 +21,8 @@ pub struct PullRequest {
     pub is_draft: bool,
     /// Commit that it would merge, or merged.
     pub head_commit: String,
+    /// Branch with the commits.
+    pub branch: String,
     /// Branch into which it goes.
     pub base: String,
 }
@@ -88,6 +90,28 @@ pub(super) enum CheckState {
     Passed,
     Pending,
     Failed,
+}
+
+impl PullRequest {
+    /// Takes the mark of a draft from the title. Not all servers say whether it is a draft.
+    pub(super) fn without_mark(self, mark: &str) -> Self {
+        match self.title.strip_prefix(mark) {
+            Some(title) => Self { title: title.to_owned(), is_draft: true, ..self },
+            None => self,
+        }
+    }
+}
+
+/// Returns a title, with a mark if it is of a draft.
+pub(super) fn marked(mark: &str, title: &str, is_draft: bool) -> String {
+    if is_draft { format!("{mark}{title}") } else { title.to_owned() }
+}
+
+/// Sorts pull requests by their age, and drops those of other branches: forges ignore unknown parameters.
+pub(super) fn newest_first(mut pulls: Vec<PullRequest>, branch: &str) -> Vec<PullRequest> {
+    pulls.retain(|pull| pull.branch == branch);
+    pulls.sort_by_key(|pull| std::cmp::Reverse(pull.number));
+    pulls
 }
 
 impl PullRequestState {

@@ -4,7 +4,7 @@
 use std::fmt;
 
 /// A kind of forge, with its REST API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ForgeKind {
     /// GitHub and GitHub Enterprise Server.
     GitHub,
@@ -15,7 +15,7 @@ pub enum ForgeKind {
 }
 
 /// A repository on a forge, or one of its issues.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TrackerName {
     /// Kind of the forge.
     pub kind: ForgeKind,

@@ -5,6 +5,7 @@ pub mod command;
 pub mod diff;
 pub mod error;
 pub mod exact_directory;
+pub mod harmless_text;
 pub mod loose_objects;
 pub mod merge_trees;
 pub mod path_bytes;

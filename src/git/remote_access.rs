@@ -14,6 +14,9 @@ use super::error::Result;
 use super::remote_failure::RemoteFailure;
 use crate::config::Env;
 
+/// ssh without questions. A silent connection ends after three quarters of a minute.
+const SSH: &str = "ssh -oBatchMode=yes -oConnectTimeout=30 -oServerAliveInterval=15";
+
 /// Time limit for questions to a remote.
 const QUESTION: Duration = Duration::from_secs(120);
 
@@ -107,23 +110,27 @@ pub type RemoteAnswer<T> = std::result::Result<T, RemoteFailure>;
 pub struct RemoteAccess {
     git: Git,
     name: String,
+    /// The remote as git knows it.
+    place: String,
     /// A login for a server, and whether it is used: only after the user's own was refused.
     login: Option<(String, RemoteLogin)>,
     is_login_used: bool,
 }
 
 impl RemoteAccess {
-    /// Opens a remote. `login` is for the server with this address, used if the user's own does not suffice.
+    /// Opens a remote, which git knows as `place`. `login` is for the server with this address, used if the user's own does not suffice.
     ///
     /// # Errors
     /// If git cannot read the configuration.
     pub(crate) async fn open(
         git: &Git,
         name: &str,
+        place: &str,
         login: Option<(String, RemoteLogin)>,
     ) -> Result<Self> {
         let git = with_users_access(git).await?;
-        Ok(Self { git, name: name.to_owned(), login, is_login_used: false })
+        let (name, place) = (name.to_owned(), place.to_owned());
+        Ok(Self { git, name, place, login, is_login_used: false })
     }
 
     /// Returns the name of the remote.
@@ -136,7 +143,7 @@ impl RemoteAccess {
     /// # Errors
     /// If git cannot be run.
     pub async fn branches(&mut self) -> Result<RemoteAnswer<RemoteBranches>> {
-        let args = ["ls-remote", "--symref", "--", &self.name, "HEAD", "refs/heads/*"];
+        let args = ["ls-remote", "--symref", "--", &self.place, "HEAD", "refs/heads/*"];
         let args = args.map(str::to_owned);
         let answer = self.ask("read the branches of the remote", &args, Some(QUESTION)).await?;
         Ok(answer.map(|answer| parse_branches(&String::from_utf8_lossy(&answer.output.stdout))))
@@ -156,7 +163,7 @@ impl RemoteAccess {
             "--no-recurse-submodules",
             "--refmap=",
             "--",
-            &self.name,
+            &self.place,
             &format!("refs/heads/{branch}"),
         ];
         let args = args.map(str::to_owned);
@@ -181,7 +188,7 @@ impl RemoteAccess {
         .map(str::to_owned)
         .into();
         args.push(format!("--force-with-lease={target}:{expected}"));
-        args.extend(["--".to_owned(), self.name.clone(), format!("{}:{target}", push.commit)]);
+        args.extend(["--".to_owned(), self.place.clone(), format!("{}:{target}", push.commit)]);
         let answer = self.ask(format!("push {}", push.branch), &args, None).await?;
         Ok(answer.map(drop))
     }
@@ -225,7 +232,7 @@ impl RemoteAccess {
             git.set(USER, &login.user);
             git.set(PASSWORD, &login.password);
         }
-        git.configure(&format!("remote.{}.mirror=false", self.name));
+        git.configure(&format!("remote.{}.mirror=false", self.place));
         let call = git.call(doing, args);
         match limit {
             Some(limit) => call.within(limit),
@@ -253,7 +260,7 @@ async fn with_users_access(git: &Git) -> Result<Git> {
     git.set("GCM_INTERACTIVE", "never");
     // ssh would ask on the terminal.
     if !has_ssh_command && value("GIT_SSH_COMMAND").is_none() && value("GIT_SSH").is_none() {
-        git.set("GIT_SSH_COMMAND", "ssh -oBatchMode=yes -oConnectTimeout=30");
+        git.set("GIT_SSH_COMMAND", SSH);
     }
     // A silent connection ends after a minute.
     git.configure("http.lowSpeedLimit=1");

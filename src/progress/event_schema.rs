@@ -131,19 +131,22 @@ const EVENTS: [(&str, &str, &[Field]); 7] = [
             ("forge", Shape::MaybeText, "repository on the forge"),
             ("base", Shape::MaybeText, "branch into which the pull request goes"),
             ("branches", Shape::Branches, "branches with their pull requests"),
+            ("superseded", Shape::Texts, "branches whose landing is published no more"),
             ("comments", Shape::Comments, "comments on issues of failed phases"),
         ],
     ),
 ];
 
 /// A branch, in `run_published`.
-const BRANCH: [Field; 7] = [
+const BRANCH: [Field; 9] = [
     ("branch", Shape::Text, "name of the branch"),
     ("phase_id", Shape::MaybeText, "the landing, if each has a branch"),
     ("commit", Shape::Text, "last commit"),
     ("push", Shape::Text, "pushed, up_to_date, ahead or skipped"),
-    ("action", Shape::Text, "what was done with the pull request"),
+    ("action", Shape::Text, "what was done with the pull request; failed: see error"),
+    ("base", Shape::MaybeText, "branch into which it goes"),
     ("closes", Shape::Texts, "issues that its merge closes"),
+    ("part_of", Shape::Texts, "issues of which other phases are not complete"),
     ("compare_url", Shape::MaybeText, "page that compares the branch with its base"),
 ];
 

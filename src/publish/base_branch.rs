@@ -3,15 +3,18 @@
 use std::collections::HashMap;
 
 use crate::failure::{Exit, Failure};
-use crate::phase::words::{first_few, quoted};
+use crate::phase::words::{first_few, quoted, short_commit};
 use crate::progress::shown_id;
 use crate::store::PublishedBranch;
 use crate::workspace::RemoteBranches;
 
+use super::stack::{StackMember, stack_prefix};
 use super::{Publisher, RunToPublish};
 
 /// Branches named in a message.
 const NAMED: usize = 5;
+/// Start of the branches of runs.
+const OURS: &str = "autopack/";
 
 impl Publisher<'_> {
     /// Returns the wanted base; else the one of the earlier publication; else the default branch of the remote, unless
@@ -22,6 +25,7 @@ impl Publisher<'_> {
         run: &RunToPublish,
         there: &RemoteBranches,
         known: &HashMap<String, PublishedBranch>,
+        members: &[StackMember],
     ) -> Result<Option<String>, Failure> {
         let remote = shown_id(&self.target.remote.name);
         if let Some(base) = &self.options.base {
@@ -31,24 +35,33 @@ impl Publisher<'_> {
                     .hint("name the branch into which it is to be merged: `--base main`")
                     .exit(Exit::Usage));
             }
-            if there.commits.contains_key(base) {
+            // As git names it here: `origin/main`.
+            let of_remote = base.strip_prefix(&format!("{}/", self.target.remote.name));
+            let mut names = [Some(base), of_remote].into_iter().flatten();
+            if let Some(base) = names.find(|name| there.commits.contains_key(*name)) {
                 return Ok(Some(base.to_owned()));
             }
+            let base = of_remote.unwrap_or(base);
+            let is_here = self.repo.resolve(&format!("refs/heads/{base}")).await?.is_some();
+            let push = format!(", or push it: `git push {remote} {}`", quoted(base));
+            let push = if is_here { push.as_str() } else { "" };
             let base = shown_id(base);
             return Err(Failure::new(format!("{remote} has no branch {base}{}", listed(there)))
-                .hint(format!("name another with --base, or push it: `git push {remote} {base}`"))
+                .hint(format!("name another with --base{push}"))
                 .exit(Exit::Usage));
         }
-        let earlier = known.get(&run.branch).and_then(|branch| branch.base.clone());
-        if let Some(base) = earlier.filter(|base| there.commits.contains_key(base)) {
+        let earlier = self.earlier_bases(run, known, members);
+        if let Some(base) = earlier.into_iter().find(|base| there.commits.contains_key(base)) {
             return Ok(Some(base));
         }
         let default = there.default.clone().filter(|name| there.commits.contains_key(name));
         let Some(default) = default else {
-            return match (self.target.forge_name(), there.commits.is_empty()) {
+            let is_ours = |name: &String| name.starts_with(OURS);
+            return match (self.target.forge_name(), there.commits.keys().all(is_ours)) {
                 (Some(_), true) => {
                     let hint = format!("push your base branch first: `git push {remote} main`");
-                    Err(Failure::new(format!("{remote} has no branches yet")).hint(hint))
+                    let what = if there.commits.is_empty() { "branches" } else { "other branches" };
+                    Err(Failure::new(format!("{remote} has no {what} yet")).hint(hint))
                 }
                 (Some(_), false) => Err(Failure::new(format!("{remote} names no default branch"))
                     .hint("name the base of the pull request: `--base BRANCH`")
@@ -65,12 +78,35 @@ impl Publisher<'_> {
         {
             return Ok(Some(current));
         }
+        let local = self.repo.resolve(&format!("refs/heads/{default}")).await?;
+        let is_here = match &local {
+            Some(local) => self.repo.contains(local, &run.base_commit).await?,
+            None => false,
+        };
+        let start = short_commit(&run.base_commit);
+        let what = if is_here { default.clone() } else { format!("{start}:{default}") };
         tracing::warn!(
-            "{default} of {remote} lacks the commit from which the run started; the pull request shows your own \
+            "{} of {remote} lacks the commit from which the run started; the pull request shows your own \
              commits, too: `git push {remote} {}`, or name another base with --base",
-            quoted(&default)
+            shown_id(&default),
+            quoted(&what)
         );
         Ok(Some(default))
+    }
+
+    /// Returns the bases of earlier publications: first of the same kind, one branch or one for each landing.
+    fn earlier_bases(
+        &self,
+        run: &RunToPublish,
+        known: &HashMap<String, PublishedBranch>,
+        members: &[StackMember],
+    ) -> Vec<String> {
+        let prefix = stack_prefix(run);
+        let mut others: Vec<&String> = known.keys().collect();
+        others.sort();
+        let names = members.iter().map(|member| &member.branch).chain(others);
+        let bases = names.filter_map(|name| known.get(name)?.base.clone());
+        bases.filter(|base| !base.starts_with(&prefix)).collect()
     }
 
     /// Whether a branch of the remote has the commit from which the run started, as far as this repository knows.
@@ -95,7 +131,7 @@ impl Publisher<'_> {
 }
 
 fn listed(there: &RemoteBranches) -> String {
-    let others = there.commits.keys().filter(|name| !name.starts_with("autopack/"));
+    let others = there.commits.keys().filter(|name| !name.starts_with(OURS));
     let names: Vec<String> = others.map(|name| shown_id(name)).collect();
     match names.is_empty() {
         true => String::new(),

@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use crate::phase::words::counted;
 use crate::progress::{shown_id, shown_message};
 use crate::store::PublishedBranch;
-use crate::workspace::{BranchPush, RemoteAccess, Repo};
+use crate::workspace::{BranchPush, RemoteAccess, RemoteFailure};
 
 use super::patience::StepError;
 use super::publication::PushOutcome;
@@ -21,18 +21,25 @@ impl Publisher<'_> {
         known: Option<&PublishedBranch>,
     ) -> Result<PushOutcome, Failure> {
         let mut seen = Some(step.there.commits.get(&member.branch).cloned());
+        // Where the branch was when a push found it elsewhere.
+        let mut moved_from = None;
         let attempt = async || {
             // After a failed push the branch may be anywhere.
             let from = match seen.take() {
                 Some(from) => from,
                 None => access.branches().await??.commits.get(&member.branch).cloned(),
             };
-            let outcome = self.plan_push(access, member, known, from).await?;
+            let outcome = self.plan_push(access, step, member, known, from.clone()).await?;
             if let (PushOutcome::Pushed { from, .. }, false) = (&outcome, self.options.dry_run) {
                 self.explain_first_push(step);
                 let expected = from.as_deref();
                 let push = BranchPush { branch: &member.branch, commit: &member.commit, expected };
-                access.push(push).await??;
+                let pushed = access.push(push).await?;
+                if let Err(failure @ RemoteFailure::Moved { .. }) = pushed {
+                    let is_again = moved_from.replace(from.clone()).as_ref() == Some(from);
+                    return Err(if is_again { self.unmoved() } else { failure.into() });
+                }
+                pushed?;
             }
             Ok(outcome)
         };
@@ -40,19 +47,34 @@ impl Publisher<'_> {
         pushed.map_err(|failure| self.with_access_hint(failure))
     }
 
+    /// The failure of a push that finds the branch elsewhere than a reading, again and again.
+    fn unmoved(&self) -> StepError {
+        let remote = shown_id(&self.target.remote.name);
+        let text =
+            format!("{remote} refuses the push as outdated, although the branch did not move");
+        let hint = format!(
+            "see whether pushes reach another repository than reads, and whether a lock is left there: `git remote get-url --push --all {remote}`"
+        );
+        StepError::Final(Failure::new(text).hint(hint))
+    }
+
     /// Decides about a branch that is at `from` now. Nothing is pushed.
     async fn plan_push(
         &self,
         access: &mut RemoteAccess,
+        step: &Step<'_>,
         member: &StackMember,
         known: Option<&PublishedBranch>,
         from: Option<String>,
     ) -> Result<PushOutcome, StepError> {
         let (repo, commit) = (self.repo, member.commit.as_str());
-        let Some(at) = from else {
-            let start = member.start.as_str();
-            let commits = count_between(repo, start, commit).await?;
-            return Ok(PushOutcome::Pushed { from: None, commits });
+        // Commits that the remote does not have on any branch.
+        let count_new = async || {
+            let there = step.there.commits.values().chain(&from).map(String::as_str);
+            Ok::<_, StepError>(repo.commits_outside(commit, there).await?.len() as u64)
+        };
+        let Some(at) = from.clone() else {
+            return Ok(PushOutcome::Pushed { from: None, commits: count_new().await? });
         };
         if at == commit {
             return Ok(PushOutcome::UpToDate);
@@ -60,8 +82,7 @@ impl Publisher<'_> {
         let is_known = repo.resolve(&at).await?.is_some();
         let is_ours = known.is_some_and(|known| known.pushed == at);
         if is_known && (is_ours || repo.contains(commit, &at).await?) {
-            let commits = count_between(repo, &at, commit).await?;
-            return Ok(PushOutcome::Pushed { from: Some(at), commits });
+            return Ok(PushOutcome::Pushed { from: Some(at), commits: count_new().await? });
         }
         if !is_known {
             access.fetch(&member.branch).await??;
@@ -84,8 +105,4 @@ impl Publisher<'_> {
             )),
         ))
     }
-}
-
-async fn count_between(repo: &Repo, from: &str, to: &str) -> Result<u64, StepError> {
-    Ok(repo.foreign_commits(from, to).await?.count)
 }

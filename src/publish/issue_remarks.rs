@@ -6,6 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::failure::Failure;
 use crate::forge::{ForgeError, IssueComment, TrackerName};
+use crate::git::harmless_text::harmless;
 use crate::phase::words::hex;
 use crate::store::IssueRemark;
 
@@ -13,7 +14,7 @@ use super::patience::{Patience, StepError};
 use super::publication::{RemarkAction, RemarkResult};
 use super::pull_request_text::cut;
 use super::target::ForgeAccess;
-use super::{FailedPhase, Publisher, RunToPublish, shown_issue};
+use super::{FailedPhase, IssueOrigin, Publisher, RunToPublish};
 
 /// Most characters of a comment.
 const LONGEST: usize = 8_000;
@@ -30,41 +31,57 @@ impl Publisher<'_> {
         let publications = self.store.publications(&run.run, &self.target.remote.name);
         let known = publications.remarks().await?;
         let mut others: HashMap<String, ForgeAccess> = HashMap::new();
+        // Phases of the same issue may fail for the same reason.
+        let mut said: HashMap<(&IssueOrigin, String), (RemarkAction, Option<String>)> =
+            HashMap::new();
         for phase in &run.failed {
             let reason = digest(&[&phase.reason]);
-            let mut result = RemarkResult {
-                phase_id: phase.phase_id.clone(),
-                issue: shown_issue(&phase.issue.tracker, phase.issue.number),
-                action: RemarkAction::Unchanged,
-                url: None,
+            let last = known.get(&phase.phase_id).filter(|last| last.reason == reason);
+            let key = (&phase.issue, reason.clone());
+            if let Some(last) = last {
+                said.entry(key.clone())
+                    .or_insert_with(|| (RemarkAction::Unchanged, Some(last.url.clone())));
+            }
+            let earlier = said.get(&key).cloned();
+            let (action, url) = match earlier.clone() {
+                Some((RemarkAction::Added, url)) => (RemarkAction::Unchanged, url),
+                Some(earlier) => earlier,
+                None => self.remark(run, patience, &mut others, phase, &reason).await?,
             };
-            if let Some(last) = known.get(&phase.phase_id).filter(|last| last.reason == reason) {
-                result.url = Some(last.url.clone());
-                results.push(result);
-                continue;
+            if let (Some(url), None, false) = (&url, last, self.options.dry_run) {
+                let remark = IssueRemark { reason, url: url.clone() };
+                let now = crate::clock::now();
+                publications.record_remark(&phase.phase_id, &remark, now).await?;
             }
-            let forge = self.forge_of(&phase.issue.tracker, &mut others).await?;
-            if !forge.has_token {
-                result.action = RemarkAction::NoToken;
-            } else if self.options.dry_run {
-                result.action = RemarkAction::Added;
-            } else {
-                let mark = digest(&[run.run.as_str(), phase.phase_id.as_str(), &reason]);
-                let add = async || add_once(forge, phase, &mark).await;
-                match patience.keep_trying(add).await? {
-                    Some(comment) => {
-                        result.action = RemarkAction::Added;
-                        result.url = Some(comment.url.clone());
-                        let remark = IssueRemark { reason, url: comment.url };
-                        let now = crate::clock::now();
-                        publications.record_remark(&phase.phase_id, &remark, now).await?;
-                    }
-                    None => result.action = RemarkAction::Refused,
-                }
-            }
-            results.push(result);
+            said.entry(key).or_insert_with(|| (action, url.clone()));
+            let (phase_id, issue) = (phase.phase_id.clone(), phase.issue.shown());
+            results.push(RemarkResult { phase_id, issue, action, url });
         }
         Ok(())
+    }
+
+    /// Comments on the issue of a phase. Returns what was done, and the link to the comment.
+    async fn remark(
+        &self,
+        run: &RunToPublish,
+        patience: Patience,
+        others: &mut HashMap<String, ForgeAccess>,
+        phase: &FailedPhase,
+        reason: &str,
+    ) -> Result<(RemarkAction, Option<String>), Failure> {
+        let forge = self.forge_of(&phase.issue.tracker, others).await?;
+        if !forge.has_token {
+            return Ok((RemarkAction::NoToken, None));
+        }
+        if self.options.dry_run {
+            return Ok((RemarkAction::Added, None));
+        }
+        let mark = digest(&[run.run.as_str(), &phase.issue.shown(), reason]);
+        let add = async || add_once(forge, phase, &mark).await;
+        Ok(match patience.keep_asking(add).await? {
+            Some(comment) => (RemarkAction::Added, Some(comment.url)),
+            None => (RemarkAction::Refused, None),
+        })
     }
 
     /// Returns the forge of an issue, which need not be that of the pull request.
@@ -98,14 +115,13 @@ async fn add_once(
         if let Some(comment) = comments.into_iter().find(|comment| comment.body.contains(&mark)) {
             return Ok(comment);
         }
-        let text = format!("{}\n{mark}\n", cut(phase.comment.trim_end(), LONGEST).0);
+        let text = format!("{}\n{mark}\n", cut(&harmless(phase.comment.trim_end()), LONGEST).0);
         forge.client.add_comment(number, &text).await
     };
     match added.await {
         Ok(comment) => Ok(Some(comment)),
         Err(error @ (ForgeError::NotFound { .. } | ForgeError::Refused { .. })) => {
-            let issue = shown_issue(&phase.issue.tracker, number);
-            tracing::warn!("cannot comment on {issue}: {error}");
+            tracing::warn!("cannot comment on {}: {error}", phase.issue.shown());
             Ok(None)
         }
         Err(error) => Err(error.into()),

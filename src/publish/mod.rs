@@ -7,10 +7,14 @@
 mod base_branch;
 mod branch_push;
 mod issue_remarks;
-mod member_pull;
+mod member_plan;
+mod member_text;
+mod other_branches;
 mod patience;
 mod publication;
+mod published_run;
 mod pull_request_text;
+mod pull_update;
 mod stack;
 mod target;
 
@@ -19,22 +23,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::failure::Failure;
-use crate::forge::{TrackerName, token_variables};
+use crate::forge::token_variables;
+use crate::phase::RunId;
 use crate::phase::words::quoted;
-use crate::phase::{PhaseId, RunId};
 use crate::process::FileLock;
 use crate::progress::{NOTES, shown_id};
 use crate::store::{PublishedBranch, Store};
 use crate::workspace::{RemoteAccess, RemoteBranches, Repo};
 
-use member_pull::PullPlan;
+use member_plan::PullPlan;
+use other_branches::OtherBranch;
 use patience::Patience;
 use stack::{StackMember, members};
 
 pub use publication::{
     BranchResult, Publication, PullAction, PullResult, PushOutcome, RemarkAction, RemarkResult,
+    SupersededBranch,
 };
-pub use stack::IssueOrigin;
+pub use published_run::{FailedPhase, IssueOrigin, LandedPhase, RunDescription, RunToPublish};
 pub use target::{PublishTarget, TargetChoice};
 
 /// How to publish.
@@ -42,6 +48,8 @@ pub use target::{PublishTarget, TargetChoice};
 pub struct PublishOptions {
     /// Branch into which the pull request goes; by default the one of the remote.
     pub base: Option<String>,
+    /// Whether this base was ordered just now: an order wins over a base that a person chose.
+    pub is_base_ordered: bool,
     /// Whether new pull requests are drafts.
     pub is_draft: bool,
     /// Whether each landing gets a pull request of its own.
@@ -52,55 +60,6 @@ pub struct PublishOptions {
     pub dry_run: bool,
     /// Time for trying again.
     pub patience: Duration,
-}
-
-/// A run to publish.
-#[derive(Clone, Debug)]
-pub struct RunToPublish {
-    /// Id of the run.
-    pub run: RunId,
-    /// Its branch.
-    pub branch: String,
-    /// Commit at its start.
-    pub base_commit: String,
-    /// Its last commit.
-    pub tip: String,
-    /// Title of the pull request.
-    pub title: String,
-    /// Text of the pull request.
-    pub report: String,
-    /// Landings in the branch.
-    pub landed: Vec<LandedPhase>,
-    /// Failed phases with an issue.
-    pub failed: Vec<FailedPhase>,
-}
-
-/// A landing.
-#[derive(Clone, Debug)]
-pub struct LandedPhase {
-    /// Id of the phase.
-    pub phase_id: PhaseId,
-    /// Landed commit; `None` if the branch was rewritten since.
-    pub commit: Option<String>,
-    /// Title of its own pull request.
-    pub title: String,
-    /// Text of its own pull request.
-    pub text: String,
-    /// The issue that it settles.
-    pub issue: Option<IssueOrigin>,
-}
-
-/// A failed phase that comes from an issue.
-#[derive(Clone, Debug)]
-pub struct FailedPhase {
-    /// Id of the phase.
-    pub phase_id: PhaseId,
-    /// The reason, without its varying parts.
-    pub reason: String,
-    /// Text of the comment.
-    pub comment: String,
-    /// The issue.
-    pub issue: IssueOrigin,
 }
 
 /// Publishes runs of a repository.
@@ -116,85 +75,173 @@ pub struct Publisher<'a> {
 }
 
 impl Publisher<'_> {
-    /// Publishes a run.
+    /// Publishes a run. An error after the first push is part of the result.
     ///
     /// # Errors
-    /// The remote or the forge refuses, does not answer for long, or has commits of others. What was done until then is
-    /// recorded.
+    /// The remote or the forge refuses, does not answer for long, or has commits of others, and nothing was pushed.
     pub async fn publish(&self, run: &RunToPublish) -> Result<Publication, Failure> {
         let _lock = self.lock(&run.run)?;
         let remote = &self.target.remote.name;
-        let mut access = self.repo.remote_access(remote, self.target.login()).await?;
         let patience = Patience::new(self.options.patience);
-        let there = patience
-            .keep_trying(async || Ok(access.branches().await??))
-            .await
-            .map_err(|failure| self.with_access_hint(failure))?;
         let known = self.store.publications(&run.run, remote).branches().await?;
-        let base = self.choose_base(run, &there, &known).await?;
-        let members = members(run, self.options.per_phase, self.repo).await?;
         let mut publication = Publication {
             remote: remote.clone(),
             forge: self.target.forge_name().map(ToString::to_string),
-            base: base.clone(),
+            base: None,
+            has_landings: run.tip != run.base_commit,
             branches: Vec::new(),
+            superseded: Vec::new(),
             remarks: Vec::new(),
             unfinished: None,
         };
-        let is_first_push = AtomicBool::new(known.is_empty());
-        let step = Step { run, patience, there, known, is_first_push };
-        let mut below = base;
-        for member in &members {
-            let result = self.publish_member(&mut access, &step, member, below.as_deref()).await?;
-            // What is merged is part of the base.
-            if result.pull.action != PullAction::AlreadyMerged && member.phase_id.is_some() {
-                below = Some(member.branch.clone());
-            }
-            publication.branches.push(result);
+        if publication.has_landings || !known.is_empty() {
+            self.publish_branches(run, patience, known, &mut publication).await?;
         }
-        if self.options.comments {
+        if self.options.comments && publication.unfinished.is_none() {
             let remarked = self.remark_on_issues(run, patience, &mut publication.remarks).await;
-            publication.unfinished = remarked.err().map(|failure| failure.text());
+            let words = "cannot comment on all failed issues:";
+            publication.unfinished = remarked.err().map(|failure| failure.prefixed(words));
         }
         Ok(publication)
     }
 
-    /// Pushes a branch and opens or updates its pull request.
+    /// Publishes the branches, from the lowest up.
+    async fn publish_branches(
+        &self,
+        run: &RunToPublish,
+        patience: Patience,
+        known: HashMap<String, PublishedBranch>,
+        publication: &mut Publication,
+    ) -> Result<(), Failure> {
+        let remote = &self.target.remote;
+        let mut access = self.repo.remote_access(remote, self.target.login()).await?;
+        let there = patience
+            .keep_trying(async || Ok(access.branches().await??))
+            .await
+            .map_err(|failure| self.with_access_hint(failure))?;
+        let members = members(run, self.options.per_phase, self.repo).await?;
+        let base = self.choose_base(run, &there, &known, &members).await?;
+        publication.base.clone_from(&base);
+        let is_first_push = AtomicBool::new(known.is_empty());
+        let merged = Vec::new();
+        let mut step = Step { run, patience, there, known, base, merged, is_first_push };
+        let others = self.other_branches(&step, &members).await?;
+        step.merged = self.merged_before(&mut access, &step, &others).await?;
+        let mut target = step.base.clone();
+        for (index, member) in members.iter().enumerate() {
+            let mut result = BranchResult::new(member);
+            let above = &members[index + 1..];
+            let (access, target_name) = (&mut access, target.as_deref());
+            let done = self.publish_member(access, &step, member, above, target_name, &mut result);
+            let failure = done.await.err();
+            let is_pushed = matches!(result.push, PushOutcome::Pushed { .. });
+            if let Some(failure) = failure {
+                if !is_pushed && publication.branches.is_empty() {
+                    return Err(failure);
+                }
+                publication.unfinished = Some(failure);
+                if is_pushed {
+                    publication.branches.push(result);
+                }
+                return Ok(());
+            }
+            if is_pushed {
+                step.there.commits.insert(member.branch.clone(), member.commit.clone());
+            }
+            // What is merged is part of the base. A closed one may have lost its branch.
+            let is_merged = result.pull.action == PullAction::AlreadyMerged;
+            if !is_merged && step.there.commits.contains_key(&member.branch) {
+                target = Some(member.branch.clone());
+            }
+            publication.branches.push(result);
+        }
+        // A person may have changed it.
+        if let Some(base) = publication.branches.first().and_then(|first| first.pull.base.clone()) {
+            publication.base = Some(base);
+        }
+        match self.end_superseded(&step, &members, others).await {
+            Ok(superseded) => publication.superseded = superseded,
+            Err(failure) => publication.unfinished = Some(failure),
+        }
+        Ok(())
+    }
+
+    /// Returns the commits whose history was merged: the base, a squash of the run in it, and pull requests of branches
+    /// that are published no more.
+    async fn merged_before(
+        &self,
+        access: &mut RemoteAccess,
+        step: &Step<'_>,
+        others: &[OtherBranch],
+    ) -> Result<Vec<String>, Failure> {
+        let mut merged = Vec::new();
+        for pull in others.iter().flat_map(OtherBranch::merged) {
+            let known = step.known.get(&pull.branch);
+            merged.extend(self.merged_commits(step, pull, known).await?);
+        }
+        let base = step.base.as_ref();
+        let Some((name, at)) = base.and_then(|base| step.there.commits.get_key_value(base)) else {
+            return Ok(merged);
+        };
+        if self.repo.resolve(at).await?.is_none() {
+            let fetch = async || Ok(access.fetch(name).await??);
+            let fetched = step.patience.keep_trying(fetch).await;
+            fetched.map_err(|failure| self.with_access_hint(failure))?;
+        }
+        let (run, start, tip) = (&step.run.run, &step.run.base_commit, &step.run.tip);
+        if self.repo.resolve(at).await?.is_some() {
+            merged.extend(self.repo.squashed_tip(run, start, at, tip).await?);
+        }
+        merged.push(at.clone());
+        Ok(merged)
+    }
+
+    /// Pushes a branch and opens or updates its pull request. What was done counts, even if an error ends this.
     async fn publish_member(
         &self,
         access: &mut RemoteAccess,
         step: &Step<'_>,
         member: &StackMember,
-        base: Option<&str>,
-    ) -> Result<BranchResult, Failure> {
+        above: &[StackMember],
+        target: Option<&str>,
+        result: &mut BranchResult,
+    ) -> Result<(), Failure> {
         let known = step.known.get(&member.branch);
-        let plan = self.plan_pull(step, member, known, base).await?;
-        let mut result = BranchResult::new(member, self.compare_url(base, &member.branch));
-        result.closes = self.references(member);
-        if let PullPlan::Settled(pull) = plan {
+        let plan = self.plan_member(step, member, target).await?;
+        let text = self.member_text(step.run, member, &plan.outside, above).await?;
+        result.closes.clone_from(&text.closes);
+        result.part_of.clone_from(&text.part_of);
+        result.compare_url = self.compare_url(target, &member.branch);
+        if let PullPlan::Settled(pull) = plan.pull {
             result.pull = pull;
-            return Ok(result);
+            return Ok(());
         }
-        result.push = self.push(access, step, member, known).await?;
+        let push = self.push(access, step, member, known).await?;
+        let is_pushed = matches!(push, PushOutcome::Pushed { .. });
+        result.push = push;
+        result.pull = PullResult::without(PullAction::Failed);
         let mut record = PublishedBranch {
             branch: member.branch.clone(),
             pushed: member.commit.clone(),
-            base: base.map(str::to_owned),
+            base: known.map_or_else(|| target.map(str::to_owned), |known| known.base.clone()),
             pull_request: known.and_then(|known| known.pull_request.clone()),
         };
         self.record(step, &record).await?;
-        let is_pushed = matches!(result.push, PushOutcome::Pushed { .. });
-        let applied = self.apply_pull(step, member, plan, base).await;
+        let applied = self.apply_pull(step, member, &text, plan.pull, target).await;
         let (pull, opened) = applied.map_err(|failure| match is_pushed {
-            true => prefixed(&failure, &format!("pushed {}, but", shown_id(&member.branch))),
+            true => failure.prefixed(&format!("pushed {}, but", shown_id(&member.branch))),
             false => failure,
         })?;
-        result.pull = pull;
-        if let Some(opened) = opened {
-            record.pull_request = Some(opened);
-            self.record(step, &record).await?;
+        if let Some(base) = &pull.base {
+            result.compare_url = self.compare_url(Some(base), &member.branch);
         }
-        Ok(result)
+        // Another base than the wanted one is a person's; what autopack set last stays known.
+        if pull.base.is_none() || pull.base.as_deref() == target {
+            record.base = target.map(str::to_owned);
+        }
+        record.pull_request = opened.or(record.pull_request);
+        result.pull = pull;
+        self.record(step, &record).await
     }
 
     async fn record(&self, step: &Step<'_>, branch: &PublishedBranch) -> Result<(), Failure> {
@@ -239,16 +286,6 @@ impl Publisher<'_> {
         }
     }
 
-    /// Returns the issues that a merge closes, as the pull request names them.
-    fn references(&self, member: &StackMember) -> Vec<String> {
-        let Some(forge) = self.target.forge_name() else { return Vec::new() };
-        let reference = |issue: &IssueOrigin| forge.reference_to(&issue.tracker, issue.number);
-        let mut all: Vec<String> = member.issues.iter().filter_map(reference).collect();
-        let mut seen = std::collections::HashSet::new();
-        all.retain(|reference| seen.insert(reference.clone()));
-        all
-    }
-
     /// Adds what the user can do about a remote that git cannot use.
     fn with_access_hint(&self, failure: Failure) -> Failure {
         if failure.hint_text().is_some() {
@@ -272,24 +309,14 @@ impl Publisher<'_> {
 struct Step<'a> {
     run: &'a RunToPublish,
     patience: Patience,
-    /// Branches at the remote when the publication began.
+    /// Branches at the remote when the publication began, and those pushed since.
     there: RemoteBranches,
     /// Branches of earlier publications.
     known: HashMap<String, PublishedBranch>,
+    /// Branch into which the lowest pull request goes.
+    base: Option<String>,
+    /// Commits whose history was merged before.
+    merged: Vec<String>,
     /// Whether the next push is the first of the run.
     is_first_push: AtomicBool,
-}
-
-/// Repository of an issue, in messages.
-fn shown_issue(tracker: &TrackerName, number: u64) -> String {
-    format!("{tracker}#{number}")
-}
-
-/// Puts words before the text of a failure.
-fn prefixed(failure: &Failure, words: &str) -> Failure {
-    let renamed = Failure::new(format!("{words} {}", failure.text()));
-    match failure.hint_text() {
-        Some(hint) => renamed.hint(hint),
-        None => renamed,
-    }
 }

@@ -1,25 +1,30 @@
 //! What a publication did.
 
+use crate::failure::Failure;
 use crate::forge::CheckResults;
 use crate::phase::PhaseId;
 
 use super::stack::StackMember;
 
 /// Result of a publication.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Publication {
     /// Name of the remote.
     pub remote: String,
     /// Repository on the forge.
     pub forge: Option<String>,
-    /// Branch into which the pull request goes.
+    /// Branch into which the pull request goes, of several the lowest one.
     pub base: Option<String>,
+    /// Whether there is a commit to publish.
+    pub has_landings: bool,
     /// Branches: one, or one for each landing.
     pub branches: Vec<BranchResult>,
+    /// Branches of earlier publications whose landing is published no more.
+    pub superseded: Vec<SupersededBranch>,
     /// Comments on issues of failed phases.
     pub remarks: Vec<RemarkResult>,
-    /// Why further comments are missing.
-    pub unfinished: Option<String>,
+    /// Why the rest is missing.
+    pub unfinished: Option<Failure>,
 }
 
 /// A branch of a publication.
@@ -37,8 +42,19 @@ pub struct BranchResult {
     pub pull: PullResult,
     /// Issues that a merge closes, as the pull request names them.
     pub closes: Vec<String>,
+    /// Issues of which other parts are still open.
+    pub part_of: Vec<String>,
     /// Page that compares the branch with its base.
     pub compare_url: Option<String>,
+}
+
+/// A branch of an earlier publication whose landing was undone, or went into another branch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SupersededBranch {
+    /// Name of the branch.
+    pub branch: String,
+    /// Number and link of its open pull request.
+    pub pull: Option<(u64, String)>,
 }
 
 /// Result of a push.
@@ -73,6 +89,8 @@ pub struct PullResult {
     pub url: Option<String>,
     /// Whether it is a draft.
     pub is_draft: bool,
+    /// Branch into which it goes.
+    pub base: Option<String>,
     /// Results of the forge's CI for the branch, if it was not pushed just now.
     pub checks: CheckResults,
     /// Whether the end of its text was cut off.
@@ -88,7 +106,7 @@ pub enum PullAction {
     Updated,
     /// Nothing to change.
     Unchanged,
-    /// It was merged before, and nothing landed since.
+    /// All of it was merged before.
     AlreadyMerged,
     /// Somebody closed it, and nothing landed since.
     Closed,
@@ -96,6 +114,8 @@ pub enum PullAction {
     NoForge,
     /// There is no token for the forge.
     NoToken,
+    /// The forge did not do it; the branch is pushed.
+    Failed,
 }
 
 /// A comment of a publication.
@@ -125,7 +145,7 @@ pub enum RemarkAction {
 }
 
 impl BranchResult {
-    pub(super) fn new(member: &StackMember, compare_url: Option<String>) -> Self {
+    pub(super) fn new(member: &StackMember) -> Self {
         Self {
             phase_id: member.phase_id.clone(),
             branch: member.branch.clone(),
@@ -133,7 +153,8 @@ impl BranchResult {
             push: PushOutcome::Skipped,
             pull: PullResult::without(PullAction::NoForge),
             closes: Vec::new(),
-            compare_url,
+            part_of: Vec::new(),
+            compare_url: None,
         }
     }
 }
@@ -146,6 +167,7 @@ impl PullResult {
             number: None,
             url: None,
             is_draft: false,
+            base: None,
             checks: CheckResults::default(),
             is_cut: false,
         }
@@ -175,6 +197,7 @@ impl PullAction {
             Self::Closed => "closed",
             Self::NoForge => "no_forge",
             Self::NoToken => "no_token",
+            Self::Failed => "failed",
         }
     }
 }

@@ -1,14 +1,14 @@
 //! The text of a pull request: a part of autopack between two hidden marks, which each publication replaces, and the text
 //! of people around it, which stays.
 
-use std::sync::LazyLock;
-
-use regex::Regex;
+use crate::git::harmless_text::harmless;
 
 const START: &str = "<!-- autopack: replaced by each `autopack publish`; text outside stays -->";
 const END: &str = "<!-- autopack: end -->";
 /// Most characters of a text: GitHub's limit. Others allow more.
 const LONGEST: usize = 65_536;
+/// Most characters of a title: 255, less the longest mark of a draft.
+const LONGEST_TITLE: usize = 248;
 /// Characters kept free for what forges add.
 const RESERVE: usize = 500;
 const CUT: &str =
@@ -21,18 +21,32 @@ pub(super) struct PullRequestText {
     pub is_cut: bool,
 }
 
-/// Returns the text of a pull request: `report` below a line for each issue that a merge closes, in place of autopack's
-/// part of `existing`.
+/// Returns a line for each issue that a merge closes, or of which it is a part.
+pub(super) fn issue_lines(closes: &[String], part_of: &[String]) -> String {
+    let closes = closes.iter().map(|issue| format!("Closes {issue}\n"));
+    closes.chain(part_of.iter().map(|issue| format!("Part of {issue}\n"))).collect()
+}
+
+/// Returns a title as every forge takes it: not too long even as a draft, and without a meaning.
+pub(super) fn title_for_forge(title: &str) -> String {
+    let title = harmless(title);
+    if title.chars().count() <= LONGEST_TITLE {
+        return title;
+    }
+    let kept: String = title.chars().take(LONGEST_TITLE - 1).collect();
+    format!("{}…", kept.trim_end())
+}
+
+/// Returns the text of a pull request: `report` below lines about issues, in place of autopack's part of `existing`.
 pub(super) fn pull_request_text(
     existing: Option<&str>,
-    closes: &[String],
+    lines: &str,
     report: &str,
 ) -> PullRequestText {
     let (before, after) = match existing {
         Some(existing) => surroundings(existing),
         None => (String::new(), String::new()),
     };
-    let lines: String = closes.iter().map(|issue| format!("Closes {issue}\n")).collect();
     let head = if lines.is_empty() { String::new() } else { format!("{lines}\n") };
     let frame = [&before, &after, START, END, &head].map(|part| part.chars().count());
     let room = LONGEST.saturating_sub(frame.iter().sum::<usize>() + RESERVE);
@@ -73,15 +87,6 @@ pub(super) fn cut(text: &str, room: usize) -> (String, bool) {
     (format!("{}{CUT}", kept.trim_end()), true)
 }
 
-/// Takes the meaning from what quoted text of agents and tests could have for a forge: marks of ours, numbers of issues,
-/// links. Escaped text has none already.
-fn harmless(text: &str) -> String {
-    static NUMBER: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new(r"([#!])(\d)").expect("the pattern is constant"));
-    let text = text.replace("<!--", "<\u{200b}!--").replace("://", ":\u{200b}//");
-    NUMBER.replace_all(&text, "$1\u{200b}$2").into_owned()
-}
-
 /// Returns the text of people before and after autopack's part. Without such a part, all of it comes before.
 fn surroundings(existing: &str) -> (String, String) {
     let own = existing.find(START).and_then(|start| {
@@ -108,20 +113,21 @@ mod tests {
     #[test]
     fn text_of_people_stays_around_the_replaced_part() {
         let closes = ["#1".to_owned(), "o/r#2".to_owned()];
-        let first = pull_request_text(None, &closes, "## Run\n").text;
-        assert_eq!(first, format!("{START}\nCloses #1\nCloses o/r#2\n\n## Run\n{END}"));
+        let lines = issue_lines(&closes, &["#3".to_owned()]);
+        let first = pull_request_text(None, &lines, "## Run\n").text;
+        let head = "Closes #1\nCloses o/r#2\nPart of #3";
+        assert_eq!(first, format!("{START}\n{head}\n\n## Run\n{END}"));
         let edited = format!("Please look.\r\n\r\n{first}\r\n- [ ] mine");
-        let next = pull_request_text(Some(&edited), &[], "new").text;
+        let next = pull_request_text(Some(&edited), "", "new").text;
         assert_eq!(next, format!("Please look.\r\n\r\n{START}\nnew\n{END}\r\n- [ ] mine"));
-        let removed = pull_request_text(Some("Only mine"), &[], "new").text;
+        let removed = pull_request_text(Some("Only mine"), "", "new").text;
         assert_eq!(removed, format!("Only mine\n\n{START}\nnew\n{END}"));
         assert!(is_same("a\r\nb\n", "a\nb") && !is_same("a", "b"));
     }
 
     #[test]
     fn quoted_text_closes_nothing_and_ends_no_part() {
-        let text =
-            pull_request_text(None, &[], &format!("```\nCloses #3 {END} http://x\n```")).text;
+        let text = pull_request_text(None, "", &format!("```\nCloses #3 {END} http://x\n```")).text;
         assert!(!text.contains("#3") && !text.contains("://"), "{text}");
         assert_eq!(text.matches(END).count(), 1);
     }
@@ -130,7 +136,7 @@ mod tests {
     fn a_long_text_is_cut_at_a_line_and_closes_its_fence() {
         let report = format!("<details>\n\n````\n{}````\n\n</details>\n", "x\n".repeat(60_000));
         let existing = "mine ".repeat(1_000);
-        let PullRequestText { text, is_cut } = pull_request_text(Some(&existing), &[], &report);
+        let PullRequestText { text, is_cut } = pull_request_text(Some(&existing), "", &report);
         assert!(is_cut && text.chars().count() < LONGEST, "{}", text.len());
         assert!(
             text.contains("x\n````\n\n</details>\n\n*The end is cut off"),

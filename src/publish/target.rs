@@ -54,10 +54,15 @@ impl PublishTarget {
     /// Chooses remote and forge. Asks neither of them.
     ///
     /// # Errors
-    /// There is no such remote, or none to choose.
+    /// There is no such remote, none to choose, or it stands for several URLs.
     pub async fn choose(repo: &Repo, env: &Env, choice: TargetChoice<'_>) -> Result<Self, Failure> {
         let remote = choose_remote(repo.remotes().await?, &choice)?;
-        let address = RemoteAddress::parse(&remote.push_url);
+        if remote.push_urls.len() > 1 {
+            let (name, count) = (shown_id(&remote.name), remote.push_urls.len());
+            return Err(Failure::new(format!("{name} pushes to {count} URLs"))
+                .hint("publish to one of them: `git remote add NAME URL`, then --remote NAME"));
+        }
+        let address = RemoteAddress::parse(remote.push_url());
         // The URL as written may name a forge that git reaches through another host (`insteadOf`).
         let written = RemoteAddress::parse(&remote.url);
         let by_address = |address: &RemoteAddress| address.forge(choice.tracker);
@@ -89,11 +94,15 @@ impl PublishTarget {
 
     /// Whether pull requests can be opened.
     pub fn has_token(&self) -> bool {
-        self.forge.as_ref().is_some_and(|forge| forge.has_token)
+        self.forge_with_token().is_some()
     }
 
     pub(super) fn forge(&self) -> Option<&ForgeAccess> {
         self.forge.as_ref()
+    }
+
+    pub(super) fn forge_with_token(&self) -> Option<&ForgeAccess> {
+        self.forge().filter(|forge| forge.has_token)
     }
 
     pub(super) fn login(&self) -> Option<(String, RemoteLogin)> {
@@ -126,7 +135,7 @@ fn choose_remote(
     let names: Vec<String> = remotes.iter().map(|remote| shown_id(&remote.name)).collect();
     let names = first_few(&names, NAMED);
     let is_tracker = |remote: &&NamedRemote| {
-        let address = RemoteAddress::parse(&remote.push_url);
+        let address = RemoteAddress::parse(remote.push_url());
         let written = RemoteAddress::parse(&remote.url);
         let is_of =
             |address: RemoteAddress| choice.tracker.is_some_and(|tracker| address.is_of(tracker));

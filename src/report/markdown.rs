@@ -1,11 +1,13 @@
 //! A run as short Markdown for the description of a pull request.
 
+use std::collections::HashSet;
+
 use super::escape::{code, fence, markdown};
 use super::figure_words::{UNKNOWN, count, counted, figure, millis, money, percent, rate};
 use super::run_verdict::verdict;
 use super::story::{PhaseStory, RunReport};
-use crate::phase::PhaseState;
 use crate::phase::words::short_commit;
+use crate::phase::{PhaseId, PhaseState};
 use crate::telemetry::summary::Rate;
 
 /// Maximum length of lists. GitHub accepts 65,536 characters; lists end well before.
@@ -15,13 +17,42 @@ const TESTS: usize = 10;
 /// Maximum length of the list of changed files.
 const STAT_LINES: usize = 120;
 
+/// Landings that a pull request leaves out.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LeftOut<'a> {
+    /// Merged before.
+    pub merged: Option<&'a HashSet<PhaseId>>,
+    /// No longer on the branch.
+    pub gone: Option<&'a HashSet<PhaseId>>,
+}
+
+impl LeftOut<'_> {
+    fn has(&self, phase: &PhaseStory) -> bool {
+        let is_in =
+            |set: Option<&HashSet<PhaseId>>| set.is_some_and(|s| s.contains(&phase.phase_id));
+        is_in(self.merged) || is_in(self.gone)
+    }
+
+    /// Returns the landings that are left.
+    pub fn rest<'r>(&self, report: &'r RunReport) -> Vec<&'r PhaseStory> {
+        report.phases.iter().filter(|phase| phase.has_landed() && !self.has(phase)).collect()
+    }
+}
+
 /// Renders the Markdown.
 pub fn render(report: &RunReport) -> String {
+    render_without(report, LeftOut::default())
+}
+
+/// Renders the Markdown without some landings.
+pub fn render_without(report: &RunReport, left_out: LeftOut<'_>) -> String {
+    let phases = left_out.rest(report);
+    let before = left_out.merged.map_or(0, HashSet::len);
     let mut text = format!("## Run {}\n\n", markdown(&report.name));
-    text += &headline(report);
+    text += &headline(report, phases.len(), before);
     text += &end(report);
     text += &failed(report);
-    text += &landed(report);
+    text += &landed(&phases);
     text += &left(report);
     text += &done_before(report);
     text += &requests(report);
@@ -30,8 +61,12 @@ pub fn render(report: &RunReport) -> String {
     text
 }
 
-fn headline(report: &RunReport) -> String {
-    let parts = verdict(report);
+fn headline(report: &RunReport, landed: usize, merged_before: usize) -> String {
+    let mut parts = verdict(report);
+    parts[0] = format!("{landed} of {} phases landed", report.run.counts.total());
+    if merged_before > 0 {
+        parts.insert(1, format!("{merged_before} merged before"));
+    }
     let (first, others) = parts.split_first().expect("the number of landed phases");
     let rest: String = others.iter().map(|part| format!(", {}", markdown(part))).collect();
     format!("**{first}**{rest}\n\n")
@@ -130,9 +165,7 @@ fn share(of: &Rate, what: &str) -> String {
     if of.of == 0 { "no finished phases yet".to_owned() } else { format!("{} %{what}", rate(of)) }
 }
 
-fn landed(report: &RunReport) -> String {
-    let phases: Vec<&PhaseStory> =
-        report.phases.iter().filter(|phase| phase.has_landed()).collect();
+fn landed(phases: &[&PhaseStory]) -> String {
     if phases.is_empty() {
         return String::new();
     }

@@ -1,9 +1,11 @@
 //! Texts for pull requests and for issues of failed phases: Markdown for a forge, cleaned and escaped like the report.
 
+use std::collections::HashSet;
+
 use super::ReportInput;
 use super::escape::{fence, markdown};
 use super::excerpt;
-use super::markdown as run_markdown;
+use super::markdown::{self as run_markdown, LeftOut};
 use super::story::{PhaseStory, RunReport};
 use crate::failure::Failure;
 use crate::memory::normalise::normalise;
@@ -15,12 +17,9 @@ use crate::store::Store;
 const TESTS: usize = 5;
 
 /// Texts of a run for its forge.
-#[derive(Clone, Debug)]
 pub struct PullRequestTexts {
-    /// Title of the pull request of the whole run.
-    pub title: String,
-    /// The report, as its text.
-    pub report: String,
+    report: RunReport,
+    name: String,
     /// Landed phases, in the order of the run.
     pub landed: Vec<LandedText>,
     /// Failed phases, in the order of the run.
@@ -36,6 +35,8 @@ pub struct LandedText {
     pub title: String,
     /// Text of its own pull request.
     pub text: String,
+    /// Whether it has a commit.
+    pub has_commit: bool,
 }
 
 /// Texts of a failed phase.
@@ -62,20 +63,26 @@ pub async fn pull_request_texts(
     let mut report = RunReport::gather(store, run, input).await?;
     report.attach_patches(input, 0).await;
     report.attach_stat(input).await;
-    let counts = &report.run.counts;
     let landed = report.phases.iter().filter(|phase| phase.has_landed());
     let failed = report.phases.iter().filter(|phase| phase.state == PhaseState::Failed);
     Ok(PullRequestTexts {
-        title: format!(
-            "autopack {}: {} of {}",
-            excerpt::line(run.as_str(), input.redactor),
-            landed.clone().count(),
-            counted(counts.total(), "phase")
-        ),
+        name: excerpt::line(run.as_str(), input.redactor),
         landed: landed.map(landed_text).collect(),
         failed: failed.map(|phase| failed_text(run, phase)).collect(),
-        report: run_markdown::render(&report),
+        report,
     })
+}
+
+impl PullRequestTexts {
+    /// Returns title and text of the run's pull request, without landings that were merged before, or are gone from the
+    /// branch.
+    pub fn of_run(&self, merged: &HashSet<PhaseId>, gone: &HashSet<PhaseId>) -> (String, String) {
+        let left_out = LeftOut { merged: Some(merged), gone: Some(gone) };
+        let landed = left_out.rest(&self.report).len();
+        let all = counted(self.report.run.counts.total(), "phase");
+        let title = format!("autopack {}: {landed} of {all}", self.name);
+        (title, run_markdown::render_without(&self.report, left_out))
+    }
 }
 
 fn landed_text(phase: &PhaseStory) -> LandedText {
@@ -84,7 +91,8 @@ fn landed_text(phase: &PhaseStory) -> LandedText {
         name => name.to_owned(),
     };
     let text = format!("## {}\n\n{}", markdown(&title), run_markdown::landed_phase(phase));
-    LandedText { phase_id: phase.phase_id.clone(), title, text }
+    let has_commit = phase.commit.is_some();
+    LandedText { phase_id: phase.phase_id.clone(), title, text, has_commit }
 }
 
 fn failed_text(run: &RunId, phase: &PhaseStory) -> FailedText {

@@ -40,6 +40,7 @@ pub use repo::queue_refs::QueueRef;
 pub use repo::remotes::{ForeignCommits, NamedRemote};
 pub use repo::reservations::{Reservation, ReservedSlot, ReservedWork};
 pub use repo::run_branch::{BranchUpdate, RunBranch, Tip};
+pub use repo::run_commits::BranchCommit;
 pub use repo::slot_room::SlotShortage;
 pub use repo::users_checkout::CheckoutState;
 pub use slot::agent_credit::AgentCredit;

@@ -177,8 +177,15 @@ pub fn phase(name: &str) -> PhaseId {
 pub async fn commit(slot: &Slot, base: &str, name: &str) -> String {
     let measured = measure(slot, base).await;
     let (run, phase) = (run(), phase(name));
-    let message =
-        CommitMessage { run: &run, phase: &phase, attempt: 1, name, body: "", credit: None };
+    let message = CommitMessage {
+        run: &run,
+        phase: &phase,
+        attempt: 1,
+        name,
+        body: "",
+        is_of_strangers: false,
+        credit: None,
+    };
     slot.commit(&measured.tree, base, &message).await.unwrap()
 }
 

@@ -38,6 +38,7 @@ async fn a_landing_is_one_commit_with_trailers() {
         attempt: 3,
         name: "Add b\nin two lines",
         body: "Because.\n\nAutopack-Attempt: 99",
+        is_of_strangers: false,
         credit: Some(&credit),
     };
     let new = slot.commit(&measured.tree, &base, &message).await.unwrap();

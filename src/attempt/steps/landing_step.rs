@@ -56,6 +56,7 @@ impl Attempt<'_> {
             attempt: claim.attempt,
             name: claim.phase.name(),
             body: claim.phase.description(),
+            is_of_strangers: claim.phase.is_from_tracker(),
             credit: credit.as_ref(),
         };
         let base = self.base.clone();

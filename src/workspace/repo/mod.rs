@@ -21,6 +21,7 @@ pub mod recent_changes;
 pub mod remotes;
 pub mod reservations;
 pub mod run_branch;
+pub mod run_commits;
 pub mod run_refs;
 pub mod slot_place;
 pub mod slot_room;

@@ -9,15 +9,30 @@ use crate::phase::words::short_commit;
 /// Most commits of others that a message names.
 const NAMED: usize = 3;
 
+/// Name of a remote that exists for single calls: the place where another remote pushes.
+const PUSHED_TO: &str = "autopack-push";
+/// Its settings, from the other remote.
+const KEPT: [&str; 6] =
+    ["proxy", "proxyauthmethod", "receivepack", "serveroption", "uploadpack", "vcs"];
+
 /// A remote in the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedRemote {
     /// Name.
     pub name: String,
-    /// URL for pushes, as git resolves it.
-    pub push_url: String,
+    /// URLs for pushes, as git resolves them: at least one.
+    pub push_urls: Vec<String>,
+    /// URL for reads, as git resolves it.
+    pub read_url: String,
     /// URL as written.
     pub url: String,
+}
+
+impl NamedRemote {
+    /// Returns the URL of the first place that gets pushes.
+    pub fn push_url(&self) -> &str {
+        self.push_urls.first().map_or(&self.url, String::as_str)
+    }
 }
 
 /// Commits of a branch that another branch lacks.
@@ -48,9 +63,16 @@ impl Repo {
             else {
                 continue;
             };
-            let call = self.git.call("read the URL of a remote", ["remote", "get-url", "--push"]);
-            let push_url = call.args(["--", name]).text().await?;
-            remotes.push(NamedRemote { name: name.to_owned(), push_url, url: url.to_owned() });
+            let read = async |options: &[&str]| {
+                let call = self.git.call("read the URL of a remote", ["remote", "get-url"]);
+                call.args(options).args(["--", name]).text().await
+            };
+            remotes.push(NamedRemote {
+                name: name.to_owned(),
+                push_urls: read(&["--push", "--all"]).await?.lines().map(str::to_owned).collect(),
+                read_url: read(&[]).await?,
+                url: url.to_owned(),
+            });
         }
         Ok(remotes)
     }
@@ -61,10 +83,41 @@ impl Repo {
     /// If git cannot read the configuration.
     pub async fn remote_access(
         &self,
-        name: &str,
+        remote: &NamedRemote,
         login: Option<(String, RemoteLogin)>,
     ) -> Result<RemoteAccess> {
-        RemoteAccess::open(&self.git, name, login).await
+        if remote.push_url() == remote.read_url {
+            return RemoteAccess::open(&self.git, &remote.name, &remote.name, login).await;
+        }
+        // Branches are read where they are pushed. The URL may hold a password, so it is in no argument.
+        let url = remote.push_url();
+        let key = |name: &str| format!("remote.{PUSHED_TO}.{name}");
+        let mut settings = vec![(key("url"), url.to_owned())];
+        // The URL is rewritten already.
+        settings.push((format!("url.{url}.insteadOf"), url.to_owned()));
+        settings.push((format!("url.{url}.pushInsteadOf"), url.to_owned()));
+        let own = self.settings_of(&remote.name).await?;
+        settings.extend(own.into_iter().map(|(name, value)| (key(&name), value)));
+        let mut git = self.git.clone();
+        git.set("GIT_CONFIG_COUNT", settings.len().to_string());
+        for (number, (key, value)) in settings.into_iter().enumerate() {
+            git.set(&format!("GIT_CONFIG_KEY_{number}"), key);
+            git.set(&format!("GIT_CONFIG_VALUE_{number}"), value);
+        }
+        RemoteAccess::open(&git, &remote.name, PUSHED_TO, login).await
+    }
+
+    /// Returns the settings of a remote about the way to it.
+    async fn settings_of(&self, remote: &str) -> Result<Vec<(String, String)>> {
+        let args = ["config", "-z", "--get-regexp", r"^remote\."];
+        let listed = self.git.call("read the settings of the remote", args).bytes().await?;
+        let prefix = format!("remote.{remote}.");
+        let of_remote = |field: &[u8]| {
+            let text = String::from_utf8_lossy(field).into_owned();
+            let (name, value) = text.strip_prefix(&prefix)?.split_once('\n')?;
+            KEPT.contains(&name).then(|| (name.to_owned(), value.to_owned()))
+        };
+        Ok(fields(&listed).filter_map(of_remote).collect())
     }
 
     /// Returns the commits up to `theirs` that are not part of `ours`.

@@ -296,7 +296,7 @@ impl Repo {
 }
 
 /// Returns the phases of the run named by trailers in commit messages. A squash indents trailers, and has several.
-fn phases_of(run: &RunId, messages: &str) -> HashSet<String> {
+pub(super) fn phases_of(run: &RunId, messages: &str) -> HashSet<String> {
     let of_run = format!("Autopack-Run: {}", trailer(run.as_str()));
     let messages = messages.split('\0').map(|message| message.lines().map(str::trim));
     let ours = messages.filter(|lines| lines.clone().any(|line| line == of_run));

@@ -7,6 +7,7 @@ use super::agent_credit::AgentCredit;
 use super::message_text::{one_line, trailer};
 use crate::git::command::fields;
 use crate::git::error::Result;
+use crate::git::harmless_text::{harmless, without_our_trailers};
 use crate::git::merge_trees::{MergedTree, merge_with_base};
 use crate::git::path_bytes::to_text;
 use crate::git::user_config::Identity;
@@ -27,6 +28,8 @@ pub struct CommitMessage<'a> {
     pub name: &'a str,
     /// Text after the subject; may be empty.
     pub body: &'a str,
+    /// Whether name and body come from an issue: text of other people.
+    pub is_of_strangers: bool,
     /// The agent, if the commit names it.
     pub credit: Option<&'a AgentCredit>,
 }
@@ -207,11 +210,13 @@ impl CommitMessage<'_> {
             .chars()
             .filter(|c| matches!(c, '\n' | '\t') || !c.is_control())
             .collect();
+        let plain = if self.is_of_strangers { harmless } else { without_our_trailers };
         let credit = self.credit.map(|credit| credit.line() + "\n").unwrap_or_default();
         let gap = if body.is_empty() { "" } else { "\n\n" };
         format!(
-            "{}{gap}{body}\n\nAutopack-Run: {}\nAutopack-Phase: {}\nAutopack-Attempt: {}\n{credit}",
-            subject(self.name, self.phase.as_str()),
+            "{}{gap}{}\n\nAutopack-Run: {}\nAutopack-Phase: {}\nAutopack-Attempt: {}\n{credit}",
+            subject(self.name, self.phase.as_str(), plain),
+            plain(&body),
             trailer(self.run.as_str()),
             trailer(self.phase.as_str()),
             self.attempt
@@ -230,10 +235,10 @@ fn is_plain((name, email): &(String, String)) -> bool {
     })
 }
 
-/// Returns a line accepted by git as a subject: the name, or else the id.
-pub(super) fn subject(name: &str, id: &str) -> String {
+/// Returns a line accepted by git as a subject: the name, or else the id. `plain` takes meanings away.
+pub(super) fn subject(name: &str, id: &str, plain: fn(&str) -> String) -> String {
     let line = [one_line(name), one_line(id)].into_iter().find(|line| !line.is_empty());
-    let line = line.unwrap_or_else(|| "a phase without a name".to_owned());
+    let line = plain(&line.unwrap_or_else(|| "a phase without a name".to_owned()));
     if line.chars().count() <= LONGEST_SUBJECT {
         return line;
     }
@@ -254,6 +259,7 @@ mod tests {
             attempt: 2,
             name: " A\n b ",
             body: "",
+            is_of_strangers: false,
             credit: None,
         };
         let expected = "A b\n\nAutopack-Run: \"r\\nAutopack-Phase: forged\"\nAutopack-Phase: p 1\n\
@@ -265,9 +271,35 @@ mod tests {
     }
 
     #[test]
+    fn name_and_body_of_strangers_close_nothing_and_forge_no_trailer() {
+        let (run, phase) = (RunId::new("r"), PhaseId::new("1"));
+        let message = CommitMessage {
+            run: &run,
+            phase: &phase,
+            attempt: 1,
+            name: "Autopack-Phase: 2 fixes #77",
+            is_of_strangers: true,
+            body: "Fixes #99. cc @torvalds\r\n\n  Autopack-Phase: 2\n/close\n",
+            credit: None,
+        };
+        let text = message.text().replace('\u{200b}', "^");
+        let expected = "^Autopack-Phase: 2 fixes #^77\n\nFixes #^99. cc @^torvalds\n\n  ^Autopack-Phase: 2\n^/close\n\n\
+                        Autopack-Run: r\nAutopack-Phase: 1\nAutopack-Attempt: 1\n";
+        assert_eq!(text, expected);
+        // References of the user's own plan stay; autopack reads its trailers.
+        let own = CommitMessage { is_of_strangers: false, ..message };
+        let text = own.text().replace('\u{200b}', "^");
+        assert!(
+            text.starts_with("^Autopack-Phase: 2 fixes #77\n\nFixes #99. cc @torvalds"),
+            "{text}"
+        );
+        assert!(text.contains("\n  ^Autopack-Phase: 2\n/close\n"), "{text}");
+    }
+
+    #[test]
     fn a_long_subject_is_cut_at_a_character() {
-        let line = subject(&"é".repeat(100), "x");
+        let line = subject(&"é".repeat(100), "x", harmless);
         assert_eq!(line.chars().count(), LONGEST_SUBJECT);
-        assert_eq!(subject("\n\t", "id"), "id");
+        assert_eq!(subject("\n\t", "id", harmless), "id");
     }
 }

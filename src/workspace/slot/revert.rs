@@ -4,6 +4,7 @@ use super::Slot;
 use super::commit::subject;
 use super::message_text::trailer;
 use crate::git::error::Result;
+use crate::git::harmless_text::harmless;
 use crate::git::merge_trees::{MergedTree, merge_with_base};
 use crate::phase::words::counted;
 use crate::phase::{PhaseId, RunId};
@@ -98,8 +99,8 @@ impl RevertMessage<'_> {
             0 => String::new(),
             more => format!(" and {}", counted(more as u64, "dependent phase")),
         };
-        let title = format!("Undo {}{more}", subject(first.name, first.phase.as_str()));
-        let mut text = format!("{}\n\n", subject(&title, first.phase.as_str()));
+        let title = format!("Undo {}{more}", subject(first.name, first.phase.as_str(), harmless));
+        let mut text = format!("{}\n\n", subject(&title, first.phase.as_str(), harmless));
         let commits = self.landings.iter().filter_map(|landing| landing.commit);
         commits.for_each(|commit| text += &format!("This reverts commit {commit}.\n"));
         text += "\n";

@@ -29,6 +29,9 @@ pub fn answer(knowledge: &mut Knowledge, asked: &Asked, rest: &[&str]) -> Option
             if new.body.chars().count() > 65_536 {
                 return Some(invalid("body is too long (maximum is 65536 characters)"));
             }
+            if new.title.chars().count() > 256 {
+                return Some(invalid("title is too long (maximum is 256 characters)"));
+            }
             match knowledge.open_pull(new) {
                 Ok(pull) => created(&shape(knowledge, &pull)),
                 Err(why) => invalid(why),

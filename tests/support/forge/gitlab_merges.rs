@@ -25,6 +25,10 @@ pub fn answer(knowledge: &mut Knowledge, asked: &Asked, rest: &[&str]) -> Option
         }
         ("POST", ["merge_requests"]) => {
             let title = text("title").strip_prefix(DRAFT);
+            if text("title").chars().count() > 255 {
+                let why = "title is too long (maximum is 255 characters)";
+                return Some(Answer::of(400, &json!({"message": [why]}).to_string()));
+            }
             let (branch, base) = (text("source_branch"), text("target_branch"));
             let plain = title.unwrap_or(text("title"));
             let new = new_pull(plain, text("description"), branch, base, title.is_some());

@@ -142,8 +142,8 @@ pub struct Knowledge {
     pub git_password: Option<&'static str>,
     /// Answers to so many of the next writes are lost.
     pub lost_answers: u32,
-    /// Message of a refusal of all writes.
-    pub refused_writes: Option<&'static str>,
+    /// Answer to all writes, which are not done.
+    pub refused_writes: Option<Answer>,
     /// Writes are received, told, and neither done nor answered.
     pub on_write: Option<mpsc::Sender<()>>,
     changes: u64,
@@ -278,7 +278,7 @@ fn serve(mut stream: TcpStream, knowledge: &Mutex<Knowledge>, route: Route) -> O
             return None;
         }
         None if is_write && knowledge.refused_writes.is_some() => {
-            Answer::of(403, knowledge.refused_writes.unwrap())
+            knowledge.refused_writes.clone().unwrap()
         }
         None => route(&mut knowledge, &asked),
     };

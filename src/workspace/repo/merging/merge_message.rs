@@ -2,6 +2,7 @@
 
 use super::merge_plan::{MergeKind, MergePlan, SQUASHED};
 use super::target::MergeTarget;
+use crate::git::harmless_text::harmless;
 use crate::phase::RunId;
 use crate::phase::words::counted;
 use crate::workspace::slot::message_text::{one_line, trailer};
@@ -40,11 +41,11 @@ pub fn merge_message(
 fn list(phases: &[(&str, &str)], undone: &[String]) -> String {
     let mut lines: String = phases
         .iter()
-        .map(|(id, name)| match (one_line(id), one_line(name)) {
+        .map(|(id, name)| match (harmless(&one_line(id)), harmless(&one_line(name))) {
             (id, name) if name.is_empty() || name == id => format!("- {id}\n"),
             (id, name) => format!("- {id}: {name}\n"),
         })
         .collect();
-    undone.iter().for_each(|id| lines += &format!("- undone: {}\n", one_line(id)));
+    undone.iter().for_each(|id| lines += &format!("- undone: {}\n", harmless(&one_line(id))));
     if lines.is_empty() { lines } else { lines + "\n" }
 }

@@ -158,6 +158,21 @@ impl Repo {
         Some(branch.strip_prefix("refs/heads/").unwrap_or(&branch).to_owned())
     }
 
+    /// Returns the last tip of the run that a commit has as a squash; `None` without one. `base` is the commit the run
+    /// started at.
+    ///
+    /// # Errors
+    /// If git fails.
+    pub async fn squashed_tip(
+        &self,
+        run: &RunId,
+        base: &str,
+        target: &str,
+        tip: &str,
+    ) -> Result<Option<String>> {
+        Ok(self.find_squash(run, base, target, tip).await?.map(|squash| squash.tip))
+    }
+
     /// Returns the last squash of the run in the target, if its history of the run still exists.
     pub(super) async fn find_squash(
         &self,

@@ -1,0 +1,73 @@
+//! A run as the caller hands it over: its commits, landings, failures and texts.
+
+use std::collections::HashSet;
+
+use crate::forge::TrackerName;
+use crate::phase::{PhaseId, RunId};
+
+/// Returns title and text of a run's pull request, without landings that were merged before.
+pub type RunDescription = dyn Fn(&HashSet<PhaseId>) -> (String, String) + Send + Sync;
+
+/// A run to publish.
+pub struct RunToPublish {
+    /// Id of the run.
+    pub run: RunId,
+    /// Its branch.
+    pub branch: String,
+    /// Commit at its start.
+    pub base_commit: String,
+    /// Its last commit.
+    pub tip: String,
+    /// Describes it for its pull request.
+    pub describe: Box<RunDescription>,
+    /// Landings in the tip.
+    pub landed: Vec<LandedPhase>,
+    /// Failed phases with an issue.
+    pub failed: Vec<FailedPhase>,
+    /// Issues with a phase that did not land in the tip: no merge closes them.
+    pub open_issues: HashSet<IssueOrigin>,
+}
+
+/// A landing.
+#[derive(Clone, Debug)]
+pub struct LandedPhase {
+    /// Id of the phase.
+    pub phase_id: PhaseId,
+    /// Its commit in the tip.
+    pub commit: String,
+    /// Title of its own pull request.
+    pub title: String,
+    /// Text of its own pull request.
+    pub text: String,
+    /// The issue that it settles, alone or with others.
+    pub issue: Option<IssueOrigin>,
+}
+
+/// A failed phase that comes from an issue.
+#[derive(Clone, Debug)]
+pub struct FailedPhase {
+    /// Id of the phase.
+    pub phase_id: PhaseId,
+    /// The reason, without its varying parts.
+    pub reason: String,
+    /// Text of the comment.
+    pub comment: String,
+    /// The issue.
+    pub issue: IssueOrigin,
+}
+
+/// The issue of a phase.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct IssueOrigin {
+    /// Repository of the issue.
+    pub tracker: TrackerName,
+    /// Number of the issue.
+    pub number: u64,
+}
+
+impl IssueOrigin {
+    /// Returns the name of the issue in messages.
+    pub(super) fn shown(&self) -> String {
+        format!("{}#{}", self.tracker, self.number)
+    }
+}
