@@ -87,23 +87,28 @@ pub(super) fn own_children() -> Vec<i32> {
     children.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
-/// Returns the processor time of `root` and all processes under `root`. The value falls when a process ends
-/// and takes its own time along, so treat any change as a sign of life.
-pub(super) fn cpu_ms(root: i32) -> u64 {
-    let own = process(root).map_or(0, |p| p.ticks);
-    (own + tree(&all(), root).iter().map(|p| p.ticks).sum::<u64>()) * MS_PER_TICK
+/// Returns the processor time of `root` and all processes under `root`. Of `idler`, a process and a text, this process and
+/// those under it with the text in their names do not count. The value falls when a process ends and takes its own time
+/// along, so treat any change as a sign of life.
+pub(super) fn cpu_ms(root: i32, idler: Option<(i32, &str)>) -> u64 {
+    // One look for both sums: a program at work between two looks would seem to be others' work.
+    let processes = all();
+    let excluded = idler.map(|(leader, name)| named_below(&processes, leader, name));
+    let excluded = excluded.unwrap_or_default();
+    let counted = std::iter::once(root).chain(tree(&processes, root).into_iter().map(|p| p.pid));
+    let counted: BTreeSet<i32> = counted.filter(|pid| !excluded.contains(pid)).collect();
+    let ticks = processes.iter().filter(|p| counted.contains(&p.pid)).map(|p| p.ticks);
+    ticks.sum::<u64>() * MS_PER_TICK
 }
 
-/// Returns the processor time of `leader` and of the processes under `leader` with `name` in their names,
-/// including children they waited for.
-pub(super) fn own_cpu_ms(leader: i32, name: &str) -> u64 {
+/// Returns `leader`, and the processes under it with `name` in their names.
+fn named_below(processes: &[Process], leader: i32, name: &str) -> BTreeSet<i32> {
     let is_named = |pid: i32| {
         let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
         comm.contains(name)
     };
-    let own = process(leader).map_or(0, |p| p.ticks);
-    let named = tree(&all(), leader).into_iter().filter(|p| is_named(p.pid));
-    (own + named.map(|p| p.ticks).sum::<u64>()) * MS_PER_TICK
+    let below = tree(processes, leader).into_iter().map(|p| p.pid);
+    below.filter(|pid| is_named(*pid)).chain([leader]).collect()
 }
 
 /// Stops the processes returned by `find` until no new process appears, then kills them all: a stopped
@@ -270,6 +275,17 @@ mod tests {
     }
 
     #[test]
+    fn work_of_an_excluded_program_never_counts() {
+        let mut command = std::process::Command::new("sh");
+        let mut child = command.args(["-c", "while :; do :; done"]).spawn().unwrap();
+        let busy = child.id().cast_signed();
+        let counted: u64 = (0..200).map(|_| cpu_ms(busy, Some((busy, "sh")))).sum();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(counted, 0);
+    }
+
+    #[test]
     fn only_groups_without_other_processes_are_signalled_as_one() {
         let at = |pid, parent, group| Process {
             pid,
@@ -293,7 +309,7 @@ mod tests {
         let root = child.id().cast_signed();
         let works = (0..6000).any(|_| {
             std::thread::sleep(BETWEEN_LOOKS * 5);
-            cpu_ms(root) >= 50
+            cpu_ms(root, None) >= 50
         });
         freeze_and_kill(|| below(Pid::from_raw(root)));
         child.kill().unwrap();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::descendants::{cpu_ms, own_cpu_ms};
+use super::descendants::cpu_ms;
 use super::job::JobEnd;
 
 /// Checks of a silent tree per idle timeout, but at least every 10 s.
@@ -37,8 +37,7 @@ pub(super) struct ActivitySource {
 
 impl ActivitySource {
     fn cpu_ms(self) -> u64 {
-        let own = self.idler.map_or(0, |(leader, name)| own_cpu_ms(leader, name));
-        cpu_ms(self.root).saturating_sub(own)
+        cpu_ms(self.root, self.idler)
     }
 }
 
