@@ -6,6 +6,7 @@ use super::program_view::{ProgramView, ViewedProgram};
 use super::{AttemptError, DrainContext};
 use crate::agent::{self, Task};
 use crate::config::AgentSettings;
+use crate::process::child_env::Env;
 use crate::process::view::ViewMode;
 use crate::workspace::view::{ViewPurpose, session_directory};
 use crate::workspace::{Side, Slot};
@@ -33,9 +34,6 @@ impl DrainContext {
         if views.mode == ViewMode::Off || !agent::has_program(settings) {
             return Ok(ProgramView::default());
         }
-        if views.mode == ViewMode::Namespaces {
-            agent::add_view_env(settings, &mut task.env);
-        }
         let (run, phase) = (task.run_id.file_name(), task.phase_id.file_name());
         let sessions = session_directory(&self.repo, &run, &phase, name)?;
         let words = agent::program_words(settings, &task.workspace, &task.worktree);
@@ -45,10 +43,8 @@ impl DrainContext {
             is_read_only,
             ..ViewedProgram::new(ViewPurpose::Agent, (slot, Side::Agent), &words, directory)
         };
-        // The agent's own variables win over all others, and may name paths.
-        let own = settings.env().into_iter().flatten();
         let mut env = task.env.clone();
-        env.extend(own.map(|(name, value)| (name.into(), value.into())));
+        self.add_agents_variables(settings, &mut env);
         let opened = self.runner().open_view(&program, &mut env)?;
         task.env = env;
         task.own_sandbox = agent::own_sandbox(settings, &task.env, views.agent_place());
@@ -57,5 +53,14 @@ impl DrainContext {
         }
         task.view.clone_from(&opened.child);
         Ok(opened)
+    }
+
+    /// Adds the variables that an agent needs in a view, and its own: these win over all others, and may name paths.
+    pub(super) fn add_agents_variables(&self, settings: &AgentSettings, env: &mut Env) {
+        if self.views.mode == ViewMode::Namespaces {
+            agent::add_view_env(settings, env);
+        }
+        let own = settings.env().into_iter().flatten();
+        env.extend(own.map(|(name, value)| (name.into(), value.into())));
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::AttemptError;
 use super::checkout_runner::{CheckoutRunner, SetupEnd};
 use super::child_environment::Purpose;
-use super::program_view::ViewedProgram;
+use super::program_view::{ViewReport, ViewedProgram};
 use crate::config::AgentSettings;
 use crate::phase::words::first_few;
 use crate::process::child_env::Env;
@@ -65,40 +65,55 @@ impl CheckoutRunner<'_> {
         command: Vec<OsString>,
         stop: &StopReceiver,
     ) -> Result<i32, AttemptError> {
-        self.prepare_clone(slot, place.logs, stop).await?;
+        if let Some(why) = self.prepare_checkout(slot, Side::Ci, place.logs, stop).await? {
+            return Err(AttemptError::Systemic(why));
+        }
         if let Some(patch) = place.patch {
             apply(slot, patch).await?;
         }
-        let mut env = self.environment(Purpose::Ci, slot, Side::Ci);
+        let env = self.environment(Purpose::Ci, slot, Side::Ci);
         let program = ViewedProgram::new(ViewPurpose::Ci, (slot, Side::Ci), &command, place.logs);
-        let opened = self.open_view(&program, &mut env)?;
-        let job = Job::new(command, slot.path_of(Side::Ci), env, NO_LIMIT);
-        let ended = run_attached(view::enter(opened.child.as_ref(), job)).await;
-        opened.close().await;
-        Ok(ended?)
+        Ok(self.run_at_terminal(&program, command.clone(), env).await?.0)
     }
 
-    async fn prepare_clone(
+    /// Runs setup, or the installs of the project, in a checkout of a person. Returns why it failed.
+    pub(super) async fn prepare_checkout(
         &self,
         slot: &mut Slot,
+        side: Side,
         logs: &Path,
         stop: &StopReceiver,
-    ) -> Result<(), AttemptError> {
-        let env = self.environment(Purpose::Setup, slot, Side::Ci);
+    ) -> Result<Option<String>, AttemptError> {
+        let env = self.environment(Purpose::Setup, slot, side);
         if let Some(command) = &self.settings.workspace.setup {
             let log = logs.join("setup.log");
-            let end = self.run_setup(command, slot, Side::Ci, env, log, stop).await?;
-            if let SetupEnd::Failed { why } = end {
-                return Err(AttemptError::Systemic(why));
-            }
-            return Ok(());
+            let end = self.run_setup(command, slot, side, env, log, stop).await?;
+            return Ok(match end {
+                SetupEnd::Failed { why } => Some(why),
+                SetupEnd::Done | SetupEnd::Stopped => None,
+            });
         }
         let log = logs.join("install.log");
-        let installed = self.run_installs(slot, Side::Ci, &env, &log, stop).await?;
-        match installed.failed {
-            Some(failed) => Err(AttemptError::Systemic(failed.why)),
-            None => Ok(()),
-        }
+        let installed = self.run_installs(slot, side, &env, &log, stop).await?;
+        Ok(installed.failed.map(|failed| failed.why))
+    }
+
+    /// Runs a command of a person at the terminal, in the view of `program`. Returns the exit code, and the view's report.
+    /// The slot stays locked until the command has ended.
+    pub(super) async fn run_at_terminal(
+        &self,
+        program: &ViewedProgram<'_>,
+        command: Vec<OsString>,
+        mut env: Env,
+    ) -> Result<(i32, ViewReport), AttemptError> {
+        let opened = self.open_view(program, &mut env)?;
+        let job = Job {
+            hold: Some(program.slot.lock_fd()?),
+            ..Job::new(command, program.slot.path_of(program.side), env, NO_LIMIT)
+        };
+        let ended = run_attached(view::enter(opened.child.as_ref(), job)).await;
+        let report = opened.close().await;
+        Ok((ended?, report))
     }
 
     /// Describes the view of a program in a free slot, without starting one.

@@ -5,7 +5,7 @@ use super::branch_change_setup::RegisteredChange;
 use super::reserved_phase::ReservedPhase;
 use super::run_choice::{PhaseArg, RunUse};
 use super::{Context, autofix_limits, open_database};
-use crate::drain::{PersonsLanding, land_persons_work, settle_dead};
+use crate::drain::{PersonsLanding, land_persons_work, reclaim_dead};
 use crate::failure::{Exit, Failure};
 use crate::phase::PhaseState;
 use crate::phase::words::first_few;
@@ -43,7 +43,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let RegisteredChange { drain_context, registered, signals, .. } = &change;
     let prepared = async {
         // An earlier `land` may have died during the attempt.
-        settle_dead(drain_context, registered, &run).await?;
+        reclaim_dead(drain_context, registered, &run).await?;
         reserved.row = store.phase(&run, &phase).await?.row;
         reserved.check_state()?;
         let repo = &drain_context.repo;

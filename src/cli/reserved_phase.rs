@@ -14,9 +14,9 @@ use crate::workspace::{MeasuredChange, Repo, Reservation, ReservedSlot, Slot};
 pub(super) struct ReservedPhase {
     /// The phase.
     pub row: PhaseRow,
-    /// Its deliverables, which count even if git ignores them.
+    /// Deliverables of the phase: measured even if git ignores them.
     pub deliverables: Vec<PathPattern>,
-    /// The reservation, if there is one.
+    /// Reserved slot of the phase.
     pub reservation: Option<Reservation>,
     _lock: FileLock,
 }
@@ -90,7 +90,7 @@ impl ReservedPhase {
     ///
     /// # Errors
     ///
-    /// There is none.
+    /// No slot is reserved.
     pub fn require(&self) -> Result<&Reservation, Failure> {
         self.reservation.as_ref().ok_or_else(|| {
             let phase = shown_id(self.row.phase_id.as_str());
@@ -99,7 +99,7 @@ impl ReservedPhase {
         })
     }
 
-    /// Checks that no drain works on the phase, or will.
+    /// Refuses a phase within reach of drains.
     ///
     /// # Errors
     ///

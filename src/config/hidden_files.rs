@@ -1,16 +1,16 @@
-//! Configuration files that are not read, because a file of the same name comes before.
+//! Configuration files hidden by a file of the same name.
 
 use std::fmt;
 use std::path::Path;
 
 use serde_yaml::Value;
 
-/// A file with settings that is not read.
+/// A hidden file with settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HiddenFile {
     /// The file, relative to the workspace if inside.
     pub name: String,
-    /// The file that is read instead.
+    /// The file read by autopack.
     pub read: String,
 }
 
@@ -21,12 +21,12 @@ impl fmt::Display for HiddenFile {
 }
 
 impl HiddenFile {
-    /// What to do about it.
+    /// Advice for the user.
     pub const REMEDY: &'static str = "only the first is read; put all keys into one of them";
 }
 
-/// Whether `path` has settings of its own: it is another file than `read`, not the shipped one, and has keys. A file that
-/// cannot be understood may have some.
+/// Whether `path` has keys, and differs from the file `read` and from the shipped file. A file with wrong syntax counts as
+/// having keys.
 pub(super) fn has_settings(path: &Path, read: &Path, shipped: &str) -> bool {
     let Ok(text) = std::fs::read_to_string(path) else { return false };
     let is_same =

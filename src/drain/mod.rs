@@ -57,11 +57,11 @@ pub use final_test::describe_tip_test;
 pub use forecast::{Forecast, Range, forecast};
 pub use liveness::appears_dead;
 pub use owner::{RegisteredDrain, Signals};
-pub use persons_work::{PersonsLanding, land_persons_work, settle_dead};
+pub use persons_work::{PersonsLanding, land_persons_work};
 pub use plan_waves::{Waves, plan_waves};
 pub use propose_scopes::{ProposalTargets, Proposals, ProposalsEnd, propose_scopes};
 pub use recover::phases_left_behind;
-pub use undo::{UndoResult, undo};
+pub use undo::{UndoResult, reclaim_dead, undo};
 pub use update::{UpdateResult, update};
 
 /// Scope and limits of a drain, as given on the command line.

@@ -1,12 +1,11 @@
 //! Lands the work of a person: registered like a drain, and beside other drains of the run.
 
 use super::owner::RegisteredDrain;
-use super::undo::reclaim_dead;
 use crate::attempt::{
     AttemptError, AttemptResult, DrainContext, PersonsWork, execute_persons_work,
 };
 use crate::clock::now;
-use crate::phase::{PhaseState, RunId};
+use crate::phase::PhaseState;
 use crate::progress::{Event, PhaseFinished};
 use crate::store::{Fixer, PersonsClaim};
 use crate::workspace::{Reservation, Slot};
@@ -20,19 +19,6 @@ pub enum PersonsLanding {
     Unfixable(String),
     /// The attempt ended with a verdict.
     Ended(Box<PhaseFinished>),
-}
-
-/// Reclaims the work of dead processes of the run.
-///
-/// # Errors
-///
-/// Errors of git, the disk or the database.
-pub async fn settle_dead(
-    context: &DrainContext,
-    registered: &RegisteredDrain,
-    run: &RunId,
-) -> Result<(), AttemptError> {
-    reclaim_dead(context, registered, run).await
 }
 
 /// Judges the work in a reserved slot as an attempt. The reservation ends if the work lands. `registered` has the run, and

@@ -88,7 +88,11 @@ pub(super) async fn end_change(
 }
 
 /// Reclaims the work of dead drains of the run, as a drain does at its start.
-pub(super) async fn reclaim_dead(
+///
+/// # Errors
+///
+/// Errors of git, the disk or the database.
+pub async fn reclaim_dead(
     context: &DrainContext,
     registered: &RegisteredDrain,
     run: &RunId,

@@ -71,20 +71,20 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     repo.prepare_directory()?;
     repo.slots_directory()?;
     let drain_context = build_drain_context(context, repo, store.clone(), Mode::Lines, views)?;
-    let attach = PersonsSlot { context: &drain_context, reserved: &reserved };
+    let last_agent = store.last_agent_session(&run, &phase).await?;
+    let attach = PersonsSlot { context: &drain_context, reserved: &reserved, last_agent };
     let (slot, reservation) = match &reserved.reservation {
         Some(reservation) => attach.reopen(reservation, args.update).await?,
         None => attach.open().await?,
     };
     if args.path {
-        let session = attach.session().await?;
-        let session = session.map(|(_, words)| shown_command(&words));
+        let session = attach.session().as_deref().map(shown_command);
         print_path(context, args.json, &slot, &reservation, session.as_deref())?;
         return Ok(Exit::Done);
     }
-    let agent = attach.session().await?;
-    let command = match (args.agent, &agent, args.command.as_slice()) {
-        (true, Some((_, words)), _) => words.clone(),
+    let session = attach.session();
+    let command = match (args.agent, &session, args.command.as_slice()) {
+        (true, Some(words), _) => words.clone(),
         (true, None, _) => {
             return Err(Failure::new("no session of an agent can be continued for this phase")
                 .hint("leave out --agent: a shell"));
@@ -94,7 +94,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         }
         (false, _, command) => command.to_vec(),
     };
-    if let Some((_, words)) = agent.filter(|_| !args.agent && args.command.is_empty()) {
+    if let Some(words) = session.filter(|_| !args.agent && args.command.is_empty()) {
         let words = shown_command(&words);
         tracing::info!(target: NOTES, "the agent's session: {words} (or `attach --agent`)");
     }

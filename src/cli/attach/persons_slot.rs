@@ -13,7 +13,7 @@ use crate::phase::words::{first_few, short_commit};
 use crate::process::StopReceiver;
 use crate::process::view::ViewMode;
 use crate::progress::{NOTES, shown_id};
-use crate::store::PhaseRow;
+use crate::store::{AgentSession, PhaseRow};
 use crate::workspace::{AppliedPatch, Reservation, ReservedWork, Side, Slot};
 
 /// Files named in a message; the rest are counted.
@@ -23,6 +23,8 @@ const NAMED: usize = 5;
 pub(super) struct PersonsSlot<'a> {
     pub context: &'a DrainContext,
     pub reserved: &'a ReservedPhase,
+    /// The agent that worked last on the phase, with its session.
+    pub last_agent: Option<AgentSession>,
 }
 
 impl PersonsSlot<'_> {
@@ -133,21 +135,17 @@ impl PersonsSlot<'_> {
     }
 
     /// Returns the configured agent that worked last on the phase, else the default agent.
-    fn agent(&self, last: Option<&str>) -> Option<(&str, &AgentSettings)> {
+    fn agent(&self) -> Option<(&str, &AgentSettings)> {
         let settings = &self.context.settings;
-        let last = last.and_then(|name| settings.agent(Some(name)));
+        let last = self.last_agent.as_ref().and_then(|last| settings.agent(Some(&last.agent)));
         last.or_else(|| settings.agent(self.context.default_agent()))
     }
 
-    /// Returns the agent and the command that continues its session, if it can.
-    pub async fn session(&self) -> Result<Option<(String, Vec<OsString>)>, Failure> {
-        let row = &self.reserved.row;
-        let last = self.context.store.last_agent_session(&row.run_id, &row.phase_id).await?;
-        let Some(last) = last else { return Ok(None) };
-        let settings = self.context.settings.agent(Some(&last.agent));
-        let words = settings.zip(last.session.as_deref());
-        let words = words.and_then(|((_, settings), session)| resume_words(settings, session));
-        Ok(words.map(|words| (last.agent, words)))
+    /// Returns the command that continues the session of the last agent, if it can.
+    pub fn session(&self) -> Option<Vec<OsString>> {
+        let last = self.last_agent.as_ref()?;
+        let (_, settings) = self.context.settings.agent(Some(&last.agent))?;
+        resume_words(settings, last.session.as_deref()?)
     }
 
     /// Runs a command of the person. Returns the exit code.
@@ -157,17 +155,16 @@ impl PersonsSlot<'_> {
         reservation: &Reservation,
         command: Vec<OsString>,
     ) -> Result<i32, Failure> {
-        let (context, row) = (self.context, &self.reserved.row);
+        let context = self.context;
         let is_limited = !matches!(context.settings.sandbox.network, NetworkSetting::Allow);
         if is_limited && context.views.mode == ViewMode::Namespaces {
             tracing::info!(target: NOTES, "sandbox.network: a shell reaches this machine alone");
         }
-        let last = context.store.last_agent_session(&row.run_id, &row.phase_id).await?;
         let place = PersonsPlace {
             slot,
             work: &reservation.work,
             directory: &reservation.directory,
-            agent: self.agent(last.as_ref().map(|last| last.agent.as_str())),
+            agent: self.agent(),
         };
         Ok(context.run_for_person(&place, command).await?)
     }
