@@ -88,7 +88,7 @@ impl DrainContext {
     ) -> Self {
         let circuit_breaker = settings.executor.circuit_breaker;
         let progress = Arc::new(progress);
-        let disk = DiskSpace::new(&repo, store.path(), &progress);
+        let disk = DiskSpace::new(&repo, store.file(), &progress);
         let bases = BaseRuns::new(&settings, &environments.ci.env);
         let merge_queue = MergeQueue::new(&settings.ci, &repo.autopack_dir());
         let repeat_limit = settings.executor.repeat_limit;

@@ -21,11 +21,8 @@ pub(super) async fn open_repository(context: &Context) -> Result<Repo, Failure> 
 pub(super) fn check_sandbox(context: &Context, repo: &Repo, store: &Store) -> Result<(), Failure> {
     let config = context.config()?;
     let home = context.env.home();
-    let places = SandboxPlaces {
-        workspace: repo.root(),
-        home: home.as_deref(),
-        database: Some(store.path()),
-    };
+    let places =
+        SandboxPlaces { workspace: repo.root(), home: home.as_deref(), database: store.file() };
     check_paths(&config.settings.sandbox, places).map_err(|(key, why)| {
         let hint = format!("correct it; {key} is set by {}", config.origin_of(key));
         Failure::new(format!("{key} {why}")).hint(hint)
@@ -39,7 +36,7 @@ pub(super) async fn choose_views(
     store: &Store,
 ) -> Result<Views, Failure> {
     let sandbox = &context.config()?.settings.sandbox;
-    let database = Some(store.path().to_owned());
+    let database = store.file().map(std::path::Path::to_owned);
     Views::choose(sandbox, repo, database, &context.env)
         .await
         .map_err(|error| Failure::new(format!("{error:#}")))

@@ -243,7 +243,7 @@ async fn unknown_target(
         Some(store) => store.run_ids_by_use().await?,
         None => Vec::new(),
     };
-    let database = open_database::url(context)?.path().display().to_string();
+    let database = open_database::url(context)?.name().to_string();
     let ids: Vec<&str> = runs.iter().map(RunId::as_str).collect();
     let shown: Vec<String> = ids.iter().map(|id| shown_id(id)).collect();
     let known = match (store, shown.is_empty()) {

@@ -125,7 +125,7 @@ async fn run_checks(args: &Args, context: &Context) -> HealthReport {
     let places = root.map(|workspace| SandboxPlaces {
         workspace,
         home: home.as_deref(),
-        database: database_url.as_ref().map(DatabaseUrl::path),
+        database: database_url.as_ref().and_then(DatabaseUrl::file),
     });
     let read = config.as_ref().ok().map(|config| &config.settings);
     HealthReport::new(vec![

@@ -120,7 +120,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         // The plan is imported: only the next `drain FILE` compares more.
         tracing::debug!("cannot record the imported file: {}", failure.text());
     }
-    let database = store.path().display().to_string();
+    let database = store.name().to_string();
     match args.json {
         true => context.out.json(&serde_json::json!({"database": database, "runs": runs}))?,
         false => context.out.text(&text(&plan, &runs, &database, screen::output_columns()))?,
@@ -215,7 +215,7 @@ async fn import_issues(
         break_cycles: args.break_cycles,
     };
     let imported = request.run(context).await?;
-    let database = imported.store.path().display().to_string();
+    let database = imported.store.name().to_string();
     let runs = [imported.run()];
     match args.json {
         true => {

@@ -26,7 +26,7 @@ pub fn url(context: &Context) -> Result<DatabaseUrl, Failure> {
 /// Opens or creates the store. A store in `.autopack/` is also excluded from git.
 pub async fn create_store(url: &DatabaseUrl, context: &Context) -> Result<Store, Failure> {
     let repo = Repo::discover(&context.workspace()?).await?;
-    if url.path().starts_with(repo.autopack_dir()) {
+    if url.file().is_some_and(|file| file.starts_with(repo.autopack_dir())) {
         repo.prepare_directory()?;
     }
     Ok(Store::open(url).await?)

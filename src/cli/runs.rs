@@ -51,7 +51,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 async fn list(json: bool, context: &Context) -> Result<(), Failure> {
     let store = open_database::open_existing(context).await?;
     let runs = store.runs().await?;
-    let database = store.path().display().to_string();
+    let database = store.name().to_string();
     store.close().await;
     if json {
         return context.out.json(&runs.iter().map(object).collect::<Vec<_>>());

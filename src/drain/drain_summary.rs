@@ -61,7 +61,7 @@ impl Drain<'_> {
         self.context.progress.emit(&Event::DrainStarted(DrainStarted {
             runs: self.request.runs.clone(),
             workspace: self.context.repo.root().display().to_string(),
-            database: self.context.store.path().display().to_string(),
+            database: self.context.store.name().to_string(),
             agent: self.context.default_agent().unwrap_or("none").to_owned(),
             queued: sum(|run| run.counts.queued),
             left_behind,

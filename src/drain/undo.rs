@@ -51,7 +51,7 @@ async fn undo_as_owner(
     let store = &context.store;
     // The checks of the phase itself are part of what is undone; the project's CI is not.
     let ci = context.project_ci();
-    let begun = match store.begin_undo(request, registered.id(), ci, now()).await? {
+    let begun = match store.begin_undo(request, registered.id(), &ci, now()).await? {
         Ok(begun) => begun,
         Err(BeginRefusal::RunIsBusy) => {
             return Ok(UndoResult::Busy(others(context, registered, run).await?));

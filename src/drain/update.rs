@@ -55,7 +55,7 @@ async fn update_as_owner(
     }
     let ci = context.project_ci();
     let store = &context.store;
-    let begun = match store.begin_update(run, &base.commit, registered.id(), ci, now()).await? {
+    let begun = match store.begin_update(run, &base.commit, registered.id(), &ci, now()).await? {
         Ok(begun) => begun,
         Err(UpdateRefusal::RunIsBusy) => {
             return Ok(UpdateResult::Busy(others(context, registered, run).await?));

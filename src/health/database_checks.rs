@@ -8,7 +8,7 @@ const COMPLAINTS: usize = 3;
 
 /// Checks the database. A missing database is fine.
 pub async fn database(url: &DatabaseUrl) -> Finding {
-    let path = url.path().display();
+    let path = url.name();
     match Store::open_existing(url).await {
         Err(StoreError::NoDatabase { .. }) => {
             Finding::ok(format!("no database at {path} yet; `autopack import` creates it"))
@@ -25,7 +25,7 @@ pub async fn database(url: &DatabaseUrl) -> Finding {
 /// Checks the integrity and reads the versions.
 async fn inspect_database(store: &Store) -> Result<Finding, StoreError> {
     let damage = store.integrity_check().await?;
-    let path = store.path().display();
+    let path = store.name();
     if !damage.is_empty() {
         let some: Vec<&str> = damage.iter().take(COMPLAINTS).map(String::as_str).collect();
         return Ok(Finding::fail(
@@ -33,8 +33,8 @@ async fn inspect_database(store: &Store) -> Result<Finding, StoreError> {
             "stop all drains, copy the file, and restore a backup",
         ));
     }
-    let (schema, sqlite) = (store.schema_version().await?, store.sqlite_version().await?);
-    Ok(Finding::ok(format!("{path}, intact, schema {schema}, SQLite {sqlite}")))
+    let (schema, engine) = (store.schema_version().await?, store.engine().await?);
+    Ok(Finding::ok(format!("{path}, intact, schema {schema}, {engine}")))
 }
 
 /// Converts an error to a finding, with the hint removed from the message.
@@ -63,7 +63,7 @@ mod tests {
         let none = database(&url).await;
         assert_eq!(none.status, Status::Ok);
         assert!(none.detail.starts_with("no database at "), "{}", none.detail);
-        assert!(!url.path().exists(), "looking makes nothing");
+        assert!(!url.file().unwrap().exists(), "looking makes nothing");
 
         let store = Store::open(&url).await.unwrap();
         let schema = store.schema_version().await.unwrap();
@@ -73,7 +73,7 @@ mod tests {
         let expected = format!("a.db, intact, schema {schema}, SQLite 3.");
         assert!(whole.detail.contains(&expected), "{}", whole.detail);
 
-        fs::write(url.path(), "not a database, and long enough to be seen as none".repeat(9))
+        fs::write(url.file().unwrap(), "not a database, and long enough to be seen as none".repeat(9))
             .unwrap();
         let other = database(&url).await;
         assert_eq!(other.status, Status::Fail);

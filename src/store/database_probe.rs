@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{AccessFlags, access};
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 
+use super::backend::sqlite::{APPLICATION_ID, Header, read_only_options};
+use super::database_name::DatabaseName;
 use super::error::StoreError;
 use super::migrations::SCHEMA_VERSION;
-use super::sqlite::{APPLICATION_ID, Header, read_only_options};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DatabaseContents {
@@ -68,9 +69,9 @@ pub(super) async fn probe(path: &Path) -> Result<DatabaseContents, StoreError> {
     };
     if !bytes.is_empty() {
         let header =
-            Header::parse(&bytes).ok_or_else(|| StoreError::NotSqlite { path: path.to_owned() })?;
+            Header::parse(&bytes).ok_or_else(|| StoreError::NotSqlite { path: path.into() })?;
         if header.application_id == APPLICATION_ID {
-            refuse_newer(path, header.user_version.into())?;
+            refuse_newer(&path.into(), header.user_version.into())?;
         } else {
             inspect_contents(path).await?;
         }
@@ -81,14 +82,11 @@ pub(super) async fn probe(path: &Path) -> Result<DatabaseContents, StoreError> {
 
 fn first_bytes(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
     let cannot = |error: std::io::Error| StoreError::CannotOpen {
-        path: path.to_owned(),
+        path: path.into(),
         why: error.to_string(),
     };
     if path.is_dir() {
-        return Err(StoreError::CannotOpen {
-            path: path.to_owned(),
-            why: "it is a directory".into(),
-        });
+        return Err(StoreError::CannotOpen { path: path.into(), why: "it is a directory".into() });
     }
     let file = match File::open(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -109,7 +107,7 @@ async fn inspect_contents(path: &Path) -> Result<(), StoreError> {
         connection.close().await?;
         refused
     };
-    work.await.map_err(|error: StoreError| error.at(path))
+    work.await.map_err(|error: StoreError| error.at(&path.into()))
 }
 
 /// Checks whether a WAL with contents is beside the file.
@@ -142,9 +140,9 @@ pub(super) async fn refuse_foreign(
         return Ok(());
     }
     if ["runs", "tiers", "phases"].iter().all(|name| tables.iter().any(|table| table == name)) {
-        return Err(StoreError::PythonAutopack { path: path.to_owned() });
+        return Err(StoreError::PythonAutopack { path: path.into() });
     }
-    Err(StoreError::OtherApplication { path: path.to_owned(), what: describe(id, &tables) })
+    Err(StoreError::OtherApplication { path: path.into(), what: describe(id, &tables) })
 }
 
 fn describe(id: i64, tables: &[String]) -> String {
@@ -157,9 +155,9 @@ fn describe(id: i64, tables: &[String]) -> String {
     }
 }
 
-pub(super) fn refuse_newer(path: &Path, found: i64) -> Result<(), StoreError> {
+pub(super) fn refuse_newer(path: &DatabaseName, found: i64) -> Result<(), StoreError> {
     if found > SCHEMA_VERSION {
-        let path = path.to_owned();
+        let path = path.clone();
         return Err(StoreError::NewerSchema { path, found, known: SCHEMA_VERSION });
     }
     Ok(())
@@ -172,7 +170,7 @@ fn refuse_read_only(path: &Path) -> Result<(), StoreError> {
     for (place, what) in [(path, "the file"), (directory, "its directory")] {
         let marked = std::fs::metadata(place).is_ok_and(|meta| meta.permissions().readonly());
         if marked || access(place, AccessFlags::W_OK).is_err() {
-            return Err(StoreError::ReadOnly { path: path.to_owned(), what: what.to_owned() });
+            return Err(StoreError::ReadOnly { path: path.into(), what: what.to_owned() });
         }
     }
     Ok(())
@@ -181,12 +179,12 @@ fn refuse_read_only(path: &Path) -> Result<(), StoreError> {
 /// Creates autopack's own directory; a longer missing path is more likely a typing error.
 pub(super) fn create_directory(path: &Path) -> Result<(), StoreError> {
     let directory = path.parent().unwrap_or(Path::new("/"));
-    let cannot = |why: String| StoreError::CannotOpen { path: path.to_owned(), why };
+    let cannot = |why: String| StoreError::CannotOpen { path: path.into(), why };
     if directory.is_dir() {
         let marked = std::fs::metadata(directory).is_ok_and(|meta| meta.permissions().readonly());
         if marked || access(directory, AccessFlags::W_OK).is_err() {
             let what = format!("the directory {}", directory.display());
-            return Err(StoreError::ReadOnly { path: path.to_owned(), what });
+            return Err(StoreError::ReadOnly { path: path.into(), what });
         }
         return Ok(());
     }

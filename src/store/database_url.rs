@@ -2,25 +2,41 @@
 
 use std::path::{Path, PathBuf};
 
+use super::backend::postgres::server::Server;
+use super::database_name::DatabaseName;
 use super::database_probe::{OwningApplication, find_owning_application};
+use super::server_database::has_our_mark;
 
-/// The absolute path of a `sqlite:` URL.
+/// The absolute path of a `sqlite:` URL, or the server of a `postgres:` URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DatabaseUrl {
-    path: PathBuf,
+    place: Place,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    File(PathBuf),
+    Server(Server),
 }
 
 /// Refusal of a database URL.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadDatabaseUrl {
     /// The scheme is not supported. The message repeats only the scheme, because server URLs contain passwords.
-    #[error("cannot use a database URL that starts with {0:?}: only sqlite:///path is supported")]
+    #[error(
+        "cannot use a database URL that starts with {0:?}: write sqlite:///path or postgres://user@host/database"
+    )]
     Scheme(String),
     /// The URL names no file.
     #[error(
         "cannot use the database URL {0:?}: write sqlite:///path relative to the workspace, or sqlite:////path absolute"
     )]
     NoPath(String),
+    /// The URL names no Postgres server.
+    #[error(
+        "cannot use the database URL: {0}; write postgres://user@host:5432/database?sslmode=verify-full"
+    )]
+    Server(String),
     /// The URL names an in-memory database.
     #[error(
         "cannot use the database URL {0:?}: the backlog has to outlive the process, so it needs a file"
@@ -29,14 +45,18 @@ pub enum BadDatabaseUrl {
 }
 
 impl DatabaseUrl {
-    /// Parses a URL as SQLAlchemy does: three slashes are relative to `workspace`, four are absolute; the query is
+    /// Parses a URL. `sqlite:` as SQLAlchemy does: three slashes are relative to `workspace`, four are absolute; the query is
     /// ignored.
     ///
     /// # Errors
-    /// The URL is not a `sqlite:` URL of a file.
+    /// The URL names neither a file nor a Postgres server.
     pub fn parse(url: &str, workspace: &Path) -> Result<Self, BadDatabaseUrl> {
         let (scheme, rest) = url.split_once("://").unwrap_or((url, ""));
         // SQLAlchemy allows a driver after the scheme: `sqlite+pysqlite`.
+        if let Some("postgres" | "postgresql") = scheme.split('+').next() {
+            let place = Place::Server(Server::parse(url).map_err(BadDatabaseUrl::Server)?);
+            return Ok(Self { place });
+        }
         if scheme.split('+').next() != Some("sqlite") {
             let shown = scheme.split(':').next().unwrap_or_default();
             return Err(BadDatabaseUrl::Scheme(shown.to_owned()));
@@ -53,27 +73,45 @@ impl DatabaseUrl {
         let path = file.filter(plain).map(|file| absolute(&workspace.join(file)));
         // Neither the workspace itself nor a directory above it is a file.
         match path.filter(|path| path.file_name().is_some() && *path != absolute(workspace)) {
-            Some(path) => Ok(Self { path }),
+            Some(path) => Ok(Self { place: Place::File(path) }),
             None => Err(BadDatabaseUrl::NoPath(without_user(url))),
         }
     }
 
     /// Parses a URL not addressed to autopack, such as an application's `DATABASE_URL`. Returns the URL only if the
-    /// file has autopack's application id, or if the file is missing or empty and the name mentions autopack. Also
+    /// file has autopack's application id, the server has autopack's schema, or if the file is missing or empty and the name mentions autopack. Also
     /// returns a database of the Python Autopack: opening fails with instructions.
     pub async fn of_hint(url: &str, workspace: &Path) -> Option<Self> {
         let parsed = Self::parse(url, workspace).ok()?;
-        let ours = match find_owning_application(&parsed.path).await {
-            OwningApplication::Autopack | OwningApplication::PythonAutopack => true,
-            OwningApplication::None => is_plain(url) && is_named_for_us(&parsed.path),
-            OwningApplication::Other => false,
+        let ours = match &parsed.place {
+            Place::File(path) => match find_owning_application(path).await {
+                OwningApplication::Autopack | OwningApplication::PythonAutopack => true,
+                OwningApplication::None => is_plain(url) && is_named_for_us(path),
+                OwningApplication::Other => false,
+            },
+            Place::Server(server) => has_our_mark(server).await == Some(true),
         };
         ours.then_some(parsed)
     }
 
-    /// Returns the path of the file.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// Returns the path, if the database is a file.
+    pub fn file(&self) -> Option<&Path> {
+        match &self.place {
+            Place::File(path) => Some(path),
+            Place::Server(_) => None,
+        }
+    }
+
+    /// Returns how the database is named to people.
+    pub fn name(&self) -> DatabaseName {
+        match &self.place {
+            Place::File(path) => path.as_path().into(),
+            Place::Server(server) => server.into(),
+        }
+    }
+
+    pub(super) fn place(&self) -> &Place {
+        &self.place
     }
 }
 
@@ -104,7 +142,7 @@ mod tests {
     use super::*;
 
     fn parse(url: &str) -> Result<String, BadDatabaseUrl> {
-        DatabaseUrl::parse(url, Path::new("/ws")).map(|url| url.path().display().to_string())
+        DatabaseUrl::parse(url, Path::new("/ws")).map(|url| url.name().to_string())
     }
 
     #[test]
@@ -147,8 +185,8 @@ mod tests {
 
     #[test]
     fn server_password_is_not_printed() {
-        let error = parse("postgresql://me:hunter2@db/x").unwrap_err().to_string();
-        assert!(error.contains("postgresql") && !error.contains("hunter2"), "{error}");
+        let error = parse("mysql://me:hunter2@db/x").unwrap_err().to_string();
+        assert!(error.contains("mysql") && !error.contains("hunter2"), "{error}");
         let error = parse("postgresql:me:hunter2").unwrap_err().to_string();
         assert!(!error.contains("hunter2"), "{error}");
         for url in [

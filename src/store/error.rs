@@ -1,15 +1,15 @@
 //! Errors of the store, as far as callers distinguish them.
 
 use std::borrow::Cow;
-use std::path::{Path, PathBuf};
 
 use crate::config::suggestion::nearest;
 use crate::phase::cycle;
 use crate::phase::state::{IllegalStep, PhaseState};
 use crate::phase::{PhaseId, RunId};
 
+use super::backend::{DatabaseErrorKind, RESTORE_IT};
+use super::database_name::DatabaseName;
 use super::owner_id::OwnerId;
-use super::sqlite::{DatabaseErrorKind, RESTORE_IT};
 
 const PLAN_MAKES_ONE: &str = "import and drain a plan with `autopack drain plan.yaml`";
 const MOVE_IT: &str = "move it away, or choose another with --database-url";
@@ -21,8 +21,7 @@ const WAIT_FOR_THE_UNDO: &str =
     "wait for its end, or start a drain to settle it if the process is dead";
 const BE_NEWER: &str = "use a newer autopack";
 
-fn import_hint(path: &Path) -> String {
-    let path = path.display();
+fn import_hint(path: &DatabaseName) -> String {
     format!(
         "import its backlog with `autopack import {path}` and choose another database with --database-url"
     )
@@ -32,46 +31,43 @@ fn import_hint(path: &Path) -> String {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// There is no database file.
-    #[error("there is no database at {}; {PLAN_MAKES_ONE}", path.display())]
+    #[error("there is no database at {}; {PLAN_MAKES_ONE}", path)]
     NoDatabase {
-        /// Path of the database.
-        path: PathBuf,
+        /// The database.
+        path: DatabaseName,
     },
 
     /// The file was removed or replaced while open.
     #[error(
         "the database {} was removed or replaced while in use, and everything recorded since is lost; {START_AGAIN}",
-        path.display()
+        path
     )]
     Gone {
-        /// Path of the database.
-        path: PathBuf,
+        /// The database.
+        path: DatabaseName,
     },
 
     /// The file is no usable SQLite database.
-    #[error("cannot use the database {}: {why}", path.display())]
+    #[error("cannot use the database {}: {why}", path)]
     CannotOpen {
-        /// Path of the database.
-        path: PathBuf,
+        /// The database.
+        path: DatabaseName,
         /// Reason.
         why: String,
     },
 
     /// The file is something else.
-    #[error("cannot use the database {}: it is not an SQLite database; {MOVE_IT}", path.display())]
+    #[error("cannot use the database {}: it is not an SQLite database; {MOVE_IT}", path)]
     NotSqlite {
-        /// Path of the file.
-        path: PathBuf,
+        /// The file.
+        path: DatabaseName,
     },
 
     /// The file or directory is read-only.
-    #[error(
-        "cannot write the database {}: {what} is read-only; {MAKE_IT_WRITABLE}",
-        path.display()
-    )]
+    #[error("cannot write the database {}: {what} is read-only; {MAKE_IT_WRITABLE}", path)]
     ReadOnly {
-        /// Path of the database.
-        path: PathBuf,
+        /// The database.
+        path: DatabaseName,
         /// Details.
         what: String,
     },
@@ -79,21 +75,22 @@ pub enum StoreError {
     /// The database belongs to the Python Autopack.
     #[error(
         "refusing the database {}: it belongs to the Python Autopack; it was not changed; {}",
-        path.display(), import_hint(path)
+        path,
+        import_hint(path)
     )]
     PythonAutopack {
-        /// Path of the database.
-        path: PathBuf,
+        /// The database.
+        path: DatabaseName,
     },
 
     /// The database belongs to another application.
     #[error(
         "refusing the database {}: it belongs to another application ({what}); it was not changed; {NAME_OURS}",
-        path.display()
+        path
     )]
     OtherApplication {
-        /// Path of the database.
-        path: PathBuf,
+        /// The database.
+        path: DatabaseName,
         /// Details.
         what: String,
     },
@@ -101,11 +98,11 @@ pub enum StoreError {
     /// A newer autopack wrote the database.
     #[error(
         "refusing the database {}: its schema has version {found} and this autopack knows versions up to {known}; {BE_NEWER}",
-        path.display()
+        path
     )]
     NewerSchema {
-        /// Path of the database.
-        path: PathBuf,
+        /// The database.
+        path: DatabaseName,
         /// Version found.
         found: i64,
         /// Newest known version.
@@ -124,10 +121,10 @@ pub enum StoreError {
     },
 
     /// No run has this id.
-    #[error("no run is called {:?} in the database {}; {}", run.as_str(), database.display(), known_runs(run, runs))]
+    #[error("no run is called {:?} in the database {}; {}", run.as_str(), database, known_runs(run, runs))]
     UnknownRun {
-        /// Path of the database.
-        database: PathBuf,
+        /// The database.
+        database: DatabaseName,
         /// Id of the run.
         run: RunId,
         /// Existing runs.
@@ -262,8 +259,8 @@ pub enum StoreError {
     /// SQLite or the file system reported an error.
     #[error("cannot {} the database{}: {kind}", verb(*kind), at(path.as_ref()))]
     Database {
-        /// Path of the database.
-        path: Option<PathBuf>,
+        /// The database.
+        path: Option<DatabaseName>,
         /// Kind of fault.
         kind: DatabaseErrorKind,
         /// Underlying error.
@@ -273,9 +270,9 @@ pub enum StoreError {
 
 impl StoreError {
     /// Adds the path of the database to an error without a path.
-    pub(super) fn at(mut self, database: &Path) -> Self {
+    pub(super) fn at(mut self, database: &DatabaseName) -> Self {
         if let Self::Database { path, .. } = &mut self {
-            path.get_or_insert_with(|| database.to_owned());
+            path.get_or_insert_with(|| database.clone());
         }
         self
     }
@@ -324,12 +321,13 @@ fn verb(kind: DatabaseErrorKind) -> &'static str {
         DatabaseErrorKind::Busy
         | DatabaseErrorKind::Io
         | DatabaseErrorKind::CannotOpen
+        | DatabaseErrorKind::Unreachable
         | DatabaseErrorKind::Other => "use",
     }
 }
 
-fn at(path: Option<&PathBuf>) -> String {
-    path.map(|path| format!(" {}", path.display())).unwrap_or_default()
+fn at(path: Option<&DatabaseName>) -> String {
+    path.map(|path| format!(" {}", path)).unwrap_or_default()
 }
 
 /// Returns the process id in the name of an owner.
@@ -362,11 +360,13 @@ fn known_runs(run: &RunId, runs: &[RunId]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
     fn message_ends_with_the_hint() {
-        let path = PathBuf::from("/tmp/odd; name/a.db");
+        let path = DatabaseName::from(Path::new("/tmp/odd; name/a.db"));
         let database = |code: DatabaseErrorKind| StoreError::Database {
             path: Some(path.clone()),
             kind: code,

@@ -9,7 +9,7 @@ pub fn database_url(input: &[u8]) {
     let url = String::from_utf8_lossy(input);
     match DatabaseUrl::parse(&url, Path::new("/ws")) {
         Ok(parsed) => {
-            let path = parsed.path();
+            let Some(path) = parsed.file() else { return };
             assert!(path.is_absolute() && path.file_name().is_some(), "{url:?}: {path:?}");
             assert!(!path.as_os_str().as_encoded_bytes().contains(&0), "{url:?}: {path:?}");
             let again = format!("sqlite:///{}", path.display());

@@ -1,10 +1,13 @@
-//! The store: runs, phases, attempts, owners and telemetry in one SQLite database. All SQL of the crate is here.
+//! The store: runs, phases, attempts, owners and telemetry in one database: a file of SQLite,
+//! or a Postgres server for several machines. All SQL of the backlog is here.
 //!
 //! The store records decisions and refuses contradictions: a step that [`crate::phase::state`] does not allow, or
 //! finishing an attempt after another drain reclaimed the phase. Decisions about phases are made elsewhere.
 
 mod admin;
+mod backend;
 mod columns;
+mod database_name;
 mod database_probe;
 mod database_url;
 mod error;
@@ -16,7 +19,8 @@ mod owner_id;
 mod queries;
 mod queue;
 mod rows;
-mod sqlite;
+mod server_database;
+
 mod state_counts;
 mod state_step;
 mod telemetry;
@@ -38,6 +42,8 @@ pub use admin::run_sources::{RunSource, TrackedPhase};
 pub use admin::run_updates::{BegunUpdate, UpdateRefusal};
 pub use admin::source_removals::RemovedPhase;
 pub use admin::sync_run::{ClosedIssue, SyncMode, SyncReport, SyncRequest};
+pub use backend::DatabaseErrorKind;
+pub use database_name::DatabaseName;
 pub use database_url::{BadDatabaseUrl, DatabaseUrl};
 pub use error::StoreError;
 pub use open::Store;
@@ -69,7 +75,7 @@ pub use queue::repair::{RepairCounts, RepairedPhase};
 pub use queue::scope_proposals::{AcceptedBy, KeptProposal};
 pub use queue::scope_requests::{KeptRequest, decided_paths, granted_attempts};
 pub use rows::{AttemptRow, PhaseRow};
-pub use sqlite::DatabaseErrorKind;
+
 pub use state_counts::StateCounts;
 pub use telemetry::batch_yield::{Mark, YieldChange};
 pub use telemetry::calibrations::{CalibrationRow, NewCalibration};

@@ -6,41 +6,58 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::Transaction;
-use sqlx::sqlite::{Sqlite, SqlitePool};
+use sqlx::sqlite::SqlitePool;
 
+use super::backend::postgres::server::{Patience, Server};
+use super::backend::{DatabaseErrorKind, Pool, Tx, query_scalar, sqlite};
+use super::database_name::DatabaseName;
 use super::database_probe::{self, DatabaseContents};
-use super::database_url::DatabaseUrl;
+use super::database_url::{DatabaseUrl, Place};
 use super::error::StoreError;
 use super::migrations::{SCHEMA, SCHEMA_VERSION};
-use super::sqlite::{self, DatabaseErrorKind};
+use super::server_database;
 use crate::schema_version::version_of;
 
 /// An open database. Cheap to clone; clones share their connections.
 #[derive(Clone, Debug)]
 pub struct Store {
-    pub(super) writer: SqlitePool,
-    pub(super) reader: SqlitePool,
+    pub(super) writer: Pool,
+    pub(super) reader: Pool,
     /// Connections for notes that may be lost.
-    pub(super) notes: SqlitePool,
-    path: Arc<Path>,
-    /// Identity of the opened file; the path may later name another file or none.
-    file: (u64, u64),
+    pub(super) notes: Pool,
+    name: DatabaseName,
+    location: Location,
 }
 
-pub(super) type Tx = Transaction<'static, Sqlite>;
+/// Where an open database is.
+#[derive(Clone, Debug)]
+enum Location {
+    File {
+        path: Arc<Path>,
+        /// Identity of the opened file; the path may later name another file or none.
+        identity: (u64, u64),
+    },
+    Server(Patience),
+}
 
 impl Store {
-    /// Opens the database, creating the file if missing.
+    /// Opens the database, creating the file, or the schema at a server, if missing.
     ///
     /// # Errors
     /// The database cannot be created, opened or migrated, or belongs to someone else.
     pub async fn open(url: &DatabaseUrl) -> Result<Self, StoreError> {
-        let path = url.path();
+        let path = match url.place() {
+            Place::File(path) => path,
+            Place::Server(server) => {
+                let store = Self::at_server(server);
+                server_database::prepare(&store, server).await.map_err(|e| e.at(&store.name))?;
+                return Ok(store);
+            }
+        };
         if database_probe::probe(path).await? == DatabaseContents::Nothing {
             database_probe::create_directory(path)?;
         }
-        Self::connect(path).await.map_err(|error| error.at(path))
+        Self::connect(path).await.map_err(|error| error.at(&path.as_path().into()))
     }
 
     /// Opens an existing database; reading commands never create a database.
@@ -48,16 +65,43 @@ impl Store {
     /// # Errors
     /// [`StoreError::NoDatabase`] if there is no database; otherwise as for [`Store::open`].
     pub async fn open_existing(url: &DatabaseUrl) -> Result<Self, StoreError> {
-        let path = url.path();
+        let path = match url.place() {
+            Place::File(path) => path,
+            Place::Server(server) => {
+                let store = Self::at_server(server);
+                let name = &store.name;
+                server_database::require(&store, server).await.map_err(|error| error.at(name))?;
+                return Ok(store);
+            }
+        };
         match database_probe::probe(path).await? {
-            DatabaseContents::Nothing => Err(StoreError::NoDatabase { path: path.to_owned() }),
-            DatabaseContents::Usable => Self::connect(path).await.map_err(|error| error.at(path)),
+            DatabaseContents::Nothing => {
+                Err(StoreError::NoDatabase { path: path.as_path().into() })
+            }
+            DatabaseContents::Usable => {
+                Self::connect(path).await.map_err(|error| error.at(&path.as_path().into()))
+            }
         }
     }
 
-    /// Returns the absolute path of the database.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// Returns how the database is named to people.
+    pub fn name(&self) -> &DatabaseName {
+        &self.name
+    }
+
+    /// Returns the absolute path of the database, if it is a file.
+    pub fn file(&self) -> Option<&Path> {
+        match &self.location {
+            Location::File { path, .. } => Some(path),
+            Location::Server(_) => None,
+        }
+    }
+
+    /// Sets how long operations wait for a server that is not reachable. Without effect for a file.
+    pub fn wait_for_server(&self, time: Duration) {
+        if let Location::Server(patience) = &self.location {
+            patience.set(time);
+        }
     }
 
     /// Closes all connections, readers first: the writer closes last and checkpoints the WAL.
@@ -67,16 +111,17 @@ impl Store {
         self.writer.close().await;
     }
 
-    /// Returns the defects of the file, a line each; empty for a sound file.
+    /// Returns the defects of the file, a line each; empty for a sound file. A server checks its files by itself.
     ///
     /// # Errors
     /// The database cannot be read.
     pub async fn integrity_check(&self) -> Result<Vec<String>, StoreError> {
-        self.named(async {
+        self.named(|| async move {
+            let Pool::Sqlite(reader) = &self.reader else { return Ok(Vec::new()) };
             let mut lines: Vec<String> =
-                sqlx::query_scalar("PRAGMA integrity_check").fetch_all(&self.reader).await?;
+                sqlx::query_scalar("PRAGMA integrity_check").fetch_all(reader).await?;
             lines.retain(|line| line != "ok");
-            let strays = sqlx::query("PRAGMA foreign_key_check").fetch_all(&self.reader).await?;
+            let strays = sqlx::query("PRAGMA foreign_key_check").fetch_all(reader).await?;
             if !strays.is_empty() {
                 lines.push(format!("{} rows refer to missing rows", strays.len()));
             }
@@ -90,70 +135,129 @@ impl Store {
     /// # Errors
     /// The database cannot be read.
     pub async fn schema_version(&self) -> Result<i64, StoreError> {
-        self.named(async { Ok(version_of(&mut *self.reader.acquire().await?).await?) }).await
-    }
-
-    /// Returns the version of the SQLite library.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub async fn sqlite_version(&self) -> Result<String, StoreError> {
-        self.named(async {
-            Ok(sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&self.reader).await?)
+        self.named(|| async move {
+            match &self.reader {
+                Pool::Sqlite(reader) => Ok(version_of(&mut *reader.acquire().await?).await?),
+                Pool::Postgres(..) => Ok(query_scalar("SELECT version FROM autopack_schema")
+                    .fetch_one(&self.reader)
+                    .await?),
+            }
         })
         .await
     }
 
-    /// Begins an immediate transaction. Upgrading a deferred transaction would fail with BUSY without waiting.
+    /// Returns the name and version of the database's program.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn engine(&self) -> Result<String, StoreError> {
+        self.named(|| async move {
+            match &self.reader {
+                Pool::Sqlite(_) => {
+                    let version: String =
+                        query_scalar("SELECT sqlite_version()").fetch_one(&self.reader).await?;
+                    Ok(format!("SQLite {version}"))
+                }
+                Pool::Postgres(..) => {
+                    let version: String = query_scalar("SELECT current_setting('server_version')")
+                        .fetch_one(&self.reader)
+                        .await?;
+                    // Distributions add their own version after a space.
+                    Ok(format!("Postgres {}", version.split(' ').next().unwrap_or(&version)))
+                }
+            }
+        })
+        .await
+    }
+
+    /// Begins a writing transaction, which excludes other writers.
     pub(super) async fn begin(&self) -> Result<Tx, StoreError> {
         self.require_file()?;
-        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+        Ok(self.writer.begin_write().await?)
     }
 
     /// Checks that the path still names the opened file. SQLite does not notice a removed file, and everything written
     /// would be lost with the last connection.
     pub(super) fn require_file(&self) -> Result<(), StoreError> {
-        match file_at(&self.path) {
-            Ok(file) if file == self.file => Ok(()),
-            _ => Err(StoreError::Gone { path: self.path.to_path_buf() }),
+        let Location::File { path, identity } = &self.location else { return Ok(()) };
+        match file_at(path) {
+            Ok(file) if file == *identity => Ok(()),
+            _ => Err(StoreError::Gone { path: self.name.clone() }),
         }
     }
 
-    /// Runs `work`; adds the path of the database to errors.
-    pub(super) async fn named<T>(
+    /// Runs `work`; adds the name of the database to errors. If a server cannot be reached, waits and runs `work` again:
+    /// a transaction that did not commit left nothing.
+    pub(super) async fn named<T, F>(&self, mut work: impl FnMut() -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        let mut wait = server_database::Wait::default();
+        loop {
+            let error = match work().await {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
+            };
+            let Some(kind) = error.database_kind() else { return Err(error) };
+            let patience = match &self.location {
+                // A new connection may notice the removed file before anything is written.
+                Location::File { .. } => {
+                    return Err(self.require_file().err().unwrap_or(error.at(&self.name)));
+                }
+                Location::Server(patience) => patience.get(),
+            };
+            if kind != DatabaseErrorKind::Unreachable || !wait.again(patience, &self.name).await {
+                return Err(error.at(&self.name));
+            }
+        }
+    }
+
+    /// Runs `work` a single time, because its parts are told or stored as they are done; adds the name of the database to
+    /// errors.
+    pub(super) async fn once<T>(
         &self,
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        work.await.map_err(|error| match error {
-            // A new connection may notice the removed file before anything is written.
-            StoreError::Database { .. } => {
-                self.require_file().err().unwrap_or(error.at(&self.path))
+        work.await.map_err(|error| match (error, &self.location) {
+            (error @ StoreError::Database { .. }, Location::File { .. }) => {
+                self.require_file().err().unwrap_or(error.at(&self.name))
             }
-            error => error,
+            (error, _) => error.at(&self.name),
         })
+    }
+
+    fn at_server(server: &Server) -> Self {
+        let patience = Patience::of_commands();
+        Self {
+            writer: Pool::writer_at(server, &patience),
+            reader: Pool::readers_at(server),
+            notes: Pool::notes_at(server),
+            name: server.into(),
+            location: Location::Server(patience),
+        }
     }
 
     async fn connect(path: &Path) -> Result<Self, StoreError> {
         let writer = first_connection(path).await?;
-        let cannot_look = |error: io::Error| StoreError::CannotOpen {
-            path: path.to_owned(),
-            why: error.to_string(),
-        };
+        let cannot_look =
+            |error: io::Error| StoreError::CannotOpen { path: path.into(), why: error.to_string() };
         let store = Self {
-            file: file_at(path).map_err(cannot_look)?,
-            writer,
-            reader: sqlite::readers(path),
-            notes: sqlite::notes(path),
-            path: path.into(),
+            location: Location::File {
+                path: path.into(),
+                identity: file_at(path).map_err(cannot_look)?,
+            },
+            writer: Pool::Sqlite(writer.clone()),
+            reader: Pool::Sqlite(sqlite::readers(path)),
+            notes: Pool::Sqlite(sqlite::notes(path)),
+            name: path.into(),
         };
         store.refuse_old_sqlite().await?;
-        store.migrate().await?;
+        store.migrate(&writer).await?;
         Ok(store)
     }
 
     async fn refuse_old_sqlite(&self) -> Result<(), StoreError> {
-        let found: String =
-            sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&self.writer).await?;
+        let found: String = query_scalar("SELECT sqlite_version()").fetch_one(&self.writer).await?;
         if sqlite::is_new_enough(&found) {
             return Ok(());
         }
@@ -163,18 +267,19 @@ impl Store {
 
     /// Applies all missing migrations in one transaction, so two processes opening a new database concurrently create
     /// the schema once.
-    async fn migrate(&self) -> Result<(), StoreError> {
-        if version_of(&mut *self.writer.acquire().await?).await? == SCHEMA_VERSION {
+    async fn migrate(&self, writer: &SqlitePool) -> Result<(), StoreError> {
+        if version_of(&mut *writer.acquire().await?).await? == SCHEMA_VERSION {
             return Ok(());
         }
-        let mut tx = self.begin().await?;
-        database_probe::refuse_foreign(&mut tx, &self.path).await?;
+        self.require_file()?;
+        let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
+        let path = self.file().expect("only files are opened with a pool of SQLite");
+        database_probe::refuse_foreign(&mut tx, path).await?;
         let version = version_of(&mut tx).await?;
-        database_probe::refuse_newer(&self.path, version)?;
+        database_probe::refuse_newer(&self.name, version)?;
         if version < 0 {
             return Err(StoreError::bad_row("user_version", format!("{version} is negative")));
         }
-        // Pragmas take no bound values; both numbers are constants of autopack.
         SCHEMA.migrate(&mut tx, version).await?;
         Ok(tx.commit().await?)
     }

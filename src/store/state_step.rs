@@ -1,9 +1,8 @@
 //! The only way to change the state of a phase: an allowed step, from the state read before.
 
-use sqlx::SqliteConnection;
-
 use crate::phase::state::{self, Event};
 use crate::phase::{PhaseId, PhaseState, RunId};
+use crate::store::backend::{Connection, query};
 
 use super::error::StoreError;
 use super::owner_id::OwnerId;
@@ -27,7 +26,7 @@ impl PhaseSnapshot {
     /// begins the next attempt and ends a deferral.
     pub async fn step(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Connection,
         event: Event,
         owner: Option<&OwnerId>,
     ) -> Result<Option<PhaseState>, StoreError> {
@@ -37,7 +36,7 @@ impl PhaseSnapshot {
             source,
         })?;
         let is_claim = event == Event::Claim;
-        let moved = sqlx::query(
+        let moved = query(
             "UPDATE phases SET state = ?, owner = ?, commit_id = NULL, executions = executions + ?,
                     not_before = CASE WHEN ? THEN 0 ELSE not_before END
               WHERE id = ? AND state = ? AND owner IS NOT DISTINCT FROM ? AND executions = ?",
@@ -62,7 +61,7 @@ impl PhaseSnapshot {
 
     async fn update_dependents(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Connection,
         to: PhaseState,
     ) -> Result<(), StoreError> {
         let change = match (self.state.satisfies_dependents(), to.satisfies_dependents()) {
@@ -74,12 +73,12 @@ impl PhaseSnapshot {
     }
 
     /// Releases the dependents of a phase that was settled without a step.
-    pub async fn release_dependents(&self, tx: &mut SqliteConnection) -> Result<(), StoreError> {
+    pub async fn release_dependents(&self, tx: &mut Connection) -> Result<(), StoreError> {
         self.change_unmet(tx, -1).await
     }
 
-    async fn change_unmet(&self, tx: &mut SqliteConnection, change: i64) -> Result<(), StoreError> {
-        sqlx::query(
+    async fn change_unmet(&self, tx: &mut Connection, change: i64) -> Result<(), StoreError> {
+        query(
             "UPDATE phases SET unmet = unmet + ?
               WHERE id IN (SELECT phase FROM dependencies WHERE needs = ?)",
         )

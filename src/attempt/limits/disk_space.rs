@@ -60,7 +60,7 @@ impl fmt::Display for Shortage {
 pub struct DiskSpace {
     repo: Repo,
     /// Directory of the database.
-    database: PathBuf,
+    database: Option<PathBuf>,
     progress: Arc<Progress>,
     /// Whether the wait was reported.
     is_reported: AtomicBool,
@@ -71,10 +71,14 @@ pub struct DiskSpace {
 }
 
 impl DiskSpace {
-    pub(in crate::attempt) fn new(repo: &Repo, database: &Path, progress: &Arc<Progress>) -> Self {
+    pub(in crate::attempt) fn new(
+        repo: &Repo,
+        database: Option<&Path>,
+        progress: &Arc<Progress>,
+    ) -> Self {
         Self {
             repo: repo.clone(),
-            database: database.parent().unwrap_or(database).to_owned(),
+            database: database.and_then(Path::parent).map(Path::to_owned),
             progress: Arc::clone(progress),
             is_reported: AtomicBool::new(false),
             cleanups: Mutex::default(),
@@ -86,8 +90,9 @@ impl DiskSpace {
     /// A directory without an answer from the file system has enough.
     pub fn shortage(&self) -> Option<Shortage> {
         let autopack = self.repo.autopack_dir();
-        let places = [autopack.as_path(), self.repo.common_dir(), &self.database];
-        places.into_iter().chain(self.repo.slots_directory().ok()).find_map(shortage_at)
+        let places = [autopack.as_path(), self.repo.common_dir()].into_iter();
+        let places = places.chain(self.database.as_deref());
+        places.chain(self.repo.slots_directory().ok()).find_map(shortage_at)
     }
 
     /// Waits before a failed write is retried, and reports the wait once. Returns `false` if the drain was stopped.

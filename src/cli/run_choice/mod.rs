@@ -171,7 +171,7 @@ async fn default_run(
     run_use: RunUse,
 ) -> Result<Option<RunId>, Failure> {
     match (runs, run_use) {
-        ([], _) => Err(Failure::new(format!("{} has no runs", store.path().display()))
+        ([], _) => Err(Failure::new(format!("{} has no runs", store.name()))
             .hint("import one with `autopack import FILE`")),
         ([only], _) => Ok(Some(only.clone())),
         (_, RunUse::Act) => Ok(None),

@@ -103,7 +103,7 @@ impl SnapshotSource<'_> {
         let executing = owners.into_iter().flat_map(|owner| owner.executing);
         let running =
             executing.filter(|work| wanted.is_none_or(|run| work.run_id == *run)).collect();
-        let database = store.path().display().to_string();
+        let database = store.name().to_string();
         let max_attempts = settings.executor.max_attempts;
         Ok(StatusSnapshot { database, runs, elsewhere, running, drains, max_attempts, at })
     }

@@ -4,9 +4,8 @@
 //! Evidence detects accidents and does not protect: anyone able to write the database can forge evidence. Only the
 //! database is consulted; a deleted or rewritten branch does not cast doubt on landed phases.
 
-use sqlx::SqliteConnection;
-
 use crate::phase::{PhaseId, PhaseState, RunId};
+use crate::store::backend::{Connection, query, query_as};
 
 use crate::store::columns::{parse, to_json};
 use crate::store::error::StoreError;
@@ -53,10 +52,10 @@ impl Store {
     /// # Errors
     /// The database cannot be read.
     pub async fn unproven_phases(&self, runs: &[RunId]) -> Result<Vec<UnprovenPhase>, StoreError> {
-        self.named(async {
+        self.named(|| async move {
             let runs = to_json(&runs.iter().map(RunId::as_str).collect::<Vec<_>>());
             let rows: Vec<(String, String, String)> =
-                sqlx::query_as(UNPROVEN).bind(runs).fetch_all(&self.reader).await?;
+                query_as(UNPROVEN).bind(runs).fetch_all(&self.reader).await?;
             rows.into_iter()
                 .map(|(run, phase, state)| {
                     let state = parse(&state, || format!("phase {phase} of run {run}"))?;
@@ -71,16 +70,16 @@ impl Store {
 
 /// Records the evidence for a settled phase; call after the state has changed.
 pub(crate) async fn record_evidence(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     phase: i64,
     evidence: &str,
 ) -> Result<(), StoreError> {
-    sqlx::query("UPDATE phases SET evidence = ? WHERE id = ?")
+    query("UPDATE phases SET evidence = ? WHERE id = ?")
         .bind(evidence)
         .bind(phase)
         .execute(&mut *tx)
         .await?;
-    sqlx::query(
+    query(
         "INSERT OR REPLACE INTO settlements (phase, kind, state, executions)
          SELECT id, evidence, state, executions FROM phases WHERE id = ?",
     )
@@ -92,11 +91,11 @@ pub(crate) async fn record_evidence(
 
 /// Records the evidence of the phases just inserted: those of `run` with a position above `after`.
 pub(super) async fn record_inserted_evidence(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     run: i64,
     after: i64,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "INSERT INTO settlements (phase, kind, state, executions)
          SELECT id, evidence, state, executions FROM phases
           WHERE run = ? AND position > ? AND evidence IS NOT NULL",
@@ -110,12 +109,9 @@ pub(super) async fn record_inserted_evidence(
 
 /// Invalidates all evidence of a phase, including earlier attempts (`redone`), because the phase will be executed
 /// again.
-pub(super) async fn withdraw_evidence(
-    tx: &mut SqliteConnection,
-    phase: i64,
-) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM settlements WHERE phase = ?").bind(phase).execute(&mut *tx).await?;
-    sqlx::query("UPDATE phases SET evidence = NULL, redone = executions WHERE id = ?")
+pub(super) async fn withdraw_evidence(tx: &mut Connection, phase: i64) -> Result<(), StoreError> {
+    query("DELETE FROM settlements WHERE phase = ?").bind(phase).execute(&mut *tx).await?;
+    query("UPDATE phases SET evidence = NULL, redone = executions WHERE id = ?")
         .bind(phase)
         .execute(tx)
         .await?;

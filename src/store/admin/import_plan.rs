@@ -2,10 +2,9 @@
 
 use std::collections::HashMap;
 
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
-
 use crate::phase::plan::{Plan, PlanPhase, PlanRun};
 use crate::phase::{PhaseState, RunId, UnixMs};
+use crate::store::backend::{Connection, QueryBuilder, query, query_scalar};
 
 use super::evidence::{IMPORT, record_inserted_evidence};
 use super::import_report::ImportReport;
@@ -47,7 +46,7 @@ impl Store {
         mode: ImportMode,
         now: UnixMs,
     ) -> Result<Vec<ImportReport>, StoreError> {
-        self.named(async {
+        self.named(|| async move {
             let mut reports = Vec::with_capacity(plan.runs.len());
             let mut tx = self.begin().await?;
             for run in &plan.runs {
@@ -69,7 +68,7 @@ impl Store {
 
 /// Imports a run. Within a transaction of the caller.
 pub(super) async fn import_run(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     run: &PlanRun,
     mode: ImportMode,
     now: UnixMs,
@@ -77,11 +76,10 @@ pub(super) async fn import_run(
 ) -> Result<(), StoreError> {
     let row = run_row(tx, run, now, report).await?;
     let existing = existing_phases(tx, row, run).await?;
-    let last: i64 =
-        sqlx::query_scalar("SELECT COALESCE(MAX(position), -1) FROM phases WHERE run = ?")
-            .bind(row)
-            .fetch_one(&mut *tx)
-            .await?;
+    let last: i64 = query_scalar("SELECT COALESCE(MAX(position), -1) FROM phases WHERE run = ?")
+        .bind(row)
+        .fetch_one(&mut *tx)
+        .await?;
     let (mut new, mut with_new_dependencies) = (Vec::new(), Vec::new());
     for phase in &run.phases {
         let Some(before) = existing.get(&phase.phase_id) else {
@@ -150,12 +148,12 @@ fn is_update(mode: ImportMode) -> bool {
 }
 
 async fn run_row(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     run: &PlanRun,
     now: UnixMs,
     report: &mut ImportReport,
 ) -> Result<i64, StoreError> {
-    let added = sqlx::query(
+    let added = query(
         "INSERT INTO runs (run_id, source, created_at) VALUES (?, ?, ?) ON CONFLICT (run_id) DO NOTHING",
     )
     .bind(run.run_id.as_str())
@@ -164,7 +162,7 @@ async fn run_row(
     .execute(&mut *tx)
     .await?;
     report.runs += added.rows_affected();
-    Ok(sqlx::query_scalar("SELECT id FROM runs WHERE run_id = ?")
+    Ok(query_scalar("SELECT id FROM runs WHERE run_id = ?")
         .bind(run.run_id.as_str())
         .fetch_one(tx)
         .await?)
@@ -175,7 +173,7 @@ const ROWS: usize = 100;
 
 /// Inserts new phases in order, after position `after`. Returns their row ids.
 async fn insert_phases(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     run: i64,
     after: i64,
     phases: &[&PlanPhase],
@@ -183,7 +181,7 @@ async fn insert_phases(
     let mut ids = Vec::with_capacity(phases.len());
     let mut with_positions = (after + 1..).zip(phases.iter().copied()).peekable();
     while with_positions.peek().is_some() {
-        let mut insert = QueryBuilder::<Sqlite>::new(
+        let mut insert = QueryBuilder::new(
             "INSERT INTO phases (run, phase_id, position, state, attempts, max_attempts, name, note,
                     last_failure, raw_spec, evidence) ",
         );
@@ -222,11 +220,11 @@ fn refuse_executing(run: &RunId, phase: &PlanPhase) -> Result<(), StoreError> {
 
 /// Replaces the spec as written; discards the repaired spec and the dependencies of the old spec.
 pub(crate) async fn replace_spec(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     id: i64,
     phase: &PlanPhase,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "UPDATE phases SET name = ?, max_attempts = ?, raw_spec = ?, spec = NULL, fixes = '[]', unfixable = NULL,
                 footprint = NULL, spec_version = spec_version + 1
           WHERE id = ? AND state NOT IN ('COMPLETE', 'EXECUTING')",
@@ -237,6 +235,6 @@ pub(crate) async fn replace_spec(
     .bind(id)
     .execute(&mut *tx)
     .await?;
-    sqlx::query("DELETE FROM dependencies WHERE phase = ?").bind(id).execute(&mut *tx).await?;
+    query("DELETE FROM dependencies WHERE phase = ?").bind(id).execute(&mut *tx).await?;
     drop_requests(tx, id).await
 }

@@ -1,10 +1,9 @@
 //! Operator actions: retry, skip, accept, edit; others are in `operator_control` and `queue_move`. All named phases are changed, or none.
 
-use sqlx::SqliteConnection;
-
 use crate::phase::plan::PlanPhase;
 use crate::phase::state::Event;
 use crate::phase::{FailureKind, PhaseId, PhaseState, RunId};
+use crate::store::backend::{Connection, query, query_as, query_scalar};
 
 use super::evidence::{OPERATOR, record_evidence, withdraw_evidence};
 use super::import_plan::replace_spec;
@@ -59,7 +58,7 @@ impl OperatorActions<'_> {
         redo: bool,
     ) -> Result<Vec<ChangedPhase>, StoreError> {
         self.store
-            .named(async {
+            .named(|| async move {
                 let mut tx = self.store.begin().await?;
                 let mut changed = Vec::new();
                 for row in self.select_rows(&mut tx, run, selector).await? {
@@ -83,7 +82,7 @@ impl OperatorActions<'_> {
         selector: PhaseSelector<'_>,
     ) -> Result<Vec<ChangedPhase>, StoreError> {
         self.store
-            .named(async {
+            .named(|| async move {
                 let mut tx = self.store.begin().await?;
                 let mut changed = Vec::new();
                 for row in self.select_rows(&mut tx, run, selector).await? {
@@ -110,7 +109,7 @@ impl OperatorActions<'_> {
         ids: &[PhaseId],
     ) -> Result<Vec<ChangedPhase>, StoreError> {
         self.store
-            .named(async {
+            .named(|| async move {
                 let mut tx = self.store.begin().await?;
                 let mut accepted = Vec::new();
                 for row in self.select_rows(&mut tx, run, PhaseSelector::Ids(ids)).await? {
@@ -138,7 +137,7 @@ impl OperatorActions<'_> {
     /// The phase is unknown or in another state, a dependency is unknown or cyclic, or the database cannot be written.
     pub async fn edit(&self, run: &RunId, phase: &PlanPhase) -> Result<(), StoreError> {
         self.store
-            .named(async {
+            .named(|| async move {
                 let mut tx = self.store.begin().await?;
                 let row = self.store.phase_record(&mut tx, run, &phase.phase_id).await?;
                 let snapshot = row.snapshot()?;
@@ -148,7 +147,7 @@ impl OperatorActions<'_> {
                 replace_spec(&mut tx, row.id, phase).await?;
                 let run_row = self.store.run_row(&mut tx, run).await?;
                 let ids: Vec<(String, i64)> =
-                    sqlx::query_as("SELECT phase_id, id FROM phases WHERE run = ?")
+                    query_as("SELECT phase_id, id FROM phases WHERE run = ?")
                         .bind(run_row)
                         .fetch_all(&mut *tx)
                         .await?;
@@ -161,7 +160,7 @@ impl OperatorActions<'_> {
 
     async fn select_rows(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Connection,
         run: &RunId,
         selector: PhaseSelector<'_>,
     ) -> Result<Vec<PhaseRecord>, StoreError> {
@@ -169,7 +168,7 @@ impl OperatorActions<'_> {
             PhaseSelector::Ids(ids) => unique(ids),
             PhaseSelector::Failed => {
                 let run = self.store.run_row(tx, run).await?;
-                let ids: Vec<String> = sqlx::query_scalar(
+                let ids: Vec<String> = query_scalar(
                     "SELECT phase_id FROM phases WHERE run = ? AND state = 'FAILED' ORDER BY position",
                 )
                 .bind(run)
@@ -216,7 +215,7 @@ pub(in crate::store) fn wrong_state(snapshot: &PhaseSnapshot, cannot: &'static s
 }
 
 pub(super) async fn take_steps(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     row: &PhaseRecord,
     events: &[Event],
 ) -> Result<ChangedPhase, StoreError> {
@@ -232,7 +231,7 @@ pub(super) async fn take_steps(
 
 /// Resets the counters of a phase. Earlier refusals of the spec or failures of drains tell the next attempt nothing.
 pub(super) async fn reset_counters(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     row: &PhaseRecord,
 ) -> Result<(), StoreError> {
     // Evidence of earlier work does not prove later work.
@@ -240,7 +239,7 @@ pub(super) async fn reset_counters(
     let keeps = row
         .last_failure()?
         .is_some_and(|f| !matches!(f.kind, FailureKind::Unfixable | FailureKind::GaveUp));
-    sqlx::query(
+    query(
         "UPDATE phases SET attempts = 0, crashes = 0, rate_limits = 0, base_moves = 0, uncounted = 0, band = 0, not_before = 0, held = 0,
                 last_failure = CASE WHEN ? THEN last_failure END
           WHERE id = ?",

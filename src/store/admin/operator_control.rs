@@ -1,6 +1,7 @@
 //! Operator actions on running work: pausing runs, and holding phases with the end of their attempts.
 
 use crate::phase::{PhaseId, PhaseState, RunId, UnixMs};
+use crate::store::backend::{query, query_as, query_scalar};
 use crate::store::error::StoreError;
 use crate::store::open::Store;
 use crate::store::owner_id::OwnerId;
@@ -51,19 +52,18 @@ impl OperatorActions<'_> {
         pause: Option<UnixMs>,
     ) -> Result<Option<UnixMs>, StoreError> {
         self.store
-            .named(async {
+            .named(|| async move {
                 let mut tx = self.store.begin().await?;
                 let row = self.store.run_row(&mut tx, run).await?;
-                let before: Option<i64> =
-                    sqlx::query_scalar("SELECT paused_at FROM runs WHERE id = ?")
-                        .bind(row)
-                        .fetch_one(&mut *tx)
-                        .await?;
+                let before: Option<i64> = query_scalar("SELECT paused_at FROM runs WHERE id = ?")
+                    .bind(row)
+                    .fetch_one(&mut *tx)
+                    .await?;
                 let after = match (pause, before) {
                     (Some(now), before) => Some(before.unwrap_or(now.0)),
                     (None, _) => None,
                 };
-                sqlx::query("UPDATE runs SET paused_at = ? WHERE id = ?")
+                query("UPDATE runs SET paused_at = ? WHERE id = ?")
                     .bind(after)
                     .bind(row)
                     .execute(&mut *tx)
@@ -85,7 +85,7 @@ impl OperatorActions<'_> {
         hold: Hold,
     ) -> Result<Vec<HeldPhase>, StoreError> {
         self.store
-            .named(async {
+            .named(|| async move {
                 let mut tx = self.store.begin().await?;
                 let mut held = Vec::new();
                 for (run, phase) in phases {
@@ -98,7 +98,7 @@ impl OperatorActions<'_> {
                         Hold::Graceful => 1,
                         Hold::Now => 2,
                     };
-                    sqlx::query("UPDATE phases SET held = MAX(held, ?) WHERE id = ?")
+                    query("UPDATE phases SET held = MAX(held, ?) WHERE id = ?")
                         .bind(level)
                         .bind(row.id)
                         .execute(&mut *tx)
@@ -125,16 +125,15 @@ impl OperatorActions<'_> {
         phases: &[(RunId, PhaseId)],
     ) -> Result<Vec<(RunId, PhaseId)>, StoreError> {
         self.store
-            .named(async {
+            .named(|| async move {
                 let mut tx = self.store.begin().await?;
                 let mut released = Vec::new();
                 for (run, phase) in phases {
                     let row = self.store.phase_record(&mut tx, run, phase).await?;
-                    let changed =
-                        sqlx::query("UPDATE phases SET held = 0 WHERE id = ? AND held > 0")
-                            .bind(row.id)
-                            .execute(&mut *tx)
-                            .await?;
+                    let changed = query("UPDATE phases SET held = 0 WHERE id = ? AND held > 0")
+                        .bind(row.id)
+                        .execute(&mut *tx)
+                        .await?;
                     if changed.rows_affected() == 1 {
                         released.push((run.clone(), phase.clone()));
                     }
@@ -155,8 +154,8 @@ impl Store {
         &self,
         owner: &OwnerId,
     ) -> Result<Vec<(RunId, PhaseId, Hold)>, StoreError> {
-        self.named(async {
-            let rows: Vec<(String, String, i64)> = sqlx::query_as(
+        self.named(|| async move {
+            let rows: Vec<(String, String, i64)> = query_as(
                 "SELECT r.run_id, p.phase_id, p.held FROM phases p JOIN runs r ON r.id = p.run
                   WHERE p.owner = ? AND p.held > 0",
             )

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use sqlx::FromRow;
 
 use crate::phase::{PhaseId, RunId, UnixMs};
+use crate::store::backend::{query, query_as};
 use crate::store::error::StoreError;
 use crate::store::open::Store;
 
@@ -77,8 +78,8 @@ impl Publications<'_> {
     /// The database cannot be read.
     pub async fn branches(&self) -> Result<HashMap<String, PublishedBranch>, StoreError> {
         self.store
-            .named(async {
-                let rows: Vec<BranchRecord> = sqlx::query_as(
+            .named(|| async move {
+                let rows: Vec<BranchRecord> = query_as(
                     "SELECT p.branch, p.pushed, p.base, p.forge, p.number, p.url, p.title
                        FROM publications p JOIN runs r ON r.id = p.run
                       WHERE r.run_id = ? AND p.remote = ?",
@@ -98,12 +99,12 @@ impl Publications<'_> {
     /// The run is unknown, or the database cannot be written.
     pub async fn record(&self, branch: &PublishedBranch, now: UnixMs) -> Result<(), StoreError> {
         self.store
-            .named(async {
+            .named(|| async move {
                 let mut tx = self.store.begin().await?;
                 let run = self.store.run_row(&mut tx, self.run).await?;
                 let pull = branch.pull_request.as_ref();
                 let number = pull.map(|pull| i64::try_from(pull.number).unwrap_or(i64::MAX));
-                sqlx::query(
+                query(
                     "INSERT INTO publications
                             (run, remote, branch, pushed, base, forge, number, url, title, published_at)
                      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -135,8 +136,8 @@ impl Publications<'_> {
     /// The database cannot be read.
     pub async fn remarks(&self) -> Result<HashMap<PhaseId, IssueRemark>, StoreError> {
         self.store
-            .named(async {
-                let rows: Vec<(String, String, String)> = sqlx::query_as(
+            .named(|| async move {
+                let rows: Vec<(String, String, String)> = query_as(
                     "SELECT p.phase_id, m.reason, m.url
                        FROM issue_remarks m JOIN phases p ON p.id = m.phase JOIN runs r ON r.id = p.run
                       WHERE r.run_id = ?",
@@ -161,10 +162,10 @@ impl Publications<'_> {
         now: UnixMs,
     ) -> Result<(), StoreError> {
         self.store
-            .named(async {
+            .named(|| async move {
                 let mut tx = self.store.begin().await?;
                 let row = self.store.phase_record(&mut tx, self.run, phase).await?.id;
-                sqlx::query(
+                query(
                     "INSERT INTO issue_remarks (phase, reason, url, commented_at) VALUES (?, ?, ?, ?)
                      ON CONFLICT (phase) DO UPDATE SET reason = excluded.reason, url = excluded.url,
                                                        commented_at = excluded.commented_at",

@@ -1,8 +1,7 @@
 //! Operator action: moving a phase within the queue of its run.
 
-use sqlx::SqliteConnection;
-
 use crate::phase::{PhaseId, PhaseState, RunId};
+use crate::store::backend::{Connection, query, query_scalar};
 use crate::store::error::StoreError;
 
 use super::operator_actions::{OperatorActions, wrong_state};
@@ -32,7 +31,7 @@ impl OperatorActions<'_> {
         place: NewPlace<'_>,
     ) -> Result<(), StoreError> {
         self.store
-            .named(async {
+            .named(|| async move {
                 let mut tx = self.store.begin().await?;
                 let row = self.store.phase_record(&mut tx, run, phase).await?;
                 let snapshot = row.snapshot()?;
@@ -58,7 +57,7 @@ impl OperatorActions<'_> {
                     });
                 }
                 make_room(&mut tx, run_row, row.id, position).await?;
-                sqlx::query("UPDATE phases SET band = ?, position = ? WHERE id = ?")
+                query("UPDATE phases SET band = ?, position = ? WHERE id = ?")
                     .bind(band)
                     .bind(position)
                     .bind(row.id)
@@ -70,8 +69,8 @@ impl OperatorActions<'_> {
     }
 }
 
-async fn first_position(tx: &mut SqliteConnection, run: i64) -> Result<i64, StoreError> {
-    Ok(sqlx::query_scalar("SELECT MIN(position) FROM phases WHERE run = ?")
+async fn first_position(tx: &mut Connection, run: i64) -> Result<i64, StoreError> {
+    Ok(query_scalar("SELECT MIN(position) FROM phases WHERE run = ?")
         .bind(run)
         .fetch_one(tx)
         .await?)
@@ -79,12 +78,12 @@ async fn first_position(tx: &mut SqliteConnection, run: i64) -> Result<i64, Stor
 
 /// Returns the first open dependency, direct or indirect, at or behind the new place.
 async fn overtaken_need(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     phase: i64,
     band: i64,
     position: i64,
 ) -> Result<Option<PhaseId>, StoreError> {
-    let need: Option<String> = sqlx::query_scalar(
+    let need: Option<String> = query_scalar(
         "WITH RECURSIVE ahead (id) AS (
             SELECT needs FROM dependencies WHERE phase = ?1
             UNION
@@ -103,18 +102,18 @@ async fn overtaken_need(
 
 /// Frees a position: takes the moved phase out, and moves the phases from there on by one place.
 async fn make_room(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     run: i64,
     moved: i64,
     position: i64,
 ) -> Result<(), StoreError> {
-    sqlx::query("UPDATE phases SET position = -?1 - ?2 WHERE id = ?2")
+    query("UPDATE phases SET position = -?1 - ?2 WHERE id = ?2")
         .bind(APART)
         .bind(moved)
         .execute(&mut *tx)
         .await?;
     for (by, from) in [(APART, position), (1 - APART, APART / 2)] {
-        sqlx::query("UPDATE phases SET position = position + ? WHERE run = ? AND position >= ?")
+        query("UPDATE phases SET position = position + ? WHERE run = ? AND position >= ?")
             .bind(by)
             .bind(run)
             .bind(from)

@@ -3,6 +3,7 @@
 use sqlx::FromRow;
 
 use crate::phase::{AttemptOutcome, PhaseId, PhaseState, RunId, UnixMs};
+use crate::store::backend::{query, query_as, query_scalar};
 
 use crate::store::columns::{number, parse, to_json};
 use crate::store::error::StoreError;
@@ -49,10 +50,10 @@ impl Store {
     /// [`StoreError::RunIsBusy`] while phases are executing, [`StoreError::RunIsBeingUndone`] during an undo or an update; the run is
     /// unknown, or the database cannot be written.
     pub async fn remove_run(&self, run: &RunId) -> Result<u64, StoreError> {
-        self.named(async {
+        self.named(|| async move {
             let mut tx = self.begin().await?;
             let id = self.run_row(&mut tx, run).await?;
-            let executing: Vec<String> = sqlx::query_scalar(
+            let executing: Vec<String> = query_scalar(
                 "SELECT phase_id FROM phases WHERE run = ? AND state = 'EXECUTING' ORDER BY position",
             )
             .bind(id)
@@ -63,11 +64,11 @@ impl Store {
                 return Err(StoreError::RunIsBusy { run: run.clone(), executing });
             }
             refuse_open_undo(&mut tx, &to_json(&[run.as_str()])).await?;
-            let phases: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM phases WHERE run = ?")
+            let phases: i64 = query_scalar("SELECT COUNT(*) FROM phases WHERE run = ?")
                 .bind(id)
                 .fetch_one(&mut *tx)
                 .await?;
-            sqlx::query("DELETE FROM runs WHERE id = ?").bind(id).execute(&mut *tx).await?;
+            query("DELETE FROM runs WHERE id = ?").bind(id).execute(&mut *tx).await?;
             tx.commit().await?;
             number(phases, || format!("run {run}"))
         })
@@ -82,8 +83,8 @@ impl Store {
         &self,
         run: Option<&RunId>,
     ) -> Result<Vec<AttemptDirectory>, StoreError> {
-        self.named(async {
-            let rows: Vec<AttemptDirectoryRecord> = sqlx::query_as(
+        self.named(|| async move {
+            let rows: Vec<AttemptDirectoryRecord> = query_as(
                 "SELECT r.run_id, p.phase_id, a.attempt, a.log_dir, a.outcome, a.purpose, a.scope_granted, a.ended_at, p.state
                    FROM attempts a JOIN phases p ON p.id = a.phase JOIN runs r ON r.id = p.run
                   WHERE a.log_dir IS NOT NULL AND (?1 IS NULL OR r.run_id = ?1)

@@ -3,11 +3,10 @@
 //!
 //! After a crash, the recorded commit tells whether the branch moved, as for landings.
 
-use sqlx::SqliteConnection;
-
 use crate::phase::state::Event;
 use crate::phase::undo::{UndoRefusal, choose_undone};
 use crate::phase::{FixedSpec, PhaseCi, PhaseId, PhaseState, RunId, UnixMs};
+use crate::store::backend::{Connection, query, query_as, query_scalar};
 
 use super::evidence::{OPERATOR, record_evidence};
 use super::operator_actions::{reset_counters, take_steps};
@@ -95,10 +94,10 @@ impl Store {
         &self,
         request: UndoRequest<'_>,
         owner: &OwnerId,
-        ci: PhaseCi,
+        ci: &PhaseCi,
         now: UnixMs,
     ) -> Result<Result<BegunUndo, BeginRefusal>, StoreError> {
-        self.named(async {
+        self.named(|| async move {
             let mut tx = self.begin().await?;
             let named = self.phase_record(&mut tx, request.run, request.phase).await?;
             let run = self.run_row(&mut tx, request.run).await?;
@@ -111,7 +110,7 @@ impl Store {
                 Ok(chosen) => chosen,
                 Err(refusal) => return Ok(Err(BeginRefusal::Phase(refusal))),
             };
-            let revert: i64 = sqlx::query_scalar(
+            let revert: i64 = query_scalar(
                 "INSERT INTO reverts (run, owner, next_state, started_at) VALUES (?, ?, ?, ?) RETURNING id",
             )
             .bind(run)
@@ -124,7 +123,7 @@ impl Store {
             for index in chosen {
                 landings.extend(add_landings(&mut tx, revert, rows[index]).await?);
             }
-            let claim = claim_of(&mut tx, &named, owner, ci).await?;
+            let claim = claim_of(&mut tx, &named, owner, ci.clone()).await?;
             tx.commit().await?;
             Ok(Ok(BegunUndo { revert, landings, claim }))
         })
@@ -141,9 +140,9 @@ impl Store {
         owner: &OwnerId,
         commit: &str,
     ) -> Result<(), StoreError> {
-        self.named(async {
+        self.named(|| async move {
             self.require_file()?;
-            let recorded = sqlx::query(
+            let recorded = query(
                 "UPDATE reverts SET revert_commit = ?1
                   WHERE id = ?2 AND owner = ?3 AND ended_at IS NULL
                     AND EXISTS (SELECT 1 FROM owners WHERE owner = ?3 AND fenced = 0)",
@@ -172,9 +171,9 @@ impl Store {
         outcome: UndoOutcome,
         now: UnixMs,
     ) -> Result<bool, StoreError> {
-        self.named(async {
+        self.named(|| async move {
             let mut tx = self.begin().await?;
-            let next: Option<String> = sqlx::query_scalar(
+            let next: Option<String> = query_scalar(
                 "UPDATE reverts SET ended_at = ?, outcome = ? WHERE id = ? AND ended_at IS NULL
                  RETURNING next_state",
             )
@@ -197,12 +196,12 @@ impl Store {
 
 /// Whether another process drains, undoes or updates the run, or left phases executing.
 pub(super) async fn is_busy(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     run: i64,
     run_id: &RunId,
     us: &OwnerId,
 ) -> Result<bool, StoreError> {
-    Ok(sqlx::query_scalar(
+    Ok(query_scalar(
         "SELECT EXISTS (SELECT 1 FROM phases WHERE run = ?1 AND owner IS NOT NULL)
              OR EXISTS (SELECT 1 FROM reverts WHERE run = ?1 AND ended_at IS NULL)
              OR EXISTS (SELECT 1 FROM owners o, json_each(o.runs) named
@@ -218,12 +217,12 @@ pub(super) async fn is_busy(
 /// Adds the landings of a phase to a revert: several, if the phase was done again. A phase that is complete without a
 /// change has one without a commit.
 async fn add_landings(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     revert: i64,
     phase: i64,
 ) -> Result<Vec<UndoneLanding>, StoreError> {
     let row = phase_by_row(tx, phase).await?;
-    let live: Vec<(i64, Option<String>)> = sqlx::query_as(
+    let live: Vec<(i64, Option<String>)> = query_as(
         "SELECT attempt, landing_commit FROM live_landings WHERE phase = ? ORDER BY attempt",
     )
     .bind(phase)
@@ -232,7 +231,7 @@ async fn add_landings(
     let live = if live.is_empty() { vec![(row.executions, None)] } else { live };
     let mut landings = Vec::new();
     for (attempt, commit) in live {
-        sqlx::query("INSERT INTO reverted_attempts (revert, phase, attempt) VALUES (?, ?, ?)")
+        query("INSERT INTO reverted_attempts (revert, phase, attempt) VALUES (?, ?, ?)")
             .bind(revert)
             .bind(phase)
             .bind(attempt)
@@ -248,25 +247,24 @@ async fn add_landings(
     Ok(landings)
 }
 
-async fn phase_by_row(tx: &mut SqliteConnection, row: i64) -> Result<PhaseRecord, StoreError> {
-    Ok(sqlx::query_as(select_phases!("WHERE p.id = ?")).bind(row).fetch_one(tx).await?)
+async fn phase_by_row(tx: &mut Connection, row: i64) -> Result<PhaseRecord, StoreError> {
+    Ok(query_as(select_phases!("WHERE p.id = ?")).bind(row).fetch_one(tx).await?)
 }
 
 /// Returns the named phase like a claim, to run CI as for an attempt. Its attempt has ended: nothing is recorded for it.
 pub(super) async fn claim_of(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     row: &PhaseRecord,
     owner: &OwnerId,
     ci: PhaseCi,
 ) -> Result<Claim, StoreError> {
     let snapshot = row.snapshot()?;
-    let attempt_row: i64 =
-        sqlx::query_scalar("SELECT id FROM attempts WHERE phase = ? AND attempt = ?")
-            .bind(row.id)
-            .bind(row.executions)
-            .fetch_optional(tx)
-            .await?
-            .unwrap_or_default();
+    let attempt_row: i64 = query_scalar("SELECT id FROM attempts WHERE phase = ? AND attempt = ?")
+        .bind(row.id)
+        .bind(row.executions)
+        .fetch_optional(tx)
+        .await?
+        .unwrap_or_default();
     Ok(Claim {
         run_id: snapshot.run_id.clone(),
         phase_id: snapshot.phase_id.clone(),
@@ -290,12 +288,12 @@ pub(super) async fn claim_of(
 /// Gives the phases of an undone revert their next state. A phase that the operator has queued again meanwhile keeps this
 /// state.
 async fn requeue_phases(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     revert: i64,
     next: PhaseState,
 ) -> Result<(), StoreError> {
     let rows: Vec<i64> =
-        sqlx::query_scalar("SELECT DISTINCT phase FROM reverted_attempts WHERE revert = ?")
+        query_scalar("SELECT DISTINCT phase FROM reverted_attempts WHERE revert = ?")
             .bind(revert)
             .fetch_all(&mut *tx)
             .await?;

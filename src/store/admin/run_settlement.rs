@@ -1,6 +1,7 @@
 //! Writes of a drain about a run as a whole: its repository, branch and base, and the backend of its memory.
 
 use crate::phase::RunId;
+use crate::store::backend::query;
 use crate::store::error::StoreError;
 use crate::store::open::Store;
 use crate::store::queries::run_facts::RunFacts;
@@ -16,9 +17,9 @@ impl Store {
         run: &RunId,
         facts: &RunFacts,
     ) -> Result<RunFacts, StoreError> {
-        self.named(async {
+        self.named(|| async move {
             let mut tx = self.begin().await?;
-            sqlx::query(
+            query(
                 "UPDATE runs SET repo = ?, branch = ?, base_commit = ? WHERE run_id = ? AND repo IS NULL",
             )
             .bind(&facts.repo)
@@ -41,8 +42,8 @@ impl Store {
     ///
     /// Fails when the database cannot be read or written.
     pub async fn move_run(&self, run: &RunId, from: &str, to: &str) -> Result<bool, StoreError> {
-        self.named(async {
-            let moved = sqlx::query("UPDATE runs SET repo = ? WHERE run_id = ? AND repo = ?")
+        self.named(|| async move {
+            let moved = query("UPDATE runs SET repo = ? WHERE run_id = ? AND repo = ?")
                 .bind(to)
                 .bind(run.as_str())
                 .bind(from)
@@ -63,10 +64,10 @@ impl Store {
         runs: &[RunId],
         backend: &str,
     ) -> Result<(), StoreError> {
-        self.named(async {
+        self.named(|| async move {
             let mut tx = self.begin().await?;
             for run in runs {
-                sqlx::query("UPDATE runs SET memory_backend = ? WHERE run_id = ?")
+                query("UPDATE runs SET memory_backend = ? WHERE run_id = ?")
                     .bind(backend)
                     .bind(run.as_str())
                     .execute(&mut *tx)

@@ -1,10 +1,11 @@
 //! Runs that come from a tracker: the source of a run, its import, and its phases with their issues.
 
 use serde_json::Value;
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::FromRow;
 
 use crate::phase::plan::PlanRun;
 use crate::phase::{PhaseId, PhaseState, RunId, UnixMs};
+use crate::store::backend::{Connection, query, query_as};
 
 use super::import_plan::{ImportMode, import_run};
 use super::import_report::ImportReport;
@@ -60,8 +61,8 @@ impl Store {
     /// # Errors
     /// The database cannot be read.
     pub async fn run_source(&self, run: &RunId) -> Result<Option<RunSource>, StoreError> {
-        self.named(async {
-            let row: Option<SourceRecord> = sqlx::query_as(
+        self.named(|| async move {
+            let row: Option<SourceRecord> = query_as(
                 "SELECT s.tracker, s.choice, s.seen, s.synced_at
                    FROM runs r JOIN run_sources s ON s.run = r.id WHERE r.run_id = ?",
             )
@@ -90,7 +91,7 @@ impl Store {
         source: &RunSource,
         now: UnixMs,
     ) -> Result<ImportReport, StoreError> {
-        self.named(async {
+        self.named(|| async move {
             let mut report = ImportReport::default();
             let mode = if update { ImportMode::Update } else { ImportMode::Add };
             let mut tx = self.begin().await?;
@@ -113,8 +114,8 @@ impl Store {
         run: &RunId,
         tracker: &str,
     ) -> Result<Vec<TrackedPhase>, StoreError> {
-        self.named(async {
-            let rows: Vec<TrackedRecord> = sqlx::query_as(
+        self.named(|| async move {
+            let rows: Vec<TrackedRecord> = query_as(
                 "SELECT p.phase_id, p.raw_spec ->> '$.tracker.issue' AS issue, p.state,
                         p.closed_as IS NOT NULL AS is_closed
                    FROM runs r JOIN phases p ON p.run = r.id
@@ -143,8 +144,8 @@ impl Store {
 }
 
 /// Records which issues were closed at the import: they are queued if they are opened again.
-async fn mark_closed(tx: &mut SqliteConnection, run: i64) -> Result<(), StoreError> {
-    sqlx::query(
+async fn mark_closed(tx: &mut Connection, run: i64) -> Result<(), StoreError> {
+    query(
         "UPDATE phases SET closed_as = state
           WHERE run = ? AND state IN ('COMPLETE', 'SKIPPED') AND evidence = 'import' AND closed_as IS NULL",
     )
@@ -154,12 +155,8 @@ async fn mark_closed(tx: &mut SqliteConnection, run: i64) -> Result<(), StoreErr
     Ok(())
 }
 
-async fn save_source(
-    tx: &mut SqliteConnection,
-    run: i64,
-    source: &RunSource,
-) -> Result<(), StoreError> {
-    sqlx::query(
+async fn save_source(tx: &mut Connection, run: i64, source: &RunSource) -> Result<(), StoreError> {
+    query(
         "INSERT INTO run_sources (run, tracker, choice, seen, synced_at) VALUES (?, ?, ?, ?, ?)
          ON CONFLICT (run) DO UPDATE SET tracker = excluded.tracker, choice = excluded.choice,
                                          seen = excluded.seen, synced_at = excluded.synced_at",

@@ -1,6 +1,7 @@
 //! Updates of a run's branch: recorded like an undo, in the table of reverts, but without landings to take back.
 
 use crate::phase::{PhaseCi, RunId, UnixMs};
+use crate::store::backend::{query_as, query_scalar};
 
 use super::reverts::{claim_of, is_busy};
 use crate::store::error::StoreError;
@@ -38,23 +39,23 @@ impl Store {
         run_id: &RunId,
         merged: &str,
         owner: &OwnerId,
-        ci: PhaseCi,
+        ci: &PhaseCi,
         now: UnixMs,
     ) -> Result<Result<BegunUpdate, UpdateRefusal>, StoreError> {
-        self.named(async {
+        self.named(|| async move {
             let mut tx = self.begin().await?;
             let run = self.run_row(&mut tx, run_id).await?;
             if is_busy(&mut tx, run, run_id, owner).await? {
                 return Ok(Err(UpdateRefusal::RunIsBusy));
             }
-            let phase: Option<PhaseRecord> = sqlx::query_as(select_phases!(
+            let phase: Option<PhaseRecord> = query_as(select_phases!(
                 "WHERE p.run = ? ORDER BY p.commit_id IS NULL, p.position LIMIT 1"
             ))
             .bind(run)
             .fetch_optional(&mut *tx)
             .await?;
             let Some(phase) = phase else { return Ok(Err(UpdateRefusal::NoPhases)) };
-            let number: i64 = sqlx::query_scalar(
+            let number: i64 = query_scalar(
                 "INSERT INTO reverts (run, owner, next_state, started_at, merged) VALUES (?, ?, 'QUEUED', ?, ?)
                  RETURNING id",
             )
@@ -64,7 +65,7 @@ impl Store {
             .bind(merged)
             .fetch_one(&mut *tx)
             .await?;
-            let claim = claim_of(&mut tx, &phase, owner, ci).await?;
+            let claim = claim_of(&mut tx, &phase, owner, ci.clone()).await?;
             tx.commit().await?;
             Ok(Ok(BegunUpdate { number, claim }))
         })

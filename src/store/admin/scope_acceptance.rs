@@ -20,7 +20,7 @@ impl OperatorActions<'_> {
         kept: &KeptProposal,
     ) -> Result<bool, StoreError> {
         self.store
-            .named(async {
+            .named(|| async move {
                 let mut tx = self.store.begin().await?;
                 let row = self.store.phase_record(&mut tx, run, phase).await?;
                 let is_unfixable =

@@ -1,9 +1,10 @@
 //! Parts of sources, such as tags and directories, and the runs that imports made of them.
 
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::FromRow;
 
 use crate::phase::RunId;
 use crate::phase::plan::{PlanRun, SourcePart, StoredPart};
+use crate::store::backend::{Connection, query, query_as};
 use crate::store::error::StoreError;
 use crate::store::open::Store;
 
@@ -21,8 +22,8 @@ impl Store {
     /// # Errors
     /// The database cannot be read.
     pub async fn source_parts(&self) -> Result<Vec<StoredPart>, StoreError> {
-        self.named(async {
-            let rows: Vec<PartRecord> = sqlx::query_as(
+        self.named(|| async move {
+            let rows: Vec<PartRecord> = query_as(
                 "SELECT r.run_id, p.source, p.given_run, p.part
                    FROM source_parts p JOIN runs r ON r.id = p.run ORDER BY r.id, p.source",
             )
@@ -41,14 +42,14 @@ impl Store {
 
 /// Records the part of the source that a run has. Sources without an origin are not known again.
 pub(super) async fn record_part(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     row: i64,
     run: &PlanRun,
 ) -> Result<(), StoreError> {
     if run.origin.is_empty() || run.phases.is_empty() {
         return Ok(());
     }
-    sqlx::query(
+    query(
         "INSERT INTO source_parts (run, source, given_run, part) VALUES (?, ?, ?, ?)
          ON CONFLICT (run, source) DO UPDATE SET given_run = excluded.given_run, part = excluded.part",
     )

@@ -1,9 +1,8 @@
 //! Phases that the source of an import no longer has: naming them, and skipping the open ones.
 
-use sqlx::SqliteConnection;
-
 use crate::phase::plan::PlanRun;
 use crate::phase::{PhaseId, PhaseState};
+use crate::store::backend::{Connection, query, query_as};
 use crate::store::columns::{parse, to_json};
 use crate::store::error::StoreError;
 
@@ -20,11 +19,11 @@ pub struct RemovedPhase {
 
 /// Records where the phases of the plan come from.
 pub(super) async fn record_source(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     row: i64,
     run: &PlanRun,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "UPDATE phases SET source = ?1
           WHERE run = ?2 AND source IS NOT ?1 AND phase_id IN (SELECT value FROM json_each(?3))",
     )
@@ -39,7 +38,7 @@ pub(super) async fn record_source(
 /// Returns the phases that came from the same source and are not in it, in the order of the run. Skipped phases are
 /// settled and left out. A source without an origin may be another one, so nothing is missing from it.
 pub(super) async fn find_removed(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     row: i64,
     run: &PlanRun,
 ) -> Result<Vec<(i64, RemovedPhase)>, StoreError> {
@@ -48,7 +47,7 @@ pub(super) async fn find_removed(
     }
     let mut known = plan_ids(run);
     known.extend(run.left_out.iter().map(|item| item.phase_id.as_str()));
-    let rows: Vec<(i64, String, String)> = sqlx::query_as(
+    let rows: Vec<(i64, String, String)> = query_as(
         "SELECT id, phase_id, state FROM phases
           WHERE run = ? AND source = ? AND state <> 'SKIPPED'
             AND phase_id NOT IN (SELECT value FROM json_each(?))
@@ -69,7 +68,7 @@ pub(super) async fn find_removed(
 
 /// Skips the queued and failed phases among them, with a note. Returns the phases left as they are, and the skipped.
 pub(super) async fn prune(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     gone: Vec<(i64, RemovedPhase)>,
     run: &PlanRun,
 ) -> Result<(Vec<RemovedPhase>, Vec<PhaseId>), StoreError> {
@@ -79,7 +78,7 @@ pub(super) async fn prune(
             left.push(phase);
             continue;
         }
-        sqlx::query(
+        query(
             "UPDATE phases SET state = 'SKIPPED', note = ?, last_failure = NULL, held = 0 WHERE id = ?",
         )
         .bind(format!("no longer in {}", run.source))

@@ -3,10 +3,9 @@
 
 use std::collections::HashMap;
 
-use sqlx::SqliteConnection;
-
 use crate::phase::plan::{PlanPhase, PlanRun};
 use crate::phase::{PhaseId, PhaseState};
+use crate::store::backend::{Connection, query, query_scalar};
 use crate::store::columns::parse;
 use crate::store::error::StoreError;
 use crate::store::state_step::PhaseSnapshot;
@@ -17,12 +16,12 @@ use super::stored_comparison::ExistingPhase;
 
 /// Settles a QUEUED or FAILED phase; the import recounts dependencies afterwards.
 pub(super) async fn settle_open_phase(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     id: i64,
     state: PhaseState,
     note: Option<&str>,
 ) -> Result<(), StoreError> {
-    sqlx::query("UPDATE phases SET state = ?, note = ?, last_failure = NULL WHERE id = ? AND state IN ('QUEUED', 'FAILED')")
+    query("UPDATE phases SET state = ?, note = ?, last_failure = NULL WHERE id = ? AND state IN ('QUEUED', 'FAILED')")
         .bind(state.as_str())
         .bind(note)
         .bind(id)
@@ -34,7 +33,7 @@ pub(super) async fn settle_open_phase(
 /// Settles the phases of items that the source has deleted or archived, and stops their attempts. Work that is done
 /// stays, and so do phases of other sources.
 pub(super) async fn settle_left_out(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     run: &PlanRun,
     existing: &HashMap<PhaseId, ExistingPhase>,
     report: &mut ImportReport,
@@ -62,12 +61,12 @@ pub(super) async fn settle_left_out(
 
 /// Asks the drain to end the attempt, and records the state that the phase takes afterwards.
 pub(super) async fn stop_and_settle(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     id: i64,
     state: PhaseState,
     note: Option<&str>,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "UPDATE phases SET held = MAX(held, 1), settle_as = ?, settle_note = ?
           WHERE id = ? AND state = 'EXECUTING'",
     )
@@ -80,11 +79,8 @@ pub(super) async fn stop_and_settle(
 }
 
 /// Withdraws the settlement of an executing phase, and lets the phase run again.
-pub(super) async fn withdraw_settlement(
-    tx: &mut SqliteConnection,
-    id: i64,
-) -> Result<(), StoreError> {
-    sqlx::query(
+pub(super) async fn withdraw_settlement(tx: &mut Connection, id: i64) -> Result<(), StoreError> {
+    query(
         "UPDATE phases SET held = 0, settle_as = NULL, settle_note = NULL, closed_as = NULL
           WHERE id = ? AND state = 'EXECUTING'",
     )
@@ -96,11 +92,11 @@ pub(super) async fn withdraw_settlement(
 
 /// Queues a phase that an earlier import settled.
 pub(super) async fn reopen(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     id: i64,
     phase: &PlanPhase,
 ) -> Result<(), StoreError> {
-    sqlx::query("UPDATE phases SET state = 'QUEUED', note = ?, closed_as = NULL WHERE id = ? AND state IN ('COMPLETE', 'SKIPPED')")
+    query("UPDATE phases SET state = 'QUEUED', note = ?, closed_as = NULL WHERE id = ? AND state IN ('COMPLETE', 'SKIPPED')")
         .bind(&phase.note)
         .bind(id)
         .execute(&mut *tx)
@@ -111,17 +107,17 @@ pub(super) async fn reopen(
 /// Settles a phase whose attempt has just ended without landing, if its source has settled it meanwhile. Returns the
 /// new state. Work that landed stays.
 pub(crate) async fn settle_after_attempt(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     snapshot: &PhaseSnapshot,
 ) -> Result<Option<PhaseState>, StoreError> {
-    let settled: Option<String> = sqlx::query_scalar(
+    let settled: Option<String> = query_scalar(
         "UPDATE phases SET state = settle_as, note = settle_note, held = 0, last_failure = NULL
           WHERE id = ? AND settle_as IS NOT NULL AND state IN ('QUEUED', 'FAILED') RETURNING state",
     )
     .bind(snapshot.id)
     .fetch_optional(&mut *tx)
     .await?;
-    sqlx::query(
+    query(
         "UPDATE phases SET settle_as = NULL, settle_note = NULL, held = 0 WHERE id = ? AND settle_as IS NOT NULL",
     )
     .bind(snapshot.id)

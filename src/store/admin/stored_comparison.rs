@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::FromRow;
 
 use crate::phase::plan::{PlanPhase, PlanRun};
 use crate::phase::{PhaseId, PhaseState, RawSpec};
+use crate::store::backend::{Connection, query_as};
 use crate::store::columns::{json, parse};
 use crate::store::error::StoreError;
 use crate::store::queue::dependencies::edges;
@@ -43,11 +44,11 @@ struct ExistingPhaseRecord {
 
 /// Returns the phases of the run by id.
 pub(super) async fn existing_phases(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     row: i64,
     run: &PlanRun,
 ) -> Result<HashMap<PhaseId, ExistingPhase>, StoreError> {
-    let rows: Vec<ExistingPhaseRecord> = sqlx::query_as(
+    let rows: Vec<ExistingPhaseRecord> = query_as(
         "SELECT id, phase_id, state, raw_spec, name, max_attempts, source = ?3 AS of_source,
                 evidence = ?2 AND source = ?3 AS settled_by_source, settle_as IS NOT NULL AND source = ?3 AS stopped_by_source
            FROM phases WHERE run = ?1",

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::FromRow;
 
 use crate::phase::plan::PlanRun;
 use crate::phase::state::Event;
 use crate::phase::{PhaseId, PhaseState, RunId, UnixMs};
+use crate::store::backend::{Connection, query, query_as};
 
 use super::evidence::{IMPORT, record_evidence};
 use super::import_plan::{ImportMode, import_run};
@@ -99,7 +100,7 @@ impl Store {
         mode: SyncMode,
         now: UnixMs,
     ) -> Result<SyncReport, StoreError> {
-        self.named(async {
+        self.named(|| async move {
             let mut tx = self.begin().await?;
             let row = self.run_row(&mut tx, run).await?;
             let before = synced_phases(&mut tx, row).await?;
@@ -120,7 +121,7 @@ impl Store {
                 }
             }
             recount_dependencies(&mut tx, row, run).await?;
-            sqlx::query("UPDATE run_sources SET seen = ?, synced_at = ? WHERE run = ?")
+            query("UPDATE run_sources SET seen = ?, synced_at = ? WHERE run = ?")
                 .bind(&request.seen)
                 .bind(now.0)
                 .bind(row)
@@ -140,7 +141,7 @@ impl Store {
     /// Queues a phase again that was settled because its issue was closed.
     async fn reopen(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Connection,
         run: &RunId,
         phase: &PhaseId,
         record: &SyncedRecord,
@@ -161,7 +162,7 @@ impl Store {
         }
         // A running attempt was to be stopped, and perhaps has not ended yet.
         let held = if record.settle_as.is_some() { 0 } else { -1 };
-        sqlx::query(
+        query(
             "UPDATE phases SET closed_as = NULL, settle_as = NULL, settle_note = NULL, note = CASE WHEN ?1 THEN NULL ELSE note END,
                     held = CASE WHEN ?2 = 0 THEN 0 ELSE held END
               WHERE id = ?3",
@@ -178,7 +179,7 @@ impl Store {
 /// Settles an open phase, or stops its attempt. A phase that the operator queued again after its issue was closed stays
 /// queued.
 async fn close(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     record: &SyncedRecord,
     closed: &ClosedIssue,
 ) -> Result<(), StoreError> {
@@ -191,7 +192,7 @@ async fn close(
             settle(tx, record.id, closed.state, &closed.note).await
         }
         PhaseState::Executing => {
-            sqlx::query(
+            query(
                 "UPDATE phases SET closed_as = ?1, settle_as = ?1, settle_note = ?2, held = MAX(held, 1) WHERE id = ?3",
             )
             .bind(closed.state.as_str())
@@ -207,12 +208,12 @@ async fn close(
 
 /// Settles a QUEUED or FAILED phase whose issue was closed. The caller recounts dependencies.
 async fn settle(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     id: i64,
     state: PhaseState,
     note: &str,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "UPDATE phases SET state = ?1, note = ?2, closed_as = ?1, settle_as = NULL, settle_note = NULL, held = 0, last_failure = NULL
           WHERE id = ?3 AND state IN ('QUEUED', 'FAILED')",
     )
@@ -224,8 +225,8 @@ async fn settle(
     record_evidence(tx, id, IMPORT).await
 }
 
-async fn synced_phases(tx: &mut SqliteConnection, run: i64) -> Result<SyncedPhases, StoreError> {
-    let rows: Vec<SyncedRecord> = sqlx::query_as(
+async fn synced_phases(tx: &mut Connection, run: i64) -> Result<SyncedPhases, StoreError> {
+    let rows: Vec<SyncedRecord> = query_as(
         "SELECT id, phase_id, state, spec_version, closed_as, settle_as,
                 COALESCE(evidence = 'import', 0) AS is_of_source
            FROM phases WHERE run = ?",

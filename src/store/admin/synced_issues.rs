@@ -3,11 +3,12 @@
 
 use std::collections::HashMap;
 
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::FromRow;
 
 use crate::phase::PhaseId;
 use crate::phase::changed_issue::merge_changed_issue;
 use crate::phase::plan::{PlanPhase, PlanRun};
+use crate::store::backend::{Connection, query_as};
 use crate::store::columns::json;
 use crate::store::error::StoreError;
 
@@ -23,12 +24,12 @@ struct StoredIssue {
 
 /// Leaves new and changed issues in the plan. Returns the issues whose ids other phases of the run have.
 pub(super) async fn keep_changed(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     row: i64,
     tracker: &str,
     plan: &mut PlanRun,
 ) -> Result<Vec<PhaseId>, StoreError> {
-    let rows: Vec<StoredIssue> = sqlx::query_as(
+    let rows: Vec<StoredIssue> = query_as(
         "SELECT phase_id, raw_spec, raw_spec ->> '$.tracker.digest' AS digest,
                 COALESCE(raw_spec ->> '$.tracker.name' = ? AND json_type(raw_spec, '$.tracker.issue') = 'integer', 0)
                     AS is_tracked

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::FromRow;
 
 use crate::phase::PhaseId;
 use crate::phase::undo::UndoCandidate;
+use crate::store::backend::{Connection, query_as};
 use crate::store::columns::parse;
 use crate::store::error::StoreError;
 use crate::store::queue::dependencies::edges;
@@ -21,10 +22,10 @@ struct CandidateRecord {
 
 /// Returns the row ids of all phases of a run, and the phases.
 pub(super) async fn candidates(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     run: i64,
 ) -> Result<(Vec<i64>, Vec<UndoCandidate>), StoreError> {
-    let records: Vec<CandidateRecord> = sqlx::query_as(
+    let records: Vec<CandidateRecord> = query_as(
         "SELECT p.id, p.phase_id, p.state,
                 EXISTS (SELECT 1 FROM live_landings l WHERE l.phase = p.id) AS has_landed,
                 EXISTS (SELECT 1 FROM attempts a

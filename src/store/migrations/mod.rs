@@ -1,6 +1,7 @@
-//! The schema of the database as numbered migrations, never edited once released.
+//! The schema of the database as numbered migrations, never edited once released. Postgres came with version 24: its first
+//! migration makes the schema of that version.
 
-use super::sqlite::APPLICATION_ID;
+use super::backend::sqlite::APPLICATION_ID;
 use crate::schema_version::Schema;
 
 /// All migrations, in order. Their number is the schema version.
@@ -33,3 +34,7 @@ const MIGRATIONS: &[&str] = &[
 pub(super) const SCHEMA: Schema = Schema { application_id: APPLICATION_ID, migrations: MIGRATIONS };
 /// Version of the schema after all migrations.
 pub(super) const SCHEMA_VERSION: i64 = SCHEMA.version();
+
+/// The migrations of Postgres, with the version after each.
+pub(super) const POSTGRES_MIGRATIONS: &[(i64, &str)] =
+    &[(24, include_str!("postgres/0024_schema.sql"))];

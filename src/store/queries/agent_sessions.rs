@@ -1,6 +1,7 @@
 //! Sessions of agents, for a person who continues one.
 
 use crate::phase::{PhaseId, RunId};
+use crate::store::backend::query_as;
 use crate::store::error::StoreError;
 use crate::store::open::Store;
 
@@ -23,8 +24,8 @@ impl Store {
         run: &RunId,
         phase: &PhaseId,
     ) -> Result<Option<AgentSession>, StoreError> {
-        self.named(async {
-            let row: Option<(String, Option<String>)> = sqlx::query_as(
+        self.named(|| async move {
+            let row: Option<(String, Option<String>)> = query_as(
                 "SELECT a.agent, a.session FROM attempts a
                    JOIN phases p ON p.id = a.phase JOIN runs r ON r.id = p.run
                   WHERE r.run_id = ? AND p.phase_id = ? AND a.agent IS NOT NULL AND a.purpose IS NULL

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use sqlx::{AssertSqlSafe, FromRow, SqliteConnection};
+use sqlx::{AssertSqlSafe, FromRow};
 
 use crate::phase::{AttemptFacts, PhaseHistory, PhaseId, RunId, Sample, UnixMs};
+use crate::store::backend::{Connection, query_as};
 
 use crate::store::columns::{number, parse, to_json};
 use crate::store::error::StoreError;
@@ -67,31 +68,34 @@ impl Store {
         cursor: &mut HistoryCursor,
         limit: u32,
     ) -> Result<Vec<PhaseHistory>, StoreError> {
-        self.named(async {
+        let from = cursor.0;
+        let (page, to) = self.named(|| async move {
             let mut tx = self.reader.begin().await?;
             let row = self.run_row(&mut tx, run).await?;
-            let phases: Vec<PhaseRecord> = sqlx::query_as(
+            let phases: Vec<PhaseRecord> = query_as(
                 "SELECT id, phase_id, position, state, json_extract(last_failure, '$.kind') AS failure_kind
                    FROM phases WHERE run = ? AND position > ? ORDER BY position LIMIT ?",
             )
             .bind(row)
-            .bind(cursor.0)
+            .bind(from)
             .bind(limit)
             .fetch_all(&mut *tx)
             .await?;
-            let Some(last) = phases.last() else { return Ok(Vec::new()) };
-            let (from, to) = (cursor.0, last.position);
+            let Some(last) = phases.last() else { return Ok((Vec::new(), from)) };
+            let to = last.position;
             let mut attempts = attempts_between(&mut tx, row, from, to).await?;
-            cursor.0 = to;
-            phases
+            let page: Result<Vec<_>, StoreError> = phases
                 .into_iter()
                 .map(|phase| {
                     let attempts = attempts.remove(&phase.id).unwrap_or_default();
                     phase.with(run, attempts)
                 })
-                .collect()
+                .collect();
+            Ok((page?, to))
         })
-        .await
+        .await?;
+        cursor.0 = to;
+        Ok(page)
     }
 
     /// Returns samples without an attempt in the database: imported samples and samples of removed runs. Restricted to
@@ -105,7 +109,7 @@ impl Store {
         after: i64,
         limit: u32,
     ) -> Result<Vec<Sample>, StoreError> {
-        self.named(async {
+        self.named(|| async move {
             let sql = format!(
                 "SELECT {COLUMNS} FROM samples s
                   WHERE s.id > ?1
@@ -113,7 +117,7 @@ impl Store {
                     AND (s.origin IS NOT NULL OR NOT EXISTS (SELECT 1 FROM runs r WHERE r.run_id = s.run_id))
                   ORDER BY s.id LIMIT ?3"
             );
-            let rows: Vec<SampleRecord> = sqlx::query_as(AssertSqlSafe(sql))
+            let rows: Vec<SampleRecord> = query_as(AssertSqlSafe(sql))
             .bind(after)
             .bind(to_json(&runs))
             .bind(limit)
@@ -132,11 +136,11 @@ impl Store {
         &self,
         run: &RunId,
     ) -> Result<HashMap<PhaseId, Vec<AttemptRow>>, StoreError> {
-        self.named(async {
+        self.named(|| async move {
             let mut tx = self.reader.begin().await?;
             let row = self.run_row(&mut tx, run).await?;
             let records: Vec<AttemptRecord> =
-                sqlx::query_as(select_attempts!("WHERE p.run = ? ORDER BY p.position, a.attempt"))
+                query_as(select_attempts!("WHERE p.run = ? ORDER BY p.position, a.attempt"))
                     .bind(row)
                     .fetch_all(&mut *tx)
                     .await?;
@@ -152,12 +156,12 @@ impl Store {
 }
 
 async fn attempts_between(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     run: i64,
     after: i64,
     to: i64,
 ) -> Result<HashMap<i64, Vec<AttemptFacts>>, StoreError> {
-    let rows: Vec<FactsRecord> = sqlx::query_as(
+    let rows: Vec<FactsRecord> = query_as(
         "SELECT a.phase, a.attempt, a.started_at, a.ended_at, a.outcome, a.purpose, a.scope_granted,
                 json_extract(a.failure, '$.kind') AS failure_kind, a.category, a.complexity, a.agent, a.model,
                 a.estimated_output_tokens, a.input_tokens, a.output_tokens, a.cache_read_tokens,

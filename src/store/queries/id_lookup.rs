@@ -1,6 +1,7 @@
 //! Ids of runs and phases, for finding the run or phase that a command names.
 
 use crate::phase::{PhaseId, RunId};
+use crate::store::backend::query_scalar;
 
 use crate::store::error::StoreError;
 use crate::store::open::Store;
@@ -19,8 +20,8 @@ impl Store {
     /// # Errors
     /// The database cannot be read.
     pub async fn run_ids_by_use(&self) -> Result<Vec<RunId>, StoreError> {
-        self.named(async {
-            let ids: Vec<String> = sqlx::query_scalar(RUNS_BY_USE).fetch_all(&self.reader).await?;
+        self.named(|| async move {
+            let ids: Vec<String> = query_scalar(RUNS_BY_USE).fetch_all(&self.reader).await?;
             Ok(ids.into_iter().map(RunId::new).collect())
         })
         .await
@@ -31,8 +32,8 @@ impl Store {
     /// # Errors
     /// The database cannot be read.
     pub async fn phase_ids(&self, run: &RunId) -> Result<Vec<PhaseId>, StoreError> {
-        self.named(async {
-            let ids: Vec<String> = sqlx::query_scalar(
+        self.named(|| async move {
+            let ids: Vec<String> = query_scalar(
                 "SELECT phase_id FROM phases WHERE run = (SELECT id FROM runs WHERE run_id = ?)
                   ORDER BY position",
             )
@@ -49,8 +50,8 @@ impl Store {
     /// # Errors
     /// The database cannot be read.
     pub async fn runs_with_phase(&self, phase: &PhaseId) -> Result<Vec<RunId>, StoreError> {
-        self.named(async {
-            let ids: Vec<String> = sqlx::query_scalar(
+        self.named(|| async move {
+            let ids: Vec<String> = query_scalar(
                 "SELECT r.run_id FROM runs r JOIN phases p ON p.run = r.id WHERE p.phase_id = ?
                   ORDER BY r.id",
             )

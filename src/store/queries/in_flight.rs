@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use sqlx::FromRow;
 
 use crate::phase::{PhaseId, RunId, UnixMs};
+use crate::store::backend::query_as;
 
 use crate::store::columns::{number, parse};
 use crate::store::error::StoreError;
@@ -89,11 +90,11 @@ impl Store {
     /// # Errors
     /// The database cannot be read.
     pub async fn owners(&self) -> Result<Vec<OwnerRow>, StoreError> {
-        self.named(async {
+        self.named(|| async move {
             let mut tx = self.reader.begin().await?;
             let rows: Vec<OwnerRecord> =
-                sqlx::query_as("SELECT * FROM owners ORDER BY started_at, owner").fetch_all(&mut *tx).await?;
-            let in_flight: Vec<InFlightRecord> = sqlx::query_as(
+                query_as("SELECT * FROM owners ORDER BY started_at, owner").fetch_all(&mut *tx).await?;
+            let in_flight: Vec<InFlightRecord> = query_as(
                 "SELECT p.id AS phase, r.run_id, r.repo, p.phase_id, p.state, a.id AS attempt_row, a.attempt, a.owner,
                         a.started_at, a.agent, p.attempts AS tries, p.max_attempts, a.activity, a.activity_at, a.slot, a.log_dir, a.landing_commit
                    FROM phases p

@@ -1,6 +1,7 @@
 //! Landed phases of a run, with commit and time.
 
 use crate::phase::{PhaseId, RunId, UnixMs};
+use crate::store::backend::query_as;
 use crate::store::error::StoreError;
 use crate::store::open::Store;
 
@@ -21,10 +22,10 @@ impl Store {
     /// # Errors
     /// The run is unknown, or the database cannot be read.
     pub async fn landings(&self, run: &RunId) -> Result<Vec<Landing>, StoreError> {
-        self.named(async {
+        self.named(|| async move {
             let mut connection = self.reader.acquire().await?;
             let run = self.run_row(&mut connection, run).await?;
-            let rows: Vec<(String, String, i64)> = sqlx::query_as(
+            let rows: Vec<(String, String, i64)> = query_as(
                 "SELECT p.phase_id, a.landing_commit, a.ended_at
                    FROM phases p JOIN attempts a ON a.phase = p.id AND a.attempt = p.executions
                   WHERE p.run = ? AND p.state = 'COMPLETE' AND a.outcome = 'landed'

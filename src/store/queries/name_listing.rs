@@ -6,10 +6,10 @@ use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, ConnectOptions as _};
 
 use crate::phase::{PhaseId, RunId};
+use crate::store::backend::sqlite::read_only_options;
 use crate::store::database_probe::{OwningApplication, find_owning_application, has_wal};
 use crate::store::database_url::DatabaseUrl;
 use crate::store::queries::id_lookup::RUNS_BY_USE;
-use crate::store::sqlite::read_only_options;
 
 /// Longest wait for another process.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(200);
@@ -22,7 +22,7 @@ pub struct NameListing(SqliteConnection);
 impl NameListing {
     /// Opens the database; `None` if there is none, or it cannot be read now.
     pub async fn open(url: &DatabaseUrl) -> Option<Self> {
-        let path = url.path();
+        let path = url.file()?;
         if find_owning_application(path).await != OwningApplication::Autopack {
             return None;
         }

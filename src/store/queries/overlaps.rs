@@ -1,10 +1,9 @@
 //! Queued phases held back by overlapping footprints, each with the overlapping phase. Shows to people the phases
 //! skipped by a claim (`claim/candidates`).
 
-use sqlx::SqliteConnection;
-
 use crate::phase::footprint::Footprint;
 use crate::phase::{PhaseId, PhaseState, UnixMs};
+use crate::store::backend::{Connection, query_as};
 
 use crate::store::columns::json;
 use crate::store::error::StoreError;
@@ -31,7 +30,7 @@ struct ReservedPaths {
 
 /// Returns the overlaps in queue order. `run` is the row id of the run.
 pub(crate) async fn overlaps(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     run: i64,
     now: UnixMs,
 ) -> Result<Vec<Overlap>, StoreError> {
@@ -39,7 +38,7 @@ pub(crate) async fn overlaps(
     if taken.is_empty() {
         return Ok(Vec::new());
     }
-    let queue: Vec<(i64, String, String)> = sqlx::query_as(
+    let queue: Vec<(i64, String, String)> = query_as(
         concat!(
         "SELECT position, phase_id, footprint FROM phases
           WHERE run = ? AND state = 'QUEUED' AND unmet = 0 AND held = 0 AND not_before <= ? AND footprint IS NOT NULL
@@ -67,8 +66,8 @@ pub(crate) async fn overlaps(
     Ok(waiting)
 }
 
-async fn executing(tx: &mut SqliteConnection, run: i64) -> Result<Vec<ReservedPaths>, StoreError> {
-    let rows: Vec<(String, Option<String>)> = sqlx::query_as(
+async fn executing(tx: &mut Connection, run: i64) -> Result<Vec<ReservedPaths>, StoreError> {
+    let rows: Vec<(String, Option<String>)> = query_as(
         "SELECT phase_id, footprint FROM phases WHERE owner IS NOT NULL AND run = ? ORDER BY position",
     )
     .bind(run)

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use sqlx::FromRow;
 
 use crate::phase::{PhaseId, RunId, Tokens, UnixMs};
+use crate::store::backend::{query_as, query_scalar};
 use crate::store::columns::number;
 use crate::store::error::StoreError;
 use crate::store::open::Store;
@@ -102,10 +103,10 @@ impl Store {
         &self,
         run: &RunId,
     ) -> Result<HashMap<PhaseId, PhaseUsage>, StoreError> {
-        self.named(async {
+        self.named(|| async move {
             let mut connection = self.reader.acquire().await?;
             let run = self.run_row(&mut connection, run).await?;
-            let rows: Vec<UsageRecord> = sqlx::query_as(
+            let rows: Vec<UsageRecord> = query_as(
                 "SELECT p.phase_id,
                         (SELECT l.agent FROM attempts l WHERE l.phase = p.id AND l.agent IS NOT NULL
                           ORDER BY l.attempt DESC LIMIT 1) AS agent,
@@ -132,8 +133,8 @@ impl Store {
     /// # Errors
     /// The database cannot be read.
     pub async fn settled_phases(&self, limit: u32) -> Result<Vec<SettledPhase>, StoreError> {
-        self.named(async {
-            Ok(sqlx::query_as(
+        self.named(|| async move {
+            Ok(query_as(
                 "SELECT MAX(a.agent) AS agent, SUM(a.cost_usd) AS cost_usd,
                         SUM(a.input_tokens + a.output_tokens + COALESCE(a.cache_write_tokens, 0)) AS tokens,
                         SUM(MAX(a.ended_at - a.started_at, 0)) AS duration_ms
@@ -154,8 +155,8 @@ impl Store {
     /// # Errors
     /// The database cannot be read.
     pub async fn ended_attempts(&self, run: &RunId) -> Result<EndedAttempts, StoreError> {
-        self.named(async {
-            let (attempts, busy_ms, settled): (i64, i64, i64) = sqlx::query_as(
+        self.named(|| async move {
+            let (attempts, busy_ms, settled): (i64, i64, i64) = query_as(
                 "SELECT COUNT(*), COALESCE(SUM(MAX(a.ended_at - a.started_at, 0)), 0),
                         COUNT(DISTINCT CASE WHEN p.state IN ('COMPLETE', 'FAILED') THEN p.id END)
                    FROM phases p JOIN attempts a ON a.phase = p.id
@@ -182,8 +183,8 @@ impl Store {
     /// # Errors
     /// The database cannot be read.
     pub async fn proposal_costs(&self, limit: u32) -> Result<Vec<f64>, StoreError> {
-        self.named(async {
-            Ok(sqlx::query_scalar(
+        self.named(|| async move {
+            Ok(query_scalar(
                 "SELECT cost_usd FROM scope_proposals WHERE cost_usd IS NOT NULL ORDER BY created_at DESC LIMIT ?",
             )
             .bind(limit)

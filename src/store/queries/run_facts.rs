@@ -1,8 +1,9 @@
 //! Runs and phases by name, and the repository of a run.
 
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::FromRow;
 
 use crate::phase::{PhaseId, RunId};
+use crate::store::backend::{Connection, query_as, query_scalar};
 
 use crate::store::error::StoreError;
 use crate::store::open::Store;
@@ -53,7 +54,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::UnknownRun`] with the existing runs, or the database cannot be read.
     pub async fn require_runs(&self, runs: &[RunId]) -> Result<(), StoreError> {
-        self.named(async {
+        self.named(|| async move {
             let mut connection = self.reader.acquire().await?;
             for run in runs {
                 self.run_row(&mut connection, run).await?;
@@ -68,7 +69,7 @@ impl Store {
     /// # Errors
     /// The run is unknown, or the database cannot be read.
     pub async fn run_facts(&self, run: &RunId) -> Result<Option<RunFacts>, StoreError> {
-        self.named(async {
+        self.named(|| async move {
             let mut connection = self.reader.acquire().await?;
             self.facts_of(&mut connection, run).await
         })
@@ -80,8 +81,8 @@ impl Store {
     /// # Errors
     /// The run is unknown, or the database cannot be read.
     pub async fn landed_phases(&self, run: &RunId) -> Result<Vec<(PhaseId, String)>, StoreError> {
-        self.named(async {
-            let rows: Vec<(String, String)> = sqlx::query_as(
+        self.named(|| async move {
+            let rows: Vec<(String, String)> = query_as(
                 "SELECT phase_id, commit_id FROM phases
                   WHERE run = (SELECT id FROM runs WHERE run_id = ?) AND commit_id IS NOT NULL ORDER BY position",
             )
@@ -98,8 +99,8 @@ impl Store {
     /// # Errors
     /// The database cannot be read.
     pub async fn live_landings(&self, run: &RunId) -> Result<Vec<(PhaseId, String)>, StoreError> {
-        self.named(async {
-            let rows: Vec<(String, String)> = sqlx::query_as(
+        self.named(|| async move {
+            let rows: Vec<(String, String)> = query_as(
                 "SELECT p.phase_id, l.landing_commit FROM live_landings l JOIN phases p ON p.id = l.phase
                   WHERE p.run = (SELECT id FROM runs WHERE run_id = ?)",
             )
@@ -116,8 +117,8 @@ impl Store {
     /// # Errors
     /// The run is unknown, or the database cannot be read.
     pub async fn landed_commits(&self, run: &RunId) -> Result<Vec<String>, StoreError> {
-        self.named(async {
-            Ok(sqlx::query_scalar(
+        self.named(|| async move {
+            Ok(query_scalar(
                 "SELECT commit_id FROM (
                      SELECT a.landing_commit AS commit_id, a.ended_at, a.id FROM attempts a JOIN phases p ON p.id = a.phase
                       WHERE p.run = (SELECT id FROM runs WHERE run_id = ?1)
@@ -141,24 +142,22 @@ impl Store {
     /// The run is unknown, or the database cannot be written.
     pub(in crate::store) async fn facts_of(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         run: &RunId,
     ) -> Result<Option<RunFacts>, StoreError> {
         let id = self.run_row(connection, run).await?;
-        let row: RunRecord = sqlx::query_as("SELECT * FROM runs WHERE id = ?")
-            .bind(id)
-            .fetch_one(connection)
-            .await?;
+        let row: RunRecord =
+            query_as("SELECT * FROM runs WHERE id = ?").bind(id).fetch_one(connection).await?;
         Ok(row.facts())
     }
 
     /// Returns the row id of a run, or an error with the existing runs.
     pub(crate) async fn run_row(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         run: &RunId,
     ) -> Result<i64, StoreError> {
-        let id: Option<i64> = sqlx::query_scalar("SELECT id FROM runs WHERE run_id = ?")
+        let id: Option<i64> = query_scalar("SELECT id FROM runs WHERE run_id = ?")
             .bind(run.as_str())
             .fetch_optional(&mut *connection)
             .await?;
@@ -173,7 +172,7 @@ impl Store {
     /// # Errors
     /// The database cannot be read.
     pub async fn unknown_run(&self, run: &RunId) -> Result<StoreError, StoreError> {
-        self.named(async {
+        self.named(|| async move {
             let mut connection = self.reader.acquire().await?;
             self.describe_unknown(&mut connection, run).await
         })
@@ -182,13 +181,13 @@ impl Store {
 
     async fn describe_unknown(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         run: &RunId,
     ) -> Result<StoreError, StoreError> {
         let runs: Vec<String> =
-            sqlx::query_scalar("SELECT run_id FROM runs ORDER BY id").fetch_all(connection).await?;
+            query_scalar("SELECT run_id FROM runs ORDER BY id").fetch_all(connection).await?;
         Ok(StoreError::UnknownRun {
-            database: self.path().to_owned(),
+            database: self.name().clone(),
             run: run.clone(),
             runs: runs.into_iter().map(RunId::new).collect(),
         })
@@ -196,12 +195,12 @@ impl Store {
 
     pub(in crate::store) async fn phase_record(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         run: &RunId,
         phase: &PhaseId,
     ) -> Result<PhaseRecord, StoreError> {
         let row = self.run_row(connection, run).await?;
-        let row = sqlx::query_as(select_phases!("WHERE p.run = ? AND p.phase_id = ?"))
+        let row = query_as(select_phases!("WHERE p.run = ? AND p.phase_id = ?"))
             .bind(row)
             .bind(phase.as_str())
             .fetch_optional(connection)

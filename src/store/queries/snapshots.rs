@@ -3,10 +3,11 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::FromRow;
 
 use crate::phase::budget::BudgetUsage;
 use crate::phase::{PhaseId, PhaseState, RawSpec, RunId, Tokens, UnixMs};
+use crate::store::backend::{Connection, query_as, query_scalar};
 
 use super::run_facts::{RunFacts, RunRecord};
 use crate::store::columns::{json, number, parse, to_json};
@@ -108,10 +109,10 @@ struct UsageRecord {
 
 /// Returns the counts of a query for (run, count).
 async fn rows_by_run(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     query: &'static str,
 ) -> Result<HashMap<i64, i64>, StoreError> {
-    let rows: Vec<(i64, i64)> = sqlx::query_as(query).fetch_all(tx).await?;
+    let rows: Vec<(i64, i64)> = query_as(query).fetch_all(tx).await?;
     Ok(rows.into_iter().collect())
 }
 
@@ -121,10 +122,10 @@ impl Store {
     /// # Errors
     /// The database cannot be read.
     pub async fn runs(&self) -> Result<Vec<RunSummary>, StoreError> {
-        self.named(async {
+        self.named(|| async move {
             let mut tx = self.reader.begin().await?;
             let runs: Vec<RunRecord> =
-                sqlx::query_as("SELECT * FROM runs ORDER BY id").fetch_all(&mut *tx).await?;
+                query_as("SELECT * FROM runs ORDER BY id").fetch_all(&mut *tx).await?;
             let mut counts = counts_by_run(&mut tx).await?;
             let blocked =
                 rows_by_run(&mut tx, "SELECT run, COUNT(*) FROM blocked GROUP BY run").await?;
@@ -167,9 +168,9 @@ impl Store {
     /// # Errors
     /// The database cannot be read.
     pub async fn backlog(&self, runs: &[RunId]) -> Result<Backlog, StoreError> {
-        self.named(async {
+        self.named(|| async move {
             let (queued, executing, blocked): (i64, i64, i64) =
-                sqlx::query_as(BACKLOG).bind(names(runs)).fetch_one(&self.reader).await?;
+                query_as(BACKLOG).bind(names(runs)).fetch_one(&self.reader).await?;
             let name = || "the counts of phases".to_owned();
             Ok(Backlog {
                 queued: number(queued, name)?,
@@ -186,8 +187,8 @@ impl Store {
     /// # Errors
     /// The database cannot be read.
     pub async fn has_work(&self, runs: &[RunId]) -> Result<bool, StoreError> {
-        self.named(async {
-            Ok(sqlx::query_scalar(HAS_WORK).bind(names(runs)).fetch_one(&self.reader).await?)
+        self.named(|| async move {
+            Ok(query_scalar(HAS_WORK).bind(names(runs)).fetch_one(&self.reader).await?)
         })
         .await
     }
@@ -201,10 +202,10 @@ impl Store {
         run: &RunId,
         state: Option<PhaseState>,
     ) -> Result<Vec<PhaseRow>, StoreError> {
-        self.named(async {
+        self.named(|| async move {
             let mut tx = self.reader.begin().await?;
             let run = self.run_row(&mut tx, run).await?;
-            let rows: Vec<PhaseRecord> = sqlx::query_as(select_phases!(
+            let rows: Vec<PhaseRecord> = query_as(select_phases!(
                 "WHERE p.run = ?1 AND (?2 IS NULL OR p.state = ?2) ORDER BY p.position"
             ))
             .bind(run)
@@ -227,15 +228,15 @@ impl Store {
     /// # Errors
     /// The run or phase is unknown, or the database cannot be read.
     pub async fn phase(&self, run: &RunId, phase: &PhaseId) -> Result<PhaseDetail, StoreError> {
-        self.named(async {
+        self.named(|| async move {
             let mut tx = self.reader.begin().await?;
             let record = self.phase_record(&mut tx, run, phase).await?;
             let attempts: Vec<AttemptRecord> =
-                sqlx::query_as(select_attempts!("WHERE a.phase = ? ORDER BY a.attempt"))
+                query_as(select_attempts!("WHERE a.phase = ? ORDER BY a.attempt"))
                     .bind(record.id)
                     .fetch_all(&mut *tx)
                     .await?;
-            let needs: Vec<String> = sqlx::query_scalar(
+            let needs: Vec<String> = query_scalar(
                 "SELECT n.phase_id FROM dependencies d JOIN phases n ON n.id = d.needs
                   WHERE d.phase = ? ORDER BY n.position",
             )
@@ -284,10 +285,10 @@ fn names(runs: &[RunId]) -> String {
 }
 
 async fn counts_by_run(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<HashMap<i64, StateCounts>, StoreError> {
     let rows: Vec<(i64, String, i64)> =
-        sqlx::query_as("SELECT run, state, COUNT(*) FROM phases GROUP BY run, state")
+        query_as("SELECT run, state, COUNT(*) FROM phases GROUP BY run, state")
             .fetch_all(connection)
             .await?;
     let mut counts: HashMap<i64, StateCounts> = HashMap::new();
@@ -299,9 +300,9 @@ async fn counts_by_run(
 }
 
 async fn usage_by_run(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<HashMap<i64, UsageRecord>, StoreError> {
-    let rows: Vec<UsageRecord> = sqlx::query_as(
+    let rows: Vec<UsageRecord> = query_as(
         "SELECT p.run, SUM(a.input_tokens) AS input_tokens, SUM(a.output_tokens) AS output_tokens,
                 SUM(a.cache_read_tokens) AS cache_read_tokens, SUM(a.cache_write_tokens) AS cache_write_tokens,
                 SUM(a.cost_usd) AS cost_usd
@@ -313,7 +314,7 @@ async fn usage_by_run(
 }
 
 async fn needs_by_phase(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     run: i64,
 ) -> Result<HashMap<i64, Vec<PhaseId>>, StoreError> {
     let mut needs: HashMap<i64, Vec<PhaseId>> = HashMap::new();
@@ -360,8 +361,8 @@ impl RunRecord {
 }
 
 /// Returns the row ids of runs with a merged update.
-async fn updated_runs(connection: &mut SqliteConnection) -> Result<HashSet<i64>, StoreError> {
+async fn updated_runs(connection: &mut Connection) -> Result<HashSet<i64>, StoreError> {
     let query = "SELECT DISTINCT run FROM reverts WHERE merged IS NOT NULL AND outcome = 'undone'";
-    let rows: Vec<i64> = sqlx::query_scalar(query).fetch_all(connection).await?;
+    let rows: Vec<i64> = query_scalar(query).fetch_all(connection).await?;
     Ok(rows.into_iter().collect())
 }

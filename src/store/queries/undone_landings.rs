@@ -3,6 +3,7 @@
 use sqlx::FromRow;
 
 use crate::phase::RunId;
+use crate::store::backend::query_as;
 use crate::store::error::StoreError;
 use crate::store::open::Store;
 
@@ -26,8 +27,8 @@ impl Store {
         &self,
         run: &RunId,
     ) -> Result<Vec<TakenBackLanding>, StoreError> {
-        self.named(async {
-            Ok(sqlx::query_as(
+        self.named(|| async move {
+            Ok(query_as(
                 "SELECT p.phase_id, a.landing_commit, u.reverted_by
                    FROM phases p
                    JOIN undone_attempts u ON u.phase = p.id

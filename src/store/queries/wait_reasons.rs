@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use sqlx::FromRow;
 
 use crate::phase::{PhaseId, PhaseState, RunId, UnixMs};
+use crate::store::backend::query_as;
 
 use super::overlaps::{Overlap, overlaps};
 use crate::store::columns::parse;
@@ -51,10 +52,10 @@ impl Store {
         run: &RunId,
         now: UnixMs,
     ) -> Result<Vec<Waiting>, StoreError> {
-        self.named(async {
+        self.named(|| async move {
             let mut tx = self.reader.begin().await?;
             let run = self.run_row(&mut tx, run).await?;
-            let rows: Vec<WaitingRecord> = sqlx::query_as(
+            let rows: Vec<WaitingRecord> = query_as(
                 "SELECT p.id, p.position, p.phase_id, p.id IN (SELECT id FROM blocked WHERE run = ?1) AS blocked,
                         p.not_before, p.held > 0 AS held, p.unfixable
                    FROM phases p
@@ -66,7 +67,7 @@ impl Store {
             .bind(now.0)
             .fetch_all(&mut *tx)
             .await?;
-            let needs: Vec<(i64, String, String)> = sqlx::query_as(
+            let needs: Vec<(i64, String, String)> = query_as(
                 "SELECT d.phase, n.phase_id, n.state
                    FROM phases n JOIN dependencies d ON d.needs = n.id
                   WHERE n.run = ? AND n.state NOT IN ('COMPLETE', 'SKIPPED')

@@ -5,6 +5,7 @@ use sqlx::FromRow;
 
 use super::claim::Claim;
 use crate::phase::{AttemptOutcome, Failure, PhaseId, PhaseState, RunId, Tokens, UnixMs};
+use crate::store::backend::{query, query_as, query_scalar};
 use crate::store::columns::{json, number, parse};
 use crate::store::error::StoreError;
 use crate::store::open::Store;
@@ -93,8 +94,8 @@ impl Store {
         activity: &str,
         since: UnixMs,
     ) -> Result<(), StoreError> {
-        self.named(async {
-            sqlx::query(
+        self.named(|| async move {
+            query(
                 "UPDATE attempts SET activity = ?, activity_at = ? WHERE id = ? AND ended_at IS NULL",
             )
             .bind(activity)
@@ -113,8 +114,8 @@ impl Store {
     /// # Errors
     /// The database cannot be read.
     pub async fn bookmark(&self) -> Result<Bookmark, StoreError> {
-        self.named(async {
-            let before: Option<i64> = sqlx::query_scalar(
+        self.named(|| async move {
+            let before: Option<i64> = query_scalar(
                 "SELECT COALESCE(
                     (SELECT MIN(a.id) - 1 FROM phases p
                        JOIN attempts a ON a.phase = p.id AND a.attempt = p.executions
@@ -133,8 +134,8 @@ impl Store {
     /// # Errors
     /// The database cannot be read.
     pub async fn ended_after(&self, mark: Bookmark) -> Result<Vec<EndedAttempt>, StoreError> {
-        self.named(async {
-            let rows: Vec<EndedAttemptRecord> = sqlx::query_as(
+        self.named(|| async move {
+            let rows: Vec<EndedAttemptRecord> = query_as(
                 "SELECT a.id, r.run_id, p.phase_id, a.attempt, a.outcome, a.purpose, a.scope_granted, p.state, p.executions,
                         MAX(p.attempts - (SELECT COUNT(*) FROM attempts l
                               WHERE l.phase = p.id AND l.attempt > a.attempt

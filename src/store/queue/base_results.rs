@@ -1,6 +1,7 @@
 //! CI results of a tree, kept to avoid repeating the CI run.
 
 use crate::phase::{RunId, UnixMs};
+use crate::store::backend::{query, query_scalar};
 
 use crate::store::error::StoreError;
 use crate::store::open::Store;
@@ -31,8 +32,8 @@ impl Store {
         run: &RunId,
         key: &BaseKey,
     ) -> Result<Option<String>, StoreError> {
-        self.named(async {
-            Ok(sqlx::query_scalar(
+        self.named(|| async move {
+            Ok(query_scalar(
                 "SELECT b.result FROM base_results b
                    JOIN runs r ON r.id = b.run
                    JOIN runs own ON own.run_id = ?
@@ -60,8 +61,8 @@ impl Store {
         run: &RunId,
         tree: &str,
     ) -> Result<Vec<String>, StoreError> {
-        self.named(async {
-            Ok(sqlx::query_scalar(
+        self.named(|| async move {
+            Ok(query_scalar(
                 "SELECT b.result FROM base_results b JOIN runs r ON r.id = b.run
                   WHERE r.run_id = ? AND b.tree = ? ORDER BY b.created_at DESC",
             )
@@ -84,10 +85,10 @@ impl Store {
         result: &str,
         now: UnixMs,
     ) -> Result<(), StoreError> {
-        self.named(async {
+        self.named(|| async move {
             let mut tx = self.begin().await?;
             let run = self.run_row(&mut tx, run).await?;
-            sqlx::query(
+            query(
                 "INSERT INTO base_results
                         (run, tree, command_key, setup_key, environment_key, result, created_at)
                  VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -103,7 +104,7 @@ impl Store {
             .bind(now.0)
             .execute(&mut *tx)
             .await?;
-            sqlx::query(
+            query(
                 "DELETE FROM base_results
                   WHERE run = ? AND command_key = ? AND created_at <
                         (SELECT created_at FROM base_results WHERE run = ? AND command_key = ?

@@ -3,9 +3,9 @@
 use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
-use sqlx::SqliteConnection;
 
 use crate::phase::{PhaseId, RunId, UnixMs};
+use crate::store::backend::{Connection, query, query_as, query_scalar};
 
 use crate::store::columns::{json, to_json};
 use crate::store::error::StoreError;
@@ -75,10 +75,10 @@ impl Store {
         test: &CleanTest,
         now: UnixMs,
     ) -> Result<(), StoreError> {
-        self.named(async {
+        self.named(|| async move {
             let mut tx = self.begin().await?;
             let run = self.run_row(&mut tx, run).await?;
-            sqlx::query(
+            query(
                 "INSERT INTO clean_tests (run, commit_id, outcome, detail, tested_at) VALUES (?, ?, ?, ?, ?)",
             )
             .bind(run)
@@ -95,10 +95,8 @@ impl Store {
 }
 
 /// Returns the row ids of runs with landings or undone landings since the latest test.
-pub(crate) async fn untested_runs(
-    connection: &mut SqliteConnection,
-) -> Result<HashSet<i64>, StoreError> {
-    let rows: Vec<i64> = sqlx::query_scalar(
+pub(crate) async fn untested_runs(connection: &mut Connection) -> Result<HashSet<i64>, StoreError> {
+    let rows: Vec<i64> = query_scalar(
         "SELECT p.run FROM attempts a JOIN phases p ON p.id = a.phase
           WHERE a.outcome = 'landed' GROUP BY p.run
          HAVING MAX(a.ended_at) > COALESCE((SELECT MAX(c.tested_at) FROM clean_tests c WHERE c.run = p.run), -1)
@@ -113,9 +111,9 @@ pub(crate) async fn untested_runs(
 
 /// Returns the latest result of each tested run, by row id.
 pub(crate) async fn latest(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
 ) -> Result<HashMap<i64, CleanTest>, StoreError> {
-    let rows: Vec<(i64, String)> = sqlx::query_as(
+    let rows: Vec<(i64, String)> = query_as(
         "SELECT run, detail FROM clean_tests WHERE id IN (SELECT MAX(id) FROM clean_tests GROUP BY run)",
     )
     .fetch_all(connection)

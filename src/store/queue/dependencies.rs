@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
-
 use crate::phase::plan::PlanPhase;
 use crate::phase::{PhaseId, RunId, cycle};
+use crate::store::backend::{Connection, QueryBuilder, query, query_as};
 
 use crate::store::error::StoreError;
 
@@ -15,7 +14,7 @@ const ROWS: usize = 500;
 /// Inserts the dependencies of phases without any; `ids` has the rows of all phases that may be named. The caller
 /// updates the counters afterwards.
 pub(crate) async fn insert_dependencies(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     run_id: &RunId,
     phases: &[&PlanPhase],
     ids: &HashMap<String, i64>,
@@ -39,7 +38,7 @@ pub(crate) async fn insert_dependencies(
     }
     let edges: Vec<(i64, i64)> = edges.into_iter().collect();
     for some in edges.chunks(ROWS) {
-        let mut insert = QueryBuilder::<Sqlite>::new("INSERT INTO dependencies (phase, needs) ");
+        let mut insert = QueryBuilder::new("INSERT INTO dependencies (phase, needs) ");
         insert.push_values(some, |mut row, (phase, need)| {
             row.push_bind(phase).push_bind(need);
         });
@@ -50,11 +49,11 @@ pub(crate) async fn insert_dependencies(
 
 /// Recounts the unsatisfied dependencies of each phase of the run, and refuses a cycle.
 pub(crate) async fn recount_dependencies(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     run: i64,
     run_id: &RunId,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "UPDATE phases SET unmet = fresh.unmet
            FROM (SELECT p.id, COUNT(n.id) AS unmet
                    FROM phases p
@@ -66,7 +65,7 @@ pub(crate) async fn recount_dependencies(
     .bind(run)
     .execute(&mut *tx)
     .await?;
-    let mut edges: Vec<(i64, i64)> = sqlx::query_as(
+    let mut edges: Vec<(i64, i64)> = query_as(
         "SELECT d.phase, d.needs FROM phases n JOIN dependencies d ON d.needs = n.id WHERE n.run = ?",
     )
     .bind(run)
@@ -88,10 +87,10 @@ pub(crate) async fn recount_dependencies(
 
 /// Returns the dependencies within a run as pairs of row id and dependency, in the order of the run.
 pub(crate) async fn edges(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     run: i64,
 ) -> Result<Vec<(i64, PhaseId)>, StoreError> {
-    let rows: Vec<(i64, String)> = sqlx::query_as(
+    let rows: Vec<(i64, String)> = query_as(
         "SELECT d.phase, n.phase_id FROM phases n JOIN dependencies d ON d.needs = n.id
           WHERE n.run = ? ORDER BY n.position",
     )
@@ -101,15 +100,9 @@ pub(crate) async fn edges(
     Ok(rows.into_iter().map(|(phase, need)| (phase, PhaseId::new(need))).collect())
 }
 
-async fn named(
-    tx: &mut SqliteConnection,
-    run: i64,
-    rows: &[&i64],
-) -> Result<Vec<PhaseId>, StoreError> {
-    let names: Vec<(i64, String)> = sqlx::query_as("SELECT id, phase_id FROM phases WHERE run = ?")
-        .bind(run)
-        .fetch_all(tx)
-        .await?;
+async fn named(tx: &mut Connection, run: i64, rows: &[&i64]) -> Result<Vec<PhaseId>, StoreError> {
+    let names: Vec<(i64, String)> =
+        query_as("SELECT id, phase_id FROM phases WHERE run = ?").bind(run).fetch_all(tx).await?;
     let names: HashMap<i64, String> = names.into_iter().collect();
     Ok(rows.iter().filter_map(|row| names.get(row)).map(PhaseId::new).collect())
 }

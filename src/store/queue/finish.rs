@@ -2,11 +2,11 @@
 //! sample in one transaction.
 
 use futures_util::future::BoxFuture;
-use sqlx::SqliteConnection;
 
 use crate::phase::scope_request::DecidedPath;
 use crate::phase::verdict::{self, CRASHES_BEFORE_LAST, Outcome, Tally};
 use crate::phase::{AttemptOutcome, Failure, PhaseState, RequeueReason, UnixMs, Usage, Verdict};
+use crate::store::backend::{Connection, query, query_as};
 
 use super::claim::Claim;
 use super::finished_sample::save_sample;
@@ -14,10 +14,10 @@ use super::merge_queue::remove_member;
 use super::owners::is_fenced;
 use super::scope_requests::save_requests;
 use crate::store::admin::source_settlement::settle_after_attempt;
+use crate::store::backend::DatabaseErrorKind;
 use crate::store::columns::{number, signed, to_json};
 use crate::store::error::StoreError;
 use crate::store::open::Store;
-use crate::store::sqlite::DatabaseErrorKind;
 use crate::store::state_step::PhaseSnapshot;
 
 /// Result of an attempt, as reported by the worker.
@@ -112,7 +112,7 @@ impl Store {
         claim: &Claim,
         finish: &Finish,
     ) -> Result<FinishResult, StoreError> {
-        self.named(async {
+        self.named(|| async move {
             let mut tx = self.begin().await?;
             // A fenced owner may have observed the effects of being reclaimed, such as a killed agent.
             if is_fenced(&mut tx, &claim.owner).await? {
@@ -136,7 +136,7 @@ impl Store {
 
 /// Ends an attempt. Returns `None` if the phase has moved on since `snapshot` was read; the caller must then roll back.
 pub(crate) async fn end_attempt(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     snapshot: &PhaseSnapshot,
     attempt_row: i64,
     max_attempts: u32,
@@ -186,13 +186,13 @@ struct StoredTally {
 }
 
 async fn read_tally(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     snapshot: &PhaseSnapshot,
     attempt_row: i64,
     max_attempts: u32,
 ) -> Result<StoredTally, StoreError> {
     type TallyRecord = (i64, i64, i64, i64, i64, bool, bool);
-    let record: TallyRecord = sqlx::query_as(
+    let record: TallyRecord = query_as(
         "SELECT attempts, crashes, rate_limits, base_moves, uncounted, settle_as IS NOT NULL,
                 EXISTS (SELECT 1 FROM attempts WHERE id = ? AND by_person)
            FROM phases WHERE id = ?",
@@ -217,7 +217,7 @@ async fn read_tally(
 }
 
 async fn save_phase(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     phase: i64,
     outcome: &Outcome,
     verdict: &Verdict,
@@ -227,7 +227,7 @@ async fn save_phase(
         Verdict::Passed { commit } => commit.as_deref(),
         _ => None,
     };
-    sqlx::query(
+    query(
         "UPDATE phases SET attempts = ?, crashes = ?, rate_limits = ?, base_moves = ?, uncounted = ?, band = ?, not_before = ?,
                 last_failure = COALESCE(?, last_failure), commit_id = ?,
                 footprint = CASE WHEN base_moves = ? THEN footprint END
@@ -251,7 +251,7 @@ async fn save_phase(
 }
 
 async fn save_attempt(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     snapshot: &PhaseSnapshot,
     attempt_row: i64,
     outcome: &Outcome,
@@ -262,7 +262,7 @@ async fn save_attempt(
         Verdict::Passed { commit } => commit.as_deref(),
         _ => None,
     };
-    let ended = sqlx::query(
+    let ended = query(
         "UPDATE attempts SET ended_at = ?, outcome = ?, failure = ?, note = ?,
                 landing_commit = COALESCE(?, landing_commit), model = ?, input_tokens = ?, output_tokens = ?,
                 cache_read_tokens = ?, cache_write_tokens = ?, cost_usd = ?, truncated = ?, stop_reason = ?,

@@ -1,14 +1,13 @@
 //! The telemetry sample of a finished attempt.
 
-use sqlx::SqliteConnection;
-
 use crate::phase::{AttemptOutcome, Failure};
+use crate::store::backend::{Connection, query};
 use crate::store::error::StoreError;
 
 /// Stores the telemetry sample as a copy, because the attempt may be removed with the run. Does nothing for an attempt
 /// that never reached an agent, and for a scope proposal.
 pub(super) async fn save_sample(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     attempt_row: i64,
     outcome: AttemptOutcome,
     failure: Option<&Failure>,
@@ -16,7 +15,7 @@ pub(super) async fn save_sample(
     let landed = outcome == AttemptOutcome::Landed;
     let failure = failure.map(|failure| failure.kind.as_str());
     let kind = failure.or_else(|| (!landed).then_some(outcome.as_str()));
-    sqlx::query(
+    query(
         "INSERT INTO samples (run_id, phase_id, attempt, timestamp, category, complexity, deliverables,
                 predicted_output_tokens, actual_output_tokens, input_tokens, cache_read_tokens, cost_usd, agent,
                 model, success, truncated, stop_reason, failure_kind, agent_ms, ci_ms, description_chars, existing_bytes)

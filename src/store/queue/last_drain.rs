@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::phase::budget::Budgets;
 use crate::phase::{FailureKind, PhaseId, RunId, UnixMs};
+use crate::store::backend::query;
 use crate::store::columns::to_json;
 use crate::store::error::StoreError;
 use crate::store::open::Store;
@@ -67,8 +68,8 @@ impl Store {
     /// # Errors
     /// The database cannot be written.
     pub async fn record_drain_end(&self, run: &RunId, end: &LastDrain) -> Result<(), StoreError> {
-        self.named(async {
-            sqlx::query("UPDATE runs SET last_drain = ?1 WHERE run_id = ?2")
+        self.named(|| async move {
+            query("UPDATE runs SET last_drain = ?1 WHERE run_id = ?2")
                 .bind(to_json(end))
                 .bind(run.as_str())
                 .execute(&self.writer)
@@ -84,8 +85,8 @@ impl Store {
     /// # Errors
     /// The database is busy, full or cannot be written.
     pub async fn record_look(&self, runs: &[RunId], at: UnixMs) -> Result<(), StoreError> {
-        self.named(async {
-            sqlx::query(
+        self.named(|| async move {
+            query(
                 "UPDATE runs SET looked_at = ?1
                   WHERE run_id IN (SELECT value FROM json_each(?2))",
             )

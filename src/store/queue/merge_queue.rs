@@ -6,11 +6,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::FromRow;
 
 use super::claim::Claim;
 use super::owners::is_fenced;
 use crate::phase::{PhaseId, RunId, UnixMs};
+use crate::store::backend::{Connection, query, query_as, query_scalar};
 use crate::store::columns::{number, parse};
 use crate::store::error::StoreError;
 use crate::store::open::Store;
@@ -70,13 +71,13 @@ impl Store {
         claim: &Claim,
         now: UnixMs,
     ) -> Result<(i64, bool), StoreError> {
-        self.named(async {
+        self.named(|| async move {
             let mut tx = self.begin().await?;
             if is_fenced(&mut tx, &claim.owner).await? {
                 return Err(claim.lease_lost_error());
             }
             remove_member(&mut tx, claim.snapshot.id).await?;
-            let position: Option<i64> = sqlx::query_scalar(
+            let position: Option<i64> = query_scalar(
                 "INSERT INTO queue_members (run, phase, attempt, owner, entered_at)
                  SELECT run, id, executions, owner, ?1 FROM phases WHERE id = ?2 AND owner = ?3 AND executions = ?4
                  RETURNING position",
@@ -88,7 +89,7 @@ impl Store {
             .fetch_optional(&mut *tx)
             .await?;
             let position = position.ok_or_else(|| claim.lease_lost_error())?;
-            let has_others: bool = sqlx::query_scalar(
+            let has_others: bool = query_scalar(
                 "SELECT EXISTS (SELECT 1 FROM owners, json_each(owners.runs) AS named
                                  WHERE owners.owner <> ? AND named.value = ?)",
             )
@@ -114,13 +115,13 @@ impl Store {
         parent: &str,
         commit: &str,
     ) -> Result<(), StoreError> {
-        self.named(async {
+        self.named(|| async move {
             self.require_file()?;
             let mut tx = self.begin().await?;
             if is_fenced(&mut tx, &claim.owner).await? {
                 return Err(claim.lease_lost_error());
             }
-            let member = sqlx::query(
+            let member = query(
                 "UPDATE queue_members SET parent = ?, commit_id = ?, state = 'testing' WHERE position = ? AND owner = ?",
             )
             .bind(parent)
@@ -129,7 +130,7 @@ impl Store {
             .bind(claim.owner.as_str())
             .execute(&mut *tx)
             .await?;
-            let attempt = sqlx::query(
+            let attempt = query(
                 "UPDATE attempts SET landing_commit = ? WHERE id = ? AND owner = ? AND ended_at IS NULL",
             )
             .bind(commit)
@@ -155,8 +156,8 @@ impl Store {
         commit: &str,
         is_green: bool,
     ) -> Result<(), StoreError> {
-        self.named(async {
-            sqlx::query("UPDATE queue_members SET state = ? WHERE position = ? AND commit_id = ?")
+        self.named(|| async move {
+            query("UPDATE queue_members SET state = ? WHERE position = ? AND commit_id = ?")
                 .bind(if is_green { "green" } else { "red" })
                 .bind(position)
                 .bind(commit)
@@ -172,8 +173,8 @@ impl Store {
     /// # Errors
     /// The database cannot be written.
     pub async fn leave_merge_queue(&self, position: i64) -> Result<(), StoreError> {
-        self.named(async {
-            sqlx::query("DELETE FROM queue_members WHERE position = ?")
+        self.named(|| async move {
+            query("DELETE FROM queue_members WHERE position = ?")
                 .bind(position)
                 .execute(&self.writer)
                 .await?;
@@ -199,8 +200,8 @@ impl Store {
         run: &RunId,
         position: i64,
     ) -> Result<Vec<QueueMember>, StoreError> {
-        self.named(async {
-            let rows: Vec<MemberRecord> = sqlx::query_as(
+        self.named(|| async move {
+            let rows: Vec<MemberRecord> = query_as(
                 "SELECT m.position, p.phase_id, m.attempt, m.owner, m.entered_at, m.commit_id, m.state
                    FROM queue_members m JOIN phases p ON p.id = m.phase
                   WHERE m.run = (SELECT id FROM runs WHERE run_id = ?) AND m.position < ?
@@ -220,8 +221,8 @@ impl Store {
     /// # Errors
     /// The database cannot be read.
     pub async fn queue_position_of(&self, work: &InFlight) -> Result<Option<i64>, StoreError> {
-        self.named(async {
-            Ok(sqlx::query_scalar("SELECT position FROM queue_members WHERE phase = ?")
+        self.named(|| async move {
+            Ok(query_scalar("SELECT position FROM queue_members WHERE phase = ?")
                 .bind(work.snapshot.id)
                 .fetch_optional(&self.reader)
                 .await?)
@@ -231,8 +232,8 @@ impl Store {
 }
 
 /// Removes a phase from the queue: its attempt ended.
-pub(super) async fn remove_member(tx: &mut SqliteConnection, phase: i64) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM queue_members WHERE phase = ?").bind(phase).execute(tx).await?;
+pub(super) async fn remove_member(tx: &mut Connection, phase: i64) -> Result<(), StoreError> {
+    query("DELETE FROM queue_members WHERE phase = ?").bind(phase).execute(tx).await?;
     Ok(())
 }
 

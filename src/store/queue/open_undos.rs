@@ -1,8 +1,9 @@
 //! Undos and updates under way, or killed. No drain of the run is registered meanwhile.
 
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::FromRow;
 
 use crate::phase::RunId;
+use crate::store::backend::{Connection, query_as};
 use crate::store::error::StoreError;
 use crate::store::open::Store;
 use crate::store::owner_id::OwnerId;
@@ -40,8 +41,8 @@ impl Store {
     /// # Errors
     /// The database cannot be read.
     pub async fn open_undos(&self, runs: &[RunId]) -> Result<Vec<OpenUndo>, StoreError> {
-        self.named(async {
-            let rows: Vec<OpenUndoRecord> = sqlx::query_as(
+        self.named(|| async move {
+            let rows: Vec<OpenUndoRecord> = query_as(
                 "SELECT v.id AS revert, r.run_id, r.repo, v.owner, v.merged IS NOT NULL AS is_update, v.revert_commit
                    FROM reverts v JOIN runs r ON r.id = v.run WHERE v.ended_at IS NULL ORDER BY v.id",
             )
@@ -62,11 +63,8 @@ impl Store {
 }
 
 /// Fails if an undo or an update of one of these runs is open.
-pub(crate) async fn refuse_open_undo(
-    tx: &mut SqliteConnection,
-    runs: &str,
-) -> Result<(), StoreError> {
-    let open: Option<(String, String, bool)> = sqlx::query_as(
+pub(crate) async fn refuse_open_undo(tx: &mut Connection, runs: &str) -> Result<(), StoreError> {
+    let open: Option<(String, String, bool)> = query_as(
         "SELECT r.run_id, v.owner, v.merged IS NOT NULL FROM reverts v JOIN runs r ON r.id = v.run
           WHERE v.ended_at IS NULL AND r.run_id IN (SELECT value FROM json_each(?)) LIMIT 1",
     )

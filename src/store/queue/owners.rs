@@ -2,9 +2,10 @@
 //!
 //! Lock and heartbeat age decide elsewhere whether a silent owner is dead; this module only records the decision.
 
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::FromRow;
 
 use crate::phase::{RunId, UnixMs};
+use crate::store::backend::{Connection, query, query_as, query_scalar};
 
 use super::open_undos::refuse_open_undo;
 use crate::store::columns::{json, number, signed, to_json};
@@ -97,10 +98,10 @@ impl Store {
     /// # Errors
     /// [`StoreError::RunIsBeingUndone`] during an undo or an update in one of its runs, or the database cannot be written.
     pub async fn register_owner(&self, owner: &Owner, boot_ms: i64) -> Result<(), StoreError> {
-        self.named(async {
+        self.named(|| async move {
             let mut tx = self.begin().await?;
             refuse_open_undo(&mut tx, &to_json(&owner.runs)).await?;
-            sqlx::query(
+            query(
                 "INSERT INTO owners (owner, pid, boot_id, host, machine, pid_namespace, process_start, lease_ms, repo,
                                      lock_path, runs, started_at, heartbeat_boot_ms)
                  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -135,8 +136,8 @@ impl Store {
         owner: &OwnerId,
         boot_ms: i64,
     ) -> Result<Control, StoreError> {
-        self.named(async {
-            let row: Option<(i64, bool)> = sqlx::query_as(
+        self.named(|| async move {
+            let row: Option<(i64, bool)> = query_as(
                 "UPDATE owners SET heartbeat_boot_ms = ? WHERE owner = ? AND fenced = 0 RETURNING stop, winding_down",
             )
             .bind(boot_ms)
@@ -153,13 +154,11 @@ impl Store {
     /// # Errors
     /// The database cannot be read.
     pub async fn read_heartbeat(&self, owner: &OwnerId) -> Result<Option<i64>, StoreError> {
-        self.named(async {
-            Ok(sqlx::query_scalar(
-                "SELECT heartbeat_boot_ms FROM owners WHERE owner = ? AND fenced = 0",
-            )
-            .bind(owner.as_str())
-            .fetch_optional(&self.reader)
-            .await?)
+        self.named(|| async move {
+            Ok(query_scalar("SELECT heartbeat_boot_ms FROM owners WHERE owner = ? AND fenced = 0")
+                .bind(owner.as_str())
+                .fetch_optional(&self.reader)
+                .await?)
         })
         .await
     }
@@ -169,13 +168,12 @@ impl Store {
     /// # Errors
     /// The database cannot be read.
     pub async fn read_control(&self, owner: &OwnerId) -> Result<Control, StoreError> {
-        self.named(async {
-            let row: Option<(i64, bool)> = sqlx::query_as(
-                "SELECT stop, winding_down FROM owners WHERE owner = ? AND fenced = 0",
-            )
-            .bind(owner.as_str())
-            .fetch_optional(&self.reader)
-            .await?;
+        self.named(|| async move {
+            let row: Option<(i64, bool)> =
+                query_as("SELECT stop, winding_down FROM owners WHERE owner = ? AND fenced = 0")
+                    .bind(owner.as_str())
+                    .fetch_optional(&self.reader)
+                    .await?;
             Ok(Control::of(row))
         })
         .await
@@ -187,16 +185,16 @@ impl Store {
     /// # Errors
     /// The database cannot be written.
     pub async fn unregister_owner(&self, owner: &OwnerId) -> Result<bool, StoreError> {
-        self.named(async {
+        self.named(|| async move {
             let mut tx = self.begin().await?;
-            sqlx::query(
+            query(
                 "DELETE FROM owners WHERE owner = ?1 AND NOT EXISTS (SELECT 1 FROM phases WHERE owner = ?1)",
             )
             .bind(owner.as_str())
             .execute(&mut *tx)
             .await?;
             let left: bool =
-                sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM owners WHERE owner = ?)")
+                query_scalar("SELECT EXISTS (SELECT 1 FROM owners WHERE owner = ?)")
                     .bind(owner.as_str())
                     .fetch_one(&mut *tx)
                     .await?;
@@ -212,8 +210,8 @@ impl Store {
     /// # Errors
     /// The database cannot be written.
     pub async fn fence_owner(&self, owner: &OwnerId) -> Result<(), StoreError> {
-        self.named(async {
-            sqlx::query("UPDATE owners SET fenced = 1 WHERE owner = ?")
+        self.named(|| async move {
+            query("UPDATE owners SET fenced = 1 WHERE owner = ?")
                 .bind(owner.as_str())
                 .execute(&self.writer)
                 .await?;
@@ -232,10 +230,10 @@ impl Store {
         runs: &[RunId],
         stop: StopRequest,
     ) -> Result<Vec<Owner>, StoreError> {
-        self.named(async {
+        self.named(|| async move {
             let mut tx = self.begin().await?;
             let rows: Vec<OwnerRecord> =
-                sqlx::query_as("SELECT * FROM owners ORDER BY started_at, owner")
+                query_as("SELECT * FROM owners ORDER BY started_at, owner")
                     .fetch_all(&mut *tx)
                     .await?;
             let mut asked = Vec::new();
@@ -245,7 +243,7 @@ impl Store {
                     continue;
                 }
                 let (level, winding_down) = stored_request(stop);
-                sqlx::query(
+                query(
                     "UPDATE owners SET stop = MAX(stop, ?1), winding_down = MAX(winding_down, ?2) WHERE owner = ?3",
                 )
                     .bind(level)
@@ -263,12 +261,9 @@ impl Store {
 }
 
 /// Checks whether the owner is fenced, or unregistered by a reclaiming drain.
-pub(crate) async fn is_fenced(
-    tx: &mut SqliteConnection,
-    owner: &OwnerId,
-) -> Result<bool, StoreError> {
+pub(crate) async fn is_fenced(tx: &mut Connection, owner: &OwnerId) -> Result<bool, StoreError> {
     let may: bool =
-        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM owners WHERE owner = ? AND fenced = 0)")
+        query_scalar("SELECT EXISTS (SELECT 1 FROM owners WHERE owner = ? AND fenced = 0)")
             .bind(owner.as_str())
             .fetch_one(tx)
             .await?;

@@ -37,11 +37,11 @@ impl Store {
             ReclaimOutcome::Landed(commit) => Verdict::Passed { commit: Some(commit) },
             ReclaimOutcome::Crashed => Verdict::Requeued(RequeueReason::Crashed),
         };
-        let finish = Finish::of(verdict, now, telemetry);
-        self.named(async {
+        let finish = &Finish::of(verdict, now, telemetry);
+        self.named(|| async move {
             let mut tx = self.begin().await?;
             let ended =
-                end_attempt(&mut tx, &work.snapshot, work.attempt_row, UNLIMITED_ATTEMPTS, &finish)
+                end_attempt(&mut tx, &work.snapshot, work.attempt_row, UNLIMITED_ATTEMPTS, finish)
                     .await?;
             if ended.is_some() {
                 tx.commit().await?;

@@ -2,11 +2,10 @@
 //! drain recovers the attempt, and telemetry keeps its sample.
 
 use super::claim::Claim;
+use crate::store::backend::{Query, query};
 use crate::store::columns::{signed, to_json};
 use crate::store::error::StoreError;
 use crate::store::open::Store;
-
-type Update<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
 
 impl Store {
     /// Records the slot and the log directory of the attempt.
@@ -21,7 +20,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         self.record(
             claim,
-            sqlx::query(
+            query(
                 "UPDATE attempts SET slot = ?, log_dir = ? WHERE id = ? AND owner = ? AND ended_at IS NULL",
             )
             .bind(slot)
@@ -45,7 +44,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         self.record(
             claim,
-            sqlx::query(
+            query(
                 "UPDATE attempts SET agent = ?, estimated_output_tokens = ?, existing_bytes = ?
                   WHERE id = ? AND owner = ? AND ended_at IS NULL",
             )
@@ -59,11 +58,11 @@ impl Store {
     /// Updates the attempt if not ended. An attempt ends in the same transaction as the claim, so an unfinished attempt
     /// still belongs to the claim; no row changed means the lease is lost. `update` must end with the parameters `id`
     /// and `owner`, bound here in this order.
-    async fn record(&self, claim: &Claim, update: Update<'_>) -> Result<(), StoreError> {
-        self.named(async {
+    async fn record(&self, claim: &Claim, update: Query) -> Result<(), StoreError> {
+        let update = update.bind(claim.attempt_row).bind(claim.owner.as_str());
+        self.named(|| async {
             self.require_file()?;
-            let update = update.bind(claim.attempt_row).bind(claim.owner.as_str());
-            match update.execute(&self.writer).await?.rows_affected() {
+            match update.clone().execute(&self.writer).await?.rows_affected() {
                 0 => Err(claim.lease_lost_error()),
                 _ => Ok(()),
             }

@@ -1,12 +1,13 @@
 //! Scope proposals: kept with their phase, and made the phase's scope.
 
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::FromRow;
 
 use super::claim::Claim;
 use super::owners::is_fenced;
 use super::scope_requests::drop_requests;
 use crate::phase::proposal::Proposal;
 use crate::phase::{PhaseId, RawSpec, RunId, UnixMs};
+use crate::store::backend::{Connection, query, query_as};
 use crate::store::columns::{json, number, signed, to_json};
 use crate::store::error::StoreError;
 use crate::store::open::Store;
@@ -76,8 +77,8 @@ impl Store {
         run: &RunId,
         phase: &PhaseId,
     ) -> Result<Vec<KeptProposal>, StoreError> {
-        self.named(async {
-            let query = sqlx::query_as(OF_PHASE).bind(run.as_str()).bind(phase.as_str());
+        self.named(|| async move {
+            let query = query_as(OF_PHASE).bind(run.as_str()).bind(phase.as_str());
             let rows: Vec<ProposalRecord> = query.fetch_all(&self.reader).await?;
             let name = || format!("the scope proposal of phase {phase} of run {run}");
             rows.into_iter().map(|row| row.into_proposal(name)).collect()
@@ -95,7 +96,7 @@ impl Store {
         claim: &Claim,
         kept: &KeptProposal,
     ) -> Result<(), StoreError> {
-        self.named(async {
+        self.named(|| async move {
             let mut tx = self.begin().await?;
             if is_fenced(&mut tx, &claim.owner).await? {
                 return Err(claim.lease_lost_error());
@@ -104,7 +105,7 @@ impl Store {
                 true => "scope_proposal",
                 false => "scope_proposed",
             };
-            let marked = sqlx::query(
+            let marked = query(
                 "UPDATE attempts SET purpose = ? WHERE id = ? AND owner = ? AND ended_at IS NULL",
             );
             let marked = marked.bind(purpose).bind(claim.attempt_row).bind(claim.owner.as_str());
@@ -122,12 +123,12 @@ impl Store {
 
 /// Keeps a proposal, and stores the spec with the proposed scope, if any. The next claim computes the footprint.
 pub(in crate::store) async fn save_proposal(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     phase: i64,
     spec: &RawSpec,
     kept: &KeptProposal,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "INSERT INTO scope_proposals (phase, spec_digest, commit_id, proposal, tokens, cost_usd, created_at, accepted_by)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT (phase, spec_digest) DO UPDATE SET commit_id = excluded.commit_id, proposal = excluded.proposal,
@@ -147,7 +148,7 @@ pub(in crate::store) async fn save_proposal(
     if kept.proposal.is_withheld() {
         return Ok(());
     }
-    sqlx::query(
+    query(
         "UPDATE phases SET spec = ?, spec_version = spec_version + 1, unfixable = NULL, footprint = NULL WHERE id = ?",
     )
     .bind(to_json(&kept.proposal.applied_to(spec)))

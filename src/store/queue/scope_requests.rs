@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::FromRow;
 
 use crate::phase::scope_request::{DecidedPath, RequestDecision, widen};
 use crate::phase::{PhaseId, RawSpec, RunId, UnixMs};
+use crate::store::backend::{Connection, query, query_as, query_scalar};
 use crate::store::columns::{json, number, to_json};
 use crate::store::error::StoreError;
 use crate::store::open::Store;
@@ -59,7 +60,7 @@ impl Store {
         run: &RunId,
         phase: &PhaseId,
     ) -> Result<Vec<KeptRequest>, StoreError> {
-        self.named(async {
+        self.named(|| async move {
             let mut tx = self.reader.begin().await?;
             let row = self.phase_record(&mut tx, run, phase).await?;
             requests_of(&mut tx, row.id, || row.name()).await
@@ -75,11 +76,11 @@ impl Store {
         &self,
         run: &RunId,
     ) -> Result<HashMap<PhaseId, Vec<KeptRequest>>, StoreError> {
-        self.named(async {
+        self.named(|| async move {
             let mut tx = self.reader.begin().await?;
             let row = self.run_row(&mut tx, run).await?;
             let rows: Vec<RunRequestRecord> =
-                sqlx::query_as(OF_RUN).bind(row).fetch_all(&mut *tx).await?;
+                query_as(OF_RUN).bind(row).fetch_all(&mut *tx).await?;
             let mut requests: HashMap<PhaseId, Vec<KeptRequest>> = HashMap::new();
             for RunRequestRecord { phase_id, request } in rows {
                 let name = || format!("phase {phase_id} of run {run}");
@@ -106,24 +107,24 @@ pub fn decided_paths(requests: &[KeptRequest]) -> Vec<DecidedPath> {
 
 /// Reads the requests of a phase, oldest first.
 pub(super) async fn requests_of(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     phase: i64,
     name: impl Fn() -> String,
 ) -> Result<Vec<KeptRequest>, StoreError> {
-    let rows: Vec<RequestRecord> = sqlx::query_as(OF_PHASE).bind(phase).fetch_all(tx).await?;
+    let rows: Vec<RequestRecord> = query_as(OF_PHASE).bind(phase).fetch_all(tx).await?;
     rows.into_iter().map(|row| row.into_request(&name)).collect()
 }
 
 /// Keeps the requests of the attempt that ends, and adds granted files to the scope. The next claim computes the
 /// footprint.
 pub(super) async fn save_requests(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     snapshot: &PhaseSnapshot,
     requests: &[DecidedPath],
     ended: UnixMs,
 ) -> Result<(), StoreError> {
     for (position, request) in (0_i64..).zip(requests) {
-        sqlx::query(
+        query(
             "INSERT INTO scope_requests (phase, attempt, position, path, reason, decision, why, created_at)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         )
@@ -141,14 +142,13 @@ pub(super) async fn save_requests(
     if !requests.iter().any(DecidedPath::is_granted) {
         return Ok(());
     }
-    let spec: String =
-        sqlx::query_scalar("SELECT COALESCE(spec, raw_spec) FROM phases WHERE id = ?")
-            .bind(snapshot.id)
-            .fetch_one(&mut *tx)
-            .await?;
+    let spec: String = query_scalar("SELECT COALESCE(spec, raw_spec) FROM phases WHERE id = ?")
+        .bind(snapshot.id)
+        .fetch_one(&mut *tx)
+        .await?;
     let name = || format!("phase {} of run {}", snapshot.phase_id, snapshot.run_id);
     let spec: RawSpec = json(&spec, name)?;
-    sqlx::query(
+    query(
         "UPDATE phases SET spec = ?, spec_version = spec_version + 1, footprint = NULL WHERE id = ?",
     )
     .bind(to_json(&widen(&spec, requests)))
@@ -160,10 +160,10 @@ pub(super) async fn save_requests(
 
 /// Forgets the requests of a phase whose spec changes.
 pub(in crate::store) async fn drop_requests(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     phase: i64,
 ) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM scope_requests WHERE phase = ?").bind(phase).execute(tx).await?;
+    query("DELETE FROM scope_requests WHERE phase = ?").bind(phase).execute(tx).await?;
     Ok(())
 }
 

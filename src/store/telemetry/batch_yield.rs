@@ -1,6 +1,7 @@
 //! Telemetry yield of a drain: attempts and samples of one owner since a mark.
 
 use crate::phase::{AttemptOutcome, FailureKind};
+use crate::store::backend::query_as;
 
 use crate::store::columns::{number, to_json};
 use crate::store::error::StoreError;
@@ -48,8 +49,8 @@ impl Store {
     /// # Errors
     /// The database cannot be read.
     pub async fn telemetry_mark(&self) -> Result<Mark, StoreError> {
-        self.named(async {
-            let (attempt, sample) = sqlx::query_as(
+        self.named(|| async move {
+            let (attempt, sample) = query_as(
                 "SELECT COALESCE((SELECT MAX(id) FROM attempts), 0), COALESCE((SELECT MAX(id) FROM samples), 0)",
             )
             .fetch_one(&self.reader)
@@ -68,9 +69,9 @@ impl Store {
         mark: &Mark,
         owner: &OwnerId,
     ) -> Result<YieldChange, StoreError> {
-        self.named(async {
+        self.named(|| async move {
             let mut tx = self.reader.begin().await?;
-            let (attempts, reached): (i64, i64) = sqlx::query_as(
+            let (attempts, reached): (i64, i64) = query_as(
                 "SELECT COUNT(*), COUNT(agent) FROM attempts
                   WHERE id > ? AND owner = ? AND ended_at IS NOT NULL AND outcome <> 'interrupted' AND purpose IS NULL AND NOT by_person",
             )
@@ -78,7 +79,7 @@ impl Store {
             .bind(owner.as_str())
             .fetch_one(&mut *tx)
             .await?;
-            let (samples, finished, counted): (i64, i64, i64) = sqlx::query_as(
+            let (samples, finished, counted): (i64, i64, i64) = query_as(
                 "SELECT COUNT(*), COALESCE(SUM(own_end), 0), COALESCE(SUM(own_end AND counted), 0) FROM (
                      SELECT COALESCE(s.failure_kind, '') NOT IN (SELECT value FROM json_each(?3)) AS own_end,
                             COALESCE(s.actual_output_tokens, s.input_tokens) IS NOT NULL AS counted

@@ -1,9 +1,10 @@
 //! Versions of the coefficients fitted to samples; at most a single version is active. Telemetry interprets the
 //! numbers.
 
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::FromRow;
 
 use crate::phase::UnixMs;
+use crate::store::backend::{Connection, query, query_as, query_scalar};
 
 use crate::store::columns::{number, signed};
 use crate::store::error::StoreError;
@@ -47,7 +48,7 @@ impl Store {
     /// # Errors
     /// The database cannot be read.
     pub async fn active_calibration(&self) -> Result<Option<CalibrationRow>, StoreError> {
-        self.named(async {
+        self.named(|| async move {
             let mut connection = self.reader.acquire().await?;
             active(&mut connection).await
         })
@@ -59,11 +60,11 @@ impl Store {
     /// # Errors
     /// The database cannot be written.
     pub async fn add_calibration(&self, new: &NewCalibration<'_>) -> Result<u32, StoreError> {
-        self.named(async {
+        self.named(|| async move {
             let mut tx = self.begin().await?;
             let before = active(&mut tx).await?.map(|row| row.version);
             set_active(&mut tx, None).await?;
-            let version: i64 = sqlx::query_scalar(
+            let version: i64 = query_scalar(
                 "INSERT INTO calibrations (created_at, samples, coefficients, previous, active)
                  VALUES (?, ?, ?, ?, 1) RETURNING version",
             )
@@ -86,11 +87,11 @@ impl Store {
     /// # Errors
     /// The database cannot be written.
     pub async fn undo_calibration(&self) -> Result<Option<(u32, Option<u32>)>, StoreError> {
-        self.named(async {
+        self.named(|| async move {
             let mut tx = self.begin().await?;
             let Some(was) = active(&mut tx).await?.map(|row| row.version) else { return Ok(None) };
             let previous: Option<i64> =
-                sqlx::query_scalar("SELECT previous FROM calibrations WHERE version = ?")
+                query_scalar("SELECT previous FROM calibrations WHERE version = ?")
                     .bind(was)
                     .fetch_one(&mut *tx)
                     .await?;
@@ -103,8 +104,8 @@ impl Store {
     }
 }
 
-async fn active(connection: &mut SqliteConnection) -> Result<Option<CalibrationRow>, StoreError> {
-    let row: Option<Record> = sqlx::query_as(
+async fn active(connection: &mut Connection) -> Result<Option<CalibrationRow>, StoreError> {
+    let row: Option<Record> = query_as(
         "SELECT version, created_at, samples, coefficients FROM calibrations WHERE active = 1",
     )
     .fetch_optional(connection)
@@ -112,9 +113,9 @@ async fn active(connection: &mut SqliteConnection) -> Result<Option<CalibrationR
     row.map(CalibrationRow::try_from).transpose()
 }
 
-async fn set_active(tx: &mut SqliteConnection, version: Option<i64>) -> Result<(), StoreError> {
-    sqlx::query("UPDATE calibrations SET active = 0 WHERE active = 1").execute(&mut *tx).await?;
-    sqlx::query("UPDATE calibrations SET active = 1 WHERE version = ?")
+async fn set_active(tx: &mut Connection, version: Option<i64>) -> Result<(), StoreError> {
+    query("UPDATE calibrations SET active = 0 WHERE active = 1").execute(&mut *tx).await?;
+    query("UPDATE calibrations SET active = 1 WHERE version = ?")
         .bind(version)
         .execute(&mut *tx)
         .await?;

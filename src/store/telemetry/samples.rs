@@ -1,9 +1,10 @@
 //! Telemetry samples: storing, and reading page by page.
 
-use sqlx::{AssertSqlSafe, FromRow, SqliteConnection};
+use sqlx::{AssertSqlSafe, FromRow};
 
 use crate::phase::plan::ImportedSample;
 use crate::phase::{PhaseId, RunId, Sample, UnixMs};
+use crate::store::backend::{Connection, query, query_as, query_scalar};
 
 use crate::store::columns::{json, number, signed, to_json};
 use crate::store::error::StoreError;
@@ -74,9 +75,9 @@ impl Store {
             sql += " AND success = 1 AND truncated = 0";
         }
         sql += " ORDER BY timestamp, id LIMIT ?3";
-        self.named(async {
+        self.named(|| async {
             let mut query =
-                sqlx::query_as(AssertSqlSafe(sql)).bind(timestamp).bind(number).bind(limit);
+                query_as(AssertSqlSafe(sql.clone())).bind(timestamp).bind(number).bind(limit);
             if !filter.runs.is_empty() {
                 query = query.bind(to_json(&filter.runs));
             }
@@ -95,14 +96,14 @@ impl Store {
         runs: &[RunId],
         limit: u32,
     ) -> Result<Vec<Sample>, StoreError> {
-        self.named(async {
+        self.named(|| async move {
             let sql = format!(
                 "SELECT {COLUMNS} FROM samples
                   WHERE actual_output_tokens > 0 AND (success = 1 OR truncated = 1)
                     AND (?1 = '[]' OR run_id IN (SELECT value FROM json_each(?1)))
                   ORDER BY timestamp DESC, id DESC LIMIT ?2"
             );
-            let query = sqlx::query_as(AssertSqlSafe(sql)).bind(to_json(&runs)).bind(limit);
+            let query = query_as(AssertSqlSafe(sql)).bind(to_json(&runs)).bind(limit);
             let rows: Vec<SampleRecord> = query.fetch_all(&self.reader).await?;
             rows.into_iter().map(Sample::try_from).collect()
         })
@@ -114,10 +115,10 @@ impl Store {
     /// # Errors
     /// [`StoreError::UnknownRun`] with the existing runs, or the database cannot be read.
     pub async fn require_sampled_runs(&self, runs: &[RunId]) -> Result<(), StoreError> {
-        self.named(async {
+        self.named(|| async move {
             let mut tx = self.reader.begin().await?;
             for run in runs {
-                let known: bool = sqlx::query_scalar(
+                let known: bool = query_scalar(
                     "SELECT EXISTS (SELECT 1 FROM runs WHERE run_id = ?1)
                          OR EXISTS (SELECT 1 FROM samples WHERE run_id = ?1)",
                 )
@@ -125,13 +126,13 @@ impl Store {
                 .fetch_one(&mut *tx)
                 .await?;
                 if !known {
-                    let runs: Vec<String> = sqlx::query_scalar(
+                    let runs: Vec<String> = query_scalar(
                         "SELECT run_id FROM runs UNION SELECT run_id FROM samples ORDER BY 1",
                     )
                     .fetch_all(&mut *tx)
                     .await?;
                     let runs = runs.into_iter().map(RunId::new).collect();
-                    let database = self.path().to_owned();
+                    let database = self.name().clone();
                     return Err(StoreError::UnknownRun { database, run: run.clone(), runs });
                 }
             }
@@ -143,12 +144,12 @@ impl Store {
 
 /// Stores a sample of another system unless already present. Returns whether the sample was new.
 pub(crate) async fn import_sample(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     run: &RunId,
     sample: &ImportedSample,
 ) -> Result<bool, StoreError> {
     let usage = &sample.usage;
-    let added = sqlx::query(
+    let added = query(
         "INSERT INTO samples (run_id, phase_id, origin, timestamp, category, complexity, deliverables,
                 predicted_output_tokens, actual_output_tokens, input_tokens, cache_read_tokens, cost_usd, model,
                 success, truncated, stop_reason)

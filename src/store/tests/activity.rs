@@ -21,7 +21,7 @@ async fn activity_is_visible_until_the_attempt_ends() {
 async fn locked_database_delays_neither_notes_nor_attempts() {
     let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     let claim = bed.claim().await;
-    let other = open(&bed.dir).await;
+    let other = bed.database.open().await;
     let held = other.begin().await.unwrap();
     let refused = bed.store.record_activity(claim.key(), "editing", NOW).await.unwrap_err();
     assert_eq!(refused.database_kind(), Some(DatabaseErrorKind::Busy));

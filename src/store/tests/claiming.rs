@@ -147,14 +147,14 @@ async fn only_registered_unfenced_owners_can_claim() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn parallel_claimers_claim_each_phase_once() {
-    let dir = TempDir::new().unwrap();
-    let store = open(&dir).await;
+    let database = TestDatabase::new().await;
+    let store = database.open().await;
     let phases = (0..600).map(|n| phase(&format!("p{n}"), &[])).collect();
     store.import(&plan(phases), false, NOW).await.unwrap();
     let mut claimers = Vec::new();
     for n in 0..20 {
         // Every fifth claim uses a handle of its own, like another process.
-        let store = if n % 5 == 0 { open(&dir).await } else { store.clone() };
+        let store = if n % 5 == 0 { database.open().await } else { store.clone() };
         let owner = register(&store, &format!("owner-{n}")).await;
         claimers.push(tokio::spawn(async move {
             let mut mine = Vec::new();

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::store::backend::query_scalar;
 
 #[derive(Clone, Debug)]
 enum StoreOperation {
@@ -78,7 +79,7 @@ fn with_new_dependencies(at: usize, on: &[usize]) -> PlanRun {
 
 /// Compares waits and blocked phases with values recomputed from states and dependencies.
 async fn check(bed: &StoreFixture) {
-    let wrong: i64 = sqlx::query_scalar(
+    let wrong: i64 = query_scalar(
         "SELECT COUNT(*) FROM phases p WHERE p.unmet <>
            (SELECT COUNT(*) FROM dependencies d JOIN phases n ON n.id = d.needs
              WHERE d.phase = p.id AND n.state NOT IN ('COMPLETE', 'SKIPPED'))",

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::phase::{Tokens, Usage};
+use crate::store::backend::query;
 
 fn full(verdict: Verdict) -> Finish {
     let tokens =
@@ -165,7 +166,7 @@ async fn history_is_append_only() {
         ("UPDATE attempts SET attempt = 9", "keeps its phase"),
         ("DELETE FROM attempts", "only with its run"),
     ] {
-        let error = sqlx::query(sql).execute(&bed.store.writer).await.unwrap_err().to_string();
+        let error = query(sql).execute(&bed.store.writer).await.unwrap_err().to_string();
         assert!(error.contains(why) || error.contains("never changed"), "{sql}: {error}");
     }
 }
@@ -184,7 +185,7 @@ async fn database_constraints_refuse_impossible_rows() {
         "INSERT INTO dependencies SELECT id, id FROM phases",
         "INSERT INTO dependencies SELECT id, 99 FROM phases",
     ] {
-        assert!(sqlx::query(sql).execute(&bed.store.writer).await.is_err(), "{sql}");
+        assert!(query(sql).execute(&bed.store.writer).await.is_err(), "{sql}");
     }
 }
 

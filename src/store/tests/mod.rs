@@ -1,4 +1,5 @@
-//! Tests of the store: a database in a temporary directory each, with the real SQL.
+//! Tests of the store: a database each, with the real SQL. `opening`, `scale` and `statements` concern SQLite alone; the others
+//! run on Postgres as well.
 
 mod activity;
 mod claiming;
@@ -15,6 +16,7 @@ mod reverting;
 mod scale;
 mod statements;
 mod syncing;
+mod test_database;
 
 use std::sync::Arc;
 
@@ -28,12 +30,13 @@ use crate::phase::{
 };
 
 use super::*;
+use test_database::TestDatabase;
 
 pub const NOW: UnixMs = UnixMs(1_000_000);
 
 /// A store with a registered owner.
 pub struct StoreFixture {
-    pub dir: TempDir,
+    pub database: TestDatabase,
     pub store: Store,
     pub owner: OwnerId,
 }
@@ -68,10 +71,10 @@ impl Store {
 
 impl StoreFixture {
     pub async fn new() -> Self {
-        let dir = TempDir::new().unwrap();
-        let store = open(&dir).await;
+        let database = TestDatabase::new().await;
+        let store = database.open().await;
         let owner = register(&store, "owner-1").await;
-        Self { dir, store, owner }
+        Self { database, store, owner }
     }
 
     /// Creates a store with the phases of run `r`.
@@ -140,6 +143,7 @@ impl StoreFixture {
     }
 }
 
+/// Opens a database in a file.
 pub async fn open(dir: &TempDir) -> Store {
     Store::open(&url(dir)).await.unwrap()
 }

@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 
 use super::*;
+use crate::store::backend::DatabaseErrorKind;
+use crate::store::backend::{query, query_as, query_scalar};
 use crate::store::migrations::SCHEMA_VERSION;
-use crate::store::sqlite::DatabaseErrorKind;
 
 /// Creates a file at the path of the database.
 async fn made_by(dir: &TempDir, sql: &str) -> PathBuf {
-    let path = url(dir).path().to_owned();
+    let path = url(dir).file().unwrap().to_owned();
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).create_if_missing(true);
     let mut connection = options.connect().await.unwrap();
@@ -37,7 +38,7 @@ async fn is_refused(dir: &TempDir, words: &[&str]) -> StoreError {
     let error = Store::open(&url(dir)).await.unwrap_err();
     assert_eq!(snapshot(dir.path()), before, "{error}");
     let text = error.to_string();
-    assert!(text.contains(&url(dir).path().display().to_string()), "{text}");
+    assert!(text.contains(&url(dir).name().to_string()), "{text}");
     for word in words {
         assert!(text.contains(word), "{word}: {text}");
     }
@@ -58,22 +59,23 @@ async fn new_database_is_created_and_reopened() {
 
 #[tokio::test]
 async fn linked_sqlite_has_the_wal_fix() {
-    let version = StoreFixture::new().await.store.sqlite_version().await.unwrap();
-    assert!(crate::store::sqlite::is_new_enough(&version), "{version}");
+    let engine = StoreFixture::new().await.store.engine().await.unwrap();
+    let version = engine.strip_prefix("SQLite ").unwrap();
+    assert!(crate::store::backend::sqlite::is_new_enough(version), "{engine}");
 }
 
 #[tokio::test]
 async fn every_connection_has_the_settings() {
     let bed = StoreFixture::new().await;
     for pool in [&bed.store.writer, &bed.store.reader] {
-        let one = |sql: &'static str| sqlx::query_scalar::<_, i64>(sql).fetch_one(pool);
+        let one = |sql: &'static str| query_scalar::<i64>(sql).fetch_one(pool);
         assert_eq!(one("PRAGMA synchronous").await.unwrap(), 2);
         assert_eq!(one("PRAGMA foreign_keys").await.unwrap(), 1);
         assert_eq!(one("PRAGMA wal_autocheckpoint").await.unwrap(), 2500);
-        let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(pool).await.unwrap();
+        let mode: String = query_scalar("PRAGMA journal_mode").fetch_one(pool).await.unwrap();
         assert_eq!(mode, "wal");
     }
-    let write = sqlx::query("DELETE FROM runs").execute(&bed.store.reader).await.unwrap_err();
+    let write = query("DELETE FROM runs").execute(&bed.store.reader).await.unwrap_err();
     assert_eq!(DatabaseErrorKind::of(&write), DatabaseErrorKind::ReadOnly);
 }
 
@@ -103,7 +105,7 @@ async fn several_processes_can_create_the_database_at_once() {
 async fn empty_file_becomes_a_database() {
     let dir = TempDir::new().unwrap();
     fs::create_dir(dir.path().join(".autopack")).unwrap();
-    fs::write(url(&dir).path(), "").unwrap();
+    fs::write(url(&dir).file().unwrap(), "").unwrap();
     assert_eq!(open(&dir).await.schema_version().await.unwrap(), SCHEMA_VERSION);
 }
 
@@ -160,16 +162,15 @@ async fn usage_from_before_the_totals_is_counted() {
                (1, 4, 'o', 40, NULL, NULL, 'x', NULL, NULL, 9, NULL, '', '', '[]')";
     let marks = format!(
         "PRAGMA application_id = {}; PRAGMA user_version = 6",
-        crate::store::sqlite::APPLICATION_ID
+        crate::store::backend::sqlite::APPLICATION_ID
     );
     made_by(&dir, &format!("{} {rows}; {marks}", schema.concat())).await;
     let store = open(&dir).await;
-    let spent: Vec<(i64, i64, f64, i64)> = sqlx::query_as(
-        "SELECT spent_attempts, spent_tokens, spent_usd, spent_ms FROM runs ORDER BY id",
-    )
-    .fetch_all(&store.reader)
-    .await
-    .unwrap();
+    let spent: Vec<(i64, i64, f64, i64)> =
+        query_as("SELECT spent_attempts, spent_tokens, spent_usd, spent_ms FROM runs ORDER BY id")
+            .fetch_all(&store.reader)
+            .await
+            .unwrap();
     assert_eq!(spent, [(2, 16, 0.5, 9), (0, 0, 0.0, 0)]);
 }
 
@@ -177,7 +178,7 @@ async fn usage_from_before_the_totals_is_counted() {
 async fn other_files_are_unchanged() {
     let dir = TempDir::new().unwrap();
     fs::create_dir(dir.path().join(".autopack")).unwrap();
-    fs::write(url(&dir).path(), "dear diary").unwrap();
+    fs::write(url(&dir).file().unwrap(), "dear diary").unwrap();
     is_refused(&dir, &["not an SQLite database"]).await;
 }
 
@@ -185,9 +186,9 @@ async fn other_files_are_unchanged() {
 async fn damaged_database_is_named() {
     let dir = TempDir::new().unwrap();
     open(&dir).await.close().await;
-    let mut bytes = fs::read(url(&dir).path()).unwrap();
+    let mut bytes = fs::read(url(&dir).file().unwrap()).unwrap();
     bytes[100..4096].fill(0xa5);
-    fs::write(url(&dir).path(), bytes).unwrap();
+    fs::write(url(&dir).file().unwrap(), bytes).unwrap();
     let store = Store::open(&url(&dir)).await;
     let error = match store {
         Ok(store) => store.runs().await.unwrap_err(),
@@ -203,7 +204,7 @@ async fn read_only_file_or_directory_is_refused() {
     open(&dir).await.close().await;
     let directory = dir.path().join(".autopack");
     for (place, read_only, writable) in
-        [(url(&dir).path(), 0o444, 0o644), (&directory, 0o555, 0o755)]
+        [(url(&dir).file().unwrap(), 0o444, 0o644), (&directory, 0o555, 0o755)]
     {
         fs::set_permissions(place, fs::Permissions::from_mode(read_only)).unwrap();
         let error = is_refused(&dir, &["read-only", "--database-url"]).await;
@@ -246,5 +247,5 @@ async fn full_disk_is_reported_and_recoverable() {
 /// Limits the number of pages on the writer's present connection; never below the present number.
 async fn limit(bed: &StoreFixture, pages: u32) {
     let sql = AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
-    sqlx::query(sql).execute(&bed.store.writer).await.unwrap();
+    query(sql).execute(&bed.store.writer).await.unwrap();
 }

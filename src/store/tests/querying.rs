@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::phase::{Tokens, Usage};
+use crate::store::backend::query;
 
 #[tokio::test]
 async fn summary_counts_phases_and_usage() {
@@ -26,7 +27,7 @@ async fn summary_counts_phases_and_usage() {
 async fn unknown_run_is_reported_with_database_and_existing_runs() {
     let bed = StoreFixture::with(vec![phase("a", &[])]).await;
     let ghost = RunId::new("ghost");
-    let path = bed.store.path().display().to_string();
+    let path = bed.store.name().to_string();
     let unknown = |error: StoreError| error.to_string();
     let text = unknown(bed.store.require_runs(&[run(), ghost.clone()]).await.unwrap_err());
     assert_eq!(
@@ -179,7 +180,7 @@ async fn only_the_latest_results_of_a_command_are_kept() {
 #[tokio::test]
 async fn unreadable_value_is_named() {
     let bed = StoreFixture::with(vec![phase("a", &[])]).await;
-    sqlx::query("UPDATE phases SET raw_spec = '{'").execute(&bed.store.writer).await.unwrap();
+    query("UPDATE phases SET raw_spec = '{'").execute(&bed.store.writer).await.unwrap();
     let error = bed.store.phases(&run(), None).await.unwrap_err().to_string();
     assert!(error.contains("phase a of run r"), "{error}");
     let error = claim(&bed.store, &bed.owner, &[run()], NOW).await.unwrap_err();

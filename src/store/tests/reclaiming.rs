@@ -67,7 +67,7 @@ async fn only_one_of_two_drains_reclaims_an_attempt() {
     let orphan = bed.in_flight().await.remove(0);
     let mut drains = Vec::new();
     for _ in 0..4 {
-        let (store, orphan) = (open(&bed.dir).await, orphan.clone());
+        let (store, orphan) = (bed.database.open().await, orphan.clone());
         drains.push(tokio::spawn(async move {
             store.reclaim_attempt(&orphan, ReclaimOutcome::Crashed, NOW, true).await.unwrap()
         }));

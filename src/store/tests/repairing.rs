@@ -1,6 +1,7 @@
 //! The auto-fixer over all queued phases.
 
 use super::*;
+use crate::store::backend::{query, query_scalar};
 
 async fn repair(bed: &StoreFixture, dry_run: bool) -> (RepairCounts, Vec<RepairedPhase>) {
     let mut reported = Vec::new();
@@ -51,7 +52,7 @@ fn claim_elsewhere(url: &DatabaseUrl) {
 #[tokio::test]
 async fn phase_claimed_meanwhile_is_left_to_the_claim() {
     let bed = StoreFixture::with(vec![phase("a", &[])]).await;
-    let url = url(&bed.dir);
+    let url = bed.database.url();
     let slow = |raw: &RawSpec, last: Option<&Failure>| {
         claim_elsewhere(&url);
         let repair = fix(raw, last);
@@ -83,7 +84,7 @@ async fn all_phases_beyond_one_batch_are_examined_in_order() {
 async fn repairs_before_an_unreadable_row_are_kept_and_reported() {
     let phases = (0..1100).map(|n| phase(&format!("p{n}"), &[])).collect();
     let bed = StoreFixture::with(phases).await;
-    sqlx::query("UPDATE phases SET fixes = 'no list' WHERE phase_id = 'p1050'")
+    query("UPDATE phases SET fixes = 'no list' WHERE phase_id = 'p1050'")
         .execute(&bed.store.writer)
         .await
         .unwrap();
@@ -92,7 +93,7 @@ async fn repairs_before_an_unreadable_row_are_kept_and_reported() {
     let error = bed.store.repair_queued(None, &fix, false, on).await.unwrap_err();
     assert!(error.to_string().contains("p1050"), "{error}");
     assert_eq!(reported, 1024);
-    let repaired: i64 = sqlx::query_scalar("SELECT count(*) FROM phases WHERE spec IS NOT NULL")
+    let repaired: i64 = query_scalar("SELECT count(*) FROM phases WHERE spec IS NOT NULL")
         .fetch_one(&bed.store.reader)
         .await
         .unwrap();

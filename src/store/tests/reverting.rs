@@ -2,6 +2,7 @@
 
 use crate::phase::PhaseCi;
 use crate::phase::undo::UndoRefusal;
+use crate::store::backend::query;
 
 use super::*;
 
@@ -16,7 +17,7 @@ async fn landed() -> StoreFixture {
 async fn begin(bed: &StoreFixture, next: PhaseState) -> Result<BegunUndo, BeginRefusal> {
     let (run, phase) = (run(), PhaseId::new("a"));
     let request = UndoRequest { run: &run, phase: &phase, with_dependents: false, next };
-    bed.store.begin_undo(request, &bed.owner, PhaseCi::default(), NOW).await.unwrap()
+    bed.store.begin_undo(request, &bed.owner, &PhaseCi::default(), NOW).await.unwrap()
 }
 
 async fn end(bed: &StoreFixture, begun: &BegunUndo, outcome: UndoOutcome) -> bool {
@@ -59,7 +60,7 @@ async fn an_undone_attempt_is_no_evidence() {
     bed.store.record_revert(begun.revert, &bed.owner, "bead").await.unwrap();
     end(&bed, &begun, UndoOutcome::Undone).await;
     let forged = "UPDATE phases SET state = 'COMPLETE', commit_id = 'c0ffee', redone = 0 WHERE phase_id = 'a'";
-    sqlx::query(forged).execute(&bed.store.writer).await.unwrap();
+    query(forged).execute(&bed.store.writer).await.unwrap();
     let unproven = bed.store.unproven_phases(&[run()]).await.unwrap();
     assert_eq!(unproven.len(), 1);
 }
@@ -141,7 +142,7 @@ async fn an_update_excludes_drains_and_leaves_phases_as_they_are() {
     let bed = landed().await;
     let update = || async {
         let ci = PhaseCi::default();
-        bed.store.begin_update(&run(), "ba5e", &bed.owner, ci, NOW).await.unwrap()
+        bed.store.begin_update(&run(), "ba5e", &bed.owner, &ci, NOW).await.unwrap()
     };
     let begun = update().await.unwrap();
     assert_eq!(begun.claim.phase_id.as_str(), "a");

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::*;
+use crate::store::backend::{query, query_as};
 use crate::store::queue::claim::candidates::CANDIDATES;
 
 const MANY: usize = 10_000;
@@ -10,7 +11,7 @@ const MANY: usize = 10_000;
 /// Returns SQLite's plan for a statement.
 async fn query_plan(store: &Store, sql: &'static str) -> String {
     let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
-    let rows: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain)
+    let rows: Vec<(i64, i64, i64, String)> = query_as(explain)
         .bind("r")
         .bind(NOW.0)
         .bind(-1)
@@ -35,7 +36,7 @@ async fn claim_cost_is_independent_of_the_backlog_size() {
     let plan = plan.replace("SCAN json_each", "");
     assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{plan}");
     let at_start = claim_a_hundred(&bed).await;
-    sqlx::query("UPDATE phases SET state = 'COMPLETE' WHERE state = 'QUEUED' AND position < ?")
+    query("UPDATE phases SET state = 'COMPLETE' WHERE state = 'QUEUED' AND position < ?")
         .bind(MANY as i64 - 200)
         .execute(&bed.store.writer)
         .await

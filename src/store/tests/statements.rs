@@ -9,6 +9,7 @@ use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 use super::*;
+use crate::store::backend::{Pool, query_as};
 
 /// Collects statements from sqlx's log events.
 #[derive(Clone, Default)]
@@ -42,10 +43,11 @@ impl Visit for StatementVisitor<'_> {
 /// Enables statement logging on the store's connections.
 fn log_statements(bed: &mut StoreFixture) {
     let options = SqliteConnectOptions::new()
-        .filename(bed.store.path())
+        .filename(bed.store.file().unwrap())
         .foreign_keys(true)
         .log_statements("trace".parse().unwrap());
     let pool = || SqlitePoolOptions::new().max_connections(1).connect_lazy_with(options.clone());
+    let pool = || Pool::Sqlite(pool());
     (bed.store.writer, bed.store.reader) = (pool(), pool());
 }
 
@@ -53,7 +55,7 @@ fn log_statements(bed: &mut StoreFixture) {
 async fn steps(store: &Store, sql: &str) -> Vec<String> {
     let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
     let rows: Vec<(i64, i64, i64, String)> =
-        sqlx::query_as(explain).fetch_all(&store.notes).await.unwrap();
+        query_as(explain).fetch_all(&store.notes).await.unwrap();
     rows.into_iter().map(|row| row.3).collect()
 }
 

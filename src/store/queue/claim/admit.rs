@@ -1,12 +1,11 @@
 //! Admission of a phase: the question to the claimer, the answers, and the effect of a refusal on the phase.
 
-use sqlx::SqliteConnection;
-
 use super::spending::Spending;
 use super::{ClaimOutcome, require_new_state};
 use crate::phase::budget::ExhaustedBudget;
 use crate::phase::state::Event;
 use crate::phase::{Failure, FixedSpec, RunId, UnixMs};
+use crate::store::backend::{Connection, query};
 use crate::store::columns::to_json;
 use crate::store::error::StoreError;
 use crate::store::rows::PhaseRecord;
@@ -53,12 +52,12 @@ pub type Admit<'a> = dyn Fn(&Candidate<'_>) -> Admission + Send + Sync + 'a;
 
 /// Defers a phase; durable, so a restarted drain keeps waiting.
 pub(super) async fn defer(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     row: &PhaseRecord,
     until: UnixMs,
     now: UnixMs,
 ) -> Result<(), StoreError> {
-    sqlx::query("UPDATE phases SET not_before = ? WHERE id = ?")
+    query("UPDATE phases SET not_before = ? WHERE id = ?")
         .bind(until.0.max(now.0 + 1))
         .bind(row.id)
         .execute(tx)
@@ -67,13 +66,13 @@ pub(super) async fn defer(
 }
 
 pub(super) async fn refuse(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     row: &PhaseRecord,
     failure: Failure,
 ) -> Result<ClaimOutcome, StoreError> {
     let snapshot = row.snapshot()?;
     require_new_state(&snapshot, snapshot.step(tx, Event::RefuseSpec, None).await?)?;
-    sqlx::query("UPDATE phases SET last_failure = ? WHERE id = ?")
+    query("UPDATE phases SET last_failure = ? WHERE id = ?")
         .bind(to_json(&failure))
         .bind(row.id)
         .execute(tx)

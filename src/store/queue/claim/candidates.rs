@@ -6,11 +6,10 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use sqlx::SqliteConnection;
-
 use super::{ClaimOutcome, Claimer};
 use crate::phase::footprint::{Footprint, FootprintSet};
 use crate::phase::{PhaseId, RunId, UnixMs};
+use crate::store::backend::{Connection, query_as, query_scalar};
 use crate::store::columns::{json, to_json};
 use crate::store::error::StoreError;
 use crate::store::owner_id::OwnerId;
@@ -74,8 +73,8 @@ struct RunPosition<'a> {
 }
 
 /// Returns the footprints of all phases executing in a run, for any owner.
-async fn executing(tx: &mut SqliteConnection, run: &RunId) -> Result<FootprintSet, StoreError> {
-    let rows: Vec<Option<String>> = sqlx::query_scalar(
+async fn executing(tx: &mut Connection, run: &RunId) -> Result<FootprintSet, StoreError> {
+    let rows: Vec<Option<String>> = query_scalar(
         "SELECT footprint FROM phases
           WHERE owner IS NOT NULL AND run = (SELECT id FROM runs WHERE run_id = ?)",
     )
@@ -99,7 +98,7 @@ impl<'a> QueueWalk<'a> {
     }
 
     /// Returns the row id of the next phase without a known overlap.
-    pub async fn next(&mut self, tx: &mut SqliteConnection) -> Result<Option<i64>, StoreError> {
+    pub async fn next(&mut self, tx: &mut Connection) -> Result<Option<i64>, StoreError> {
         loop {
             let Some(at) = &mut self.at else {
                 let Some(run) = self.runs.next() else { return Ok(None) };
@@ -126,7 +125,7 @@ impl<'a> QueueWalk<'a> {
 }
 
 impl<'a> RunPosition<'a> {
-    async fn begin(tx: &mut SqliteConnection, run: &'a RunId) -> Result<Self, StoreError> {
+    async fn begin(tx: &mut Connection, run: &'a RunId) -> Result<Self, StoreError> {
         let reserved = executing(tx, run).await?;
         let size = if reserved.is_empty() { 1 } else { FIRST_PAGE };
         let (page, overlapping) = (VecDeque::new(), BTreeSet::new());
@@ -138,14 +137,14 @@ impl<'a> RunPosition<'a> {
     /// Reads the next page; `false` at the end of the queue.
     async fn read_next_page(
         &mut self,
-        tx: &mut SqliteConnection,
+        tx: &mut Connection,
         claimer: &Claimer<'_>,
         now: UnixMs,
     ) -> Result<bool, StoreError> {
         let excluded =
             to_json(&self.overlapping.iter().take(MAX_EXCLUDED_FOOTPRINTS).collect::<Vec<_>>());
         let sql = if claimer.only.is_empty() { CANDIDATES } else { CANDIDATES_AMONG };
-        let mut query = sqlx::query_as(sql)
+        let mut query = query_as(sql)
             .bind(self.run.as_str())
             .bind(now.0)
             .bind(self.place.band())
@@ -230,7 +229,7 @@ const PAUSED: &str = "SELECT EXISTS (
 
 /// Explains why nothing can be claimed, and when to ask again.
 pub(super) async fn explain_no_claim(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     walk: &QueueWalk<'_>,
 ) -> Result<ClaimOutcome, StoreError> {
     let (claimer, now) = (walk.claimer, walk.now);
@@ -240,14 +239,14 @@ pub(super) async fn explain_no_claim(
     let mut paused: Vec<RunId> = Vec::new();
     for run in claimer.runs {
         let among = of_run(claimer.only, run);
-        let query = sqlx::query_scalar(if all { SOONEST } else { SOONEST_AMONG });
+        let query = query_scalar(if all { SOONEST } else { SOONEST_AMONG });
         let query = query.bind(run.as_str()).bind(now.0);
         let query = if all { query } else { query.bind(&among) };
         let soonest: Option<i64> = query.fetch_one(&mut *tx).await?;
         until = [until, soonest].into_iter().flatten().min();
-        let query = sqlx::query_as(EXECUTING).bind(run.as_str()).bind(all);
+        let query = query_as(EXECUTING).bind(run.as_str()).bind(all);
         executing.extend(query.bind(now.0).bind(among).fetch_all(&mut *tx).await?);
-        if sqlx::query_scalar(PAUSED).bind(run.as_str()).fetch_one(&mut *tx).await? {
+        if query_scalar(PAUSED).bind(run.as_str()).fetch_one(&mut *tx).await? {
             paused.push(run.clone());
         }
     }

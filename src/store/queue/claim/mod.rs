@@ -7,12 +7,11 @@ mod persons_claim;
 mod proposal_claim;
 mod spending;
 
-use sqlx::SqliteConnection;
-
 use crate::phase::budget::ExhaustedBudget;
 use crate::phase::{
     Failure, FailureKind, FixedSpec, Footprint, PhaseId, PhaseState, RunId, UnixMs,
 };
+use crate::store::backend::{Connection, query, query_as};
 
 use admit::{defer, refuse};
 use candidates::{QueueWalk, explain_no_claim};
@@ -155,7 +154,7 @@ impl Store {
         claimer: &Claimer<'_>,
         now: UnixMs,
     ) -> Result<ClaimOutcome, StoreError> {
-        self.named(async {
+        self.named(|| async move {
             let mut tx = self.begin().await?;
             if is_fenced(&mut tx, claimer.owner).await? {
                 return Err(StoreError::Fenced { owner: claimer.owner.clone() });
@@ -181,14 +180,14 @@ impl Store {
 
 /// Repairs the QUEUED candidate, then claims the phase, refuses the spec, or skips the phase (`None`).
 async fn examine_candidate(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     walk: &mut QueueWalk<'_>,
     id: i64,
     now: UnixMs,
 ) -> Result<Option<ClaimOutcome>, StoreError> {
     let claimer = walk.claimer;
     let row: PhaseRecord =
-        sqlx::query_as(select_phases!("WHERE p.id = ?")).bind(id).fetch_one(&mut *tx).await?;
+        query_as(select_phases!("WHERE p.id = ?")).bind(id).fetch_one(&mut *tx).await?;
     let last_failure = row.last_failure()?;
     let before = row.current_spec()?;
     let repair = (claimer.fix)(&before, last_failure.as_ref());
@@ -233,7 +232,7 @@ async fn examine_candidate(
 
 /// Saves the footprint, so later claims can detect overlaps without another repair.
 async fn save_footprint(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     row: &PhaseRecord,
     footprint: &Footprint,
 ) -> Result<(), StoreError> {
@@ -241,7 +240,7 @@ async fn save_footprint(
     if row.footprint.as_deref() == Some(&*footprint) {
         return Ok(());
     }
-    sqlx::query("UPDATE phases SET footprint = ?1 WHERE id = ?2 AND footprint IS NOT ?1")
+    query("UPDATE phases SET footprint = ?1 WHERE id = ?2 AND footprint IS NOT ?1")
         .bind(footprint)
         .bind(row.id)
         .execute(tx)
@@ -252,7 +251,7 @@ async fn save_footprint(
 impl Claimer<'_> {
     async fn claim(
         &self,
-        tx: &mut SqliteConnection,
+        tx: &mut Connection,
         row: &PhaseRecord,
         prepared: PreparedClaim,
         now: UnixMs,

@@ -1,10 +1,9 @@
 //! The start of an attempt, for an agent or a person.
 
-use sqlx::SqliteConnection;
-
 use super::{Claim, Spending, require_new_state};
 use crate::phase::state::Event;
 use crate::phase::{Complexity, Failure, FixedSpec, UnixMs};
+use crate::store::backend::{Connection, query_as, query_scalar};
 use crate::store::columns::{number, signed, to_json};
 use crate::store::error::StoreError;
 use crate::store::owner_id::OwnerId;
@@ -28,11 +27,8 @@ pub(super) enum Worker {
 }
 
 /// Returns agent and session id of the previous attempt.
-async fn session(
-    tx: &mut SqliteConnection,
-    phase: i64,
-) -> Result<Option<(String, String)>, StoreError> {
-    let last: Option<(Option<String>, Option<String>)> = sqlx::query_as(
+async fn session(tx: &mut Connection, phase: i64) -> Result<Option<(String, String)>, StoreError> {
+    let last: Option<(Option<String>, Option<String>)> = query_as(
         "SELECT agent, session FROM attempts WHERE phase = ? ORDER BY attempt DESC LIMIT 1",
     )
     .bind(phase)
@@ -43,7 +39,7 @@ async fn session(
 
 /// Starts an attempt of a QUEUED phase; the last allowed one.
 pub(super) async fn claim_row(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     owner: &OwnerId,
     row: &PhaseRecord,
     prepared: PreparedClaim,
@@ -87,7 +83,7 @@ pub(super) async fn claim_row(
 }
 
 async fn insert_attempt(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     phase: i64,
     attempt: u32,
     owner: &OwnerId,
@@ -100,7 +96,7 @@ async fn insert_attempt(
         Complexity::Medium => "medium",
         Complexity::High => "high",
     };
-    let id = sqlx::query_scalar(
+    let id = query_scalar(
         "INSERT INTO attempts (phase, attempt, owner, started_at, category, complexity, deliverables,
                                description_chars, purpose, by_person)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",

@@ -6,6 +6,7 @@ use crate::phase::state::Event;
 use crate::phase::{PhaseId, PhaseState, RunId, UnixMs};
 use crate::store::Fixer;
 use crate::store::admin::operator_actions::wrong_state;
+use crate::store::backend::{query, query_scalar};
 use crate::store::error::StoreError;
 use crate::store::open::Store;
 use crate::store::owner_id::OwnerId;
@@ -38,7 +39,7 @@ impl Store {
         fix: &Fixer<'_>,
         now: UnixMs,
     ) -> Result<PersonsClaim, StoreError> {
-        self.named(async {
+        self.named(|| async move {
             let mut tx = self.begin().await?;
             if is_fenced(&mut tx, owner).await? {
                 return Err(StoreError::Fenced { owner: owner.clone() });
@@ -52,7 +53,7 @@ impl Store {
                 }
                 PhaseState::Queued if row.held > 0 => {
                     // A held phase that executes would be stopped.
-                    sqlx::query("UPDATE phases SET held = 0 WHERE id = ?")
+                    query("UPDATE phases SET held = 0 WHERE id = ?")
                         .bind(row.id)
                         .execute(&mut *tx)
                         .await?;
@@ -60,7 +61,7 @@ impl Store {
                 _ => return Err(wrong_state(&snapshot, "is not for a person to land")),
             }
             let row = self.phase_record(&mut tx, run, phase).await?;
-            let unmet: i64 = sqlx::query_scalar("SELECT unmet FROM phases WHERE id = ?")
+            let unmet: i64 = query_scalar("SELECT unmet FROM phases WHERE id = ?")
                 .bind(row.id)
                 .fetch_one(&mut *tx)
                 .await?;

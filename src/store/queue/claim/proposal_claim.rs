@@ -20,7 +20,7 @@ impl Store {
         phase: &PhaseId,
         now: UnixMs,
     ) -> Result<ClaimOutcome, StoreError> {
-        self.named(async {
+        self.named(|| async move {
             let mut tx = self.begin().await?;
             if is_fenced(&mut tx, claimer.owner).await? {
                 return Err(StoreError::Fenced { owner: claimer.owner.clone() });

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use sqlx::SqliteConnection;
-
 use crate::phase::UnixMs;
 use crate::phase::budget::BudgetUsage;
+use crate::store::backend::{Connection, query_as};
 use crate::store::columns::number;
 use crate::store::error::StoreError;
 use crate::store::rows::PhaseRecord;
@@ -39,14 +38,14 @@ const OF_RUN: &str = "SELECT r.spent_attempts, r.spent_tokens, running.attempts,
   WHERE r.id = (SELECT run FROM phases WHERE id = ?2)";
 
 pub(super) async fn spending(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     row: &PhaseRecord,
     now: UnixMs,
 ) -> Result<Spending, StoreError> {
     let mut sums = Vec::new();
     for sql in [OF_PHASE, OF_RUN] {
         let (ended, tokens, running, estimated, cost_usd, wall_ms): (i64, i64, i64, i64, f64, i64) =
-            sqlx::query_as(sql).bind(now.0).bind(row.id).fetch_one(&mut *tx).await?;
+            query_as(sql).bind(now.0).bind(row.id).fetch_one(&mut *tx).await?;
         let known = BudgetUsage {
             attempts: number(ended, || row.name())?,
             tokens: number(tokens, || row.name())?,

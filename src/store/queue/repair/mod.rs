@@ -11,11 +11,12 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 
 use crate::phase::{PhaseId, RunId};
+use crate::store::backend::query_as;
 
 use crate::store::Fixer;
+use crate::store::backend::sqlite::ROW_BUFFER;
 use crate::store::error::StoreError;
 use crate::store::open::Store;
-use crate::store::sqlite::ROW_BUFFER;
 
 use repair_batch::{Batch, QueuedPhase};
 use repair_change::Change;
@@ -92,7 +93,7 @@ impl Store {
         dry_run: bool,
         on: &mut (dyn FnMut(RepairedPhase) + Send),
     ) -> Result<RepairCounts, StoreError> {
-        self.named(async {
+        self.once(async {
             let mut progress = RepairProgress { on, counts: RepairCounts::default(), dry_run };
             for (row, run) in self.runs_or_all(run).await? {
                 let mut saving = None;
@@ -135,15 +136,14 @@ impl Store {
             let row = self.run_row(&mut *self.reader.acquire().await?, run).await?;
             return Ok(vec![(row, run.clone())]);
         }
-        let all: Vec<(i64, String)> = sqlx::query_as("SELECT id, run_id FROM runs ORDER BY id")
-            .fetch_all(&self.reader)
-            .await?;
+        let all: Vec<(i64, String)> =
+            query_as("SELECT id, run_id FROM runs ORDER BY id").fetch_all(&self.reader).await?;
         Ok(all.into_iter().map(|(row, name)| (row, RunId::new(name))).collect())
     }
 
     /// Returns the batch after a row; empty at the end.
     async fn queued_after(self, run: i64, after: i64) -> Result<Vec<QueuedPhase>, StoreError> {
-        let rows = sqlx::query_as(
+        let rows = query_as(
             "SELECT id, phase_id, COALESCE(spec, raw_spec) AS spec, spec IS NOT NULL OR executions > 0 AS is_repaired,
                     spec_version, fixes, unfixable, last_failure
                FROM phases WHERE run = ? AND state = 'QUEUED' AND id > ? ORDER BY id LIMIT ?",

@@ -1,9 +1,8 @@
 //! Database changes of a repair: the rows of a bulk `UPDATE`, independent of the time of writing.
 
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
-
 use crate::phase::autofix::authors_scope;
 use crate::phase::{Footprint, RawSpec, Repair};
+use crate::store::backend::{Connection, QueryBuilder};
 use crate::store::columns::{json, to_json};
 use crate::store::error::StoreError;
 use crate::store::rows::PhaseRecord;
@@ -68,7 +67,7 @@ impl StoredRepair<'_> {
 
 /// Stores a repair beside the spec as written.
 pub(in crate::store) async fn save_repair(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     row: &PhaseRecord,
     before: &RawSpec,
     repair: &Repair,
@@ -87,10 +86,9 @@ pub(in crate::store) async fn save_repair(
 }
 
 /// Stores each change whose phase is still QUEUED with the repaired version of the spec.
-pub(super) async fn write(tx: &mut SqliteConnection, changes: &[Change]) -> Result<(), StoreError> {
-    let mut update = QueryBuilder::<Sqlite>::new(
-        "WITH new (id, spec_version, spec, fixes, unfixable, footprint) AS (",
-    );
+pub(super) async fn write(tx: &mut Connection, changes: &[Change]) -> Result<(), StoreError> {
+    let mut update =
+        QueryBuilder::new("WITH new (id, spec_version, spec, fixes, unfixable, footprint) AS (");
     update.push_values(changes, |mut row, change| {
         row.push_bind(change.id)
             .push_bind(change.spec_version)

@@ -1,8 +1,5 @@
 //! SQLite specifics: connection settings, file header, version, error codes.
-//!
-//! Only this file would be replaced for another database; the SQL of the other files is meant to be portable.
 
-use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,15 +8,13 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions as _, Connection as _};
 
-/// Remedy for a damaged database.
-pub(super) const RESTORE_IT: &str =
-    "restore it from a backup, or move it away and import the plan again";
+use super::error_kind::DatabaseErrorKind;
 
 /// Application id "apck", at offset 68 of every autopack database.
-pub(super) const APPLICATION_ID: u32 = 0x6170_636b;
+pub(in crate::store) const APPLICATION_ID: u32 = 0x6170_636b;
 
 /// Oldest safe version: 3.7.0 to 3.51.2 can corrupt a WAL database with two writing connections.
-pub(super) const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
+pub(in crate::store) const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
 
 /// Longest wait for a write of another process. Imports of a hundred thousand phases take seconds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(120);
@@ -27,90 +22,34 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(120);
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(600);
 const READERS: u32 = 4;
 /// Number of rows read ahead. With sqlx's default of 50, the reader and the consumer wake each other constantly.
-pub(super) const ROW_BUFFER: usize = 1024;
+pub(in crate::store) const ROW_BUFFER: usize = 1024;
 
 /// Number of WAL pages before a commit checkpoints: 10 MB. A phase writes about twenty pages; with SQLite's default of
 /// 1000, one claim in fifty would wait for a checkpoint.
 const WAL_PAGES: &str = "2500";
 
-/// What kind of error the database reported.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DatabaseErrorKind {
-    /// The disk, or the quota, is full.
-    Full,
-    /// The disk reports an error.
-    Io,
-    /// Another process holds a lock too long.
-    Busy,
-    /// The file is damaged.
-    Corrupt,
-    /// The file or directory is read-only.
-    ReadOnly,
-    /// The file, or a file beside it, cannot be opened.
-    CannotOpen,
-    /// Any other error; see the source.
-    Other,
-}
-
-impl DatabaseErrorKind {
-    /// Classifies an error by code; sqlx reports all of them as `ErrorKind::Other`.
-    pub(super) fn of(error: &sqlx::Error) -> Self {
-        let code = match error {
-            sqlx::Error::Database(error) => error.code(),
-            // Every task ahead in the queue for the single writer waited for another process.
-            sqlx::Error::PoolTimedOut => return Self::Busy,
-            _ => None,
-        };
-        // The low byte is the primary code: <https://www.sqlite.org/rescode.html>.
-        match code.and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xff) {
-            Some(13) => Self::Full,
-            Some(10) => Self::Io,
-            Some(5 | 6) => Self::Busy,
-            Some(11 | 26) => Self::Corrupt,
-            Some(8) => Self::ReadOnly,
-            Some(14) => Self::CannotOpen,
-            _ => Self::Other,
-        }
-    }
-}
-
-impl DatabaseErrorKind {
-    /// Returns the remedy, if known.
-    pub(super) fn hint(self) -> Option<&'static str> {
-        match self {
-            Self::Full => Some("free some disk space and continue, nothing was lost"),
-            Self::Io => Some("check the system log before continuing"),
-            Self::Busy => Some("find and stop the process that has it open"),
-            Self::Corrupt => Some(RESTORE_IT),
-            Self::ReadOnly | Self::CannotOpen | Self::Other => None,
-        }
-    }
-}
-
-/// Formats the fault, and after a `; ` the remedy.
-impl fmt::Display for DatabaseErrorKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Full => "the disk is full",
-            Self::Io => "the disk reports an error",
-            Self::Busy => "another process keeps it locked",
-            Self::Corrupt => "it is damaged",
-            Self::ReadOnly => "it or its directory is read-only",
-            Self::CannotOpen => "it or a file beside it cannot be opened",
-            Self::Other => "it reported an error",
-        })?;
-        self.hint().map_or(Ok(()), |hint| write!(f, "; {hint}"))
+/// Classifies an error by SQLite's result code; the low byte is the primary code:
+/// <https://www.sqlite.org/rescode.html>.
+pub(super) fn kind_of(code: &str) -> DatabaseErrorKind {
+    match code.parse::<u32>().ok().map(|code| code & 0xff) {
+        Some(13) => DatabaseErrorKind::Full,
+        Some(10) => DatabaseErrorKind::Io,
+        Some(5 | 6) => DatabaseErrorKind::Busy,
+        Some(11 | 26) => DatabaseErrorKind::Corrupt,
+        Some(8) => DatabaseErrorKind::ReadOnly,
+        Some(14) => DatabaseErrorKind::CannotOpen,
+        _ => DatabaseErrorKind::Other,
     }
 }
 
 /// Opens the single writer: transactions queue here in order, not in SQLite's busy handler.
-pub(super) async fn writer(path: &Path) -> Result<SqlitePool, sqlx::Error> {
+pub(in crate::store) async fn writer(path: &Path) -> Result<SqlitePool, sqlx::Error> {
     pool(1).connect_with(options(path)).await
 }
 
 /// Creates the readers, opened on first use. Uses `query_only` instead of a read-only connection, because a read-only
 /// connection closing last leaves the WAL files behind.
-pub(super) fn readers(path: &Path) -> SqlitePool {
+pub(in crate::store) fn readers(path: &Path) -> SqlitePool {
     let options = options(path)
         .create_if_missing(false)
         .row_buffer_size(ROW_BUFFER)
@@ -120,7 +59,7 @@ pub(super) fn readers(path: &Path) -> SqlitePool {
 
 /// Creates the connection for notes that may be lost: no waiting for locks or the disk. Does not weaken the durability
 /// of the writer's commits.
-pub(super) fn notes(path: &Path) -> SqlitePool {
+pub(in crate::store) fn notes(path: &Path) -> SqlitePool {
     let options = options(path)
         .create_if_missing(false)
         .synchronous(SqliteSynchronous::Normal)
@@ -156,7 +95,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
 
 /// Opens a file without changing anything on disk. Without a WAL, the file is opened as immutable, so no locks or extra
 /// files are created.
-pub(super) fn read_only_options(path: &Path, through_wal: bool) -> SqliteConnectOptions {
+pub(in crate::store) fn read_only_options(path: &Path, through_wal: bool) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .read_only(true)
@@ -167,15 +106,15 @@ pub(super) fn read_only_options(path: &Path, through_wal: bool) -> SqliteConnect
 
 /// Header fields in the first 100 bytes of a database file:
 /// <https://www.sqlite.org/fileformat.html#the_database_header>.
-pub(super) struct Header {
+pub(in crate::store) struct Header {
     pub application_id: u32,
     pub user_version: u32,
 }
 
 impl Header {
-    pub(super) const LENGTH: usize = 100;
+    pub(in crate::store) const LENGTH: usize = 100;
 
-    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+    pub(in crate::store) fn parse(bytes: &[u8]) -> Option<Self> {
         let number = |at: usize| bytes.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes);
         bytes.starts_with(b"SQLite format 3\0").then_some(())?;
         Some(Self { user_version: number(60)?, application_id: number(68)? })
@@ -183,7 +122,7 @@ impl Header {
 }
 
 /// Checks that this version does not have the bug of [`OLDEST_SQLITE`].
-pub(super) fn is_new_enough(version: &str) -> bool {
+pub(in crate::store) fn is_new_enough(version: &str) -> bool {
     let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
     let mut part = || parts.next().unwrap_or(0);
     (part(), part(), part()) >= OLDEST_SQLITE
@@ -205,12 +144,6 @@ mod tests {
         ] {
             assert_eq!(is_new_enough(version), enough, "{version}");
         }
-    }
-
-    #[test]
-    fn writer_queue_timeout_is_reported_as_busy_database() {
-        assert_eq!(DatabaseErrorKind::of(&sqlx::Error::PoolTimedOut), DatabaseErrorKind::Busy);
-        assert_eq!(DatabaseErrorKind::of(&sqlx::Error::PoolClosed), DatabaseErrorKind::Other);
     }
 
     #[test]

@@ -1,0 +1,92 @@
+//! What kind of fault a database reports.
+
+use std::fmt;
+
+use super::{postgres, sqlite};
+
+/// Remedy for a damaged database.
+pub(in crate::store) const RESTORE_IT: &str =
+    "restore it from a backup, or move it away and import the plan again";
+
+/// What kind of error the database reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DatabaseErrorKind {
+    /// The disk, or the quota, is full.
+    Full,
+    /// The disk reports an error.
+    Io,
+    /// Another process holds a lock too long.
+    Busy,
+    /// The file is damaged.
+    Corrupt,
+    /// The file or directory is read-only.
+    ReadOnly,
+    /// The file, or a file beside it, cannot be opened.
+    CannotOpen,
+    /// The server cannot be reached, or does not accept work now.
+    Unreachable,
+    /// Any other error; see the source.
+    Other,
+}
+
+impl DatabaseErrorKind {
+    /// Classifies an error by code; sqlx reports all of them as `ErrorKind::Other`.
+    pub(in crate::store) fn of(error: &sqlx::Error) -> Self {
+        let sqlx::Error::Database(reported) = error else {
+            return match error {
+                // A connection to a server. Files have no connection that breaks.
+                error if postgres::errors::is_broken_connection(error) => Self::Unreachable,
+                // Every task ahead in the queue for the single writer waited for another process.
+                sqlx::Error::PoolTimedOut => Self::Busy,
+                _ => Self::Other,
+            };
+        };
+        let code = reported.code().unwrap_or_default();
+        match reported.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
+            Some(_) => postgres::errors::kind_of(&code),
+            None => sqlite::kind_of(&code),
+        }
+    }
+
+    /// Returns the remedy, if known.
+    pub(in crate::store) fn hint(self) -> Option<&'static str> {
+        match self {
+            Self::Full => Some("free some disk space and continue, nothing was lost"),
+            Self::Io => Some("check the system log before continuing"),
+            Self::Busy => Some("find and stop the process that has it open"),
+            Self::Corrupt => Some(RESTORE_IT),
+            Self::Unreachable => Some(
+                "check that the server runs and that this machine reaches it, then start again; nothing was lost",
+            ),
+            Self::ReadOnly | Self::CannotOpen | Self::Other => None,
+        }
+    }
+}
+
+/// Formats the fault, and after a `; ` the remedy.
+impl fmt::Display for DatabaseErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "the disk is full",
+            Self::Io => "the disk reports an error",
+            Self::Busy => "another process keeps it locked",
+            Self::Corrupt => "it is damaged",
+            Self::ReadOnly => "it or its directory is read-only",
+            Self::CannotOpen => "it or a file beside it cannot be opened",
+            Self::Unreachable => "the server does not answer",
+            Self::Other => "it reported an error",
+        })?;
+        self.hint().map_or(Ok(()), |hint| write!(f, "; {hint}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writer_queue_timeout_is_reported_as_busy_database() {
+        assert_eq!(DatabaseErrorKind::of(&sqlx::Error::PoolTimedOut), DatabaseErrorKind::Busy);
+        assert_eq!(DatabaseErrorKind::of(&sqlx::Error::PoolClosed), DatabaseErrorKind::Other);
+    }
+}

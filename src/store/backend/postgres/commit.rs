@@ -1,0 +1,71 @@
+//! Commits whose answer is lost: the server knows for every transaction whether it was committed.
+
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnection, PgPool, Postgres};
+use sqlx::{Error, Row as _, Transaction};
+use tokio::time::Instant;
+
+use super::errors;
+use super::server::Patience;
+use super::session::BEGIN_READ;
+use crate::store::backend::DatabaseErrorKind;
+
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Commits. If the connection breaks meanwhile, asks the server whether the transaction was committed.
+///
+/// # Errors
+/// The transaction was not committed, or nobody could be asked within `patience`.
+pub async fn commit(
+    mut tx: Transaction<'static, Postgres>,
+    pool: &PgPool,
+    patience: &Patience,
+) -> Result<(), Error> {
+    // A transaction that changed nothing has no id, and its commit does not matter.
+    let id: Option<String> = sqlx::raw_sql("SELECT pg_current_xact_id_if_assigned()::text")
+        .fetch_one(&mut *tx)
+        .await?
+        .try_get(0)?;
+    let error = match tx.commit().await {
+        Ok(()) => return Ok(()),
+        Err(error) => error,
+    };
+    let Some(id) = id.filter(|_| DatabaseErrorKind::of(&error) == DatabaseErrorKind::Unreachable)
+    else {
+        return Err(error);
+    };
+    let since = Instant::now();
+    while since.elapsed() < patience.get() {
+        match status(pool, &id).await {
+            Ok(Some(status)) if status == "committed" => return Ok(()),
+            Ok(Some(status)) if status == "aborted" => return Err(error),
+            // The server has not noticed yet that the connection broke.
+            Ok(Some(_)) => {}
+            // Too old to be known; or a standby took over that never had it.
+            Ok(None) => return Err(error),
+            Err(why) if DatabaseErrorKind::of(&why) == DatabaseErrorKind::Unreachable => {}
+            Err(why) => return Err(why),
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Err(error)
+}
+
+async fn status(pool: &PgPool, id: &str) -> Result<Option<String>, Error> {
+    let mut tx = pool.begin_with(BEGIN_READ).await?;
+    let connection: &mut PgConnection = &mut tx;
+    // An id after the last one that the server gave is an error: it forgot the transaction.
+    let found: Result<Option<String>, Error> =
+        sqlx::query_scalar("SELECT pg_xact_status($1::xid8)")
+            .bind(id)
+            .persistent(false)
+            .fetch_one(connection)
+            .await;
+    match found {
+        Err(Error::Database(why)) if why.code().as_deref() == Some(errors::INVALID_PARAMETER) => {
+            Ok(None)
+        }
+        found => found,
+    }
+}

@@ -1,0 +1,64 @@
+//! The dialect of Postgres, as far as the common SQL of the store does not cover it. Functions that SQLite has and
+//! Postgres lacks are in the schema: `max` of several numbers, `json_each`, `json_extract`, `json_type`.
+
+/// Rewrites placeholders (`?` and `?1` become `$1`), and SQLite's `CROSS JOIN ... ON`, which fixes an order of joins.
+pub fn statement(sql: &str) -> String {
+    let mut text = String::with_capacity(sql.len() + 16);
+    let mut next = 1;
+    let mut rest = sql;
+    while let Some(at) = rest.find(['?', '\'', 'C']) {
+        text.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let taken = if rest.starts_with('\'') {
+            let end = rest[1..].find('\'').map_or(rest.len(), |end| end + 2);
+            text.push_str(&rest[..end]);
+            end
+        } else if rest.starts_with('?') {
+            let digits = rest[1..].bytes().take_while(u8::is_ascii_digit).count();
+            text.push('$');
+            match digits {
+                0 => {
+                    text.push_str(&next.to_string());
+                    next += 1;
+                }
+                _ => text.push_str(&rest[1..=digits]),
+            }
+            digits + 1
+        } else if rest.starts_with("CROSS JOIN") {
+            text.push_str("JOIN");
+            "CROSS JOIN".len()
+        } else {
+            text.push('C');
+            1
+        };
+        rest = &rest[taken..];
+    }
+    text.push_str(rest);
+    text
+}
+
+/// Postgres stores no NUL in a text.
+pub fn text(value: String) -> String {
+    if value.contains('\0') { value.replace('\0', "\u{fffd}") } else { value }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_are_numbered() {
+        for (sqlite, postgres) in [
+            ("SELECT ?", "SELECT $1"),
+            ("VALUES (?, ?), (?, ?)", "VALUES ($1, $2), ($3, $4)"),
+            ("WHERE a = ?2 AND b = ?10", "WHERE a = $2 AND b = $10"),
+            ("WHERE a = '?' AND b = ?", "WHERE a = '?' AND b = $1"),
+            ("WHERE a = 'it''s ?' AND b = ?", "WHERE a = 'it''s ?' AND b = $1"),
+            ("a CROSS JOIN b ON ?1", "a JOIN b ON $1"),
+            ("COUNT(*), é", "COUNT(*), é"),
+            ("'open", "'open"),
+        ] {
+            assert_eq!(statement(sqlite), postgres);
+        }
+    }
+}

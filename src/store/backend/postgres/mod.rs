@@ -1,0 +1,8 @@
+//! Postgres specifics: connections, sessions, the dialect, the schema, error codes.
+
+pub mod commit;
+pub mod dialect;
+pub mod errors;
+pub mod schema;
+pub mod server;
+pub mod session;

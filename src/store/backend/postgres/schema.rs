@@ -1,0 +1,70 @@
+//! The schema in a Postgres database: the mark that it is ours, its version, and migrations.
+
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Error};
+
+/// Oldest version that is supported by its developers.
+pub const OLDEST_POSTGRES: i64 = 14;
+
+/// Whose the schema `autopack` of a database is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// There is no such schema.
+    Nothing,
+    /// Ours, with its version.
+    Ours(i64),
+    /// A schema of this name without our mark.
+    Foreign,
+}
+
+/// Looks for our schema; changes nothing.
+pub async fn find(connection: &mut PgConnection) -> Result<Found, Error> {
+    let (schema, mark): (bool, bool) = sqlx::query_as(
+        "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = 'autopack'),
+                EXISTS (SELECT 1 FROM pg_catalog.pg_tables
+                         WHERE schemaname = 'autopack' AND tablename = 'autopack_schema')",
+    )
+    .persistent(false)
+    .fetch_one(&mut *connection)
+    .await?;
+    if !mark {
+        return Ok(if schema { Found::Foreign } else { Found::Nothing });
+    }
+    let version = sqlx::query_scalar("SELECT version FROM autopack.autopack_schema")
+        .persistent(false)
+        .fetch_one(connection)
+        .await?;
+    Ok(Found::Ours(version))
+}
+
+/// Returns the major version of the server.
+pub async fn server_version(connection: &mut PgConnection) -> Result<i64, Error> {
+    let number: String = sqlx::query_scalar("SELECT current_setting('server_version_num')")
+        .persistent(false)
+        .fetch_one(connection)
+        .await?;
+    let number: i64 = number
+        .parse()
+        .map_err(|_| Error::Protocol(format!("the server says that its version is {number}")))?;
+    Ok(number / 10_000)
+}
+
+/// Applies the migrations after version `found` (0: none yet). The caller holds a writing transaction.
+pub async fn migrate(
+    connection: &mut PgConnection,
+    found: i64,
+    migrations: &[(i64, &'static str)],
+) -> Result<(), Error> {
+    if found == 0 {
+        let mark = "CREATE SCHEMA IF NOT EXISTS autopack;
+            CREATE TABLE autopack.autopack_schema (version BIGINT NOT NULL);
+            INSERT INTO autopack.autopack_schema VALUES (0)";
+        sqlx::raw_sql(mark).execute(&mut *connection).await?;
+    }
+    for (version, migration) in migrations.iter().filter(|(version, _)| *version > found) {
+        sqlx::raw_sql(*migration).execute(&mut *connection).await?;
+        let mark = format!("UPDATE autopack.autopack_schema SET version = {version}");
+        sqlx::raw_sql(AssertSqlSafe(mark)).execute(&mut *connection).await?;
+    }
+    Ok(())
+}

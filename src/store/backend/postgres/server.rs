@@ -1,0 +1,188 @@
+//! Connections to a Postgres server: how its URL is read, and its pools.
+
+use std::fmt;
+use std::str::FromStr as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use sqlx::ConnectOptions as _;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+
+/// Parameters of a URL, with the spellings of libpq and of sqlx. An unknown one may be misspelled: it is refused.
+const PARAMETERS: [&str; 18] = [
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
+    "statement-cache-capacity",
+];
+
+/// Longest wait of a task for a connection of its own process.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(120);
+/// An idle connection is closed after this time: a server has a hundred by default, and many machines share them.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+const READERS: u32 = 4;
+
+/// A Postgres server and a database there.
+#[derive(Clone, Debug)]
+pub struct Server {
+    options: PgConnectOptions,
+    name: Arc<str>,
+}
+
+/// How long an operation waits for a server that is not reachable.
+#[derive(Clone, Debug)]
+pub struct Patience(Arc<AtomicU64>);
+
+impl Server {
+    /// Reads a URL. Parts that it leaves out come from libpq's variables (`PGHOST`, `PGPASSWORD`, `PGSSLMODE` and so on)
+    /// and from the password file.
+    ///
+    /// # Errors
+    /// What is wrong with the URL; never a password.
+    pub fn parse(url: &str) -> Result<Self, String> {
+        // SQLAlchemy allows a driver after the scheme.
+        let (scheme, rest) = url.split_once("://").ok_or("it has no ://")?;
+        let scheme = scheme.split('+').next().unwrap_or(scheme);
+        if let Some((_, query)) = rest.split_once('?') {
+            for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+                let name = pair.split('=').next().unwrap_or(pair);
+                if !PARAMETERS.contains(&name) && !name.starts_with("options[") {
+                    return Err(format!("it has an unknown parameter {name:?}"));
+                }
+            }
+        }
+        // The parser's own errors may repeat parts of the URL.
+        let options = PgConnectOptions::from_str(&format!("{scheme}://{rest}"))
+            .map_err(|_| "it is no valid URL of a Postgres server".to_owned())?
+            // A connection pooler may give each transaction another server process, which knows no statements of ours.
+            .statement_cache_capacity(0)
+            .disable_statement_logging();
+        let options = match options.get_application_name() {
+            Some(_) => options,
+            None => options.application_name("autopack"),
+        };
+        let name = name_of(&options).into();
+        Ok(Self { options, name })
+    }
+
+    /// Returns a single connection.
+    pub async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
+        self.options.connect().await
+    }
+
+    /// Returns the pool of the single writer: transactions of one process wait here, not at the server.
+    pub fn writer(&self) -> PgPool {
+        self.pool(1)
+    }
+
+    /// Returns the pool of the readers, opened on first use.
+    pub fn readers(&self) -> PgPool {
+        self.pool(READERS)
+    }
+
+    /// Returns the pool for notes that may be lost.
+    pub fn notes(&self) -> PgPool {
+        self.pool(1)
+    }
+
+    fn pool(&self, connections: u32) -> PgPool {
+        PgPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .idle_timeout(IDLE_TIMEOUT)
+            // The first statement of a transaction tells as well, and saves a round trip.
+            .test_before_acquire(false)
+            .connect_lazy_with(self.options.clone())
+    }
+}
+
+/// The URL without password and parameters.
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+impl PartialEq for Server {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Server {}
+
+fn name_of(options: &PgConnectOptions) -> String {
+    let user = options.get_username();
+    let database = options.get_database().unwrap_or(user);
+    let place = match options.get_socket() {
+        Some(socket) => socket.display().to_string(),
+        None => format!("{}:{}", options.get_host(), options.get_port()),
+    };
+    format!("postgres://{user}@{place}/{database}")
+}
+
+impl Patience {
+    /// What a person waits for a command.
+    const OF_COMMANDS: Duration = Duration::from_secs(15);
+
+    pub fn of_commands() -> Self {
+        Self(Arc::new(AtomicU64::new(Self::OF_COMMANDS.as_millis() as u64)))
+    }
+
+    pub fn get(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::Relaxed))
+    }
+
+    pub fn set(&self, time: Duration) {
+        let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.0.store(ms, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_has_no_password() {
+        for (url, name) in [
+            (
+                "postgres://me:hunter2@db.example:6432/team?sslmode=require",
+                "postgres://me@db.example:6432/team",
+            ),
+            ("postgresql+asyncpg://me:x@h/d", "postgres://me@h:5432/d"),
+            ("postgres://me@%2Fvar%2Frun/d", "postgres://me@/var/run/d"),
+            ("postgres:///d?host=/run/pg&user=u", "postgres://u@/run/pg/d"),
+        ] {
+            assert_eq!(Server::parse(url).unwrap().to_string(), name, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_bad_url_is_refused_without_its_password() {
+        for url in [
+            "postgres://me:hunter2@h/d?sslmod=require",
+            "postgres://me:hunter2@h/d?sslmode=hunter2",
+            "postgres://me:hunter2@h:port/d",
+            "postgres://me:hunter2@[/d",
+        ] {
+            let why = Server::parse(url).unwrap_err();
+            assert!(!why.contains("hunter2"), "{url}: {why}");
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The database at a Postgres server: refuse, create, migrate; and waiting for the server.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::backend::DatabaseErrorKind;
+use super::backend::postgres::schema::{self, Found, OLDEST_POSTGRES};
+use super::backend::postgres::server::Server;
+use super::database_name::DatabaseName;
+use super::database_probe::refuse_newer;
+use super::error::StoreError;
+use super::migrations::{POSTGRES_MIGRATIONS, SCHEMA_VERSION};
+use super::open::Store;
+
+/// First and longest pause before a server is asked again.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// A wait for a server.
+#[derive(Debug)]
+pub(super) struct Wait {
+    since: Instant,
+    pause: Duration,
+}
+
+impl Default for Wait {
+    fn default() -> Self {
+        Self { since: Instant::now(), pause: FIRST_PAUSE }
+    }
+}
+
+impl Wait {
+    /// Waits before the next try; `false` if the wait took longer than `patience`.
+    pub async fn again(&mut self, patience: Duration, database: &DatabaseName) -> bool {
+        if self.since.elapsed() + self.pause > patience {
+            return false;
+        }
+        if self.pause == FIRST_PAUSE {
+            tracing::warn!("the database {database} does not answer; waiting for it");
+        }
+        tokio::time::sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        true
+    }
+}
+
+/// Whether a database bears our mark; changes nothing. `None`: the server did not say.
+pub(super) async fn has_our_mark(server: &Server) -> Option<bool> {
+    /// A server of an application may be unreachable from here, and every command would wait for it.
+    const LONGEST: Duration = Duration::from_secs(2);
+    let look = async {
+        let mut connection = server.connect().await.ok()?;
+        schema::find(&mut connection).await.ok()
+    };
+    let found = tokio::time::timeout(LONGEST, look).await.ok().flatten()?;
+    Some(matches!(found, Found::Ours(_)))
+}
+
+/// Creates or migrates the schema.
+pub(super) async fn prepare(store: &Store, server: &Server) -> Result<(), StoreError> {
+    store
+        .named(|| async move {
+            if look(store, server).await? == Some(SCHEMA_VERSION) {
+                return Ok(());
+            }
+            migrate(store).await
+        })
+        .await
+}
+
+/// Migrates the schema, if there is one.
+pub(super) async fn require(store: &Store, server: &Server) -> Result<(), StoreError> {
+    store
+        .named(|| async move {
+            match look(store, server).await? {
+                Some(SCHEMA_VERSION) => Ok(()),
+                Some(_) => migrate(store).await,
+                None => Err(StoreError::NoDatabase { path: store.name().clone() }),
+            }
+        })
+        .await
+}
+
+/// Returns the version of our schema; refuses schemas of others and of newer versions.
+async fn look(store: &Store, server: &Server) -> Result<Option<i64>, StoreError> {
+    let mut connection = server.connect().await.map_err(|error| refused(store, error))?;
+    let version = schema::server_version(&mut connection).await?;
+    if version < OLDEST_POSTGRES {
+        let why = format!("the server is Postgres {version}; use {OLDEST_POSTGRES} or newer");
+        return Err(StoreError::CannotOpen { path: store.name().clone(), why });
+    }
+    checked(store, schema::find(&mut connection).await?)
+}
+
+fn checked(store: &Store, found: Found) -> Result<Option<i64>, StoreError> {
+    let path = store.name().clone();
+    match found {
+        Found::Nothing => Ok(None),
+        Found::Ours(version) => refuse_newer(&path, version).map(|()| Some(version)),
+        Found::Foreign => {
+            let what = "it has a schema `autopack` without autopack's tables".to_owned();
+            Err(StoreError::OtherApplication { path, what })
+        }
+    }
+}
+
+/// What a server says when it lets nobody in, in its own words: a wrong password, no such database.
+fn refused(store: &Store, error: sqlx::Error) -> StoreError {
+    match (DatabaseErrorKind::of(&error), &error) {
+        (DatabaseErrorKind::Other, sqlx::Error::Database(said)) => {
+            StoreError::CannotOpen { path: store.name().clone(), why: said.message().to_owned() }
+        }
+        (DatabaseErrorKind::Other, sqlx::Error::Tls(why)) => {
+            StoreError::CannotOpen { path: store.name().clone(), why: format!("TLS: {why}") }
+        }
+        _ => error.into(),
+    }
+}
+
+/// Applies the missing migrations in one transaction, so two processes opening a new database create the schema once.
+async fn migrate(store: &Store) -> Result<(), StoreError> {
+    let mut tx = store.begin().await?;
+    let connection = tx.postgres().expect("the store is at a server");
+    let found = checked(store, schema::find(connection).await?)?.unwrap_or(0);
+    schema::migrate(connection, found, POSTGRES_MIGRATIONS).await?;
+    Ok(tx.commit().await?)
+}
