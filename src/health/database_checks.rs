@@ -73,8 +73,11 @@ mod tests {
         let expected = format!("a.db, intact, schema {schema}, SQLite 3.");
         assert!(whole.detail.contains(&expected), "{}", whole.detail);
 
-        fs::write(url.file().unwrap(), "not a database, and long enough to be seen as none".repeat(9))
-            .unwrap();
+        fs::write(
+            url.file().unwrap(),
+            "not a database, and long enough to be seen as none".repeat(9),
+        )
+        .unwrap();
         let other = database(&url).await;
         assert_eq!(other.status, Status::Fail);
         assert!(other.detail.ends_with("a.db: it is not an SQLite database"), "{}", other.detail);

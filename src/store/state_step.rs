@@ -43,7 +43,7 @@ impl PhaseSnapshot {
         )
         .bind(to.as_str())
         .bind(owner.map(OwnerId::as_str))
-        .bind(is_claim)
+        .bind(i64::from(is_claim))
         .bind(is_claim)
         .bind(self.id)
         .bind(self.state.as_str())

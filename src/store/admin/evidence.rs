@@ -80,8 +80,10 @@ pub(crate) async fn record_evidence(
         .execute(&mut *tx)
         .await?;
     query(
-        "INSERT OR REPLACE INTO settlements (phase, kind, state, executions)
-         SELECT id, evidence, state, executions FROM phases WHERE id = ?",
+        "INSERT INTO settlements (phase, kind, state, executions)
+         SELECT id, evidence, state, executions FROM phases WHERE id = ?
+         ON CONFLICT (phase) DO UPDATE SET kind = excluded.kind, state = excluded.state,
+                executions = excluded.executions",
     )
     .bind(phase)
     .execute(tx)

@@ -145,7 +145,7 @@ impl Store {
             let recorded = query(
                 "UPDATE reverts SET revert_commit = ?1
                   WHERE id = ?2 AND owner = ?3 AND ended_at IS NULL
-                    AND EXISTS (SELECT 1 FROM owners WHERE owner = ?3 AND fenced = 0)",
+                    AND EXISTS (SELECT 1 FROM owners WHERE owner = ?3 AND NOT fenced)",
             )
             .bind(commit)
             .bind(revert)
@@ -205,7 +205,7 @@ pub(super) async fn is_busy(
         "SELECT EXISTS (SELECT 1 FROM phases WHERE run = ?1 AND owner IS NOT NULL)
              OR EXISTS (SELECT 1 FROM reverts WHERE run = ?1 AND ended_at IS NULL)
              OR EXISTS (SELECT 1 FROM owners o, json_each(o.runs) named
-                         WHERE o.fenced = 0 AND o.owner <> ?2 AND named.value = ?3)",
+                         WHERE NOT o.fenced AND o.owner <> ?2 AND named.value = ?3)",
     )
     .bind(run)
     .bind(us.as_str())

@@ -116,10 +116,10 @@ impl Store {
     ) -> Result<Vec<TrackedPhase>, StoreError> {
         self.named(|| async move {
             let rows: Vec<TrackedRecord> = query_as(
-                "SELECT p.phase_id, p.raw_spec ->> '$.tracker.issue' AS issue, p.state,
+                "SELECT p.phase_id, CAST(json_extract(p.raw_spec, '$.tracker.issue') AS BIGINT) AS issue, p.state,
                         p.closed_as IS NOT NULL AS is_closed
                    FROM runs r JOIN phases p ON p.run = r.id
-                  WHERE r.run_id = ? AND p.raw_spec ->> '$.tracker.name' = ?
+                  WHERE r.run_id = ? AND json_extract(p.raw_spec, '$.tracker.name') = ?
                     AND json_type(p.raw_spec, '$.tracker.issue') = 'integer'
                   ORDER BY p.position",
             )

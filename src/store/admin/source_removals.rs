@@ -25,7 +25,7 @@ pub(super) async fn record_source(
 ) -> Result<(), StoreError> {
     query(
         "UPDATE phases SET source = ?1
-          WHERE run = ?2 AND source IS NOT ?1 AND phase_id IN (SELECT value FROM json_each(?3))",
+          WHERE run = ?2 AND source IS DISTINCT FROM ?1 AND phase_id IN (SELECT value FROM json_each(?3))",
     )
     .bind(&run.origin)
     .bind(row)

@@ -228,7 +228,7 @@ async fn settle(
 async fn synced_phases(tx: &mut Connection, run: i64) -> Result<SyncedPhases, StoreError> {
     let rows: Vec<SyncedRecord> = query_as(
         "SELECT id, phase_id, state, spec_version, closed_as, settle_as,
-                COALESCE(evidence = 'import', 0) AS is_of_source
+                COALESCE(evidence = 'import', FALSE) AS is_of_source
            FROM phases WHERE run = ?",
     )
     .bind(run)

@@ -30,8 +30,8 @@ pub(super) async fn keep_changed(
     plan: &mut PlanRun,
 ) -> Result<Vec<PhaseId>, StoreError> {
     let rows: Vec<StoredIssue> = query_as(
-        "SELECT phase_id, raw_spec, raw_spec ->> '$.tracker.digest' AS digest,
-                COALESCE(raw_spec ->> '$.tracker.name' = ? AND json_type(raw_spec, '$.tracker.issue') = 'integer', 0)
+        "SELECT phase_id, raw_spec, json_extract(raw_spec, '$.tracker.digest') AS digest,
+                COALESCE(json_extract(raw_spec, '$.tracker.name') = ? AND json_type(raw_spec, '$.tracker.issue') = 'integer', FALSE)
                     AS is_tracked
            FROM phases WHERE run = ?",
     )

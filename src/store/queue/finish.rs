@@ -238,7 +238,7 @@ async fn save_phase(
     .bind(tally.rate_limits)
     .bind(tally.base_moves)
     .bind(tally.uncounted)
-    .bind(tally.crashes >= CRASHES_BEFORE_LAST)
+    .bind(i64::from(tally.crashes >= CRASHES_BEFORE_LAST))
     .bind(outcome.not_before.map_or(0, |at| at.0))
     .bind(outcome.failure.as_ref().map(to_json))
     .bind(commit)

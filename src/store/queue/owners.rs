@@ -138,7 +138,7 @@ impl Store {
     ) -> Result<Control, StoreError> {
         self.named(|| async move {
             let row: Option<(i64, bool)> = query_as(
-                "UPDATE owners SET heartbeat_boot_ms = ? WHERE owner = ? AND fenced = 0 RETURNING stop, winding_down",
+                "UPDATE owners SET heartbeat_boot_ms = ? WHERE owner = ? AND NOT fenced RETURNING stop, winding_down",
             )
             .bind(boot_ms)
             .bind(owner.as_str())
@@ -155,7 +155,7 @@ impl Store {
     /// The database cannot be read.
     pub async fn read_heartbeat(&self, owner: &OwnerId) -> Result<Option<i64>, StoreError> {
         self.named(|| async move {
-            Ok(query_scalar("SELECT heartbeat_boot_ms FROM owners WHERE owner = ? AND fenced = 0")
+            Ok(query_scalar("SELECT heartbeat_boot_ms FROM owners WHERE owner = ? AND NOT fenced")
                 .bind(owner.as_str())
                 .fetch_optional(&self.reader)
                 .await?)
@@ -170,7 +170,7 @@ impl Store {
     pub async fn read_control(&self, owner: &OwnerId) -> Result<Control, StoreError> {
         self.named(|| async move {
             let row: Option<(i64, bool)> =
-                query_as("SELECT stop, winding_down FROM owners WHERE owner = ? AND fenced = 0")
+                query_as("SELECT stop, winding_down FROM owners WHERE owner = ? AND NOT fenced")
                     .bind(owner.as_str())
                     .fetch_optional(&self.reader)
                     .await?;
@@ -211,7 +211,7 @@ impl Store {
     /// The database cannot be written.
     pub async fn fence_owner(&self, owner: &OwnerId) -> Result<(), StoreError> {
         self.named(|| async move {
-            query("UPDATE owners SET fenced = 1 WHERE owner = ?")
+            query("UPDATE owners SET fenced = TRUE WHERE owner = ?")
                 .bind(owner.as_str())
                 .execute(&self.writer)
                 .await?;
@@ -244,7 +244,7 @@ impl Store {
                 }
                 let (level, winding_down) = stored_request(stop);
                 query(
-                    "UPDATE owners SET stop = MAX(stop, ?1), winding_down = MAX(winding_down, ?2) WHERE owner = ?3",
+                    "UPDATE owners SET stop = MAX(stop, ?1), winding_down = winding_down OR ?2 WHERE owner = ?3",
                 )
                     .bind(level)
                     .bind(winding_down)
@@ -263,7 +263,7 @@ impl Store {
 /// Checks whether the owner is fenced, or unregistered by a reclaiming drain.
 pub(crate) async fn is_fenced(tx: &mut Connection, owner: &OwnerId) -> Result<bool, StoreError> {
     let may: bool =
-        query_scalar("SELECT EXISTS (SELECT 1 FROM owners WHERE owner = ? AND fenced = 0)")
+        query_scalar("SELECT EXISTS (SELECT 1 FROM owners WHERE owner = ? AND NOT fenced)")
             .bind(owner.as_str())
             .fetch_one(tx)
             .await?;

@@ -80,7 +80,9 @@ impl Store {
             .fetch_one(&mut *tx)
             .await?;
             let (samples, finished, counted): (i64, i64, i64) = query_as(
-                "SELECT COUNT(*), COALESCE(SUM(own_end), 0), COALESCE(SUM(own_end AND counted), 0) FROM (
+                "SELECT COUNT(*), COUNT(CASE WHEN own_end THEN 1 END),
+                        COUNT(CASE WHEN own_end AND counted THEN 1 END)
+                   FROM (
                      SELECT COALESCE(s.failure_kind, '') NOT IN (SELECT value FROM json_each(?3)) AS own_end,
                             COALESCE(s.actual_output_tokens, s.input_tokens) IS NOT NULL AS counted
                        FROM samples s
@@ -88,7 +90,7 @@ impl Store {
                             SELECT 1 FROM runs r
                               JOIN phases p ON p.run = r.id AND p.phase_id = s.phase_id
                               JOIN attempts a ON a.phase = p.id AND a.attempt = s.attempt
-                             WHERE r.run_id = s.run_id AND a.owner = ?2))",
+                             WHERE r.run_id = s.run_id AND a.owner = ?2)) AS ended",
             )
             .bind(mark.sample)
             .bind(owner.as_str())

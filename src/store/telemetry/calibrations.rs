@@ -66,7 +66,7 @@ impl Store {
             set_active(&mut tx, None).await?;
             let version: i64 = query_scalar(
                 "INSERT INTO calibrations (created_at, samples, coefficients, previous, active)
-                 VALUES (?, ?, ?, ?, 1) RETURNING version",
+                 VALUES (?, ?, ?, ?, TRUE) RETURNING version",
             )
             .bind(new.created_at.0)
             .bind(signed(new.samples))
@@ -106,7 +106,7 @@ impl Store {
 
 async fn active(connection: &mut Connection) -> Result<Option<CalibrationRow>, StoreError> {
     let row: Option<Record> = query_as(
-        "SELECT version, created_at, samples, coefficients FROM calibrations WHERE active = 1",
+        "SELECT version, created_at, samples, coefficients FROM calibrations WHERE active",
     )
     .fetch_optional(connection)
     .await?;
@@ -114,8 +114,8 @@ async fn active(connection: &mut Connection) -> Result<Option<CalibrationRow>, S
 }
 
 async fn set_active(tx: &mut Connection, version: Option<i64>) -> Result<(), StoreError> {
-    query("UPDATE calibrations SET active = 0 WHERE active = 1").execute(&mut *tx).await?;
-    query("UPDATE calibrations SET active = 1 WHERE version = ?")
+    query("UPDATE calibrations SET active = FALSE WHERE active").execute(&mut *tx).await?;
+    query("UPDATE calibrations SET active = TRUE WHERE version = ?")
         .bind(version)
         .execute(&mut *tx)
         .await?;

@@ -72,7 +72,7 @@ impl Store {
             sql += " AND run_id IN (SELECT value FROM json_each(?4))";
         }
         if filter.quality {
-            sql += " AND success = 1 AND truncated = 0";
+            sql += " AND success AND NOT truncated";
         }
         sql += " ORDER BY timestamp, id LIMIT ?3";
         self.named(|| async {
@@ -99,7 +99,7 @@ impl Store {
         self.named(|| async move {
             let sql = format!(
                 "SELECT {COLUMNS} FROM samples
-                  WHERE actual_output_tokens > 0 AND (success = 1 OR truncated = 1)
+                  WHERE actual_output_tokens > 0 AND (success OR truncated)
                     AND (?1 = '[]' OR run_id IN (SELECT value FROM json_each(?1)))
                   ORDER BY timestamp DESC, id DESC LIMIT ?2"
             );

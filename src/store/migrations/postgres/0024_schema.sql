@@ -5,6 +5,8 @@
 -- What SQLite has and Postgres lacks, for the SQL that both share.
 CREATE FUNCTION max(bigint, bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT greatest($1, $2)';
 CREATE FUNCTION max(bigint, bigint, bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT greatest($1, $2, $3)';
+-- The sum of integers is an integer.
+CREATE AGGREGATE sum(bigint) (SFUNC = int8pl, STYPE = bigint);
 CREATE FUNCTION json_each(text) RETURNS TABLE (value text) LANGUAGE sql IMMUTABLE AS
     'SELECT json_array_elements_text($1::json)';
 -- Paths are `$.name` or `$.name.name`.

@@ -40,7 +40,7 @@ pub(in crate::store) const CANDIDATES: &str =
 /// Selects candidates among named phases; only these are looked up.
 const CANDIDATES_AMONG: &str = candidates!(
     "SELECT phases.id, band, position, footprint
-       FROM (SELECT value AS wanted FROM json_each(?7)) CROSS JOIN phases ON phase_id = wanted"
+       FROM (SELECT value AS wanted FROM json_each(?7)) AS asked CROSS JOIN phases ON phase_id = wanted"
 );
 
 /// Number of rows in the first and in the largest page. Overlapping phases are usually adjacent, and a row costs
@@ -209,7 +209,7 @@ const SOONEST: &str = "SELECT MIN(not_before) FROM phases
 
 /// Selects the earliest end of a deferral among named phases.
 const SOONEST_AMONG: &str = "SELECT MIN(not_before)
-       FROM (SELECT value AS wanted FROM json_each(?3)) CROSS JOIN phases ON phase_id = wanted
+       FROM (SELECT value AS wanted FROM json_each(?3)) AS asked CROSS JOIN phases ON phase_id = wanted
       WHERE run = (SELECT id FROM runs WHERE run_id = ?1 AND paused_at IS NULL)
         AND state = 'QUEUED' AND unmet = 0 AND held = 0 AND not_before > ?2";
 

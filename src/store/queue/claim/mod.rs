@@ -240,7 +240,7 @@ async fn save_footprint(
     if row.footprint.as_deref() == Some(&*footprint) {
         return Ok(());
     }
-    query("UPDATE phases SET footprint = ?1 WHERE id = ?2 AND footprint IS NOT ?1")
+    query("UPDATE phases SET footprint = ?1 WHERE id = ?2 AND footprint IS DISTINCT FROM ?1")
         .bind(footprint)
         .bind(row.id)
         .execute(tx)
