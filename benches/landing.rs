@@ -1,5 +1,7 @@
 //! Landing with several workers: agents and CI only sleep, so that the queue decides how long a drain takes.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use serde_json::{Value, json};
 
 use super::queue_models::{Trace, batch_and_bisect, one_at_a_time, oracle};
@@ -15,25 +17,81 @@ const AGENT: &str = r#"cat >/dev/null; sleep "$SECONDS_OF_AGENT"; d=src/${AUTOPA
 made="made by $AUTOPACK_PHASE_ID"; [ "$AUTOPACK_ATTEMPT" = 1 ] && grep -qx "$AUTOPACK_PHASE_ID" "$RED_PHASES" && made=RED
 echo "$made" >"$d/$AUTOPACK_PHASE_ID.txt""#;
 
+/// Most cells measured at the same time, and most workers in them: together they use a part of two processors.
+const MOST_CELLS: usize = 4;
+const MOST_WORKERS: usize = 32;
+/// Seconds of agent and CI from which a cell hardly uses the processors.
+const MOSTLY_ASLEEP: f64 = 5.0;
+
 pub fn section(scale: &Scale) -> String {
-    let mut text = format!(
-        "{PER_WORKER} phases for each worker, without common paths; agent and CI sleep. A red phase fails CI in its first attempt. The seconds\n\
-         include everything except the test of the base; there is no final test. Efficiency: the seconds of an oracle that knows what is\n\
-         red, divided by the seconds of the drain; for the other queues, by their simulated seconds on the same trace.\n\n\
+    let text = format!(
+        "{PER_WORKER} phases for each worker, at least {}, without common paths; agent and CI sleep. A red phase fails CI in its first attempt. The\n\
+         seconds include everything except the test of the base; there is no final test. Efficiency: the seconds of an oracle that knows what is\n\
+         red, divided by the seconds of the drain; for the other queues, by their simulated seconds on the same trace, without any time for\n\
+         starting programs, commits and files. If agent and CI together sleep for {MOSTLY_ASLEEP} s or more, up to {MOST_CELLS} drains with up to {MOST_WORKERS} workers are\n\
+         measured at the same time, each in its own repository and without a common limit for CI; all others are measured alone.\n\n\
          | agent, CI (s) | workers | red | seconds | efficiency | CI runs a landing | one at a time | batch and bisect |\n\
-         |---|---|---|---|---|---|---|---|\n"
+         |---|---|---|---|---|---|---|---|\n",
+        2 * PER_WORKER
     );
+    let mut cells = Vec::new();
     for (agent, ci) in times(scale) {
         for workers in workers(scale) {
-            for red in [0, 10, 30] {
-                let row = row(&trace(workers, agent, ci, red), red);
-                // The whole matrix takes hours: an interrupted run still tells what it measured.
-                eprint!("{row}");
-                text += &row;
-            }
+            cells
+                .extend([0, 10, 30].map(|red| Cell { red, trace: trace(workers, agent, ci, red) }));
         }
     }
-    text
+    text + &rows(&cells).concat()
+}
+
+/// A row of the table, to be measured.
+struct Cell {
+    red: usize,
+    trace: Trace,
+}
+
+impl Cell {
+    /// Number of such cells that are measured at the same time.
+    fn at_once(&self) -> usize {
+        match self.trace.agent + self.trace.ci >= MOSTLY_ASLEEP {
+            true => MOST_CELLS.min(MOST_WORKERS / self.trace.workers),
+            false => 1,
+        }
+    }
+}
+
+/// Measures the cells, and returns their rows in the same order.
+fn rows(cells: &[Cell]) -> Vec<String> {
+    let mut rows = vec![String::new(); cells.len()];
+    for at_once in 1..=MOST_CELLS {
+        let mut group: Vec<usize> =
+            (0..cells.len()).filter(|cell| cells[*cell].at_once() == at_once).collect();
+        if at_once > 1 {
+            // The longest first, so that all end at about the same time.
+            let seconds = |cell: &usize| one_at_a_time(&cells[*cell].trace);
+            group.sort_by(|a, b| seconds(b).total_cmp(&seconds(a)));
+        }
+        let (group, next) = (&group, &AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            let measure = || {
+                let mut measured = Vec::new();
+                while let Some(cell) = group.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let row = row(&cells[*cell]);
+                    // The whole matrix takes most of an hour: an interrupted run still tells what it measured.
+                    eprint!("{row}");
+                    measured.push((*cell, row));
+                }
+                measured
+            };
+            let threads: Vec<_> = (0..at_once).map(|_| scope.spawn(measure)).collect();
+            for thread in threads {
+                for (cell, row) in thread.join().expect("every drain of the section succeeds") {
+                    rows[cell] = row;
+                }
+            }
+        });
+    }
+    rows
 }
 
 fn times(scale: &Scale) -> Vec<(f64, f64)> {
@@ -56,7 +114,7 @@ fn trace(workers: usize, agent: f64, ci: f64, red: usize) -> Trace {
     Trace { workers, agent, ci, red: (0..phases).map(is_red).collect() }
 }
 
-fn row(trace: &Trace, red: usize) -> String {
+fn row(Cell { red, trace }: &Cell) -> String {
     let Drained { seconds, ci_runs } = drain(trace);
     let ideal = oracle(trace);
     let Trace { workers, agent, ci, .. } = trace;
@@ -95,6 +153,8 @@ fn drain(trace: &Trace) -> Drained {
     let jobs = trace.workers.to_string();
     let output = scratch
         .autopack(["drain", "--run-id", "r", "--json", "--jobs", &jobs])
+        // Permits of `ci.jobs` are locks of the user, in this directory.
+        .env("XDG_RUNTIME_DIR", scratch.outside("runtime"))
         .output()
         .expect("autopack starts");
     let text = String::from_utf8_lossy(&output.stdout);

@@ -309,10 +309,13 @@ fn nothing_is_said_of_qdrant_where_docker_is_missing() {
     let text = format!("{}{}", ran.stdout, ran.stderr);
     assert!(!text.contains("Qdrant") && !text.contains("Docker"), "{text}");
     let health = project.json(["health", "--json"]);
-    assert_eq!(health["status"], "ok", "{health:#}");
-    for name in ["docker", "qdrant"] {
-        let mut checks = health["checks"].as_array().unwrap().iter();
-        let check = checks.find(|check| check["name"] == name).unwrap();
-        assert_eq!(check["status"], "skip", "{check:#}");
+    for check in health["checks"].as_array().unwrap() {
+        let expected: &[&str] = match check["name"].as_str().unwrap() {
+            // The disk of this machine may be nearly full.
+            "disk" => continue,
+            "docker" | "qdrant" => &["skip"],
+            _ => &["ok", "skip"],
+        };
+        assert!(expected.contains(&check["status"].as_str().unwrap()), "{health:#}");
     }
 }

@@ -69,8 +69,9 @@ fn place(
     let loose: fn(&str, &str) -> bool = |a, b| a.trim_end() == b.trim_end();
     for same in [exact, loose] {
         let mut found = matches(file, old, from, same);
-        if hunk.at_end && found.contains(&(file.len() - old.len())) {
-            return Ok(file.len() - old.len());
+        let last = file.len().checked_sub(old.len()).filter(|last| found.contains(last));
+        if let Some(last) = last.filter(|_| hunk.at_end) {
+            return Ok(last);
         }
         if let Some(hint) = hint {
             found.sort_by_key(|at| at.abs_diff(hint));
@@ -171,6 +172,16 @@ mod tests {
         assert!(why.contains("2 | let x = 1;"), "{why}");
         // A different indentation is a different text.
         assert!(apply("  a\n", &[hunk(&["-a", "+b"])]).is_err());
+    }
+
+    #[test]
+    fn a_hunk_at_the_end_that_is_longer_than_the_file_is_refused() {
+        let at_end = || Hunk { at_end: true, ..hunk(&["-a", "-b"]) };
+        for short in ["", "a\n", "b"] {
+            let why = apply(short, &[at_end()]).unwrap_err().0;
+            assert!(why.starts_with("hunk 1 of 1: its lines are not in the file"), "{why}");
+        }
+        assert_eq!(apply("a\nb\nc\na\nb\n", &[at_end()]).unwrap(), "a\nb\nc\n");
     }
 
     #[test]
