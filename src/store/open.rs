@@ -194,7 +194,8 @@ impl Store {
     {
         let mut wait = server_database::Wait::default();
         loop {
-            let error = match work().await {
+            // Boxed, because callers hold several of these.
+            let error = match Box::pin(work()).await {
                 Ok(done) => return Ok(done),
                 Err(error) => error,
             };

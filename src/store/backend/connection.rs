@@ -130,7 +130,7 @@ impl Tx {
             (Connection::Sqlite(Handle::Pooled(_)), _) => Ok(()),
             (Connection::Postgres(tx), None) => tx.commit().await,
             (Connection::Postgres(tx), Some((pool, patience))) => {
-                commit::commit(tx, &pool, &patience).await
+                Box::pin(commit::commit(tx, &pool, &patience)).await
             }
         }
     }

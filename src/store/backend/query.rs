@@ -1,4 +1,5 @@
-//! Queries with bound values, run on either database.
+//! Queries with bound values, run on either database. Their futures are boxed: with the drivers of both databases in each of
+//! them, a transaction of many queries would not fit onto the stack of a thread.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -97,7 +98,11 @@ impl Query {
     }
 
     pub async fn execute(self, on: impl Into<Target<'_>>) -> Result<Done, Error> {
-        let mut session = on.into().session().await?;
+        Box::pin(self.execute_on(on.into())).await
+    }
+
+    async fn execute_on(self, on: Target<'_>) -> Result<Done, Error> {
+        let mut session = on.session().await?;
         let rows = match session.driver() {
             Driver::Sqlite(connection) => {
                 let (sql, values) = self.for_sqlite()?;
@@ -150,7 +155,11 @@ impl<T: Record> QueryAs<T> {
     }
 
     pub async fn fetch_all(self, on: impl Into<Target<'_>>) -> Result<Vec<T>, Error> {
-        let mut session = on.into().session().await?;
+        Box::pin(self.fetch_all_on(on.into())).await
+    }
+
+    async fn fetch_all_on(self, on: Target<'_>) -> Result<Vec<T>, Error> {
+        let mut session = on.session().await?;
         let rows = match session.driver() {
             Driver::Sqlite(connection) => {
                 let (sql, values) = self.query.for_sqlite()?;
@@ -167,7 +176,11 @@ impl<T: Record> QueryAs<T> {
     }
 
     pub async fn fetch_optional(self, on: impl Into<Target<'_>>) -> Result<Option<T>, Error> {
-        let mut session = on.into().session().await?;
+        Box::pin(self.fetch_optional_on(on.into())).await
+    }
+
+    async fn fetch_optional_on(self, on: Target<'_>) -> Result<Option<T>, Error> {
+        let mut session = on.session().await?;
         let row = match session.driver() {
             Driver::Sqlite(connection) => {
                 let (sql, values) = self.query.for_sqlite()?;

@@ -125,7 +125,7 @@ impl Store {
                         AND a.outcome = 'landed' AND a.landing_commit IS NOT NULL
                      UNION ALL
                      SELECT v.revert_commit, v.ended_at, v.id FROM reverts v
-                      WHERE v.run = (SELECT id FROM runs WHERE run_id = ?1) AND v.outcome = 'undone')
+                      WHERE v.run = (SELECT id FROM runs WHERE run_id = ?1) AND v.outcome = 'undone') AS landed
                   ORDER BY ended_at DESC, id DESC",
             )
             .bind(run.as_str())

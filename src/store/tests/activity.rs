@@ -23,8 +23,11 @@ async fn locked_database_delays_neither_notes_nor_attempts() {
     let claim = bed.claim().await;
     let other = bed.database.open().await;
     let held = other.begin().await.unwrap();
-    let refused = bed.store.record_activity(claim.key(), "editing", NOW).await.unwrap_err();
-    assert_eq!(refused.database_kind(), Some(DatabaseErrorKind::Busy));
+    let noted = bed.store.record_activity(claim.key(), "editing", NOW).await;
+    // SQLite's lock is on the whole file; a server has one for each row, and another for writers.
+    if bed.store.file().is_some() {
+        assert_eq!(noted.unwrap_err().database_kind(), Some(DatabaseErrorKind::Busy));
+    }
     held.rollback().await.unwrap();
     bed.store.record_activity(claim.key(), "editing", NOW).await.unwrap();
     assert_eq!(bed.finish(claim, passed()).await, PhaseState::Complete);
