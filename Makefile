@@ -1,6 +1,6 @@
 # make build, make test, make check; nothing else is needed to work on autopack.
 
-.PHONY: build release demo picture man book dist test test-dist test-sandbox test-agents fuzz deny bench instructions instructions-write torture nightly lint check setup clean
+.PHONY: build release demo picture man book dist test test-postgres test-dist test-sandbox test-agents fuzz deny bench instructions instructions-write torture nightly lint check setup clean
 
 build: setup
 	cargo build --locked
@@ -40,6 +40,14 @@ test: setup
 	else \
 	  cargo test --locked --no-fail-fast; \
 	fi
+	@if [ -n "$$AUTOPACK_TEST_POSTGRES" ]; then $(MAKE) --no-print-directory test-postgres; else \
+	  echo "make test: AUTOPACK_TEST_POSTGRES names no server, so the store was tested with SQLite alone (make check starts one)"; \
+	fi
+
+# The tests of the store on the Postgres server AUTOPACK_TEST_POSTGRES, without those about SQLite's own files and plans.
+test-postgres:
+	AUTOPACK_TEST_DATABASE=postgres cargo test --locked --lib store::tests:: -- \
+	  --skip tests::opening:: --skip tests::scale:: --skip tests::statements::
 
 # All tests in one mode of the sandbox: every project's agent, setup and CI in a view, with one writable directory.
 SANDBOX ?= namespaces

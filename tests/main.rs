@@ -69,6 +69,7 @@ mod overlay_links;
 mod overview;
 mod owners;
 mod plan_format_docs;
+mod postgres;
 mod prices;
 mod process_job;
 mod process_tree;
