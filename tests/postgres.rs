@@ -55,7 +55,7 @@ fn the_verbs_work_as_with_a_file() {
     let health = project.autopack(["health"]).stdout;
     assert!(health.contains("schema 24") && health.contains("Postgres"), "{health}");
     let exported = project.autopack(["telemetry", "export"]).succeeded();
-    assert_eq!(exported.stdout.lines().count(), 3, "{exported:#?}");
+    assert_eq!(exported.stdout.lines().count(), 5, "{exported:#?}");
     project.autopack(["undo", "p00", "--yes"]).succeeded();
     project.autopack(["drain", "--run-id", "run"]).succeeded();
     assert_eq!(project.states()["p00"], "COMPLETE");
