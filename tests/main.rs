@@ -54,6 +54,7 @@ mod jobs;
 mod limits;
 mod log_terminal;
 mod logs;
+mod machines;
 mod memory;
 mod memory_docker;
 mod memory_drain;

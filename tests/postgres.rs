@@ -52,8 +52,12 @@ fn the_verbs_work_as_with_a_file() {
     assert_eq!(project.states()["p01"], "FAILED");
     project.autopack(["phases", "skip", "p01"]).succeeded();
     project.autopack(["fix-phases", "--run-id", "run"]).succeeded();
-    let health = project.autopack(["health"]).stdout;
-    assert!(health.contains("schema 24") && health.contains("Postgres"), "{health}");
+    let health = project.json(["health", "--json"]);
+    let mut checks = health["checks"].as_array().unwrap().iter();
+    let check = checks.find(|check| check["name"] == "database").unwrap();
+    let detail = check["detail"].as_str().unwrap();
+    assert!(detail.starts_with(&*database.url()), "{detail}");
+    assert!(detail.contains(", schema ") && detail.contains(", Postgres "), "{detail}");
     let exported = project.autopack(["telemetry", "export"]).succeeded();
     assert_eq!(exported.stdout.lines().count(), 5, "{exported:#?}");
     project.autopack(["undo", "p00", "--yes"]).succeeded();

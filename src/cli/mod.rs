@@ -32,6 +32,7 @@ mod global_options;
 mod health;
 mod help;
 mod help_layout;
+mod hosts;
 mod import;
 mod imported_run;
 mod init;
@@ -181,6 +182,7 @@ verbs! {
     Diff => diff "diff",
     Open => open "open",
     Runs => runs "runs",
+    Hosts => hosts "hosts",
     Attach => attach "attach",
     Land => land "land",
     Shell => shell "shell",

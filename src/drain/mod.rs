@@ -77,6 +77,8 @@ pub struct Request {
     pub max_batches: Option<u32>,
     /// Phases in parallel; at least 1.
     pub jobs: u32,
+    /// Labels of this machine.
+    pub labels: Vec<String>,
     /// Stop at the first failed phase.
     pub stop_on_first_failure: bool,
     /// Phases to try first; the rest run only if at least one of the sample passes.
@@ -186,6 +188,8 @@ impl<'a> Drain<'a> {
     ///
     /// The database fails at the start or the end. Errors in between become the stop reason.
     pub async fn run(mut self) -> anyhow::Result<Exit> {
+        let Request { jobs, labels, .. } = self.request;
+        self.context.store.record_machine(self.owner.id(), *jobs, labels).await?;
         self.announce().await?;
         let result = self.batches().await;
         // Also after a stop: landed work must be on the branch.

@@ -71,6 +71,8 @@ impl RegisteredDrain {
             lock_path: path.display().to_string(),
             runs: runs.to_vec(),
             started_at: now(),
+            workers: None,
+            labels: Vec::new(),
         };
         store.register_owner(&owner, boot_clock_ms()).await?;
         let attempts = StopReceiver::pair().0;
