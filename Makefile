@@ -1,6 +1,6 @@
 # make build, make test, make check; nothing else is needed to work on autopack.
 
-.PHONY: build release demo picture man book dist test test-postgres test-dist test-sandbox test-agents fuzz deny bench instructions instructions-write torture nightly lint check setup clean
+.PHONY: build release demo picture man book dist image test test-postgres test-dist test-sandbox test-agents fuzz deny bench instructions instructions-write torture nightly lint check setup clean
 
 build: setup
 	cargo build --locked
@@ -29,6 +29,11 @@ book:
 DIST ?= target/dist
 dist: setup
 	@./scripts/dist.sh "$(DIST)"
+
+# A container image of the release binary. `make image PACKAGES="python3 nodejs"` adds Debian packages for your tests.
+IMAGE ?= autopack
+image: release
+	@PACKAGES="$(PACKAGES)" ./scripts/image.sh "$(IMAGE)"
 
 # nextest runs each test as a process of its own and ends what hangs; cargo test does where it is missing. Both build
 # the examples, of which the stand-in Qdrant is one.
