@@ -18,7 +18,7 @@ use super::scale::Scale;
 use super::scratch::{file_of, id_of};
 use super::stats::{Samples, grouped};
 
-const NOW: UnixMs = UnixMs(1_750_000_000_000);
+pub const NOW: UnixMs = UnixMs(1_750_000_000_000);
 
 pub fn section(scale: &Scale) -> String {
     let mut text = format!(
@@ -51,7 +51,7 @@ async fn measure(queued: usize, count: usize) -> [Samples; 3] {
     store.import_by_run(&plan(&run), ImportMode::Add, NOW).await.expect("imported");
     store.repair_queued(None, &fix, false, &mut |_| {}).await.expect("repaired");
     multiply(url.file().expect("the database is a file"), queued).await;
-    let owner = register(&store, &run).await;
+    let owner = register(&store, &run, "bench").await;
     let (mut claims, mut finishes) = (Vec::new(), Vec::new());
     for _ in 0..count {
         let started = Instant::now();
@@ -90,8 +90,8 @@ async fn multiply(path: &Path, queued: usize) {
     connection.close().await.expect("closed");
 }
 
-async fn register(store: &Store, run: &RunId) -> OwnerId {
-    let id = OwnerId::new("bench");
+pub async fn register(store: &Store, run: &RunId, name: &str) -> OwnerId {
+    let id = OwnerId::new(name);
     let owner = Owner {
         id: id.clone(),
         process: OwnerProcess {
@@ -107,12 +107,14 @@ async fn register(store: &Store, run: &RunId) -> OwnerId {
         lock_path: "/nowhere".into(),
         runs: vec![run.clone()],
         started_at: NOW,
+        workers: None,
+        labels: Vec::new(),
     };
     store.register_owner(&owner, 1).await.expect("registered");
     id
 }
 
-async fn claim(store: &Store, owner: &OwnerId, run: &RunId) -> Claim {
+pub async fn claim(store: &Store, owner: &OwnerId, run: &RunId) -> Claim {
     let claimer = Claimer {
         owner,
         runs: std::slice::from_ref(run),
@@ -128,12 +130,12 @@ async fn claim(store: &Store, owner: &OwnerId, run: &RunId) -> Claim {
     }
 }
 
-fn fix(raw: &RawSpec, last: Option<&Failure>) -> Repair {
+pub fn fix(raw: &RawSpec, last: Option<&Failure>) -> Repair {
     let limits = Limits { workspace: None, max_timeout_seconds: 3600, unscoped: Unscoped::Refuse };
     autofix(raw, last, &limits)
 }
 
-fn plan(run: &RunId) -> Plan {
+pub fn plan(run: &RunId) -> Plan {
     let id = id_of(0);
     let spec = json!({"phase_id": id, "name": "A phase", "category": "backend", "complexity": "low",
         "description": "Write the one file that is asked for.", "deliverables": [file_of(0)]});

@@ -17,6 +17,7 @@ mod machine;
 mod memory;
 mod others;
 mod page;
+mod postgres;
 mod process;
 mod queue_models;
 mod scale;
@@ -35,10 +36,11 @@ use scale::Scale;
 type Section = (&'static str, fn(&Scale) -> String);
 
 /// In the order of the page.
-const SECTIONS: [Section; 9] = [
+const SECTIONS: [Section; 10] = [
     ("autofix", autofix::section),
     ("store", store::section),
     ("claims", claims::section),
+    ("postgres", postgres::section),
     ("overhead", drains::section),
     ("landing", landing::section),
     ("startup", startup::section),

@@ -12,9 +12,12 @@ use crate::phase::words::quoted;
 use crate::phase::{PhaseId, RunId, UnixMs};
 use crate::process::StopLevel;
 use crate::progress::shown_id;
+use crate::store::Store;
 
 /// Interval between polls while waiting for another process: another drain, or the operator.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// The same at a server, which many machines ask.
+const SERVER_POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// Longest single wait for a point in time, so that clock changes and new work are noticed.
 const STEP: Duration = Duration::from_secs(5);
 
@@ -45,9 +48,10 @@ impl WakeConditions {
     }
 
     /// Returns the longest wait before the next poll; `None` if only the end of a worker can bring new work.
-    fn pause(&self) -> Option<Duration> {
+    fn pause(&self, store: &Store) -> Option<Duration> {
         let polls = self.another.is_some() || !self.paused.is_empty();
-        let poll = polls.then_some(POLL_INTERVAL);
+        let interval = store.poll_interval(POLL_INTERVAL, SERVER_POLL_INTERVAL);
+        let poll = polls.then_some(interval);
         let step = self.left().map(|left| left.min(STEP));
         [poll, step].into_iter().flatten().min()
     }
@@ -85,7 +89,7 @@ impl Drain<'_> {
             *is_reported = true;
         }
         let pause = async {
-            match waits.pause() {
+            match waits.pause(&self.context.store) {
                 Some(time) => tokio::time::sleep(time).await,
                 None => pending().await,
             }

@@ -23,6 +23,8 @@ use crate::workspace::Repo;
 
 /// Interval between checks for a stop request.
 const STOP_POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// The same at a server, which many machines ask: with [`super::idle_wait`], an idle drain asks once a second.
+const SERVER_STOP_POLL_INTERVAL: Duration = Duration::from_secs(4);
 
 /// Drain registered in the store. Dropping the value ends the heartbeat and frees the lock.
 #[derive(Debug)]
@@ -166,7 +168,10 @@ struct StopSignals {
 /// Sends heartbeats and reads stop requests. A database busy for a while does not end the drain.
 async fn send_heartbeats(store: Store, id: OwnerId, lease: Duration, stops: StopSignals) {
     let renewal_interval = lease / 4;
-    let poll_interval = renewal_interval.clamp(Duration::from_millis(50), STOP_POLL_INTERVAL);
+    let poll_interval = renewal_interval.clamp(
+        Duration::from_millis(50),
+        store.poll_interval(STOP_POLL_INTERVAL, SERVER_STOP_POLL_INTERVAL),
+    );
     let mut renewed = Instant::now();
     loop {
         tokio::time::sleep(poll_interval).await;

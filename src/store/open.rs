@@ -97,6 +97,14 @@ impl Store {
         }
     }
 
+    /// Returns the interval of polls: `file`, or for a server, which many machines ask, `server`.
+    pub fn poll_interval(&self, file: Duration, server: Duration) -> Duration {
+        match &self.location {
+            Location::File { .. } => file,
+            Location::Server(_) => server,
+        }
+    }
+
     /// Sets how long operations wait for a server that is not reachable. Without effect for a file.
     pub fn wait_for_server(&self, time: Duration) {
         if let Location::Server(patience) = &self.location {
