@@ -17,9 +17,8 @@ const AGENT: &str = r#"cat >/dev/null; sleep "$SECONDS_OF_AGENT"; d=src/${AUTOPA
 made="made by $AUTOPACK_PHASE_ID"; [ "$AUTOPACK_ATTEMPT" = 1 ] && grep -qx "$AUTOPACK_PHASE_ID" "$RED_PHASES" && made=RED
 echo "$made" >"$d/$AUTOPACK_PHASE_ID.txt""#;
 
-/// Most cells measured at the same time, and most workers in them: together they use a part of two processors.
-const MOST_CELLS: usize = 4;
-const MOST_WORKERS: usize = 32;
+/// Cells measured at the same time if they mostly sleep: together they use a part of two processors.
+const AT_ONCE: usize = 4;
 /// Seconds of agent and CI from which a cell hardly uses the processors.
 const MOSTLY_ASLEEP: f64 = 5.0;
 
@@ -28,8 +27,8 @@ pub fn section(scale: &Scale) -> String {
         "{PER_WORKER} phases for each worker, at least {}, without common paths; agent and CI sleep. A red phase fails CI in its first attempt. The\n\
          seconds include everything except the test of the base; there is no final test. Efficiency: the seconds of an oracle that knows what is\n\
          red, divided by the seconds of the drain; for the other queues, by their simulated seconds on the same trace, without any time for\n\
-         starting programs, commits and files. If agent and CI together sleep for {MOSTLY_ASLEEP} s or more, up to {MOST_CELLS} drains with up to {MOST_WORKERS} workers are\n\
-         measured at the same time, each in its own repository and without a common limit for CI; all others are measured alone.\n\n\
+         starting programs, commits and files. If agent and CI together sleep for {MOSTLY_ASLEEP} s or more, {AT_ONCE} drains are measured at the same\n\
+         time, each in its own repository and without a common limit for CI; all others are measured alone.\n\n\
          | agent, CI (s) | workers | red | seconds | efficiency | CI runs a landing | one at a time | batch and bisect |\n\
          |---|---|---|---|---|---|---|---|\n",
         2 * PER_WORKER
@@ -51,22 +50,19 @@ struct Cell {
 }
 
 impl Cell {
-    /// Number of such cells that are measured at the same time.
-    fn at_once(&self) -> usize {
-        match self.trace.agent + self.trace.ci >= MOSTLY_ASLEEP {
-            true => MOST_CELLS.min(MOST_WORKERS / self.trace.workers),
-            false => 1,
-        }
+    fn is_mostly_asleep(&self) -> bool {
+        self.trace.agent + self.trace.ci >= MOSTLY_ASLEEP
     }
 }
 
 /// Measures the cells, and returns their rows in the same order.
 fn rows(cells: &[Cell]) -> Vec<String> {
     let mut rows = vec![String::new(); cells.len()];
-    for at_once in 1..=MOST_CELLS {
-        let mut group: Vec<usize> =
-            (0..cells.len()).filter(|cell| cells[*cell].at_once() == at_once).collect();
-        if at_once > 1 {
+    for (is_mostly_asleep, at_once) in [(false, 1), (true, AT_ONCE)] {
+        let mut group: Vec<usize> = (0..cells.len())
+            .filter(|cell| cells[*cell].is_mostly_asleep() == is_mostly_asleep)
+            .collect();
+        if is_mostly_asleep {
             // The longest first, so that all end at about the same time.
             let seconds = |cell: &usize| one_at_a_time(&cells[*cell].trace);
             group.sort_by(|a, b| seconds(b).total_cmp(&seconds(a)));

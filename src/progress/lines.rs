@@ -141,6 +141,8 @@ fn facts(phase: &PhaseFinished) -> Vec<String> {
     }
     if is_closed_elsewhere(phase) {
         facts.push("its issue was closed, not counted".to_owned());
+    } else if phase.is_by_person {
+        facts.push("by hand, not counted".to_owned());
     } else if phase.state == PhaseState::Queued && phase.verdict != "failed" {
         facts.push(format!("{}, not counted", phase.verdict.replace('_', " ")));
     } else if phase.tries > 1 || phase.state != PhaseState::Complete {
@@ -211,6 +213,22 @@ mod tests {
         };
         assert_eq!(facts(80), "4ce8173b80 · 7.8 s · 1545 tokens");
         assert_eq!(facts(40), "7.8 s · 1545 tokens");
+    }
+
+    #[test]
+    fn an_attempt_by_hand_has_no_number() {
+        let failure = crate::phase::Failure::new(crate::phase::FailureKind::CiFailed, "red");
+        let (run, id) = (RunId::new("demo"), crate::phase::PhaseId::new("p"));
+        let phase = PhaseFinished {
+            attempt: Some(5),
+            tries: 3,
+            max_attempts: 4,
+            verdict: "failed",
+            ..PhaseFinished::refused(run, id, failure)
+        };
+        let facts = |is_by_person| facts(&PhaseFinished { is_by_person, ..phase.clone() });
+        assert_eq!(facts(false), ["0.0 s", "attempt 3/4"]);
+        assert_eq!(facts(true), ["0.0 s", "by hand, not counted"]);
     }
 
     #[test]

@@ -124,6 +124,9 @@ pub struct PhaseFinished {
     pub max_attempts: u32,
     /// Number of counted attempts.
     pub tries: u32,
+    /// Whether a person did the work: such an attempt is not counted.
+    #[serde(skip)]
+    pub is_by_person: bool,
     /// New state of the phase.
     pub state: PhaseState,
     /// Verdict of the attempt.
@@ -152,6 +155,7 @@ impl PhaseFinished {
             attempt: None,
             max_attempts: 0,
             tries: 0,
+            is_by_person: false,
             state: PhaseState::Failed,
             verdict: match failure.kind {
                 FailureKind::OverBudget => "over_budget",

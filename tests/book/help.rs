@@ -30,6 +30,7 @@ fn a_page_is_shown_as_text_that_fits_a_terminal() {
     golden("help_limit_the_cost", &page);
     assert_eq!(project.autopack(["help", "limit"]).succeeded().stdout, page, "a unique start");
     assert_eq!(project.autopack(["help", "limit", "the", "cost"]).succeeded().stdout, page);
+    assert_eq!(project.autopack(["help", "budget"]).succeeded().stdout, page, "a keyword");
     let shown = project.autopack(["--color", "always", "help", "limit"]).succeeded().stdout;
     assert!(shown.contains("\x1b[") && console::strip_ansi_codes(&shown) == page, "{shown}");
 }

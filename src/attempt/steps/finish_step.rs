@@ -32,6 +32,7 @@ pub(crate) async fn finish(
         max_attempts: claim.max_attempts,
         tries: claim.counted_attempts
             + u32::from(!claim.is_by_person && !matches!(verdict, Verdict::Requeued(_))),
+        is_by_person: claim.is_by_person,
         state: PhaseState::Executing,
         verdict: verdict.as_str(),
         commit: None,

@@ -63,6 +63,20 @@ impl Book {
         exact.or_else(|| starts.next().filter(|_| starts.next().is_none()))
     }
 
+    /// Returns the only page with all these words among its keywords, else the only one with them in its title.
+    pub(super) fn about(&self, words: &str) -> Option<&Page> {
+        let wanted = split_words(words);
+        let only = |own: fn(&Page) -> Vec<String>| {
+            let is_about = |page: &&Page| {
+                let own = own(page);
+                !wanted.is_empty() && wanted.iter().all(|word| own.contains(word))
+            };
+            let mut pages = self.pages.iter().filter(is_about);
+            pages.next().filter(|_| pages.next().is_none())
+        };
+        only(Page::keywords).or_else(|| only(|page| split_words(&page.title)))
+    }
+
     /// Returns the page with a command's name.
     pub(super) fn page_about(&self, verb: &str) -> Option<&Page> {
         self.find(&format!("{verb}{SUFFIX}"))
@@ -90,6 +104,21 @@ impl Page {
         let text = self.text.to_lowercase();
         words.to_lowercase().split_whitespace().all(|word| text.contains(word))
     }
+
+    /// Returns other words for the subject of the page, from the comment at its end.
+    fn keywords(&self) -> Vec<String> {
+        let list = self.text.lines().find_map(|line| line.strip_prefix(KEYWORDS));
+        split_words(list.and_then(|list| list.strip_suffix(" -->")).unwrap_or_default())
+    }
+}
+
+/// Begin of the comment with the keywords of a page.
+const KEYWORDS: &str = "<!-- keywords: ";
+
+/// Splits a text into its words, in lower case.
+fn split_words(text: &str) -> Vec<String> {
+    let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    words.map(str::to_lowercase).collect()
 }
 
 /// End of the name of a page with the name of a command.
@@ -116,6 +145,21 @@ mod tests {
         }
         assert_eq!(book.find("GLOSS").unwrap().path, "glossary.md");
         assert!(book.find("").is_none(), "several pages start so");
+    }
+
+    #[test]
+    fn a_page_is_found_by_its_keywords_and_the_words_of_its_title() {
+        let book = Book::open().unwrap();
+        let path = |words: &str| book.about(words).map(|page| page.path.as_str());
+        assert_eq!(path("isolation"), Some("guides/confinement.md"));
+        assert_eq!(path("Systemd cron"), Some("guides/schedule.md"));
+        assert_eq!(path("xyzzy"), None);
+        assert_eq!(path("configuration"), None, "two titles have the word");
+        for page in book.pages() {
+            for word in page.keywords() {
+                assert_eq!(path(&word), Some(page.path.as_str()), "{word} belongs to two pages");
+            }
+        }
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let text = match args.words.as_slice() {
         [] => list(&book, columns),
         words if names_command(words) => return show_command(words, &book, context),
-        words => match book.find(&words.join("-")) {
+        words => match book.find(&words.join("-")).or_else(|| book.about(&words.join(" "))) {
             Some(page) => page_text::render(&book, page, columns),
             None => return Err(explain_unknown(words, &book)),
         },

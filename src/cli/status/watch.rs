@@ -157,6 +157,7 @@ fn finished(ended: EndedAttempt, max_attempts: u32) -> PhaseFinished {
         attempt: Some(ended.attempt),
         max_attempts: ended.max_attempts.unwrap_or(max_attempts),
         tries: ended.counted_attempts,
+        is_by_person: false,
         state: ended.state,
         verdict: ended.outcome.as_str(),
         commit: ended.commit,
