@@ -36,6 +36,7 @@ mod cli_init;
 mod cli_phases;
 mod commands;
 mod control;
+mod database_copy;
 mod database_url;
 mod docs_links;
 mod drain;

@@ -19,6 +19,7 @@ mod completions;
 mod config;
 mod confirm;
 mod context;
+mod db;
 mod diff;
 mod drain;
 mod drain_preview;
@@ -186,6 +187,7 @@ verbs! {
     Shell => shell "shell",
     View => view "view",
     Gc => gc "gc",
+    Db => db "db",
     Config => config "config",
     Health => health "health",
     Notify => notify "notify",

@@ -20,6 +20,7 @@ pub mod json_schema;
 pub mod meeting;
 pub mod model_server;
 pub mod page_commands;
+pub mod postgres;
 pub mod process;
 pub mod project;
 pub mod qdrant;

@@ -2,6 +2,7 @@
 
 pub mod agent_sessions;
 pub mod attempt_history;
+pub mod database_facts;
 pub mod id_lookup;
 pub mod in_flight;
 pub mod landings;
