@@ -63,6 +63,7 @@ mod memory_qdrant_keys;
 mod memory_recall;
 mod merge_queue;
 mod merge_verb;
+mod metrics;
 mod mistakes;
 mod notify;
 mod older_workspace;

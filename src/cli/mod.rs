@@ -41,6 +41,7 @@ mod log;
 mod man;
 mod memory;
 mod merge;
+mod metrics;
 mod notify;
 mod open;
 mod open_database;
@@ -194,6 +195,7 @@ verbs! {
     Memory => memory "memory",
     Telemetry => telemetry "telemetry",
     Report => report "report",
+    Metrics => metrics "metrics",
     Schema => schema "schema",
     Completions => completions "completions",
     Man => man "man",

@@ -55,6 +55,9 @@ pub use queries::attempt_history::HistoryCursor;
 pub use queries::database_facts::{Connections, DatabaseFacts};
 pub use queries::in_flight::{InFlight, OwnerRow};
 pub use queries::landings::Landing;
+pub use queries::metric_rows::{
+    AttemptMetrics, MetricRows, PhaseMetrics, QueueMetrics, RunMetrics, UsageMetrics,
+};
 pub use queries::name_listing::NameListing;
 pub use queries::phase_usage::{EndedAttempts, PhaseUsage, SettledPhase};
 pub use queries::run_facts::RunFacts;

@@ -6,6 +6,7 @@ pub mod database_facts;
 pub mod id_lookup;
 pub mod in_flight;
 pub mod landings;
+pub mod metric_rows;
 pub mod name_listing;
 pub mod overlaps;
 pub mod phase_usage;
