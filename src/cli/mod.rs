@@ -19,6 +19,7 @@ mod completions;
 mod config;
 mod confirm;
 mod context;
+mod db;
 mod diff;
 mod drain;
 mod drain_preview;
@@ -41,6 +42,7 @@ mod log;
 mod man;
 mod memory;
 mod merge;
+mod metrics;
 mod notify;
 mod open;
 mod open_database;
@@ -191,12 +193,14 @@ verbs! {
     Shell => shell "shell",
     View => view "view",
     Gc => gc "gc",
+    Db => db "db",
     Config => config "config",
     Health => health "health",
     Notify => notify "notify",
     Memory => memory "memory",
     Telemetry => telemetry "telemetry",
     Report => report "report",
+    Metrics => metrics "metrics",
     Schema => schema "schema",
     Completions => completions "completions",
     Man => man "man",

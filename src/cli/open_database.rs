@@ -25,11 +25,17 @@ pub fn url(context: &Context) -> Result<DatabaseUrl, Failure> {
 
 /// Opens or creates the store. A store in `.autopack/` is also excluded from git.
 pub async fn create_store(url: &DatabaseUrl, context: &Context) -> Result<Store, Failure> {
+    prepare_place(url, context).await?;
+    Ok(Store::open(url).await?)
+}
+
+/// Prepares `.autopack/` for a database there.
+pub async fn prepare_place(url: &DatabaseUrl, context: &Context) -> Result<(), Failure> {
     let repo = Repo::discover(&context.workspace()?).await?;
     if url.file().is_some_and(|file| file.starts_with(repo.autopack_dir())) {
         repo.prepare_directory()?;
     }
-    Ok(Store::open(url).await?)
+    Ok(())
 }
 
 /// Opens the store; a missing database is an error.

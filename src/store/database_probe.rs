@@ -80,6 +80,21 @@ pub(super) async fn probe(path: &Path) -> Result<DatabaseContents, StoreError> {
     Ok(DatabaseContents::Usable)
 }
 
+/// Checks for a database of autopack, of any version; refuses those of others.
+pub(super) async fn is_ours(path: &Path) -> Result<bool, StoreError> {
+    let Some(bytes) = first_bytes(path)? else { return Ok(false) };
+    if bytes.is_empty() {
+        return Ok(has_wal(path));
+    }
+    let header =
+        Header::parse(&bytes).ok_or_else(|| StoreError::NotSqlite { path: path.into() })?;
+    if header.application_id == APPLICATION_ID {
+        return Ok(true);
+    }
+    inspect_contents(path).await?;
+    Ok(has_wal(path))
+}
+
 fn first_bytes(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
     let cannot = |error: std::io::Error| StoreError::CannotOpen {
         path: path.into(),

@@ -29,6 +29,7 @@ mod token_columns;
 #[cfg(test)]
 mod tests;
 
+pub use admin::copy::{CopyError, CopyReport, ReplacedText, TableCount, copy_database};
 pub use admin::evidence::UnprovenPhase;
 pub use admin::import_plan::ImportMode;
 pub use admin::import_report::ImportReport;
@@ -46,12 +47,17 @@ pub use backend::DatabaseErrorKind;
 pub use database_name::DatabaseName;
 pub use database_url::{BadDatabaseUrl, DatabaseUrl};
 pub use error::StoreError;
+pub use migrations::SCHEMA_VERSION;
 pub use open::Store;
 pub use owner_id::OwnerId;
 pub use queries::agent_sessions::AgentSession;
 pub use queries::attempt_history::HistoryCursor;
+pub use queries::database_facts::{Connections, DatabaseFacts};
 pub use queries::in_flight::{InFlight, OwnerRow};
 pub use queries::landings::Landing;
+pub use queries::metric_rows::{
+    AttemptMetrics, MetricRows, PhaseMetrics, QueueMetrics, RunMetrics, UsageMetrics,
+};
 pub use queries::name_listing::NameListing;
 pub use queries::phase_usage::{EndedAttempts, PhaseUsage, SettledPhase};
 pub use queries::run_facts::RunFacts;

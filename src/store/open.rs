@@ -84,6 +84,25 @@ impl Store {
         }
     }
 
+    /// Opens an existing database of any version, and leaves it as it is. `None` if there is no database.
+    ///
+    /// # Errors
+    /// The database cannot be read, or belongs to someone else.
+    pub async fn open_unmigrated(url: &DatabaseUrl) -> Result<Option<Self>, StoreError> {
+        let store = match url.place() {
+            Place::File(path) if !database_probe::is_ours(path).await? => return Ok(None),
+            Place::File(path) => Self::of_file(path, sqlite::lazy_writer(path))?,
+            Place::Server(server) => {
+                let store = Self::at_server(server);
+                if server_database::find(&store, server).await?.is_none() {
+                    return Ok(None);
+                }
+                store
+            }
+        };
+        Ok(Some(store))
+    }
+
     /// Returns how the database is named to people.
     pub fn name(&self) -> &DatabaseName {
         &self.name
@@ -258,20 +277,24 @@ impl Store {
         }
     }
 
-    async fn connect(path: &Path) -> Result<Self, StoreError> {
-        let writer = first_connection(path).await?;
+    fn of_file(path: &Path, writer: SqlitePool) -> Result<Self, StoreError> {
         let cannot_look =
             |error: io::Error| StoreError::CannotOpen { path: path.into(), why: error.to_string() };
-        let store = Self {
+        Ok(Self {
             location: Location::File {
                 path: path.into(),
                 identity: file_at(path).map_err(cannot_look)?,
             },
-            writer: Pool::Sqlite(writer.clone()),
+            writer: Pool::Sqlite(writer),
             reader: Pool::Sqlite(sqlite::readers(path)),
             notes: Pool::Sqlite(sqlite::notes(path)),
             name: path.into(),
-        };
+        })
+    }
+
+    async fn connect(path: &Path) -> Result<Self, StoreError> {
+        let writer = first_connection(path).await?;
+        let store = Self::of_file(path, writer.clone())?;
         store.refuse_old_sqlite().await?;
         store.migrate(&writer).await?;
         Ok(store)

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sqlx::Connection as _;
 use tokio::time::Instant;
 
 use super::backend::DatabaseErrorKind;
@@ -80,6 +81,22 @@ pub(super) async fn require(store: &Store, server: &Server) -> Result<(), StoreE
                 Some(SCHEMA_VERSION) => Ok(()),
                 Some(_) => migrate(store).await,
                 None => Err(StoreError::NoDatabase { path: store.name().clone() }),
+            }
+        })
+        .await
+}
+
+/// Returns the version of our schema, if there is one, whatever it is.
+pub(super) async fn find(store: &Store, server: &Server) -> Result<Option<i64>, StoreError> {
+    store
+        .named(|| async move {
+            let mut connection = server.connect().await.map_err(|error| refused(store, error))?;
+            let found = schema::find(&mut connection).await?;
+            // Whoever lists the connections of the server finds none of ours.
+            let _ = connection.close().await;
+            match found {
+                Found::Ours(version) => Ok(Some(version)),
+                found => checked(store, found),
             }
         })
         .await

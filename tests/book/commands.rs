@@ -69,6 +69,7 @@ fn project(page: &str, text: &str) -> Project {
             project
         }
         "guides/limit-the-cost.md"
+        | "guides/metrics.md"
         | "guides/schedule.md"
         | "guides/what-leaves-your-machine.md"
         | "guides/confinement.md" => {
@@ -132,6 +133,7 @@ fn commands_of_the_first_pages_run() {
 
 #[test]
 fn commands_of_guides_about_costs_schedules_and_monorepos_run() {
+    run_pages("guides/metrics");
     run_pages("guides/limit");
     run_pages("guides/schedule");
     run_pages("guides/monorepo");

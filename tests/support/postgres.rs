@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 use tempfile::TempDir;
+use tokio::runtime::Runtime;
 
 use super::skip::skip;
 
@@ -65,6 +66,33 @@ impl Database {
             connection.close().await.unwrap();
             rows
         })
+    }
+}
+
+/// A connection that keeps its locks until the value is dropped.
+pub struct Session {
+    runtime: Runtime,
+    connection: Option<PgConnection>,
+}
+
+impl Database {
+    /// Opens a connection and runs statements there.
+    pub fn session(&self, sql: &str) -> Session {
+        let runtime = runtime();
+        let connection = runtime.block_on(async {
+            let mut connection = connect(&self.url()).await;
+            sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
+            connection
+        });
+        Session { runtime, connection: Some(connection) }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            let _ = self.runtime.block_on(connection.close());
+        }
     }
 }
 
@@ -204,5 +232,9 @@ async fn connect(url: &str) -> PgConnection {
 }
 
 fn block_on<T>(work: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+    runtime().block_on(work)
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }

@@ -1,5 +1,6 @@
 //! What operators and imports do to runs and phases.
 
+pub mod copy;
 pub mod evidence;
 pub mod import_plan;
 pub mod import_report;

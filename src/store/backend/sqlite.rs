@@ -47,6 +47,11 @@ pub(in crate::store) async fn writer(path: &Path) -> Result<SqlitePool, sqlx::Er
     pool(1).connect_with(options(path)).await
 }
 
+/// Creates the single writer, opened on first use.
+pub(in crate::store) fn lazy_writer(path: &Path) -> SqlitePool {
+    pool(1).connect_lazy_with(options(path).create_if_missing(false))
+}
+
 /// Creates the readers, opened on first use. Uses `query_only` instead of a read-only connection, because a read-only
 /// connection closing last leaves the WAL files behind.
 pub(in crate::store) fn readers(path: &Path) -> SqlitePool {

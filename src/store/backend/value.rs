@@ -33,6 +33,14 @@ impl<T: Bind + Clone> Bind for &T {
     }
 }
 
+impl Bind for Value {
+    const NULL: Value = Value::Text(None);
+
+    fn value(self) -> Value {
+        self
+    }
+}
+
 impl Bind for &str {
     const NULL: Value = Value::Text(None);
 

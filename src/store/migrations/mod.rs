@@ -34,7 +34,7 @@ const MIGRATIONS: &[&str] = &[
 ];
 pub(super) const SCHEMA: Schema = Schema { application_id: APPLICATION_ID, migrations: MIGRATIONS };
 /// Version of the schema after all migrations.
-pub(super) const SCHEMA_VERSION: i64 = SCHEMA.version();
+pub const SCHEMA_VERSION: i64 = SCHEMA.version();
 
 /// The migrations of Postgres, with the version after each.
 pub(super) const POSTGRES_MIGRATIONS: &[(i64, &str)] = &[

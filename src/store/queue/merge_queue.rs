@@ -255,6 +255,9 @@ impl TryFrom<MemberRecord> for QueueMember {
 }
 
 impl MemberState {
+    /// All states, in order.
+    pub const ALL: [Self; 4] = [Self::Building, Self::Testing, Self::Green, Self::Red];
+
     /// Returns the name in the database and in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -270,7 +273,7 @@ impl FromStr for MemberState {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        [Self::Building, Self::Testing, Self::Green, Self::Red]
+        Self::ALL
             .into_iter()
             .find(|state| state.as_str() == text)
             .ok_or_else(|| format!("{text} is no state of a queue member"))
