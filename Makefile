@@ -1,6 +1,6 @@
 # make build, make test, make check; nothing else is needed to work on autopack.
 
-.PHONY: build release demo picture man book dist test test-dist test-sandbox test-agents fuzz deny bench instructions instructions-write torture nightly lint check setup clean
+.PHONY: build release demo picture man book dist image test test-postgres test-dist test-sandbox test-agents fuzz deny bench instructions instructions-write torture nightly lint check setup clean
 
 build: setup
 	cargo build --locked
@@ -30,6 +30,11 @@ DIST ?= target/dist
 dist: setup
 	@./scripts/dist.sh "$(DIST)"
 
+# A container image of the release binary. `make image PACKAGES="python3 nodejs"` adds Debian packages for your tests.
+IMAGE ?= autopack
+image: release
+	@PACKAGES="$(PACKAGES)" ./scripts/image.sh "$(IMAGE)"
+
 # nextest runs each test as a process of its own and ends what hangs; cargo test does where it is missing. Both build
 # the examples, of which the stand-in Qdrant is one.
 test: setup
@@ -40,6 +45,14 @@ test: setup
 	else \
 	  cargo test --locked --no-fail-fast; \
 	fi
+	@if [ -n "$$AUTOPACK_TEST_POSTGRES" ]; then $(MAKE) --no-print-directory test-postgres; else \
+	  echo "make test: AUTOPACK_TEST_POSTGRES names no server, so the store was tested with SQLite alone (make check starts one)"; \
+	fi
+
+# The tests of the store on the Postgres server AUTOPACK_TEST_POSTGRES, without those about SQLite's own files and plans.
+test-postgres:
+	AUTOPACK_TEST_DATABASE=postgres cargo test --locked --lib store::tests:: -- \
+	  --skip tests::opening:: --skip tests::scale:: --skip tests::statements::
 
 # All tests in one mode of the sandbox: every project's agent, setup and CI in a view, with one writable directory.
 SANDBOX ?= namespaces

@@ -8,8 +8,8 @@ postgres_server() {
   local bin
   bin=$(postgres_programs)
   if [ -z "$bin" ] && command -v apt-get >/dev/null; then
-    echo "ci: installing postgresql"
-    apt_install postgresql
+    echo "ci: installing postgresql and pgbouncer"
+    apt_install postgresql pgbouncer
     bin=$(postgres_programs)
   fi
   if [ -z "$bin" ]; then
@@ -37,8 +37,16 @@ postgres_server() {
           -c full_page_writes=off -c max_connections=500 -c shared_buffers=64MB" start
   )
   export AUTOPACK_TEST_POSTGRES="postgres://autopack@127.0.0.1:$port/postgres"
-  # shellcheck disable=SC2064 # The values of now.
-  trap "cd /; ${as[*]} '$bin/pg_ctl' -D '$postgres_home/data' -s -m immediate stop; rm -rf '$postgres_home'" EXIT
+  postgres_stop=("${as[@]}" "$bin/pg_ctl" -D "$postgres_home/data" -s -m immediate stop)
+  AUTOPACK_TEST_REQUIRE+=,postgres
+  command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ] && AUTOPACK_TEST_REQUIRE+=,pgbouncer
+  export AUTOPACK_TEST_REQUIRE
+}
+
+stop_postgres() {
+  [ -n "${postgres_home:-}" ] || return 0
+  (cd / && "${postgres_stop[@]}") || true
+  rm -rf "$postgres_home"
 }
 
 # The directory of the server's programs; Debian keeps them off PATH.

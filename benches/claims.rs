@@ -50,7 +50,7 @@ async fn measure(queued: usize, count: usize) -> [Samples; 3] {
     let store = Store::open(&url).await.expect("a database");
     store.import_by_run(&plan(&run), ImportMode::Add, NOW).await.expect("imported");
     store.repair_queued(None, &fix, false, &mut |_| {}).await.expect("repaired");
-    multiply(url.path(), queued).await;
+    multiply(url.file().expect("the database is a file"), queued).await;
     let owner = register(&store, &run).await;
     let (mut claims, mut finishes) = (Vec::new(), Vec::new());
     for _ in 0..count {

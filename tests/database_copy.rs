@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::support::database::{execute, execute_at, texts};
-use crate::support::postgres::PostgresDatabase;
+use crate::support::postgres::database;
 use crate::support::process::signal;
 use crate::support::{Project, Ran};
 
@@ -62,7 +62,7 @@ fn metrics(project: &Project, url: &str) -> String {
 
 #[test]
 fn a_database_is_copied_to_postgres_and_back_and_drained_on() {
-    let Some(database) = PostgresDatabase::create() else { return };
+    let Some(database) = database() else { return };
     let project = worked();
     let before = outputs(&project, SOURCE);
     let ran = copy(&project, SOURCE, &database.url()).succeeded();
@@ -141,7 +141,7 @@ fn a_source_with_a_registered_drain_is_refused_and_named() {
 
 #[test]
 fn a_killed_copy_leaves_nothing() {
-    let Some(database) = PostgresDatabase::create() else { return };
+    let Some(database) = database() else { return };
     let project = worked();
     at(&project, &database.url(), &["db", "migrate"]);
     // Attempts, copied after runs and phases, wait for a lock.
@@ -150,9 +150,9 @@ fn a_killed_copy_leaves_nothing() {
         "ALTER TABLE autopack.attempts ADD CHECK (pg_advisory_xact_lock_shared(7)::text IS NOT NULL)",
     );
     let mut child = project.spawn(["db", "copy", SOURCE, &database.url()]);
-    let waits = "SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+    let waits = "SELECT COUNT(*)::text FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
                     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
-    while database.number(waits) == 0 {
+    while database.texts(waits) == ["0"] {
         assert!(child.try_wait().unwrap().is_none(), "the copy did not wait");
     }
     signal(&child, "-KILL");
@@ -170,7 +170,7 @@ fn a_killed_copy_leaves_nothing() {
 
 #[test]
 fn nul_characters_are_replaced_and_told() {
-    let Some(database) = PostgresDatabase::create() else { return };
+    let Some(database) = database() else { return };
     let project = worked();
     execute(&project, "UPDATE phases SET note = 'x' || char(0) || 'y' WHERE phase_id = 'fails'");
     let ran = copy(&project, SOURCE, &database.url()).succeeded();

@@ -130,15 +130,11 @@ fn values_equal_the_status() {
 fn budgets_and_drains_are_shown_where_there_are_any() {
     let project = drained();
     project.drain().exited(3);
-    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
     execute(
         &project,
-        &format!(
-            "INSERT INTO owners (owner, pid, boot_id, host, lock_path, runs, started_at, heartbeat_boot_ms)
-             VALUES ('7-1', 7, '{}', 'here', '/none', '[\"run\"]', 0, 0),
-                    ('8-1', 8, 'other', 'odd\"\\host', '/none', '[\"run\"]', 0, 0)",
-            boot.trim()
-        ),
+        "INSERT INTO owners (owner, pid, boot_id, host, lock_path, runs, started_at, heartbeat_boot_ms, renewed_at)
+         VALUES ('7-1', 7, 'b', 'here', '/none', '[\"run\"]', 0, 0, 1000),
+                ('8-1', 8, 'c', 'odd\"\\host', '/none', '[\"run\"]', 0, 0, NULL)",
     );
     let more = "executor: {budgets: {run: {tokens: 5000, cost_usd: 9.5}}}\n";
     let samples = metrics(&project.agent_with("", more));
@@ -148,7 +144,7 @@ fn budgets_and_drains_are_shown_where_there_are_any() {
     assert_eq!(used, samples["autopack_cost_usd_total{run=run,model=m-1}"]);
     assert_eq!(samples["autopack_drain_info{owner=7-1,host=here,pid=7}"], 1.0);
     assert_eq!(samples["autopack_drain_info{owner=8-1,host=odd\"\\host,pid=8}"], 1.0);
-    // Heartbeats are on the boot-time clock of the host: the other machine's age is unknown.
+    // The other drain has recorded none.
     assert!(samples["autopack_drain_heartbeat_age_seconds{owner=7-1,host=here}"] > 0.0);
     let ages = samples.keys().filter(|key| key.contains("heartbeat"));
     assert_eq!(ages.count(), 1);
@@ -231,6 +227,6 @@ fn a_server_that_does_not_answer_is_unavailable() {
     let exporter = Exporter::start(&project);
     let (status, _, body) = exporter.request("GET /metrics");
     assert_eq!(status, 503, "{body}");
-    assert!(body.contains("did not answer within 8 seconds"), "{body}");
+    assert!(body.contains("not answer"), "{body}");
     assert!(!body.contains("hunter2"), "{body}");
 }

@@ -65,3 +65,19 @@ fn the_compose_file_runs_the_image_of_the_memory_on_this_machine_only() {
         Some("autopack_qdrant_storage")
     );
 }
+
+#[test]
+fn the_compose_file_of_workers_has_the_same_qdrant_no_password_and_no_open_port() {
+    let file = text("compose.workers.yml");
+    let workers: Value = serde_yaml::from_str(&file).expect("YAML");
+    let memory: Value = serde_yaml::from_str(&text("docker-compose.yml")).expect("YAML");
+    for key in ["image", "healthcheck"] {
+        assert_eq!(workers["services"]["qdrant"][key], memory["services"]["qdrant"][key], "{key}");
+    }
+    let services = workers["services"].as_mapping().expect("services");
+    assert!(services.values().all(|service| service.get("ports").is_none()));
+    // Compose ends with a message where the variable is missing or empty.
+    let passwords: Vec<&str> = file.lines().filter(|line| line.contains("PASSWORD: ")).collect();
+    assert_eq!(passwords.len(), 2, "{passwords:?}");
+    assert!(passwords.iter().all(|line| line.contains(": ${AUTOPACK_POSTGRES_PASSWORD:?")));
+}

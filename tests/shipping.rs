@@ -82,13 +82,30 @@ fn workflows_call_the_same_commands_as_a_developer() {
     let release = steps(".github/workflows/release.yml");
     assert!(release.iter().any(|step| step.contains("make dist DIST=dist")), "{release:?}");
     let makefile = text("Makefile");
-    for target in ["dist", "test-dist", "book", "picture"] {
+    for target in ["dist", "image", "test-dist", "book", "picture"] {
         assert!(makefile.contains(&format!("\n{target}:")), "make {target}");
     }
-    for script in ["scripts/dist.sh", "scripts/picture.sh", "tests/dist/in_chroot.sh"] {
+    let called =
+        ["scripts/dist.sh", "scripts/image.sh", "scripts/picture.sh", "tests/dist/in_chroot.sh"];
+    let in_containers = ["packaging/worker.sh", "packaging/compose/seed.sh"];
+    for script in called {
         assert!(makefile.contains(&format!("./{script}")), "{script}");
+    }
+    for script in called.into_iter().chain(in_containers) {
         let syntax = Command::new("bash").arg("-n").arg(root().join(script)).status().unwrap();
         assert!(syntax.success(), "{script}");
+    }
+}
+
+#[test]
+fn the_image_copies_what_its_script_puts_together() {
+    let (image, script) = (text("Dockerfile"), text("scripts/image.sh"));
+    let copies = image.lines().filter(|line| line.starts_with("COPY "));
+    let sources = copies.flat_map(str::split_whitespace);
+    let staged: Vec<&str> = sources.filter_map(|word| word.strip_prefix("target/image/")).collect();
+    assert!(staged.contains(&"autopack") && staged.len() > 3, "{staged:?}");
+    for file in staged {
+        assert!(script.contains(&format!("\"$stage/{file}\"")), "{file}");
     }
 }
 

@@ -53,6 +53,10 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_JOBS)))]
     jobs: Option<u32>,
 
+    /// Label of this machine: phases with `machine_labels` run only where each label is given; repeatable
+    #[arg(long = "label", value_name = "LABEL")]
+    labels: Vec<String>,
+
     /// Use this agent for all phases
     #[arg(long, value_name = "NAME")]
     agent: Option<String>,
@@ -156,6 +160,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         batch_size: args.batch_size,
         max_batches: args.max_batches,
         jobs: room.map_or(wanted, |room| room.slots),
+        labels: args.labels.clone(),
         stop_on_first_failure: args.stop_on_first_failure,
         sample: args.sample,
         time_limit,

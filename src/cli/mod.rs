@@ -33,6 +33,7 @@ mod global_options;
 mod health;
 mod help;
 mod help_layout;
+mod hosts;
 mod import;
 mod imported_run;
 mod init;
@@ -183,6 +184,7 @@ verbs! {
     Diff => diff "diff",
     Open => open "open",
     Runs => runs "runs",
+    Hosts => hosts "hosts",
     Attach => attach "attach",
     Land => land "land",
     Shell => shell "shell",

@@ -20,6 +20,10 @@ pub struct Args {
     #[command(flatten)]
     targets: TargetsArg,
 
+    /// Stop only the drains of this host, as `autopack hosts` names it
+    #[arg(long, value_name = "HOST")]
+    host: Option<String>,
+
     /// Finish running phases and start no others
     #[arg(long, conflicts_with = "now")]
     after_current: bool,
@@ -58,7 +62,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         (false, true) => (StopRequest::Now, "to stop"),
         (false, false) => (StopRequest::Graceful, "to stop"),
     };
-    let asked = store.request_stop(&runs, request).await?;
+    let asked = store.request_stop(&runs, args.host.as_deref(), request).await?;
     store.close().await;
     // A dead drain stays listed until the next drain reclaims its work.
     let (dead, alive): (Vec<_>, Vec<_>) = asked.iter().partition(|owner| appears_dead(owner));

@@ -21,6 +21,7 @@ mod phase_stops;
 mod plan_waves;
 mod propose_scopes;
 mod recover;
+mod remote_upkeep;
 mod run_upkeep;
 mod sampling;
 mod scheduler;
@@ -35,7 +36,7 @@ mod workers;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::attempt::{AttemptError, DrainContext};
+use crate::attempt::{AttemptError, DrainContext, RemoteEnd};
 use crate::failure::Exit;
 use crate::memory::Backend;
 use crate::phase::{PhaseId, RunId};
@@ -61,6 +62,7 @@ pub use persons_work::{PersonsLanding, land_persons_work};
 pub use plan_waves::{Waves, plan_waves};
 pub use propose_scopes::{ProposalTargets, Proposals, ProposalsEnd, propose_scopes};
 pub use recover::phases_left_behind;
+pub use remote_upkeep::{count_remote_refs, remove_remote_refs};
 pub use undo::{UndoResult, reclaim_dead, undo};
 pub use update::{UpdateResult, update};
 
@@ -75,6 +77,8 @@ pub struct Request {
     pub max_batches: Option<u32>,
     /// Phases in parallel; at least 1.
     pub jobs: u32,
+    /// Labels of this machine.
+    pub labels: Vec<String>,
     /// Stop at the first failed phase.
     pub stop_on_first_failure: bool,
     /// Phases to try first; the rest run only if at least one of the sample passes.
@@ -184,10 +188,13 @@ impl<'a> Drain<'a> {
     ///
     /// The database fails at the start or the end. Errors in between become the stop reason.
     pub async fn run(mut self) -> anyhow::Result<Exit> {
+        let Request { jobs, labels, .. } = self.request;
+        self.context.store.record_machine(self.owner.id(), *jobs, labels).await?;
         self.announce().await?;
         let result = self.batches().await;
         // Also after a stop: landed work must be on the branch.
         let followed = self.update_branches().await;
+        self.remove_remote_refs().await;
         let mut reason = match result {
             Ok(reason) => reason,
             Err(error) => self.stop_after(error).await,
@@ -226,6 +233,10 @@ impl<'a> Drain<'a> {
     }
 
     async fn run_batches_while_space_lasts(&mut self) -> Result<StopReason, AttemptError> {
+        match self.context.open_remote(&self.stop).await? {
+            Some(RemoteEnd::Stopped(_)) => return Ok(StopReason::Interrupted),
+            end => drop(end.map(RemoteEnd::answer).transpose()?),
+        }
         let in_slots = self.attempts_in_slots().await?;
         self.recover().await?;
         self.remove_old_slots(&in_slots).await?;

@@ -71,6 +71,8 @@ impl RegisteredDrain {
             lock_path: path.display().to_string(),
             runs: runs.to_vec(),
             started_at: now(),
+            workers: None,
+            labels: Vec::new(),
         };
         store.register_owner(&owner, boot_clock_ms()).await?;
         let attempts = StopReceiver::pair().0;
@@ -78,6 +80,7 @@ impl RegisteredDrain {
             let (attempts, whole) = (attempts.clone(), signals.handle.watch());
             async move { match attempts.forward(&whole).await {} }
         });
+        tokio::spawn(wait_for_server(store.clone(), signals.handle.watch()));
         let phases = PhaseStops::default();
         let stops = StopSignals {
             drain: signals.handle.clone(),
@@ -138,6 +141,18 @@ impl Drop for RegisteredDrain {
         self.heartbeats.abort();
         self.following.abort();
     }
+}
+
+/// How long a drain waits for a database server: a restart, a failover, a network that is away for a while.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
+/// How long a drain that was asked to stop waits for it.
+const LAST_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Sets how long the store waits for a server, until the drain ends.
+async fn wait_for_server(store: Store, stop: StopReceiver) {
+    store.wait_for_server(PATIENCE);
+    stop.reached(StopLevel::Graceful).await;
+    store.wait_for_server(LAST_PATIENCE);
 }
 
 /// Stop handles used by the heartbeat: for the drain, and for this owner's attempts after a fence.

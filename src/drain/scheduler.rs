@@ -8,10 +8,14 @@ use crate::attempt::{AttemptError, AttemptResult, Finished, NextStep};
 use crate::clock::now;
 use crate::config::OnLimit;
 use crate::phase::budget::ExhaustedBudget;
+use crate::phase::words::quoted;
 use crate::phase::{PhaseState, UnixMs};
 use crate::process::StopLevel;
-use crate::progress::{Event, PhaseFinished, duration};
-use crate::store::{Candidate, Claim, ClaimOutcome, Claimer, StoreError};
+use crate::progress::{Event, PhaseFinished, duration, shown_id};
+use crate::store::{Admission, Candidate, Claim, ClaimOutcome, Claimer, StoreError};
+
+/// Time until the next claim is considered, in milliseconds, while a worker waits for the remote.
+const REMOTE_POLL_MS: i64 = 500;
 
 /// Outcome of a scheduler step.
 pub(super) enum SchedulerStep {
@@ -123,10 +127,18 @@ impl Drain<'_> {
     async fn claim(&mut self) -> Result<ClaimOutcome, AttemptError> {
         self.context.memory.may_claim().map_err(anyhow::Error::new)?;
         let at = now();
+        if self.context.remote_outage.is_under_way() {
+            return Ok(ClaimOutcome::Waiting { until: UnixMs(at.0 + REMOTE_POLL_MS) });
+        }
         let executor = &self.context.settings.executor;
         let spent = self.workers.with_estimates(self.limits.spent());
-        let admit =
-            |candidate: &Candidate<'_>| self.limits.admit(&self.context, candidate, &spent, at);
+        let admit = |candidate: &Candidate<'_>| match self.missing_label(candidate) {
+            Some(label) => {
+                self.report_missing_label(label);
+                Admission::Elsewhere
+            }
+            None => self.limits.admit(&self.context, candidate, &spent, at),
+        };
         let claimer = Claimer {
             owner: self.owner.id(),
             runs: &self.request.runs,
@@ -143,6 +155,21 @@ impl Drain<'_> {
             }
             next => Ok(next?),
         }
+    }
+
+    /// Returns a label that the phase asks for and this machine lacks.
+    fn missing_label<'p>(&self, candidate: &Candidate<'p>) -> Option<&'p str> {
+        let has = |label: &str| self.request.labels.iter().any(|ours| ours == label);
+        candidate.phase.machine_labels().into_iter().find(|label| !has(label))
+    }
+
+    /// Says once for each label that phases wait for another machine.
+    fn report_missing_label(&self, label: &str) {
+        let label = shown_id(label);
+        self.context.note_once(&format!(
+            "phases need a machine with the label {label}; start a drain there with --label {}",
+            quoted(&label)
+        ));
     }
 
     fn start(&mut self, claim: Claim) {

@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::command::{Git, GitAnswer};
@@ -18,7 +20,7 @@ use crate::config::Env;
 const SSH: &str = "ssh -oBatchMode=yes -oConnectTimeout=30 -oServerAliveInterval=15";
 
 /// Time limit for questions to a remote.
-const QUESTION: Duration = Duration::from_secs(120);
+pub(super) const QUESTION: Duration = Duration::from_secs(120);
 
 /// Variables for git's access to remotes, which other calls do not get. Helpers such as `gh auth git-credential` read
 /// tokens from the environment.
@@ -112,9 +114,9 @@ pub struct RemoteAccess {
     name: String,
     /// The remote as git knows it.
     place: String,
-    /// A login for a server, and whether it is used: only after the user's own was refused.
+    /// A login for a server, and whether it is used, by all copies: only after the user's own was refused.
     login: Option<(String, RemoteLogin)>,
-    is_login_used: bool,
+    is_login_used: Arc<AtomicBool>,
 }
 
 impl RemoteAccess {
@@ -130,12 +132,17 @@ impl RemoteAccess {
     ) -> Result<Self> {
         let git = with_users_access(git).await?;
         let (name, place) = (name.to_owned(), place.to_owned());
-        Ok(Self { git, name, place, login, is_login_used: false })
+        Ok(Self { git, name, place, login, is_login_used: Arc::default() })
     }
 
     /// Returns the name of the remote.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Returns the remote as git knows it.
+    pub(super) fn place(&self) -> &str {
+        &self.place
     }
 
     /// Returns the branches of the remote.
@@ -194,15 +201,31 @@ impl RemoteAccess {
     }
 
     /// Runs a call, again with the login if the user's own access is refused.
-    async fn ask(
+    pub(super) async fn ask(
         &mut self,
         doing: impl Into<String>,
         args: &[String],
         limit: Option<Duration>,
     ) -> Result<RemoteAnswer<GitAnswer>> {
+        self.ask_with(doing, args, limit, None).await
+    }
+
+    /// As [`Self::ask`], with input.
+    pub(super) async fn ask_with(
+        &mut self,
+        doing: impl Into<String>,
+        args: &[String],
+        limit: Option<Duration>,
+        input: Option<&str>,
+    ) -> Result<RemoteAnswer<GitAnswer>> {
         let doing = doing.into();
         loop {
-            let answer = self.call(&doing, args, limit).answer().await;
+            let call = self.call(&doing, args, limit);
+            let call = match input {
+                Some(input) => call.stdin(input),
+                None => call,
+            };
+            let answer = call.answer().await;
             let failure = match answer {
                 Ok(answer) if answer.ok() => return Ok(Ok(answer)),
                 Ok(answer) => RemoteFailure::of(&self.name, &answer),
@@ -211,10 +234,12 @@ impl RemoteAccess {
                     None => return Err(error),
                 },
             };
-            if !failure.is_access() || self.is_login_used || self.login.is_none() {
+            if !failure.is_access() || self.login.is_none() {
                 return Ok(Err(failure));
             }
-            self.is_login_used = true;
+            if self.is_login_used.swap(true, Ordering::Relaxed) {
+                return Ok(Err(failure));
+            }
         }
     }
 
@@ -225,7 +250,9 @@ impl RemoteAccess {
         limit: Option<Duration>,
     ) -> super::command::GitCall {
         let mut git = self.git.clone();
-        if let Some((server, login)) = self.login.as_ref().filter(|_| self.is_login_used) {
+        if let Some((server, login)) =
+            self.login.as_ref().filter(|_| self.is_login_used.load(Ordering::Relaxed))
+        {
             // The user's helpers would store what git got from ours.
             git.configure("credential.helper=");
             git.configure(&format!("credential.{server}.helper={HELPER}"));

@@ -124,6 +124,16 @@ impl FixedSpec {
     pub fn max_attempts(&self) -> Option<u32> {
         self.max_attempts
     }
+    /// Returns the labels that a machine must have to work on the phase: a list, or a single text.
+    pub fn machine_labels(&self) -> Vec<&str> {
+        match self.json.get("machine_labels") {
+            Some(Value::String(label)) => vec![label.trim()],
+            Some(Value::Array(labels)) => {
+                labels.iter().filter_map(Value::as_str).map(str::trim).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
     /// Returns the name of the agent, if set.
     pub fn agent(&self) -> Option<&str> {
         self.agent.as_deref()

@@ -16,7 +16,7 @@ pub struct DatabaseUrl {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     File(PathBuf),
-    Server(Server),
+    Server(Box<Server>),
 }
 
 /// Refusal of a database URL.
@@ -54,7 +54,8 @@ impl DatabaseUrl {
         let (scheme, rest) = url.split_once("://").unwrap_or((url, ""));
         // SQLAlchemy allows a driver after the scheme: `sqlite+pysqlite`.
         if let Some("postgres" | "postgresql") = scheme.split('+').next() {
-            let place = Place::Server(Server::parse(url).map_err(BadDatabaseUrl::Server)?);
+            let place =
+                Place::Server(Box::new(Server::parse(url).map_err(BadDatabaseUrl::Server)?));
             return Ok(Self { place });
         }
         if scheme.split('+').next() != Some("sqlite") {
@@ -106,7 +107,7 @@ impl DatabaseUrl {
     pub fn name(&self) -> DatabaseName {
         match &self.place {
             Place::File(path) => path.as_path().into(),
-            Place::Server(server) => server.into(),
+            Place::Server(server) => server.as_ref().into(),
         }
     }
 

@@ -215,7 +215,10 @@ impl Store {
         loop {
             // Boxed, because callers hold several of these.
             let error = match Box::pin(work()).await {
-                Ok(done) => return Ok(done),
+                Ok(done) => {
+                    self.record_answer();
+                    return Ok(done);
+                }
                 Err(error) => error,
             };
             let Some(kind) = error.database_kind() else { return Err(error) };
@@ -224,7 +227,7 @@ impl Store {
                 Location::File { .. } => {
                     return Err(self.require_file().err().unwrap_or(error.at(&self.name)));
                 }
-                Location::Server(patience) => patience.get(),
+                Location::Server(patience) => patience,
             };
             if kind != DatabaseErrorKind::Unreachable || !wait.again(patience, &self.name).await {
                 return Err(error.at(&self.name));
@@ -244,6 +247,15 @@ impl Store {
             }
             (error, _) => error.at(&self.name),
         })
+    }
+
+    /// Tells the end of an outage that was told.
+    fn record_answer(&self) {
+        if let Location::Server(patience) = &self.location
+            && patience.record_outage(false)
+        {
+            tracing::warn!("the database {} answers again", self.name);
+        }
     }
 
     fn at_server(server: &Server) -> Self {

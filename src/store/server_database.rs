@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::backend::DatabaseErrorKind;
 use super::backend::postgres::schema::{self, Found, OLDEST_POSTGRES};
-use super::backend::postgres::server::Server;
+use super::backend::postgres::server::{Patience, Server};
 use super::database_name::DatabaseName;
 use super::database_probe::refuse_newer;
 use super::error::StoreError;
@@ -17,6 +17,8 @@ use super::open::Store;
 /// First and longest pause before a server is asked again.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Longest pause that is not told.
+const UNTOLD_PAUSE: Duration = Duration::from_millis(500);
 
 /// A wait for a server.
 #[derive(Debug)]
@@ -32,12 +34,13 @@ impl Default for Wait {
 }
 
 impl Wait {
-    /// Waits before the next try; `false` if the wait took longer than `patience`.
-    pub async fn again(&mut self, patience: Duration, database: &DatabaseName) -> bool {
-        if self.since.elapsed() + self.pause > patience {
+    /// Waits before the next try; `false` if the wait took longer than the patience.
+    pub async fn again(&mut self, patience: &Patience, database: &DatabaseName) -> bool {
+        if self.since.elapsed() + self.pause > patience.get() {
             return false;
         }
-        if self.pause == FIRST_PAUSE {
+        // A restart takes less; it is not worth a line.
+        if self.pause > UNTOLD_PAUSE && patience.record_outage(true) {
             tracing::warn!("the database {database} does not answer; waiting for it");
         }
         tokio::time::sleep(self.pause).await;

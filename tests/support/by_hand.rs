@@ -54,6 +54,8 @@ impl ByHand {
             lock_path: "lock".into(),
             runs: vec![RunId::new(run)],
             started_at: UnixMs(START),
+            workers: None,
+            labels: Vec::new(),
         };
         store.register_owner(&owner, 0).await.unwrap();
         Self { store, owner: owner.id, runs: owner.runs }

@@ -1,32 +1,40 @@
-//! Databases at the Postgres server for tests, `AUTOPACK_TEST_POSTGRES`.
+//! Postgres servers of tests: a database at the shared server, or a server of the test's own that can be killed.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
+use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use super::skip;
+use super::skip::skip;
 
-/// A database of a test, removed with the value.
-pub struct PostgresDatabase {
+/// A database, removed with the value.
+pub struct Database {
     server: String,
     name: String,
 }
 
-impl PostgresDatabase {
-    /// Creates an empty database; skips the test, or fails it, without a server.
-    #[track_caller]
-    pub fn create() -> Option<Self> {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let Ok(server) = std::env::var("AUTOPACK_TEST_POSTGRES") else {
-            skip("postgres", "AUTOPACK_TEST_POSTGRES names no server");
-            return None;
-        };
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("autopack_suite_{}_{number}", std::process::id());
-        execute_at(&server, &format!("CREATE DATABASE {name}"));
-        Some(Self { server, name })
+/// A database at the server `AUTOPACK_TEST_POSTGRES`; without one, the test is skipped.
+#[track_caller]
+pub fn database() -> Option<Database> {
+    let Ok(server) = std::env::var("AUTOPACK_TEST_POSTGRES") else {
+        skip("postgres", "AUTOPACK_TEST_POSTGRES names no server");
+        return None;
+    };
+    Some(Database::at(&server))
+}
+
+impl Database {
+    /// Makes a database at a server.
+    pub fn at(server: &str) -> Self {
+        let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        let name = format!("autopack_suite_{}_{}", std::process::id(), time.as_nanos());
+        execute(server, &format!("CREATE DATABASE {name}"));
+        Self { server: server.to_owned(), name }
     }
 
     pub fn url(&self) -> String {
@@ -34,43 +42,53 @@ impl PostgresDatabase {
         format!("{server}/{}", self.name)
     }
 
-    /// Runs statements there.
+    /// The same, at another port of this machine.
+    pub fn url_at(&self, port: u16) -> String {
+        format!("postgres://autopack@127.0.0.1:{port}/{}", self.name)
+    }
+
+    /// Port of the server.
+    pub fn port(&self) -> u16 {
+        let options: PgConnectOptions = self.server.parse().unwrap();
+        options.get_port()
+    }
+
     pub fn execute(&self, sql: &str) {
-        execute_at(&self.url(), sql);
+        execute(&self.url(), sql);
+    }
+
+    /// The rows of one text column.
+    pub fn texts(&self, sql: &str) -> Vec<String> {
+        block_on(async {
+            let mut connection = connect(&self.url()).await;
+            let sql = AssertSqlSafe(sql.to_owned());
+            let rows = sqlx::query_scalar(sql).fetch_all(&mut connection).await.unwrap();
+            connection.close().await.unwrap();
+            rows
+        })
     }
 }
 
 /// A connection that keeps its locks until the value is dropped.
-pub struct PostgresSession {
+pub struct Session {
     runtime: Runtime,
     connection: Option<PgConnection>,
 }
 
-impl PostgresDatabase {
+impl Database {
     /// Opens a connection and runs statements there.
-    pub fn session(&self, sql: &str) -> PostgresSession {
+    pub fn session(&self, sql: &str) -> Session {
         let runtime = runtime();
         let connection = runtime.block_on(async {
             let mut connection = connect(&self.url()).await;
             sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
             connection
         });
-        PostgresSession { runtime, connection: Some(connection) }
-    }
-
-    /// The number that a query returns.
-    pub fn number(&self, sql: &str) -> i64 {
-        runtime().block_on(async {
-            let mut connection = connect(&self.url()).await;
-            let sql = AssertSqlSafe(sql.to_owned());
-            let number = sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap();
-            connection.close().await.unwrap();
-            number
-        })
+        Session { runtime, connection: Some(connection) }
     }
 }
 
-impl Drop for PostgresSession {
+impl Drop for Session {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
             let _ = self.runtime.block_on(connection.close());
@@ -78,14 +96,130 @@ impl Drop for PostgresSession {
     }
 }
 
-impl Drop for PostgresDatabase {
+impl Drop for Database {
     fn drop(&mut self) {
-        execute_at(&self.server, &format!("DROP DATABASE {} WITH (FORCE)", self.name));
+        // A server that the test killed is gone with its databases.
+        let sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
+        let _ = block_on(async {
+            let options: PgConnectOptions = self.server.parse().unwrap();
+            let mut connection = options.connect().await?;
+            sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await
+        });
     }
 }
 
-fn execute_at(url: &str, sql: &str) {
-    runtime().block_on(async {
+/// A server that belongs to one test.
+pub struct OwnServer {
+    dir: TempDir,
+    programs: PathBuf,
+    port: u16,
+}
+
+/// Starts a server of the test's own; skipped where the programs are missing.
+#[track_caller]
+pub fn own_server() -> Option<OwnServer> {
+    let Some(programs) = programs() else {
+        skip("postgres", "there is no initdb in /usr/lib/postgresql or on PATH");
+        return None;
+    };
+    let dir = tempfile::Builder::new().prefix("autopack-pg-").tempdir().unwrap();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let server = OwnServer { dir, programs, port };
+    if is_root() {
+        assert!(run(Command::new("chown").arg("postgres").arg(server.dir.path())));
+    }
+    let data = server.data();
+    let mut initdb = server.command("initdb");
+    initdb.args(["-U", "autopack", "--auth=trust", "--no-sync", "-D"]).arg(&data);
+    assert!(run(&mut initdb), "initdb failed");
+    server.start();
+    Some(server)
+}
+
+impl OwnServer {
+    pub fn url(&self) -> String {
+        format!("postgres://autopack@127.0.0.1:{}/postgres", self.port)
+    }
+
+    pub fn start(&self) {
+        let settings = format!(
+            "-c listen_addresses=127.0.0.1 -c port={} -c unix_socket_directories= -c shared_buffers=16MB",
+            self.port
+        );
+        let mut start = self.command("pg_ctl");
+        start.args(["-s", "-w", "-o", &settings, "-l"]).arg(self.dir.path().join("log"));
+        start.arg("-D").arg(self.data()).arg("start");
+        assert!(run(&mut start), "{}", fs::read_to_string(self.dir.path().join("log")).unwrap());
+    }
+
+    /// Kills every process of the server with SIGKILL.
+    pub fn kill(&self) {
+        let pid = fs::read_to_string(self.data().join("postmaster.pid")).unwrap();
+        let pid = pid.lines().next().unwrap().trim().to_owned();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+        let all: Vec<&str> =
+            std::iter::once(pid.as_str()).chain(children.split_whitespace()).collect();
+        assert!(run(Command::new("kill").arg("-9").args(&all)));
+        for pid in all {
+            while Path::new(&format!("/proc/{pid}")).exists() && !is_zombie(pid) {
+                std::thread::yield_now();
+            }
+        }
+        // A dead server that nobody waited for still has its process id, and the next one would take it for alive.
+        fs::remove_file(self.data().join("postmaster.pid")).unwrap();
+    }
+
+    fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// A program of the server, which refuses to run as root.
+    fn command(&self, program: &str) -> Command {
+        let program = self.programs.join(program);
+        let mut command = match is_root() {
+            true => {
+                let mut command = Command::new("runuser");
+                command.args(["-u", "postgres", "--"]).arg(program);
+                command
+            }
+            false => Command::new(program),
+        };
+        command.current_dir("/");
+        command
+    }
+}
+
+impl Drop for OwnServer {
+    fn drop(&mut self) {
+        let mut stop = self.command("pg_ctl");
+        run(stop.args(["-s", "-m", "immediate", "-D"]).arg(self.data()).arg("stop"));
+    }
+}
+
+fn is_zombie(pid: &str) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "))
+}
+
+fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+fn run(command: &mut Command) -> bool {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+/// The directory of the server's programs; Debian keeps them off PATH.
+fn programs() -> Option<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut homes: Vec<PathBuf> = versions.map(|version| version.path().join("bin")).collect();
+    homes.sort();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    homes.splice(0..0, std::env::split_paths(&path));
+    homes.into_iter().rev().find(|home| home.join("initdb").exists())
+}
+
+pub fn execute(url: &str, sql: &str) {
+    block_on(async {
         let mut connection = connect(url).await;
         sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
         connection.close().await.unwrap();
@@ -95,6 +229,10 @@ fn execute_at(url: &str, sql: &str) {
 async fn connect(url: &str) -> PgConnection {
     let options: PgConnectOptions = url.parse().unwrap();
     options.connect().await.unwrap()
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    runtime().block_on(work)
 }
 
 fn runtime() -> Runtime {

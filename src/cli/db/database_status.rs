@@ -60,6 +60,7 @@ fn object(name: &str, choice: &DatabaseChoice, facts: Option<&DatabaseFacts>) ->
             "pid": row.owner.process.pid,
             "runs": row.owner.runs,
             "started_at": open_database::time(row.owner.started_at),
+            "silent_ms": row.silent_ms,
             "appears_dead": appears_dead(&row.owner),
         })).collect::<Vec<_>>(),
         "connections": facts.map_or(&[][..], |facts| &facts.connections).iter().map(|from| json!({

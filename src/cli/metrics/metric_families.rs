@@ -3,7 +3,6 @@
 use super::exposition::{Exposition, Kind};
 use crate::phase::PhaseState;
 use crate::phase::budget::Budget;
-use crate::process::{boot_clock_ms, boot_id};
 use crate::store::{MemberState, MetricRows, RunMetrics};
 
 /// Label of an attempt without agent, and of usage without model.
@@ -133,14 +132,12 @@ fn drains(text: &mut Exposition, rows: &MetricRows) {
         let pid = process.pid.to_string();
         family.sample(&[("owner", id), ("host", &process.host), ("pid", &pid)], 1);
     }
-    let help = "Time since the last heartbeat of a drain on this machine.";
+    let help = "Time since the last heartbeat of a drain, by the clock of the database.";
     let mut family = text.family("autopack_drain_heartbeat_age_seconds", Kind::Gauge, help);
-    let (here, now) = (boot_id(), boot_clock_ms());
-    // Heartbeats are on the boot-time clock of the drain's machine.
-    for (owner, heartbeat) in rows.drains.iter().filter(|(owner, _)| owner.process.boot_id == here)
-    {
+    for (owner, silent_ms) in &rows.drains {
+        let Some(ms) = silent_ms else { continue };
         let labels = [("owner", owner.id.as_str()), ("host", owner.process.host.as_str())];
-        family.sample(&labels, seconds(now.saturating_sub(*heartbeat).max(0)));
+        family.sample(&labels, seconds((*ms).max(0)));
     }
 }
 

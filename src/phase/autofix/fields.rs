@@ -4,7 +4,7 @@ use super::aliases::ALIASES;
 use super::ci_keys;
 
 /// All fields. A dot separates the object from the key.
-pub const FIELDS: [&str; 19] = [
+pub const FIELDS: [&str; 20] = [
     "phase_id",
     "name",
     "description",
@@ -22,6 +22,7 @@ pub const FIELDS: [&str; 19] = [
     "ci_args",
     "max_attempts",
     "agent",
+    "machine_labels",
     "allow_no_change",
     "allow_protected",
 ];

@@ -72,7 +72,7 @@ const fn field(name: &'static str, shape: FieldShape, meaning: &'static str) -> 
 }
 
 /// All fields with a meaning to autopack, in the order of the documentation.
-pub const FIELDS: [SpecField; 19] = [
+pub const FIELDS: [SpecField; 20] = [
     field("phase_id", FieldShape::Text, "the phase's name in the run"),
     field("name", FieldShape::Text, "a title for people"),
     field("description", FieldShape::Text, "the work, as long as you like"),
@@ -110,6 +110,11 @@ pub const FIELDS: [SpecField; 19] = [
         "counted attempts before the phase ends as failed, 1 or more; other values are removed",
     ),
     field("agent", FieldShape::Text, "the name of a configured agent"),
+    field(
+        "machine_labels",
+        FieldShape::Texts,
+        "labels that a machine must have: only drains with `--label` of each take the phase",
+    ),
     field("allow_no_change", FieldShape::Flag, "`true`: the phase passes without a change"),
     field(
         "allow_protected",

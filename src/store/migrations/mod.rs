@@ -30,11 +30,14 @@ const MIGRATIONS: &[&str] = &[
     include_str!("0022_publications.sql"),
     include_str!("0023_updates.sql"),
     include_str!("0024_persons_attempts.sql"),
+    include_str!("0025_machines.sql"),
 ];
 pub(super) const SCHEMA: Schema = Schema { application_id: APPLICATION_ID, migrations: MIGRATIONS };
 /// Version of the schema after all migrations.
 pub const SCHEMA_VERSION: i64 = SCHEMA.version();
 
 /// The migrations of Postgres, with the version after each.
-pub(super) const POSTGRES_MIGRATIONS: &[(i64, &str)] =
-    &[(24, include_str!("postgres/0024_schema.sql"))];
+pub(super) const POSTGRES_MIGRATIONS: &[(i64, &str)] = &[
+    (24, include_str!("postgres/0024_schema.sql")),
+    (25, include_str!("postgres/0025_machines.sql")),
+];

@@ -22,6 +22,8 @@ pub struct OwnerRow {
     /// Last heartbeat, in milliseconds of the boot-time clock of `owner.host`; comparable only for the same
     /// `owner.boot_id`.
     pub heartbeat_boot_ms: i64,
+    /// Milliseconds since the last heartbeat by the database's clock; `None` if not recorded.
+    pub silent_ms: Option<u64>,
     /// Requested stop.
     pub stop: StopRequest,
     /// Whether the owner was fenced.
@@ -93,7 +95,12 @@ impl Store {
         self.named(|| async move {
             let mut tx = self.reader.begin().await?;
             let rows: Vec<OwnerRecord> =
-                query_as("SELECT * FROM owners ORDER BY started_at, owner").fetch_all(&mut *tx).await?;
+                query_as(
+                    "SELECT owners.*, CAST(unixepoch('subsec') * 1000 AS BIGINT) - renewed_at AS silent_ms
+                       FROM owners ORDER BY started_at, owner",
+                )
+                .fetch_all(&mut *tx)
+                .await?;
             let in_flight: Vec<InFlightRecord> = query_as(
                 "SELECT p.id AS phase, r.run_id, r.repo, p.phase_id, p.state, a.id AS attempt_row, a.attempt, a.owner,
                         a.started_at, a.agent, p.attempts AS tries, p.max_attempts, a.activity, a.activity_at, a.slot, a.log_dir, a.landing_commit
@@ -124,6 +131,7 @@ fn with_work(
             Ok(OwnerRow {
                 owner: Owner::try_from(&row)?,
                 heartbeat_boot_ms: row.heartbeat_boot_ms,
+                silent_ms: row.silent_ms.map(|ms| u64::try_from(ms).unwrap_or_default()),
                 stop: stop_request(row.stop, row.winding_down),
                 fenced: row.fenced,
                 executing: work.remove(&row.owner).unwrap_or_default(),

@@ -47,6 +47,10 @@ pub struct Owner {
     pub runs: Vec<RunId>,
     /// Start of the drain.
     pub started_at: UnixMs,
+    /// Number of workers. `None`: no drain, or not recorded.
+    pub workers: Option<u32>,
+    /// Labels of the machine.
+    pub labels: Vec<String>,
 }
 
 /// How urgently an owner is asked to stop. Requests are never withdrawn, only made more urgent.
@@ -90,6 +94,11 @@ pub(crate) struct OwnerRecord {
     machine: Option<String>,
     pid_namespace: Option<String>,
     process_start: Option<i64>,
+    labels: String,
+    workers: Option<i64>,
+    /// Only where the query computes it.
+    #[sqlx(default)]
+    pub silent_ms: Option<i64>,
 }
 
 impl Store {
@@ -126,6 +135,31 @@ impl Store {
         .await
     }
 
+    /// Records the machine of a drain: the number of workers, and the labels that phases may ask for.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn record_machine(
+        &self,
+        owner: &OwnerId,
+        workers: u32,
+        labels: &[String],
+    ) -> Result<(), StoreError> {
+        self.named(|| async move {
+            query(
+                "UPDATE owners SET workers = ?, labels = ?, renewed_at = CAST(unixepoch('subsec') * 1000 AS BIGINT)
+                  WHERE owner = ?",
+            )
+                .bind(workers)
+                .bind(to_json(&labels))
+                .bind(owner.as_str())
+                .execute(&self.writer)
+                .await?;
+            Ok(())
+        })
+        .await
+    }
+
     /// Records a heartbeat and returns the requests to the owner. A missing row means the owner was reclaimed, and so
     /// fenced.
     ///
@@ -138,7 +172,8 @@ impl Store {
     ) -> Result<Control, StoreError> {
         self.named(|| async move {
             let row: Option<(i64, bool)> = query_as(
-                "UPDATE owners SET heartbeat_boot_ms = ? WHERE owner = ? AND NOT fenced RETURNING stop, winding_down",
+                "UPDATE owners SET heartbeat_boot_ms = ?, renewed_at = CAST(unixepoch('subsec') * 1000 AS BIGINT)
+                  WHERE owner = ? AND NOT fenced RETURNING stop, winding_down",
             )
             .bind(boot_ms)
             .bind(owner.as_str())
@@ -220,14 +255,15 @@ impl Store {
         .await
     }
 
-    /// Asks the drains of these runs to stop, or all drains if `runs` is empty. Returns the owners asked, including
-    /// dead owners.
+    /// Asks the drains of these runs to stop, or all drains if `runs` is empty; with `host`, only those of the host. Returns
+    /// the owners asked, including dead owners.
     ///
     /// # Errors
     /// The database cannot be written.
     pub async fn request_stop(
         &self,
         runs: &[RunId],
+        host: Option<&str>,
         stop: StopRequest,
     ) -> Result<Vec<Owner>, StoreError> {
         self.named(|| async move {
@@ -240,6 +276,9 @@ impl Store {
             for row in rows {
                 let owner = Owner::try_from(&row)?;
                 if !runs.is_empty() && !owner.runs.iter().any(|run| runs.contains(run)) {
+                    continue;
+                }
+                if host.is_some_and(|host| owner.process.host != host) {
                     continue;
                 }
                 let (level, winding_down) = stored_request(stop);
@@ -318,6 +357,8 @@ impl TryFrom<&OwnerRecord> for Owner {
             lock_path: row.lock_path.clone(),
             runs: json(&row.runs, name)?,
             started_at: UnixMs(row.started_at),
+            workers: row.workers.map(|n| number(n, name)).transpose()?,
+            labels: json(&row.labels, name)?,
         })
     }
 }

@@ -173,6 +173,8 @@ pub async fn try_to_register(store: &Store, name: &str) -> Result<OwnerId, Store
         lock_path: format!("/locks/{name}"),
         runs: vec![run()],
         started_at: NOW,
+        workers: None,
+        labels: Vec::new(),
     };
     store.register_owner(&owner, 1).await.map(|()| id)
 }

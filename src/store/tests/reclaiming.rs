@@ -123,7 +123,8 @@ async fn owner_is_unregistered_only_without_work() {
 #[tokio::test]
 async fn stop_request_reaches_drains_of_the_run_and_only_escalates() {
     let bed = StoreFixture::new().await;
-    let stop = async |runs: &[RunId], how| bed.store.request_stop(runs, how).await.unwrap().len();
+    let stop =
+        async |runs: &[RunId], how| bed.store.request_stop(runs, None, how).await.unwrap().len();
     assert_eq!(stop(&[RunId::new("other")], StopRequest::Now).await, 0);
     assert_eq!(stop(&[run()], StopRequest::Now).await, 1);
     assert_eq!(stop(&[], StopRequest::Graceful).await, 1);

@@ -9,19 +9,19 @@ pub fn statement(sql: &str) -> String {
     while let Some(at) = rest.find(['?', '\'', 'C']) {
         text.push_str(&rest[..at]);
         rest = &rest[at..];
-        let taken = if rest.starts_with('\'') {
-            let end = rest[1..].find('\'').map_or(rest.len(), |end| end + 2);
+        let taken = if let Some(literal) = rest.strip_prefix('\'') {
+            let end = literal.find('\'').map_or(rest.len(), |end| end + 2);
             text.push_str(&rest[..end]);
             end
-        } else if rest.starts_with('?') {
-            let digits = rest[1..].bytes().take_while(u8::is_ascii_digit).count();
+        } else if let Some(number) = rest.strip_prefix('?') {
+            let digits = number.bytes().take_while(u8::is_ascii_digit).count();
             text.push('$');
             match digits {
                 0 => {
                     text.push_str(&next.to_string());
                     next += 1;
                 }
-                _ => text.push_str(&rest[1..=digits]),
+                _ => text.push_str(&number[..digits]),
             }
             digits + 1
         } else if rest.starts_with("CROSS JOIN") {

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::str::FromStr as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::session::BEGIN_READ;
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 
@@ -44,9 +45,16 @@ pub struct Server {
     name: Arc<str>,
 }
 
-/// How long an operation waits for a server that is not reachable.
+/// How long operations wait for a server that does not answer. Shared by all handles of a store.
 #[derive(Clone, Debug)]
-pub struct Patience(Arc<AtomicU64>);
+pub struct Patience(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    ms: AtomicU64,
+    /// Whether the outage was told.
+    is_told: AtomicBool,
+}
 
 impl Server {
     /// Reads a URL. Parts that it leaves out come from libpq's variables (`PGHOST`, `PGPASSWORD`, `PGSSLMODE` and so on)
@@ -71,6 +79,8 @@ impl Server {
             .map_err(|_| "it is no valid URL of a Postgres server".to_owned())?
             // A connection pooler may give each transaction another server process, which knows no statements of ours.
             .statement_cache_capacity(0)
+            // Poolers refuse parameters that they do not know; values are exchanged in binary anyway.
+            .extra_float_digits(None)
             .disable_statement_logging();
         let options = match options.get_application_name() {
             Some(_) => options,
@@ -80,9 +90,11 @@ impl Server {
         Ok(Self { options, name })
     }
 
-    /// Returns a single connection.
+    /// Returns a single connection, within a transaction that reads; it ends with the connection.
     pub async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
-        self.options.connect().await
+        let mut connection = self.options.connect().await?;
+        sqlx::raw_sql(BEGIN_READ).execute(&mut connection).await?;
+        Ok(connection)
     }
 
     /// Returns the pool of the single writer: transactions of one process wait here, not at the server.
@@ -138,19 +150,27 @@ fn name_of(options: &PgConnectOptions) -> String {
 
 impl Patience {
     /// What a person waits for a command.
-    const OF_COMMANDS: Duration = Duration::from_secs(15);
+    const OF_COMMANDS: Duration = Duration::from_secs(5);
 
     pub fn of_commands() -> Self {
-        Self(Arc::new(AtomicU64::new(Self::OF_COMMANDS.as_millis() as u64)))
+        let patience =
+            Self(Arc::new(Shared { ms: AtomicU64::new(0), is_told: AtomicBool::new(false) }));
+        patience.set(Self::OF_COMMANDS);
+        patience
     }
 
     pub fn get(&self) -> Duration {
-        Duration::from_millis(self.0.load(Ordering::Relaxed))
+        Duration::from_millis(self.0.ms.load(Ordering::Relaxed))
     }
 
     pub fn set(&self, time: Duration) {
         let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        self.0.store(ms, Ordering::Relaxed);
+        self.0.ms.store(ms, Ordering::Relaxed);
+    }
+
+    /// Records whether the server answers; returns whether that is news.
+    pub fn record_outage(&self, is_outage: bool) -> bool {
+        self.0.is_told.swap(is_outage, Ordering::Relaxed) != is_outage
     }
 }
 

@@ -39,6 +39,8 @@ pub enum Admission {
         /// End of the deferral.
         until: UnixMs,
     },
+    /// Leaves this phase to another machine.
+    Elsewhere,
     /// Fails this phase.
     Refuse(Failure),
     /// Holds all phases until an executing phase ends.

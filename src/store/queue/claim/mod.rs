@@ -224,6 +224,7 @@ async fn examine_candidate(
             defer(tx, &row, until, now).await?;
             None
         }
+        Admission::Elsewhere => None,
         Admission::Refuse(failure) => Some(refuse(tx, &row, failure).await?),
         Admission::Hold => Some(explain_no_claim(tx, walk).await?),
         Admission::Stop(budget) => Some(ClaimOutcome::Stopped(budget)),
