@@ -20,8 +20,8 @@ pub struct MetricRows {
     pub usage: Vec<UsageMetrics>,
     /// Members of merge queues.
     pub queue: Vec<QueueMetrics>,
-    /// Registered drains, with their last heartbeats on the boot-time clocks of their hosts, in milliseconds.
-    pub drains: Vec<(Owner, i64)>,
+    /// Registered drains, with the milliseconds since their last heartbeats by the database's clock, where recorded.
+    pub drains: Vec<(Owner, Option<i64>)>,
 }
 
 /// A run with its usage as budgets count it: unknown tokens as estimated.
@@ -152,10 +152,13 @@ impl Store {
             )
             .fetch_all(&mut *tx)
             .await?;
-            let owners: Vec<OwnerRecord> = query_as("SELECT * FROM owners ORDER BY started_at, owner")
-                .fetch_all(&mut *tx)
-                .await?;
-            let drains = owners.iter().map(|row| Ok((Owner::try_from(row)?, row.heartbeat_boot_ms)));
+            let owners: Vec<OwnerRecord> = query_as(
+                "SELECT owners.*, CAST(unixepoch('subsec') * 1000 AS BIGINT) - renewed_at AS silent_ms
+                   FROM owners ORDER BY started_at, owner",
+            )
+            .fetch_all(&mut *tx)
+            .await?;
+            let drains = owners.iter().map(|row| Ok((Owner::try_from(row)?, row.silent_ms)));
             let drains = drains.collect::<Result<_, StoreError>>()?;
             Ok(MetricRows { runs, phases, attempts, usage, queue, drains })
         })
