@@ -98,7 +98,8 @@ async fn saturated(machines: &[(Store, OwnerId)], run: &RunId) -> f64 {
     let (over, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let started = Instant::now();
     let mut tasks = Vec::new();
-    for (store, owner) in machines.iter().cloned() {
+    for (store, owner) in machines {
+        let (store, owner) = (store.clone(), owner.clone());
         let (run, over, count) = (run.clone(), Arc::clone(&over), Arc::clone(&count));
         tasks.push(tokio::spawn(async move {
             while !over.load(Ordering::Relaxed) {

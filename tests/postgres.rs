@@ -60,7 +60,7 @@ fn the_verbs_work_as_with_a_file() {
     assert!(detail.contains(", schema ") && detail.contains(", Postgres "), "{detail}");
     let exported = project.autopack(["telemetry", "export"]).succeeded();
     assert_eq!(exported.stdout.lines().count(), 5, "{exported:#?}");
-    project.autopack(["undo", "p00", "--yes"]).succeeded();
+    project.autopack(["undo", "p00"]).succeeded();
     project.autopack(["drain", "--run-id", "run"]).succeeded();
     assert_eq!(project.states()["p00"], "COMPLETE");
     assert!(!project.path(".autopack/autopack.db").exists(), "nothing is stored beside the server");

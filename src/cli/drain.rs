@@ -53,7 +53,7 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_JOBS)))]
     jobs: Option<u32>,
 
-    /// Label of this machine: phases with `machine_labels` run only where each label is given; repeatable
+    /// Take phases that ask for a machine with this label
     #[arg(long = "label", value_name = "LABEL")]
     labels: Vec<String>,
 

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use super::backend::postgres::schema::has_our_mark;
 use super::backend::postgres::server::Server;
 use super::database_name::DatabaseName;
 use super::database_probe::{OwningApplication, find_owning_application};
-use super::server_database::has_our_mark;
 
 /// The absolute path of a `sqlite:` URL, or the server of a `postgres:` URL.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use sqlx::Connection as _;
 use tokio::time::Instant;
 
 use super::backend::DatabaseErrorKind;
-use super::backend::postgres::schema::{self, Found, OLDEST_POSTGRES};
+use super::backend::postgres::schema::{self, OLDEST_POSTGRES, SchemaOwner};
 use super::backend::postgres::server::{Patience, Server};
 use super::database_name::DatabaseName;
 use super::database_probe::refuse_newer;
@@ -49,18 +49,6 @@ impl Wait {
     }
 }
 
-/// Whether a database bears our mark; changes nothing. `None`: the server did not say.
-pub(super) async fn has_our_mark(server: &Server) -> Option<bool> {
-    /// A server of an application may be unreachable from here, and every command would wait for it.
-    const LONGEST: Duration = Duration::from_secs(2);
-    let look = async {
-        let mut connection = server.connect().await.ok()?;
-        schema::find(&mut connection).await.ok()
-    };
-    let found = tokio::time::timeout(LONGEST, look).await.ok().flatten()?;
-    Some(matches!(found, Found::Ours(_)))
-}
-
 /// Creates or migrates the schema.
 pub(super) async fn prepare(store: &Store, server: &Server) -> Result<(), StoreError> {
     store
@@ -95,7 +83,7 @@ pub(super) async fn find(store: &Store, server: &Server) -> Result<Option<i64>, 
             // Whoever lists the connections of the server finds none of ours.
             let _ = connection.close().await;
             match found {
-                Found::Ours(version) => Ok(Some(version)),
+                SchemaOwner::Ours(version) => Ok(Some(version)),
                 found => checked(store, found),
             }
         })
@@ -113,12 +101,12 @@ async fn look(store: &Store, server: &Server) -> Result<Option<i64>, StoreError>
     checked(store, schema::find(&mut connection).await?)
 }
 
-fn checked(store: &Store, found: Found) -> Result<Option<i64>, StoreError> {
+fn checked(store: &Store, found: SchemaOwner) -> Result<Option<i64>, StoreError> {
     let path = store.name().clone();
     match found {
-        Found::Nothing => Ok(None),
-        Found::Ours(version) => refuse_newer(&path, version).map(|()| Some(version)),
-        Found::Foreign => {
+        SchemaOwner::Nothing => Ok(None),
+        SchemaOwner::Ours(version) => refuse_newer(&path, version).map(|()| Some(version)),
+        SchemaOwner::Foreign => {
             let what = "it has a schema `autopack` without autopack's tables".to_owned();
             Err(StoreError::OtherApplication { path, what })
         }

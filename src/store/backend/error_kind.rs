@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use super::{postgres, sqlite};
-
 /// Remedy for a damaged database.
 pub(in crate::store) const RESTORE_IT: &str =
     "restore it from a backup, or move it away and import the plan again";
@@ -30,24 +28,6 @@ pub enum DatabaseErrorKind {
 }
 
 impl DatabaseErrorKind {
-    /// Classifies an error by code; sqlx reports all of them as `ErrorKind::Other`.
-    pub(in crate::store) fn of(error: &sqlx::Error) -> Self {
-        let sqlx::Error::Database(reported) = error else {
-            return match error {
-                // A connection to a server. Files have no connection that breaks.
-                error if postgres::errors::is_broken_connection(error) => Self::Unreachable,
-                // Every task ahead in the queue for the single writer waited for another process.
-                sqlx::Error::PoolTimedOut => Self::Busy,
-                _ => Self::Other,
-            };
-        };
-        let code = reported.code().unwrap_or_default();
-        match reported.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
-            Some(_) => postgres::errors::kind_of(&code),
-            None => sqlite::kind_of(&code),
-        }
-    }
-
     /// Returns the remedy, if known.
     pub(in crate::store) fn hint(self) -> Option<&'static str> {
         match self {
@@ -77,16 +57,5 @@ impl fmt::Display for DatabaseErrorKind {
             Self::Other => "it reported an error",
         })?;
         self.hint().map_or(Ok(()), |hint| write!(f, "; {hint}"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn writer_queue_timeout_is_reported_as_busy_database() {
-        assert_eq!(DatabaseErrorKind::of(&sqlx::Error::PoolTimedOut), DatabaseErrorKind::Busy);
-        assert_eq!(DatabaseErrorKind::of(&sqlx::Error::PoolClosed), DatabaseErrorKind::Other);
     }
 }

@@ -6,6 +6,7 @@
 
 mod any_row;
 mod connection;
+mod error_codes;
 mod error_kind;
 pub(super) mod postgres;
 mod query;

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::errors;
 use super::server::Patience;
 use super::session::BEGIN_READ;
-use crate::store::backend::DatabaseErrorKind;
+use crate::store::backend::error_kind::DatabaseErrorKind;
 
 const PAUSE: Duration = Duration::from_millis(200);
 

@@ -1,6 +1,6 @@
 //! Classifies errors of a Postgres server and of the connection to it.
 
-use crate::store::backend::DatabaseErrorKind;
+use crate::store::backend::error_kind::DatabaseErrorKind;
 
 /// invalid_parameter_value.
 pub const INVALID_PARAMETER: &str = "22023";

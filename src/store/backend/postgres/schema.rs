@@ -1,14 +1,18 @@
 //! The schema in a Postgres database: the mark that it is ours, its version, and migrations.
 
+use std::time::Duration;
+
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Error};
+
+use super::server::Server;
 
 /// Oldest version that is supported by its developers.
 pub const OLDEST_POSTGRES: i64 = 14;
 
 /// Whose the schema `autopack` of a database is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found {
+pub enum SchemaOwner {
     /// There is no such schema.
     Nothing,
     /// Ours, with its version.
@@ -18,7 +22,7 @@ pub enum Found {
 }
 
 /// Looks for our schema; changes nothing.
-pub async fn find(connection: &mut PgConnection) -> Result<Found, Error> {
+pub async fn find(connection: &mut PgConnection) -> Result<SchemaOwner, Error> {
     let (schema, mark): (bool, bool) = sqlx::query_as(
         "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = 'autopack'),
                 EXISTS (SELECT 1 FROM pg_catalog.pg_tables
@@ -28,13 +32,13 @@ pub async fn find(connection: &mut PgConnection) -> Result<Found, Error> {
     .fetch_one(&mut *connection)
     .await?;
     if !mark {
-        return Ok(if schema { Found::Foreign } else { Found::Nothing });
+        return Ok(if schema { SchemaOwner::Foreign } else { SchemaOwner::Nothing });
     }
     let version = sqlx::query_scalar("SELECT version FROM autopack.autopack_schema")
         .persistent(false)
         .fetch_one(connection)
         .await?;
-    Ok(Found::Ours(version))
+    Ok(SchemaOwner::Ours(version))
 }
 
 /// Returns the major version of the server.
@@ -67,4 +71,16 @@ pub async fn migrate(
         sqlx::raw_sql(AssertSqlSafe(mark)).execute(&mut *connection).await?;
     }
     Ok(())
+}
+
+/// Whether a database bears our mark; changes nothing. `None`: the server did not say.
+pub async fn has_our_mark(server: &Server) -> Option<bool> {
+    /// A server of an application may be unreachable from here, and every command would wait for it.
+    const LONGEST: Duration = Duration::from_secs(2);
+    let look = async {
+        let mut connection = server.connect().await.ok()?;
+        find(&mut connection).await.ok()
+    };
+    let found = tokio::time::timeout(LONGEST, look).await.ok().flatten()?;
+    Some(matches!(found, SchemaOwner::Ours(_)))
 }
