@@ -37,7 +37,7 @@ pub struct Args {
     #[command(flatten)]
     targets: DrainTargets,
 
-    /// Attempts per batch; each batch ends with a summary
+    /// Attempts before a summary is printed
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     batch_size: u32,
 
@@ -53,7 +53,7 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_JOBS)))]
     jobs: Option<u32>,
 
-    /// Take phases that ask for a machine with this label
+    /// Take phases that ask for this machine label
     #[arg(long = "label", value_name = "LABEL")]
     labels: Vec<String>,
 
