@@ -61,6 +61,8 @@ fn main() -> std::io::Result<()> {
         let names = SECTIONS.map(|(name, _)| name).join(", ");
         return Err(std::io::Error::other(format!("unknown section {odd}; there are {names}")));
     }
+    // Otherwise the probe of a view would start this program as its supervisor, and no view would seem to work.
+    autopack::process::use_supervisor(process::AUTOPACK);
     let scale = Scale::of_environment();
     let mut page = if options.is_empty() { Page::nowhere() } else { Page::open()? };
     for (name, section) in SECTIONS {
