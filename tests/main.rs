@@ -82,6 +82,7 @@ mod python_backlog;
 mod readme;
 mod real_specs;
 mod recovery;
+mod remote_fence;
 mod repeats;
 mod report;
 mod report_page;

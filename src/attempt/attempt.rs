@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use crate::phase::budget::BudgetUsage;
 use crate::phase::words::first_few;
-use crate::phase::{Failure, FailureKind, Verdict};
+use crate::phase::{Failure, FailureKind, RequeueReason, Verdict};
 use crate::process::StopReceiver;
 use crate::process::view::{ChildView, ViewMode};
 use crate::progress::{Event, PhaseStarted, Step};
@@ -19,6 +19,7 @@ use crate::workspace::view;
 use super::activity_writer::Activity;
 use super::attempt_record::{Judged, Record};
 use super::checkout_runner::SetupOutcome;
+use super::remote_run::EarlyFence;
 use super::{AttemptDirectory, AttemptError, DrainContext, lesson};
 
 /// Paths shown in a message; the rest are counted.
@@ -90,7 +91,12 @@ pub(super) async fn attempt(
     stop: &StopReceiver,
     record: &mut Record,
 ) -> Result<Verdict, AttemptError> {
-    let mut attempt = Attempt::prepare(context, claim, drain_spent, stop, record).await?;
+    let early = match context.fence_early(claim, stop).await? {
+        EarlyFence::Later => None,
+        EarlyFence::Claimed(fence) => Some(fence),
+        EarlyFence::Stopped => return Ok(Verdict::Requeued(RequeueReason::Interrupted)),
+    };
+    let mut attempt = Attempt::prepare(context, claim, early, drain_spent, stop, record).await?;
     if attempt.is_scope_due().await? {
         let verdict = attempt.propose_scope().await?;
         attempt.look_for_repeats(&verdict).await?;
@@ -165,6 +171,7 @@ impl<'a> Attempt<'a> {
     async fn prepare(
         context: &'a DrainContext,
         claim: &'a Claim,
+        early: Option<ClaimRef>,
         drain_spent: BudgetUsage,
         stop: &StopReceiver,
         record: &'a mut Record,
@@ -183,9 +190,16 @@ impl<'a> Attempt<'a> {
         let shown = directory.relative_to(context.repo.root());
         let slot_name = slot.number().to_string();
         tracing::debug!(slot = slot_name, base, "slot taken");
-        // These steps are independent, and no program of the user starts before all are done.
+        let fence = async {
+            match early {
+                Some(fence) => Ok(FenceOutcome::Ours(fence)),
+                None => context.repo.fence(run, phase, number, claim.owner.as_str()).await,
+            }
+        };
+        // These steps are independent, and no program of the user starts before all are done. The store is asked after a
+        // claim at the remote: a claim that came too late is refused there.
         let (fence, recorded, reset, checkout) = tokio::join!(
-            context.repo.fence(run, phase, number, claim.owner.as_str()),
+            fence,
             context.store.record_slot(claim, &slot_name, &shown),
             slot.reset(&base, &context.settings.workspace),
             context.watch_users_checkout(claim),

@@ -49,10 +49,14 @@ pub async fn land_update(
 ) -> Result<UpdateEnd, AttemptError> {
     let mut record = Record::default();
     let run = &begun.claim.run_id;
+    if let Some(end) = context.sync_branch(run, stop).await? {
+        end.answer()?;
+    }
     let before = context.ensure_branch(run).await?.1.commit;
     let ended = try_to_land(context, begun, base, stop, &mut record).await;
     let Err(error) = &ended else { return ended };
-    match landed_anyway(context, run, &record, error, "merge").await? {
+    let change = (run, begun.number, &begun.claim.owner);
+    match landed_anyway(context, change, &record, error, "merge").await? {
         Some(commit) => Ok(UpdateEnd::Landed { before, commit, files: None }),
         None => ended,
     }

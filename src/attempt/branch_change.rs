@@ -5,13 +5,14 @@
 
 use super::attempt::{Attempt, AttemptStart};
 use super::attempt_record::Record;
+use super::remote_run::change_work;
 use super::steps::ci_gate::Gate;
 use super::{AttemptDirectory, AttemptError, DrainContext};
 use crate::phase::{Failure, RunId};
 use crate::process::StopReceiver;
 use crate::progress::Step;
-use crate::store::Claim;
-use crate::workspace::{FenceOutcome, Landing, Slot};
+use crate::store::{Claim, OwnerId};
+use crate::workspace::{Landing, Slot};
 
 /// Commit to test and land.
 pub(super) struct BranchChange<'a> {
@@ -54,8 +55,7 @@ impl BranchChange<'_> {
     ) -> Result<ChangeEnd, AttemptError> {
         let claim = self.claim;
         let (run, owner) = (&claim.run_id, claim.owner.as_str());
-        let fence = context.repo.fence_undo(run, &claim.phase_id, self.number, owner).await?;
-        let FenceOutcome::Ours(fence) = fence else { return Err(AttemptError::LeaseLost) };
+        let fence = context.fence_change(run, &claim.phase_id, self.number, owner, stop).await?;
         let start = AttemptStart {
             context,
             claim,
@@ -95,7 +95,17 @@ impl Attempt<'_> {
         let (run, owner) = (&self.claim.run_id, &self.claim.owner);
         self.record.landing = Some(commit.clone());
         self.context.store.record_revert(number, owner, &commit).await?;
-        match self.slot.land(&self.fence, run, tip, &commit).await? {
+        let landed = match &self.context.remote {
+            None => self.slot.land(&self.fence, run, tip, &commit).await?,
+            Some(remote) => {
+                let work = change_work(run, number, owner.as_str());
+                match self.push_landing(remote, &work, (tip, &commit), None).await? {
+                    Some(landed) => landed,
+                    None => return Ok(ChangeEnd::Stopped),
+                }
+            }
+        };
+        match landed {
             Landing::Landed { held_by } => {
                 self.context.note_held_branch(&self.branch, held_by.as_deref());
                 self.note_green(&commit).await;
@@ -112,16 +122,27 @@ impl Attempt<'_> {
 /// the change in messages: `revert`.
 pub(super) async fn landed_anyway(
     context: &DrainContext,
-    run: &RunId,
+    (run, number, owner): (&RunId, i64, &OwnerId),
     record: &Record,
     error: &AttemptError,
     change: &str,
 ) -> Result<Option<String>, AttemptError> {
     let Some(commit) = &record.landing else { return Ok(None) };
     // Without the fence, a git process still at work cannot land the commit after the check.
-    let has_landed = match context.repo.drop_undo_fence(run).await {
-        Ok(()) => context.repo.has_landed(run, commit).await,
-        Err(error) => Err(error),
+    let has_landed = match &context.remote {
+        None => match context.repo.drop_undo_fence(run).await {
+            Ok(()) => context.repo.has_landed(run, commit).await.map_err(AttemptError::from),
+            Err(error) => Err(error.into()),
+        },
+        Some(_) => {
+            let work = change_work(run, number, owner.as_str());
+            let stop = StopReceiver::never();
+            let landed = context.has_landed_for_good(&work, commit, Some(&stop)).await;
+            landed.and_then(|landed| {
+                let silent = || AttemptError::Unsettled("the remote does not answer".to_owned());
+                landed.ok_or_else(silent)
+            })
+        }
     };
     match has_landed {
         Ok(true) => {

@@ -11,6 +11,7 @@ use super::inherited_environments::InheritedEnvironments;
 use super::limits::disk_space::DiskSpace;
 use super::limits::rate_limit_backoff::Backoff;
 use super::limits::repeated_verdicts::Repeats;
+use super::remote_outage::RemoteOutage;
 use super::views::Views;
 use crate::attempt::AttemptError;
 use crate::ci::Pythons;
@@ -22,7 +23,7 @@ use crate::phase::{PhaseCi, RunId, Usage};
 use crate::process::{Redactor, UsersCheckout};
 use crate::progress::Progress;
 use crate::store::{RunFacts, Store};
-use crate::workspace::{BranchUpdate, Repo, RunBranch, Tip};
+use crate::workspace::{BranchUpdate, RemoteFence, Repo, RunBranch, Tip};
 
 /// Context shared by all attempts of a drain.
 pub struct DrainContext {
@@ -63,8 +64,12 @@ pub struct DrainContext {
     pub(super) setups: Setups,
     /// Filled once the memory's index of the repository is up to date.
     pub(super) file_index: tokio::sync::OnceCell<()>,
+    /// Remote with the runs, if it is not this repository.
+    pub remote: Option<RemoteFence>,
+    /// Questions that wait for the remote.
+    pub remote_outage: RemoteOutage,
     /// Locked while a run's branch is created.
-    branch_creation: tokio::sync::Mutex<()>,
+    pub(super) branch_creation: tokio::sync::Mutex<()>,
     has_noted_held_branch: AtomicBool,
     has_noted_unpriced_usage: AtomicBool,
     /// Free disk space, watched for all workers.
@@ -92,6 +97,7 @@ impl DrainContext {
         let bases = BaseRuns::new(&settings, &environments.ci.env);
         let merge_queue = MergeQueue::new(&settings.ci, &repo.autopack_dir());
         let repeat_limit = settings.executor.repeat_limit;
+        let remote = RemoteFence::of(&repo);
         Self {
             base: settings.workspace.base.clone(),
             users_checkout: UsersCheckout::new(repo.root(), &environments.ci.env),
@@ -112,6 +118,8 @@ impl DrainContext {
             bases,
             setups: Setups::default(),
             file_index: tokio::sync::OnceCell::new(),
+            remote,
+            remote_outage: RemoteOutage::default(),
             branch_creation: tokio::sync::Mutex::default(),
             has_noted_held_branch: AtomicBool::new(false),
             has_noted_unpriced_usage: AtomicBool::new(false),
@@ -170,6 +178,9 @@ impl DrainContext {
     ///
     /// The run belongs to another repository, or git or the database fails.
     pub async fn ensure_branch(&self, run: &RunId) -> Result<(RunFacts, Tip), AttemptError> {
+        if let Some(remote) = &self.remote {
+            return self.ensure_branch_at(remote, run).await;
+        }
         let _making = self.branch_creation.lock().await;
         let facts = match self.store.run_facts(run).await? {
             Some(facts) => facts,
@@ -203,7 +214,26 @@ impl DrainContext {
         Ok((planned.branch, planned.base_commit))
     }
 
-    async fn settle_facts(&self, run: &RunId) -> Result<RunFacts, AttemptError> {
+    /// Returns the facts and the last known tip of a run at the remote; asks the remote if no tip is known here.
+    async fn ensure_branch_at(
+        &self,
+        remote: &RemoteFence,
+        run: &RunId,
+    ) -> Result<(RunFacts, Tip), AttemptError> {
+        let facts = match (self.store.run_facts(run).await?, self.repo.remote_tip(run).await?) {
+            (Some(facts), Some(_)) => facts,
+            _ => match self.sync_once(remote, run).await? {
+                Ok(facts) => facts,
+                Err(failure) => return Err(AttemptError::Systemic(failure.to_string())),
+            },
+        };
+        if let Some(refusal) = facts.explain_foreign_repository(run, &self.repo.identity()) {
+            return Err(anyhow::Error::msg(refusal).into());
+        }
+        Ok((facts, self.repo.tip(run).await?))
+    }
+
+    pub(super) async fn settle_facts(&self, run: &RunId) -> Result<RunFacts, AttemptError> {
         match self.repo.plan_branch(run, self.base.as_deref()).await {
             Ok(RunBranch { branch, base_commit }) => {
                 let facts = RunFacts { repo: self.repo.identity(), branch, base_commit };
@@ -223,7 +253,7 @@ impl DrainContext {
     }
 
     /// Emits a note once per drain, for all workers.
-    pub(super) fn note_once(&self, text: &str) {
+    pub(crate) fn note_once(&self, text: &str) {
         let text = self.redactor.redact(text);
         if self.bases.is_new_note(&text) {
             self.progress.note(&text);
@@ -320,6 +350,14 @@ impl DrainContext {
     ///
     /// Git or the disk fails.
     pub async fn follow(&self, run: &RunId, branch: &str) -> Result<(), AttemptError> {
+        if let Some(remote) = &self.remote {
+            match remote.refresh(run).await? {
+                Ok(Some(tip)) => self.note_update(run, branch, &tip.update),
+                Ok(None) => {}
+                Err(failure) => self.note_once(&format!("the tip may be an older one: {failure}")),
+            }
+            return Ok(());
+        }
         match self.repo.update_branch(run).await? {
             BranchUpdate::UpToDate => {}
             BranchUpdate::Moved => {
@@ -330,6 +368,8 @@ impl DrainContext {
                 "{branch} has commits of its own; later landings are on refs/autopack/runs/{}: merge them",
                 run.file_name()
             )),
+            // Only of a run at a remote.
+            BranchUpdate::NotOurs => {}
         }
         Ok(())
     }

@@ -29,6 +29,9 @@ mod persons_attempt;
 mod persons_view;
 mod program_view;
 mod read_only_call;
+mod remote_outage;
+mod remote_run;
+mod remote_waits;
 mod run_end;
 mod run_tip_test;
 mod steps;
@@ -46,6 +49,7 @@ use crate::phase::{RequeueReason, UnixMs, Verdict};
 use crate::process::StopReceiver;
 use crate::progress::PhaseFinished;
 use crate::store::Claim;
+use crate::workspace::ClaimedWork;
 use attempt::{Attempt, attempt};
 use attempt_record::Record;
 use limits::disk_space::unless_full;
@@ -64,6 +68,8 @@ pub use inherited_environments::InheritedEnvironments;
 pub use persons_attempt::PersonsWork;
 pub use persons_view::PersonsPlace;
 pub use read_only_call::{ReadOnlyAnswer, ReadOnlyCall};
+pub(crate) use remote_run::drop_change_fence;
+pub(crate) use remote_waits::RemoteEnd;
 pub use run_end::{compare_with_tip, run_end};
 pub use run_tip_test::{TipTest, test_tip};
 pub use steps::memory_step::{plan, topic_of};
@@ -176,7 +182,7 @@ async fn execute_in_span(
     };
     let (tried, shortage) = context.disk.watch(judged).await;
     let tried = match unless_full(tried, shortage) {
-        Err(error) => unless_landed(context, &claim, &record, error).await,
+        Err(error) => unless_landed(context, &claim, &record, error, stop).await,
         judged => judged,
     };
     let used = record.used();
@@ -207,7 +213,9 @@ async fn execute_in_span(
     tracing::debug!(verdict = verdict.as_str(), "judged");
     let landed_patch = record.kept.take().filter(|_| matches!(verdict, Verdict::Passed { .. }));
     let lessons = steps::memory_step::entries(&context.memory, &claim, &verdict, &record.lesson);
-    match finish(context, claim, verdict, record, started, stop).await {
+    let is_landing = matches!(verdict, Verdict::Passed { commit: Some(_) });
+    let work = ClaimedWork::from(&claim);
+    let result = match finish(context, claim, verdict, record, started, stop).await {
         Ok(phase) => {
             if let Some(Err(error)) = landed_patch.map(std::fs::remove_file) {
                 tracing::warn!("cannot remove the patch of a landed change: {error}");
@@ -221,7 +229,12 @@ async fn execute_in_span(
             Err(first @ AttemptError::Internal(_)) => first,
             _ => later,
         }),
+    };
+    // The landing deleted its claim.
+    if !is_landing {
+        context.release_claim(&work).await;
     }
+    result
 }
 
 impl AttemptResult {
@@ -258,21 +271,27 @@ async fn unless_landed(
     claim: &Claim,
     record: &Record,
     error: AttemptError,
+    stop: &StopReceiver,
 ) -> Result<Verdict, AttemptError> {
-    let Some(commit) = record.landing.clone().filter(|_| !matches!(error, AttemptError::LeaseLost))
-    else {
+    let is_settled =
+        |error| matches!(error, &AttemptError::LeaseLost | &AttemptError::Unsettled(_));
+    let Some(commit) = record.landing.clone().filter(|_| !is_settled(&error)) else {
         return Err(error);
     };
-    match context.repo.has_landed(&claim.run_id, &commit).await {
-        Ok(true) => {
+    let unsettled = |unknown: &str| {
+        AttemptError::Unsettled(format!(
+            "{error}; the next drain checks whether {} landed: {unknown}",
+            claim.phase_id
+        ))
+    };
+    match context.has_landed_for_good(&ClaimedWork::from(claim), &commit, Some(stop)).await {
+        Ok(Some(true)) => {
             tracing::warn!("{error}; {commit} had already landed");
             Ok(Verdict::Passed { commit: Some(commit) })
         }
-        Ok(false) => Err(error),
-        Err(unknown) => Err(AttemptError::Unsettled(format!(
-            "{error}; the next drain checks whether {} landed: {unknown}",
-            claim.phase_id
-        ))),
+        Ok(Some(false)) => Err(error),
+        Ok(None) => Err(unsettled("the remote does not answer")),
+        Err(unknown) => Err(unsettled(&unknown.to_string())),
     }
 }
 

@@ -2,9 +2,10 @@
 
 use super::attempt::{Attempt, AttemptStart, report_start};
 use super::attempt_record::{Judged, Record};
+use super::remote_run::EarlyFence;
 use super::{AttemptDirectory, AttemptError, DrainContext};
 use crate::agent::AgentReply;
-use crate::phase::Verdict;
+use crate::phase::{RequeueReason, Verdict};
 use crate::process::StopReceiver;
 use crate::progress::Step;
 use crate::store::Claim;
@@ -30,14 +31,23 @@ pub(super) async fn persons_attempt(
     record: &mut Record,
 ) -> Result<Verdict, AttemptError> {
     let PersonsWork { slot, base } = work;
+    let early = match context.fence_early(claim, stop).await? {
+        EarlyFence::Stopped => return Ok(Verdict::Requeued(RequeueReason::Interrupted)),
+        early => early,
+    };
     let (facts, _) = context.ensure_branch(&claim.run_id).await?;
     report_start(context, claim, PERSON);
     let (run, phase, number) = (&claim.run_id, &claim.phase_id, claim.attempt);
     let directory = AttemptDirectory::create(&context.repo.autopack_dir(), run, phase, number)?;
     let shown = directory.relative_to(context.repo.root());
     context.store.record_slot(claim, &slot.number().to_string(), &shown).await?;
-    let fence = context.repo.fence(run, phase, number, claim.owner.as_str()).await?;
-    let FenceOutcome::Ours(fence) = fence else { return Err(AttemptError::LeaseLost) };
+    let fence = match early {
+        EarlyFence::Claimed(fence) => fence,
+        _ => match context.repo.fence(run, phase, number, claim.owner.as_str()).await? {
+            FenceOutcome::Ours(fence) => fence,
+            FenceOutcome::Fenced { .. } => return Err(AttemptError::LeaseLost),
+        },
+    };
     let start = AttemptStart { context, claim, slot, fence, branch: facts.branch, base, directory };
     let mut attempt = Attempt::begin(start, stop, record);
     attempt.step(Step::Preparing);

@@ -52,7 +52,8 @@ pub async fn land_revert(
     let mut record = Record::default();
     let ended = try_to_land(context, begun, stop, &mut record).await;
     let Err(error) = &ended else { return ended };
-    match landed_anyway(context, &begun.claim.run_id, &record, error, "revert").await? {
+    let change = (&begun.claim.run_id, begun.revert, &begun.claim.owner);
+    match landed_anyway(context, change, &record, error, "revert").await? {
         Some(commit) => Ok(UndoEnd::Landed { commit }),
         None => ended,
     }
@@ -66,6 +67,9 @@ async fn try_to_land(
 ) -> Result<UndoEnd, AttemptError> {
     let claim = &begun.claim;
     let run = &claim.run_id;
+    if let Some(end) = context.sync_branch(run, stop).await? {
+        end.answer()?;
+    }
     let (facts, tip) = context.ensure_branch(run).await?;
     let landed: HashMap<&str, &UndoneLanding> = begun
         .landings

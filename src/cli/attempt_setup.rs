@@ -11,10 +11,12 @@ use crate::progress::{Mode, Progress};
 use crate::store::Store;
 use crate::workspace::Repo;
 
-/// Returns the repository of the workspace, with the configured slots directory.
+/// Returns the repository of the workspace, with the configured slots directory and remote for runs.
 pub(super) async fn open_repository(context: &Context) -> Result<Repo, Failure> {
-    let slots_dir = context.config()?.settings.workspace.slots_dir.as_deref();
-    Ok(Repo::discover(&context.workspace()?).await?.with_slots_dir(slots_dir))
+    let workspace = &context.config()?.settings.workspace;
+    let repo = Repo::discover(&context.workspace()?).await?;
+    let repo = repo.with_slots_dir(workspace.slots_dir.as_deref());
+    Ok(repo.with_run_remote(workspace.run_remote()).await?)
 }
 
 /// Checks the paths of the sandbox, before the first agent or CI starts.

@@ -12,16 +12,18 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use super::Context;
+use super::attempt_setup::open_repository;
 use super::open_database::{self, MoveMode};
 use super::output::table::counted;
 use super::run_choice::RunFilter;
+use crate::drain::{count_remote_refs, remove_remote_refs};
 use crate::failure::{Exit, Failure};
 use crate::phase::RunId;
 use crate::phase::words::quoted;
 use crate::progress::shown_id;
 use crate::store::{AttemptDirectory, AttemptOutcome, RunSummary, Store};
-use crate::workspace::Repo;
 use crate::workspace::view::remove_sessions;
+use crate::workspace::{RemoteFence, Repo};
 
 /// Remove attempt directories, slots and refs that are no longer needed
 #[derive(Debug, clap::Args)]
@@ -57,8 +59,7 @@ struct RemovedItems {
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let slots_dir = context.config()?.settings.workspace.slots_dir.as_deref();
-    let repo = Repo::discover(&context.workspace()?).await?.with_slots_dir(slots_dir);
+    let repo = open_repository(context).await?;
     let store = open_database::open_existing(context).await?;
     let run = args.run.named(&store).await?;
     let moved = if args.dry_run { MoveMode::CheckOnly } else { MoveMode::Record };
@@ -72,6 +73,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         removed.slots = remove_slots(&repo, args.dry_run)?;
     }
     removed.refs = remove_refs(&repo, &here, args.dry_run).await?;
+    removed.refs += remove_refs_at_remote(&store, &repo, &here, args.dry_run).await?;
     store.close().await;
     match args.json {
         true => context.out.json(&removed)?,
@@ -240,6 +242,25 @@ async fn remove_refs(repo: &Repo, runs: &[RunSummary], dry_run: bool) -> Result<
                 false => repo.drop_fences(&summary.run_id).await?,
             };
         }
+    }
+    Ok(refs)
+}
+
+/// Removes refs at the remote of the runs that no work needs, and returns their number.
+async fn remove_refs_at_remote(
+    store: &Store,
+    repo: &Repo,
+    runs: &[RunSummary],
+    dry_run: bool,
+) -> Result<usize, Failure> {
+    let Some(remote) = RemoteFence::of(repo) else { return Ok(0) };
+    let mut refs = 0;
+    for run in runs.iter().map(|run| &run.run_id) {
+        let answer = match dry_run {
+            true => count_remote_refs(store, &remote, run).await?,
+            false => remove_remote_refs(store, repo, &remote, run).await?,
+        };
+        refs += answer.map_err(|failure| Failure::new(failure.to_string()))?;
     }
     Ok(refs)
 }

@@ -11,7 +11,8 @@ use crate::failure::{Exit, Failure};
 use crate::health::memory_checks::{self, MemoryPart};
 use crate::health::{
     Check, Finding, HealthReport, Overall, Status, agent_checks, base_files_check, ci_check,
-    database_checks, environment_checks, machine_checks, sandbox_check, settings_checks,
+    database_checks, environment_checks, machine_checks, remote_check, sandbox_check,
+    settings_checks,
 };
 use crate::memory::AutostartPermission;
 use crate::progress::printable;
@@ -128,7 +129,7 @@ async fn run_checks(args: &Args, context: &Context) -> HealthReport {
         database: database_url.as_ref().map(DatabaseUrl::path),
     });
     let read = config.as_ref().ok().map(|config| &config.settings);
-    HealthReport::new(vec![
+    let mut checks = vec![
         Check::of("workspace", settings_checks::check_workspace(&workspace, read)).await,
         Check::of("configuration", async { settings_checks::check_configuration(&config, places) })
             .await,
@@ -144,7 +145,18 @@ async fn run_checks(args: &Args, context: &Context) -> HealthReport {
         Check::of("faiss", of_memory(MemoryPart::Faiss)).await,
         Check::of("journal", of_memory(MemoryPart::Journal)).await,
         Check::of("embedder", of_memory(MemoryPart::Embedder)).await,
-    ])
+    ];
+    if let (Some(settings), Some(workspace)) = (read, root)
+        && let Some(name) = settings.workspace.run_remote()
+    {
+        let after_git = checks.iter().position(|check| check.name == "git").map_or(0, |at| at + 1);
+        let finding = async {
+            let unset = || Finding::skip(format!("{name} is not used"));
+            remote_check::check_remote(settings, workspace).await.unwrap_or_else(unset)
+        };
+        checks.insert(after_git, Check::of("remote", finding).await);
+    }
+    HealthReport::new(checks)
 }
 
 /// Result of checks skipped because workspace or configuration is invalid.

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::json;
 
+use super::attempt_setup::open_repository;
 use super::run_choice::{RunArg, RunUse};
 use super::{Context, open_database};
 use crate::drain::appears_dead;
@@ -70,7 +71,7 @@ enum MergeEnd {
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let (store, run) = args.run.open(context, RunUse::Act).await?;
     let summary = store.run(&run).await?;
-    let repo = Repo::discover(&context.workspace()?).await?;
+    let repo = open_repository(context).await?;
     open_database::check_repository(&run, summary.facts.as_ref(), &repo, "merge it there")?;
     let mut target = repo.merge_target(args.into.as_deref()).await?.map_err(failure_of)?;
     let before = target.commit.clone();

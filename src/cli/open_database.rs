@@ -122,7 +122,12 @@ pub async fn reassign_moved_runs(
 ) -> Result<(), Failure> {
     let here = repo.identity();
     for run in runs {
-        let Some(facts) = run.facts.as_mut().filter(|facts| facts.repo != here) else { continue };
+        // Work that began in this repository alone has no claim at the remote.
+        let is_executing = repo.run_remote().is_some() && run.counts.executing > 0;
+        let Some(facts) = run.facts.as_mut().filter(|facts| facts.repo != here && !is_executing)
+        else {
+            continue;
+        };
         if !repo.has_replaced(&facts.repo)
             || !has_all_landings(store, repo, &run.run_id, facts).await?
         {
@@ -164,8 +169,15 @@ pub fn check_repository(
 ) -> Result<(), Failure> {
     match facts.and_then(|facts| facts.explain_foreign_repository(run, &repo.identity())) {
         None => Ok(()),
+        Some(refusal) if repo.run_remote().is_none() && facts.is_some_and(is_at_remote) => {
+            Err(Failure::new(refusal).hint("set workspace.remote to the remote of the run"))
+        }
         Some(refusal) => Err(Failure::new(refusal).hint(hint)),
     }
+}
+
+fn is_at_remote(facts: &RunFacts) -> bool {
+    Repo::is_identity_of_remote(&facts.repo)
 }
 
 /// Formats a time as RFC 3339.

@@ -4,6 +4,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::Context;
+use super::attempt_setup::open_repository;
 use super::open_database::{self, MoveMode};
 use super::output::table::{counted, table};
 use super::run_choice::find_run;
@@ -100,7 +101,7 @@ fn refuse_reserved(repo: &Repo, runs: &[RunId]) -> Result<(), Failure> {
 /// Refuses to remove a run whose landings are not all on its branch, because they would be lost.
 fn refuse_beside(run: &RunId, followed: BranchUpdate) -> Result<(), Failure> {
     let why = match followed {
-        BranchUpdate::UpToDate | BranchUpdate::Moved => return Ok(()),
+        BranchUpdate::UpToDate | BranchUpdate::Moved | BranchUpdate::NotOurs => return Ok(()),
         BranchUpdate::Held(path) => format!("its branch is checked out in {}", path.display()),
         BranchUpdate::Diverged => "its branch has commits of its own".to_owned(),
     };
@@ -139,7 +140,7 @@ async fn remove(names: &[String], confirmed: bool, context: &Context) -> Result<
             runs.push(run);
         }
     }
-    let repo = Repo::discover(&context.workspace()?).await?;
+    let repo = open_repository(context).await?;
     let mut known = store.runs().await?;
     known.retain(|run| runs.contains(&run.run_id));
     open_database::reassign_moved_runs(&store, &repo, &mut known, MoveMode::Record).await?;

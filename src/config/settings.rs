@@ -174,6 +174,8 @@ pub struct WorkspaceSettings {
     pub attribution: Attribution,
     /// Directory of the slots; by default in the user's state directory.
     pub slots_dir: Option<String>,
+    /// Remote with the runs' branches and claims, for drains of several clones; by default in this repository.
+    pub remote: Option<String>,
     /// Secret variables that setup inherits: names, or the start of names followed by `*`.
     pub env_pass: Vec<String>,
 }
@@ -196,6 +198,13 @@ pub enum Attribution {
 pub struct TelemetrySettings {
     /// Whether samples are recorded.
     pub enabled: bool,
+}
+
+impl WorkspaceSettings {
+    /// Returns the remote with the runs' branches and claims; an empty name is none.
+    pub fn run_remote(&self) -> Option<&str> {
+        self.remote.as_deref().filter(|remote| !remote.is_empty())
+    }
 }
 
 impl Settings {
@@ -289,6 +298,7 @@ impl Default for WorkspaceSettings {
             ]),
             attribution: Attribution::Trailer,
             slots_dir: None,
+            remote: None,
             env_pass: Vec::new(),
         }
     }

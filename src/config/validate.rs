@@ -52,6 +52,7 @@ pub fn settings(settings: &Settings) -> Result<(), Problem> {
     at("workspace.setup_timeout_seconds", seconds(workspace.setup_timeout_seconds))?;
     at("workspace.setup_inputs", workspace.setup_inputs.iter().try_for_each(|p| inside(p)))?;
     at("workspace.slots_dir", workspace.slots_dir.as_deref().map_or(Ok(()), filled))?;
+    at("workspace.remote", workspace.run_remote().map_or(Ok(()), revision))?;
     at("workspace.link", workspace.link.iter().try_for_each(|path| linked(path)))?;
     at("workspace.keep", workspace.keep.iter().try_for_each(|path| inside(path)))?;
     at("workspace.protected_paths", workspace.protected_paths.iter().try_for_each(|p| inside(p)))?;

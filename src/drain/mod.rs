@@ -21,6 +21,7 @@ mod phase_stops;
 mod plan_waves;
 mod propose_scopes;
 mod recover;
+mod remote_upkeep;
 mod run_upkeep;
 mod sampling;
 mod scheduler;
@@ -35,7 +36,7 @@ mod workers;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::attempt::{AttemptError, DrainContext};
+use crate::attempt::{AttemptError, DrainContext, RemoteEnd};
 use crate::failure::Exit;
 use crate::memory::Backend;
 use crate::phase::{PhaseId, RunId};
@@ -61,6 +62,7 @@ pub use persons_work::{PersonsLanding, land_persons_work};
 pub use plan_waves::{Waves, plan_waves};
 pub use propose_scopes::{ProposalTargets, Proposals, ProposalsEnd, propose_scopes};
 pub use recover::phases_left_behind;
+pub use remote_upkeep::{count_remote_refs, remove_remote_refs};
 pub use undo::{UndoResult, reclaim_dead, undo};
 pub use update::{UpdateResult, update};
 
@@ -188,6 +190,7 @@ impl<'a> Drain<'a> {
         let result = self.batches().await;
         // Also after a stop: landed work must be on the branch.
         let followed = self.update_branches().await;
+        self.remove_remote_refs().await;
         let mut reason = match result {
             Ok(reason) => reason,
             Err(error) => self.stop_after(error).await,
@@ -226,6 +229,10 @@ impl<'a> Drain<'a> {
     }
 
     async fn run_batches_while_space_lasts(&mut self) -> Result<StopReason, AttemptError> {
+        match self.context.open_remote(&self.stop).await? {
+            Some(RemoteEnd::Stopped(_)) => return Ok(StopReason::Interrupted),
+            end => drop(end.map(RemoteEnd::answer).transpose()?),
+        }
         let in_slots = self.attempts_in_slots().await?;
         self.recover().await?;
         self.remove_old_slots(&in_slots).await?;

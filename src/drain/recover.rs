@@ -4,6 +4,7 @@
 //! `liveness` decides which drains are dead or stuck. A database may serve several repositories: work is recovered
 //! only in the repository of the work, because only the branch there shows whether it landed.
 
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -16,7 +17,7 @@ use crate::phase::{PhaseId, PhaseState, RunId};
 use crate::process::child_env::OWNER;
 use crate::process::{lock, sweep_marked};
 use crate::store::{InFlight, Owner, OwnerId, OwnerRow, ReclaimOutcome, Store, StoreError};
-use crate::workspace::Repo;
+use crate::workspace::{ClaimedWork, RemoteAnswer, RemoteFailure, Repo};
 
 /// Time for the supervisors of a dead drain to end their programs; they need about two seconds.
 const SUPERVISORS_END: Duration = Duration::from_secs(10);
@@ -113,7 +114,7 @@ pub(super) fn owned_work<'a>(
 fn is_registered_here(repo: &Repo, owner: &Owner) -> bool {
     match &owner.repo {
         Some(there) => *there == repo.identity() || repo.has_replaced(there),
-        None => std::path::Path::new(&owner.lock_path).starts_with(repo.autopack_dir()),
+        None => Path::new(&owner.lock_path).starts_with(repo.autopack_dir()),
     }
 }
 
@@ -128,7 +129,15 @@ pub(super) async fn reclaim(
     context.store.fence_owner(id).await?;
     // Order matters: first block landings, then end the processes, then queue again.
     for work in &executing {
-        context.repo.reclaim_fence(&work.run_id, &work.phase_id, work.attempt, us.as_str()).await?;
+        let (run, phase) = (&work.run_id, &work.phase_id);
+        match &context.remote {
+            None => drop(context.repo.reclaim_fence(run, phase, work.attempt, us.as_str()).await?),
+            Some(remote) => {
+                if let Err(failure) = remote.revoke(&ClaimedWork::from(*work)).await? {
+                    return wait_for_remote(context, owner, &failure);
+                }
+            }
+        }
     }
     let mark = id.to_string();
     // The sweep checks every process repeatedly and sleeps in between.
@@ -136,8 +145,13 @@ pub(super) async fn reclaim(
     swept.map_err(|error| anyhow::anyhow!("cannot end the processes of a dead drain: {error}"))?;
     let deadline = Instant::now() + SUPERVISORS_END;
     for work in executing {
-        wait_for_slot(context, work, deadline).await;
-        reclaim_attempt(context, work).await?;
+        // A slot of another clone has the same number as one of ours.
+        if is_of_this_clone(&context.repo, owner) {
+            wait_for_slot(context, work, deadline).await;
+        }
+        if let Err(failure) = reclaim_attempt(context, work).await? {
+            return wait_for_remote(context, owner, &failure);
+        }
     }
     if context.store.unregister_owner(id).await? {
         // Another drain may have removed the file already.
@@ -160,11 +174,36 @@ async fn wait_for_slot(context: &DrainContext, work: &InFlight, deadline: Instan
     }
 }
 
-async fn reclaim_attempt(context: &DrainContext, work: &InFlight) -> Result<(), AttemptError> {
+/// Whether the owner worked in this clone of the repository.
+fn is_of_this_clone(repo: &Repo, owner: &Owner) -> bool {
+    repo.run_remote().is_none() || Path::new(&owner.lock_path).starts_with(repo.autopack_dir())
+}
+
+/// Leaves the rest of the work to a later call: the fenced owner stays in the list.
+fn wait_for_remote(
+    context: &DrainContext,
+    owner: &Owner,
+    failure: &RemoteFailure,
+) -> Result<(), AttemptError> {
+    let host = &owner.process.host;
+    context.note_once(&format!("{failure}; the work of a dead drain on {host} waits for it"));
+    Ok(())
+}
+
+async fn reclaim_attempt(
+    context: &DrainContext,
+    work: &InFlight,
+) -> Result<RemoteAnswer<()>, AttemptError> {
+    let has_landed = match (&work.landing_commit, &context.remote) {
+        (Some(commit), None) => context.repo.has_landed(&work.run_id, commit).await?,
+        (Some(commit), Some(remote)) => match remote.has_landed(&work.run_id, commit).await? {
+            Ok(has_landed) => has_landed,
+            Err(failure) => return Ok(Err(failure)),
+        },
+        (None, _) => false,
+    };
     let outcome = match &work.landing_commit {
-        Some(commit) if context.repo.has_landed(&work.run_id, commit).await? => {
-            ReclaimOutcome::Landed(commit.clone())
-        }
+        Some(commit) if has_landed => ReclaimOutcome::Landed(commit.clone()),
         _ => ReclaimOutcome::Crashed,
     };
     let landed = matches!(outcome, ReclaimOutcome::Landed(_));
@@ -189,5 +228,5 @@ async fn reclaim_attempt(context: &DrainContext, work: &InFlight) -> Result<(), 
         }
         context.progress.note(&format!("a drain died during {phase} of {run}: the phase {effect}"));
     }
-    Ok(())
+    Ok(Ok(()))
 }

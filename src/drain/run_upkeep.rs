@@ -1,10 +1,12 @@
 //! Upkeep of whole runs: repairs specs and moves branches forward to landed work.
 
 use super::Drain;
+use super::remote_upkeep::remove_remote_refs;
 use super::stop_reason::StopReason;
 use crate::attempt::AttemptError;
 use crate::phase::words::{first_few, quoted, short_commit};
 use crate::phase::{PhaseId, RunId};
+use crate::process::StopLevel;
 use crate::store::RunFacts;
 
 /// Phases named in a command; beyond this number a placeholder is shown.
@@ -39,6 +41,19 @@ impl Drain<'_> {
         Ok(())
     }
 
+    /// Deletes refs at the remote that no work needs, and fetched commits of members. What stays, `gc` or a later drain
+    /// deletes.
+    pub(super) async fn remove_remote_refs(&self) {
+        let Some(remote) = &self.context.remote else { return };
+        for run in &self.request.runs {
+            match remove_remote_refs(&self.context.store, &self.context.repo, remote, run).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(failure)) => tracing::debug!("refs stay: {failure}"),
+                Err(error) => tracing::warn!("cannot remove refs at {}: {error:#}", remote.name()),
+            }
+        }
+    }
+
     /// Warns about a branch moved back by somebody, which lost landed phases. Each phase is reported once.
     async fn report_lost_phases(
         &mut self,
@@ -64,6 +79,14 @@ impl Drain<'_> {
 
     /// Converts an error into the drain's stop reason.
     pub(super) async fn stop_after(&self, error: AttemptError) -> StopReason {
+        // Ctrl-C during an outage of the remote.
+        if let AttemptError::Unsettled(why) = &error
+            && self.context.remote.is_some()
+            && self.stop.level() > StopLevel::Run
+        {
+            self.context.progress.note(why);
+            return StopReason::Interrupted;
+        }
         StopReason::Error(self.context.with_last_landing(error).await)
     }
 

@@ -13,6 +13,9 @@ use crate::process::StopLevel;
 use crate::progress::{Event, PhaseFinished, duration};
 use crate::store::{Candidate, Claim, ClaimOutcome, Claimer, StoreError};
 
+/// Time until the next claim is considered, in milliseconds, while a worker waits for the remote.
+const REMOTE_POLL_MS: i64 = 500;
+
 /// Outcome of a scheduler step.
 pub(super) enum SchedulerStep {
     /// An attempt ended, or a phase was refused at its claim.
@@ -123,6 +126,9 @@ impl Drain<'_> {
     async fn claim(&mut self) -> Result<ClaimOutcome, AttemptError> {
         self.context.memory.may_claim().map_err(anyhow::Error::new)?;
         let at = now();
+        if self.context.remote_outage.is_under_way() {
+            return Ok(ClaimOutcome::Waiting { until: UnixMs(at.0 + REMOTE_POLL_MS) });
+        }
         let executor = &self.context.settings.executor;
         let spent = self.workers.with_estimates(self.limits.spent());
         let admit =

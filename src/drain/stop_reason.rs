@@ -113,6 +113,10 @@ fn names_cure(error: &anyhow::Error) -> bool {
             E::BranchGone { .. }
                 | E::BranchNotOurs { .. }
                 | E::RefLocked { .. }
+                | E::RemoteBranchGone { .. }
+                | E::RemoteBranchNotOurs { .. }
+                | E::UnfitRemote { .. }
+                | E::UnknownRemote { .. }
                 | E::UnknownBase { .. }
                 | E::PartialClone { .. }
                 | E::NotTrusted { .. }

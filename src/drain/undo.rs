@@ -7,7 +7,7 @@ use crate::attempt::{AttemptError, DrainContext, UndoEnd, land_revert};
 use crate::clock::now;
 use crate::phase::RunId;
 use crate::process::StopReceiver;
-use crate::store::{BeginRefusal, Owner, UndoOutcome, UndoRequest, UndoneLanding};
+use crate::store::{BeginRefusal, Owner, OwnerId, UndoOutcome, UndoRequest, UndoneLanding};
 
 /// Result of an undo.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ async fn undo_as_owner(
         return Err(error);
     }
     let has_landed = matches!(ended, Ok(UndoEnd::Landed { .. }));
-    end_change(context, run, begun.revert, has_landed).await?;
+    end_change(context, run, (begun.revert, registered.id()), has_landed).await?;
     Ok(UndoResult::Ended { landings: begun.landings, end: ended? })
 }
 
@@ -71,14 +71,14 @@ async fn undo_as_owner(
 pub(super) async fn end_change(
     context: &DrainContext,
     run: &RunId,
-    number: i64,
+    (number, owner): (i64, &OwnerId),
     has_landed: bool,
 ) -> Result<(), AttemptError> {
     let outcome = if has_landed { UndoOutcome::Undone } else { UndoOutcome::Refused };
     let store = &context.store;
     store.end_undo(number, outcome, now()).await?;
     // Without a commit to land, the fence has no meaning.
-    if let Err(error) = context.repo.drop_undo_fence(run).await {
+    if let Err(error) = context.drop_change_fence(run, number, owner.as_str()).await {
         tracing::debug!("cannot remove the fence of the undo: {error}");
     }
     if has_landed && let Some(facts) = store.run_facts(run).await? {

@@ -7,13 +7,14 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 
 use super::liveness::{HeartbeatChecks, Liveness, appears_dead, liveness};
+use crate::attempt::drop_change_fence;
 use crate::clock::now;
 use crate::phase::RunId;
 use crate::process::child_env::OWNER;
 use crate::process::sweep_marked;
 use crate::progress::{NOTES, shown_id};
 use crate::store::{OpenUndo, Store, StoreError, UndoOutcome};
-use crate::workspace::Repo;
+use crate::workspace::{RemoteFence, Repo};
 
 /// Interval between checks of a process in doubt.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
@@ -74,14 +75,16 @@ async fn settle(store: &Store, repo: &Repo, undo: &OpenUndo) -> anyhow::Result<(
     let run = &undo.run_id;
     // Order matters: first block the landing, then end the processes, then read the branch.
     store.fence_owner(&undo.owner).await?;
-    repo.drop_undo_fence(run).await?;
+    let remote = RemoteFence::of(repo);
+    drop_change_fence(repo, remote.as_ref(), run, undo.revert, undo.owner.as_str()).await?;
     let mark = undo.owner.to_string();
     tokio::task::spawn_blocking(move || sweep_marked(OWNER, &mark))
         .await
         .context("cannot end the processes of an interrupted undo")?;
-    let has_landed = match &undo.commit {
-        Some(commit) => repo.has_landed(run, commit).await?,
-        None => false,
+    let has_landed = match (&undo.commit, &remote) {
+        (Some(commit), None) => repo.has_landed(run, commit).await?,
+        (Some(commit), Some(remote)) => remote.has_landed(run, commit).await??,
+        (None, _) => false,
     };
     let (outcome, effect) = match (has_landed, undo.is_update) {
         (true, false) => (UndoOutcome::Undone, "the revert had landed"),

@@ -47,6 +47,9 @@ async fn update_as_owner(
     stop: &StopReceiver,
 ) -> Result<UpdateResult, AttemptError> {
     reclaim_dead(context, registered, run).await?;
+    if let Some(end) = context.sync_branch(run, stop).await? {
+        end.answer()?;
+    }
     let (facts, tip) = context.ensure_branch(run).await?;
     let tip = tip.commit;
     if context.repo.contains(&tip, &base.commit).await? {
@@ -68,6 +71,6 @@ async fn update_as_owner(
         return Err(error);
     }
     let has_landed = matches!(ended, Ok(UpdateEnd::Landed { .. }));
-    end_change(context, run, begun.number, has_landed).await?;
+    end_change(context, run, (begun.number, registered.id()), has_landed).await?;
     Ok(UpdateResult::Ended(ended?))
 }

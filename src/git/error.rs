@@ -116,6 +116,46 @@ pub enum WorkspaceError {
         /// The other branch.
         blocked_by: String,
     },
+    /// `workspace.remote` names no remote of the repository.
+    #[error(
+        "workspace.remote names {remote:?}, which is no remote of this repository; `git remote -v` lists them"
+    )]
+    UnknownRemote {
+        /// The configured name.
+        remote: String,
+    },
+    /// The run's branch was deleted at the remote.
+    #[error(
+        "the run's branch {branch} is gone at {remote}; restore it (git push {remote} COMMIT:refs/heads/{branch}, with the \
+         last landed commit), or remove the run"
+    )]
+    RemoteBranchGone {
+        /// Name of the remote.
+        remote: String,
+        /// Name of the run's branch.
+        branch: String,
+    },
+    /// Somebody else has a branch with the name of the run's branch at the remote.
+    #[error(
+        "branch {branch} already exists at {remote} and does not belong to this run; delete it there \
+         (git push {remote} --delete {branch}) or import the plan under another --run-id"
+    )]
+    RemoteBranchNotOurs {
+        /// Name of the remote.
+        remote: String,
+        /// Name of the run's branch.
+        branch: String,
+    },
+    /// The remote cannot be the place of runs.
+    #[error(
+        "{remote} cannot hold runs: {why}; use another remote, or leave workspace.remote empty and drain in one clone"
+    )]
+    UnfitRemote {
+        /// Name of the remote.
+        remote: String,
+        /// What the server lacks.
+        why: String,
+    },
     /// A ref is locked by a file.
     #[error(
         "cannot {doing}: another git process holds {lock}, or left it when it died; if no git is running, remove the file",

@@ -13,6 +13,7 @@ pub mod ref_files;
 pub mod refs;
 pub mod remote_access;
 pub mod remote_failure;
+pub mod remote_refs;
 pub mod removal;
 pub mod trees;
 pub mod user_config;

@@ -11,8 +11,13 @@ use std::path::{Path, PathBuf};
 use super::command::GitAnswer;
 use super::error::WorkspaceError;
 
-/// Prefix of autopack's branches.
-const OURS: &str = "refs/heads/autopack/";
+/// Prefixes of autopack's branches: of runs, and of claims at remotes that refuse other refs.
+const OURS: [&str; 4] = [
+    "refs/heads/autopack/",
+    "refs/heads/autopack-claims/",
+    "refs/heads/autopack-queue/",
+    "refs/heads/autopack-undos/",
+];
 
 /// Returns the target of each branch and tag of the user, by full ref name.
 pub(crate) fn users_refs(common_dir: &Path) -> BTreeMap<String, String> {
@@ -57,8 +62,12 @@ fn is_of_remote(name: &str) -> bool {
 }
 
 fn is_the_users(name: &str) -> bool {
-    let is_branch = name.starts_with("refs/heads/") && !name.starts_with(OURS);
+    let is_branch = name.starts_with("refs/heads/") && !is_ours(name);
     is_branch || name.starts_with("refs/tags/")
+}
+
+fn is_ours(name: &str) -> bool {
+    OURS.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Returns branches and tags of remotes that are directories, prefixed with the remote's name: pushing to such a
@@ -102,7 +111,7 @@ fn add_loose(common_dir: &Path, directory: &str, refs: &mut BTreeMap<String, Str
     for entry in fs::read_dir(common_dir.join(directory)).into_iter().flatten().flatten() {
         let name = format!("{directory}/{}", entry.file_name().to_string_lossy());
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            if !format!("{name}/").starts_with(OURS) {
+            if !is_ours(&format!("{name}/")) {
                 add_loose(common_dir, &name, refs);
             }
         } else if !name.ends_with(".lock")

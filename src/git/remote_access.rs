@@ -18,7 +18,7 @@ use crate::config::Env;
 const SSH: &str = "ssh -oBatchMode=yes -oConnectTimeout=30 -oServerAliveInterval=15";
 
 /// Time limit for questions to a remote.
-const QUESTION: Duration = Duration::from_secs(120);
+pub(super) const QUESTION: Duration = Duration::from_secs(120);
 
 /// Variables for git's access to remotes, which other calls do not get. Helpers such as `gh auth git-credential` read
 /// tokens from the environment.
@@ -138,6 +138,11 @@ impl RemoteAccess {
         &self.name
     }
 
+    /// Returns the remote as git knows it.
+    pub(super) fn place(&self) -> &str {
+        &self.place
+    }
+
     /// Returns the branches of the remote.
     ///
     /// # Errors
@@ -194,15 +199,31 @@ impl RemoteAccess {
     }
 
     /// Runs a call, again with the login if the user's own access is refused.
-    async fn ask(
+    pub(super) async fn ask(
         &mut self,
         doing: impl Into<String>,
         args: &[String],
         limit: Option<Duration>,
     ) -> Result<RemoteAnswer<GitAnswer>> {
+        self.ask_with(doing, args, limit, None).await
+    }
+
+    /// As [`Self::ask`], with input.
+    pub(super) async fn ask_with(
+        &mut self,
+        doing: impl Into<String>,
+        args: &[String],
+        limit: Option<Duration>,
+        input: Option<&str>,
+    ) -> Result<RemoteAnswer<GitAnswer>> {
         let doing = doing.into();
         loop {
-            let answer = self.call(&doing, args, limit).answer().await;
+            let call = self.call(&doing, args, limit);
+            let call = match input {
+                Some(input) => call.stdin(input),
+                None => call,
+            };
+            let answer = call.answer().await;
             let failure = match answer {
                 Ok(answer) if answer.ok() => return Ok(Ok(answer)),
                 Ok(answer) => RemoteFailure::of(&self.name, &answer),

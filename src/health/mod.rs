@@ -14,6 +14,7 @@ pub mod database_checks;
 pub mod environment_checks;
 pub mod machine_checks;
 pub mod memory_checks;
+pub mod remote_check;
 pub mod sandbox_check;
 pub mod settings_checks;
 

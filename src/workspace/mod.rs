@@ -12,6 +12,7 @@
 
 mod blocking_work;
 pub mod dependencies;
+mod remote;
 mod repo;
 mod slot;
 pub mod view;
@@ -24,6 +25,10 @@ pub use crate::git::remote_access::{
 };
 pub use crate::git::remote_failure::RemoteFailure;
 pub use crate::git::trees::Tree;
+pub use remote::ref_layout::RefLayout;
+pub use remote::remote_leftovers::{LiveWork, RemoteRefs};
+pub use remote::remote_probe::RemoteAbilities;
+pub use remote::{ClaimedWork, FencedLanding, RemoteFence, RemoteTip};
 pub use repo::Repo;
 pub use repo::change_listing::{ChangeForm, ChangedFile};
 pub use repo::claim_ref::{ClaimRef, FenceOutcome};

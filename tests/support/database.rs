@@ -38,6 +38,11 @@ pub fn texts(database: &Path, sql: &str) -> Vec<String> {
 
 /// Stops a drain, with all that it does, at a moment in which it keeps nobody else from writing to the database.
 pub fn stop_between_writes(project: &Project, drain: &Child) {
+    stop_between_writes_at(&project.path(".autopack/autopack.db"), drain);
+}
+
+/// The same, for a database elsewhere.
+pub fn stop_between_writes_at(database: &Path, drain: &Child) {
     let stat = format!("/proc/{}/stat", drain.id());
     let is_stopped = || fs::read_to_string(&stat).unwrap().contains(") T ");
     loop {
@@ -45,7 +50,7 @@ pub fn stop_between_writes(project: &Project, drain: &Child) {
         while !is_stopped() {
             std::thread::yield_now();
         }
-        if can_write(&project.path(".autopack/autopack.db")) {
+        if can_write(database) {
             return;
         }
         signal(drain, "-CONT");

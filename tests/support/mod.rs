@@ -8,6 +8,7 @@ pub mod big_run;
 pub mod browser;
 pub mod by_hand;
 pub mod claude;
+pub mod clones;
 pub mod database;
 pub mod dice;
 pub mod docker;

@@ -76,7 +76,7 @@ impl Attempt<'_> {
             // From before the row is there until it is gone, so that no worker of this drain waits for a row left behind.
             let present = queue.presence(&claim.run_id, &claim.phase_id);
             let (position, has_others) = self.enter().await?;
-            let place = QueuePlace::new(position, has_others || queue.is_shared());
+            let place = QueuePlace::new(position, has_others, has_others || queue.is_shared());
             let passed = self.pass_queue(place, &mut change).await;
             drop(present);
             self.context.merge_queue.changes.notify();
@@ -104,6 +104,10 @@ impl Attempt<'_> {
         mut place: QueuePlace,
         change: &mut Change,
     ) -> Result<Passage, AttemptError> {
+        // Without it, the tip known here may be older than the last landing of another clone.
+        if self.context.remote.is_some() && place.has_other_drains {
+            self.context.current_tip(&self.claim.run_id).await?;
+        }
         let passed = self.take_steps(&mut place, change).await;
         if let (Ok(Passage::Verdict(Verdict::Requeued(_))), Some(own)) = (&passed, &place.own)
             && own.test == MemberTest::Green
@@ -122,6 +126,9 @@ impl Attempt<'_> {
             && let Err(error) = self.context.repo.drop_queue_ref(run, position).await
         {
             tracing::warn!("cannot drop {}: {error}", kept.name());
+        }
+        if !has_landed {
+            self.withdraw_member(&place).await;
         }
         let is_awaited = place.is_shared || !has_landed;
         if is_awaited && let Err(error) = self.context.store.leave_merge_queue(position).await {
@@ -152,6 +159,12 @@ impl Attempt<'_> {
                     }
                 }
                 MemberStep::Build { parent } => {
+                    if !self.fetch_parent(&ahead, &parent).await? {
+                        match self.wait_behind(&ahead, changes).await {
+                            Some(verdict) => return Ok(Passage::Verdict(verdict)),
+                            None => continue,
+                        }
+                    }
                     match self.build(place, change, &parent).await {
                         Ok(None) => {}
                         Ok(Some(paths)) if ahead.is_empty() => {
@@ -253,6 +266,7 @@ impl Attempt<'_> {
             let run = &self.claim.run_id;
             place.kept = Some(repo.put_queue_ref(run, place.position, &commit).await?);
         }
+        self.share_member(place, &commit).await?;
         Ok(RebaseOutcome::Commit(commit))
     }
 
@@ -284,18 +298,15 @@ impl Attempt<'_> {
             place.is_judged = true;
         }
         self.step(Step::Landing);
-        let kept = place.kept.as_ref();
-        let (fence, slot) = (&self.fence, &self.slot);
-        let landed = slot.land_member(fence, run, &own.parent, &own.commit, kept).await;
-        let landed = match (landed, kept) {
-            // Somebody removed the ref, such as a fetch of a mirror.
-            (Err(error), Some(kept)) if !place.has_new_ref => {
-                tracing::warn!("{error}; writing {} again", kept.name());
-                let put = context.repo.put_queue_ref(run, place.position, &own.commit).await?;
-                (place.kept, place.has_new_ref) = (Some(put), true);
-                return Ok(None);
-            }
-            (landed, _) => landed?,
+        let landed = match &context.remote {
+            Some(remote) => match self.land_at_remote(remote, place, &own).await? {
+                Some(landed) => landed,
+                None => return Ok(Some(interrupted())),
+            },
+            None => match self.land_here(place, &own).await? {
+                Some(landed) => landed,
+                None => return Ok(None),
+            },
         };
         match landed {
             Landing::Landed { held_by } => {
@@ -312,6 +323,28 @@ impl Attempt<'_> {
                 place.lost_races += 1;
                 Ok(None)
             }
+        }
+    }
+
+    /// Lands in this repository. Returns `None` if the member is to try again.
+    async fn land_here(
+        &self,
+        place: &mut QueuePlace,
+        own: &MemberCommit,
+    ) -> Result<Option<Landing>, AttemptError> {
+        let (kept, run) = (place.kept.as_ref(), &self.claim.run_id);
+        let (fence, slot) = (&self.fence, &self.slot);
+        let landed = slot.land_member(fence, run, &own.parent, &own.commit, kept).await;
+        match (landed, kept) {
+            // Somebody removed the ref, such as a fetch of a mirror.
+            (Err(error), Some(kept)) if !place.has_new_ref => {
+                tracing::warn!("{error}; writing {} again", kept.name());
+                let repo = &self.context.repo;
+                let put = repo.put_queue_ref(run, place.position, &own.commit).await?;
+                (place.kept, place.has_new_ref) = (Some(put), true);
+                Ok(None)
+            }
+            (landed, _) => Ok(Some(landed?)),
         }
     }
 
@@ -350,7 +383,7 @@ impl Attempt<'_> {
                 return Ok(Some(verdict));
             }
         }
-        let tip = context.repo.tip(run).await?.commit;
+        let Some(tip) = context.current_tip(run).await? else { return Ok(None) };
         Ok(match self.slot.rebase(&change.commit, &tip).await? {
             RebaseOutcome::Commit(_) => None,
             RebaseOutcome::Conflict { paths } => Some(conflict(&paths)),

@@ -16,6 +16,7 @@ mod member_test;
 pub mod memory_step;
 pub mod prompt_step;
 mod queue_place;
+mod remote_landing_step;
 pub mod repeats_step;
 pub mod request_step;
 pub mod requested_checks;

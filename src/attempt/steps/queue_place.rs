@@ -14,8 +14,12 @@ pub(super) struct QueuePlace {
     pub is_shared: bool,
     /// The member's commit, once made.
     pub own: Option<MemberCommit>,
+    /// Whether another drain works on the run.
+    pub has_other_drains: bool,
     /// Ref of the commit.
     pub kept: Option<QueueRef>,
+    /// Ref of the commit at the remote, for drains of other clones.
+    pub at_remote: Option<QueueRef>,
     /// Runs of CI on the commit.
     pub tested: Option<Tested>,
     /// Whether the results were compared with the base, and are green.
@@ -29,12 +33,14 @@ pub(super) struct QueuePlace {
 }
 
 impl QueuePlace {
-    pub fn new(position: i64, is_shared: bool) -> Self {
+    pub fn new(position: i64, has_other_drains: bool, is_shared: bool) -> Self {
         Self {
             position,
             is_shared,
             own: None,
+            has_other_drains,
             kept: None,
+            at_remote: None,
             tested: None,
             is_judged: false,
             is_red_in_doubt: false,
@@ -96,7 +102,7 @@ pub(super) fn has_red(members: &[QueueMember]) -> bool {
 }
 
 /// Returns the commit that a member has to be built on: of the member before, or the tip. `None` while the commit before is
-/// being made. `guess` is the tip if the files of the refs say so.
+/// being made, or the remote does not answer. `guess` is the tip if the files of the refs say so.
 pub(super) async fn expected_parent(
     context: &DrainContext,
     run: &RunId,
@@ -106,8 +112,8 @@ pub(super) async fn expected_parent(
     if let Some(last) = ahead.last() {
         return Ok(last.commit.clone());
     }
-    if context.repo.is_tip_in_files(run, guess) {
+    if context.repo.is_known_tip(run, guess).await? {
         return Ok(Some(guess.to_owned()));
     }
-    Ok(Some(context.repo.tip(run).await?.commit))
+    context.current_tip(run).await
 }

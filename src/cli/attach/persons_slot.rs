@@ -31,6 +31,7 @@ impl PersonsSlot<'_> {
     /// Reserves a slot with the tip of the run and the kept work.
     pub async fn open(&self) -> Result<(Slot, Reservation), Failure> {
         let (context, row) = (self.context, &self.reserved.row);
+        context.fetch_tip(&row.run_id).await?;
         let (_, tip) = context.ensure_branch(&row.run_id).await?;
         let mut slot = context.repo.acquire_slot().await?;
         let directory = context.repo.prepare_reservation(&slot)?;
@@ -64,6 +65,7 @@ impl PersonsSlot<'_> {
         let (context, work) = (self.context, &reservation.work);
         let settings = &context.settings.workspace;
         let slot = self.reserved.open_slot(&context.repo, reservation, settings).await?;
+        context.fetch_tip(&work.run_id).await?;
         let (_, tip) = context.ensure_branch(&work.run_id).await?;
         if update && tip.commit != work.base {
             return self.update(slot, reservation, tip.commit).await;

@@ -9,12 +9,12 @@ mod targets;
 pub use phase_names::{PhaseArg, PhasesArg, choose_phase, choose_phases, choose_run_or_phases};
 pub use targets::{Targets, TargetsArg};
 
+use super::attempt_setup::open_repository;
 use super::{Context, open_database};
 use crate::failure::{Exit, Failure};
 use crate::phase::RunId;
 use crate::progress::{NOTES, shown_id};
 use crate::store::Store;
-use crate::workspace::Repo;
 
 /// What a command does to a run, which decides the run if none is named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,7 +177,7 @@ async fn default_run(
         (_, RunUse::Act) => Ok(None),
         ([latest, ..], RunUse::Read) => {
             // Several repositories may share a database.
-            let Ok(repo) = Repo::discover(&context.workspace()?).await else {
+            let Ok(repo) = open_repository(context).await else {
                 return Ok(Some(latest.clone()));
             };
             let elsewhere = open_database::elsewhere(store, &repo, &store.runs().await?).await?;

@@ -6,6 +6,7 @@ mod status_snapshot;
 mod status_text;
 mod watch;
 
+use super::attempt_setup::open_repository;
 use super::run_choice::RunFilter;
 use super::{Context, open_database};
 use crate::failure::{Exit, Failure};
@@ -65,7 +66,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 
 /// Returns the repository; `None` if git cannot read it.
 async fn discover_repo(context: &Context) -> Result<Option<Repo>, Failure> {
-    Ok(Repo::discover(&context.workspace()?).await.ok())
+    Ok(open_repository(context).await.ok())
 }
 
 /// Records the look: the next status lists only later landings as new. A look that cannot be recorded does no harm.

@@ -135,10 +135,13 @@ impl Repo {
     pub async fn forget_run(&self, run: &RunId) -> Result<()> {
         self.drop_fences(run).await?;
         self.drop_undo_fence(run).await?;
+        let run_name = run.file_name();
+        self.drop_refs(&format!("refs/autopack/remote/*/heads/autopack/{run_name}")).await?;
+        self.drop_refs(&format!("refs/autopack/remote/*/queue/{run_name}/*")).await?;
         self.drop_refs(&RunRefNames::of(run).base).await.map(drop)
     }
 
-    async fn drop_refs(&self, pattern: &str) -> Result<usize> {
+    pub(super) async fn drop_refs(&self, pattern: &str) -> Result<usize> {
         let format = "--format=delete %(refname) %(objectname)";
         let args = ["for-each-ref", format, pattern];
         let mut orders = self.git.call("list our refs", args).text().await?;

@@ -23,6 +23,7 @@ pub mod reservations;
 pub mod run_branch;
 pub mod run_commits;
 pub mod run_refs;
+pub mod run_remote;
 pub mod slot_place;
 pub mod slot_room;
 pub mod users_checkout;
@@ -35,6 +36,7 @@ use std::sync::{Arc, OnceLock};
 
 use self::dependency_baseline::DependencyBaseline;
 use self::linked_directories::{LinkedDirectories, OverlayRule};
+use self::run_remote::RunRemote;
 use self::slot_place::{LocationSettings, SlotLocation};
 use self::users_gc::AbandonedGcWait;
 use crate::config::Env;
@@ -73,6 +75,8 @@ pub struct Repo {
     pub(super) is_seen_in_place: bool,
     /// Decides about overlays in place of copies of linked directories.
     pub(super) overlay_rule: Option<OverlayRule>,
+    /// Remote with the runs' branches and claims.
+    pub(super) run_remote: Option<Arc<RunRemote>>,
     location_settings: LocationSettings,
     place: Arc<OnceLock<SlotLocation>>,
 }
@@ -110,6 +114,7 @@ impl Repo {
             dependency_baseline: DependencyBaseline::default(),
             is_seen_in_place: false,
             overlay_rule: None,
+            run_remote: None,
             location_settings: location_settings(env),
             place: Arc::default(),
         })
@@ -188,14 +193,22 @@ impl Repo {
         self.root.join(DIRECTORY)
     }
 
-    /// Returns an identifier of the repository, the same in each of its checkouts.
+    /// Returns an identifier of the repository, the same in each of its checkouts; with a remote for runs, the same in
+    /// each clone.
     pub fn identity(&self) -> String {
-        self.common_dir.display().to_string()
+        match &self.run_remote {
+            Some(remote) => remote.identity.clone(),
+            None => self.common_dir.display().to_string(),
+        }
     }
 
     /// Whether the repository with this identity no longer exists: its directory is gone, or a link to this
     /// repository. A directory that cannot be read counts as existing.
     pub fn has_replaced(&self, identity: &str) -> bool {
+        // Whether other clones use a remote is not known here.
+        if Self::is_identity_of_remote(identity) {
+            return false;
+        }
         match std::fs::canonicalize(identity) {
             Ok(real) => real == self.common_dir,
             Err(error) => {

@@ -89,6 +89,18 @@ impl Repo {
         if remote.push_url() == remote.read_url {
             return RemoteAccess::open(&self.git, &remote.name, &remote.name, login).await;
         }
+        self.separate_access(remote, login).await
+    }
+
+    /// Opens the place where a remote pushes, for reads and pushes that move no remote-tracking branch.
+    ///
+    /// # Errors
+    /// If git cannot read the configuration.
+    pub(in crate::workspace) async fn separate_access(
+        &self,
+        remote: &NamedRemote,
+        login: Option<(String, RemoteLogin)>,
+    ) -> Result<RemoteAccess> {
         // Branches are read where they are pushed. The URL may hold a password, so it is in no argument.
         let url = remote.push_url();
         let key = |name: &str| format!("remote.{PUSHED_TO}.{name}");

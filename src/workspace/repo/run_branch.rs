@@ -50,6 +50,8 @@ pub enum BranchUpdate {
     Held(PathBuf),
     /// The branch has commits of its own and was not moved.
     Diverged,
+    /// The branch was not made by autopack in this clone, and was not moved to the tip at the remote.
+    NotOurs,
 }
 
 impl Repo {
@@ -115,7 +117,10 @@ impl Repo {
     pub async fn tip(&self, run: &RunId) -> Result<Tip> {
         let names = RunRefNames::of(run);
         let refs = self.run_refs(&names).await?;
-        self.tip_of(&names, &refs).await
+        match self.remote_tip(run).await? {
+            Some(commit) => Ok(self.tip_at_remote(run, &names, &refs, commit)),
+            None => self.tip_of(&names, &refs).await,
+        }
     }
 
     /// Returns the run's base commit in this repository, from the ref created with its branch.
@@ -132,7 +137,11 @@ impl Repo {
     /// If git fails.
     pub async fn has_landed(&self, run: &RunId, commit: &str) -> Result<bool> {
         let refs = self.run_refs(&RunRefNames::of(run)).await?;
-        for tip in [refs.branch, refs.beside].into_iter().flatten() {
+        let tips = match self.remote_tip(run).await? {
+            Some(tip) => [Some(tip), None],
+            None => [refs.branch, refs.beside],
+        };
+        for tip in tips.into_iter().flatten() {
             if self.contains(&tip, commit).await? {
                 return Ok(true);
             }
@@ -172,7 +181,11 @@ impl Repo {
         landed: &'a [(PhaseId, String)],
     ) -> Result<Vec<&'a (PhaseId, String)>> {
         let refs = self.run_refs(&RunRefNames::of(run)).await?;
-        let tips: Vec<&String> = refs.branch.iter().chain(&refs.beside).collect();
+        let at_remote = self.remote_tip(run).await?;
+        let tips: Vec<&String> = match &at_remote {
+            Some(tip) => vec![tip],
+            None => refs.branch.iter().chain(&refs.beside).collect(),
+        };
         if landed.is_empty() || tips.is_empty() {
             return Ok(Vec::new());
         }
@@ -289,7 +302,7 @@ impl Repo {
     }
 
     /// Writes the tree without files, and returns its id.
-    pub(super) async fn empty_tree(&self) -> Result<String> {
+    pub(in crate::workspace) async fn empty_tree(&self) -> Result<String> {
         let args = ["hash-object", "-t", "tree", "-w", "--stdin"];
         self.git.call("write the empty tree", args).stdin("").text().await
     }
