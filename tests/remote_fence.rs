@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::recovery::{backlog, with_git};
 use crate::support::clones::{Remote, outcomes, own_refs, wait_for, with_agent, with_settings};
-use crate::support::database::stop_between_writes_at;
+use crate::support::database::{execute_at, stop_between_writes_at};
 use crate::support::forge::Answer;
 use crate::support::process::signal;
 use crate::support::{Project, dice};
@@ -37,6 +37,8 @@ fn two_clones_drain(remote: &Remote) {
     remote.assert_each_landed_once(a, 20);
     assert_eq!(clones.each_ref().map(own_refs), before);
     for clone in &clones {
+        assert_eq!(clone.git(["for-each-ref", "refs/autopack/remote/origin/queue"]), "");
+        assert_eq!(clone.git(["for-each-ref", "refs/autopack/queue"]), "");
         clone.git(["fsck", "--full", "--strict"]);
     }
 }
@@ -116,37 +118,74 @@ if [ "$push" = land ]; then : >"$at/landed"; fi"#,
     );
 }
 
-/// Kills at random pushes, with three drains in turn, until everything has landed.
-#[test]
-fn drains_killed_at_random_pushes_land_each_phase_once() {
-    let mut dice = dice::Dice::thrown();
-    let remote = Remote::by_file();
-    let clones: Vec<Project> = (0..2)
-        .map(|_| {
-            let meddling = format!(
-                r#"{PUSH}
+/// Two clones whose git kills the drain at the push with the number in `left`: after the push if there is a file `after`.
+fn killed_at_pushes(remote: &Remote) -> [Project; 2] {
+    let meddling = format!(
+        r#"{PUSH}
 if [ -n "$push" ]; then
-  left=$(cat "$at/left" 2>/dev/null || echo 0)
-  echo $((left - 1)) >"$at/left"
+  left=$(flock "$at" sh -c 'left=$(cat "$1/left"); echo $((left - 1)) >"$1/left"; echo $left' sh "$at")
   if [ "$left" = 1 ]; then
     [ -e "$at/after" ] && real "$@"
     kill -9 $PPID; exit 1
   fi
 fi"#
-            );
-            with_git(remote.clone_for(AGENT), &meddling)
-        })
-        .collect();
+    );
+    [(); 2].map(|()| with_git(remote.clone_for(AGENT), &meddling))
+}
+
+/// Chooses the push at which the next drain of a clone is killed.
+fn choose_kill(clone: &Project, dice: &mut dice::Dice, pushes: u64) {
+    std::fs::write(clone.outside("bin/left"), format!("{}", 1 + dice.below(pushes))).unwrap();
+    let after = clone.outside("bin/after");
+    match dice.below(2) {
+        0 => drop(std::fs::remove_file(&after)),
+        _ => std::fs::write(&after, "").unwrap(),
+    }
+}
+
+/// Both clones drain at the same time, and are killed again and again.
+#[test]
+fn drains_killed_beside_each_other_land_each_phase_once() {
+    let mut dice = dice::Dice::thrown();
+    let remote = Remote::by_file();
+    let clones = killed_at_pushes(&remote);
+    import(&clones[0], 12);
+    let mut kills = 0;
+    for round in 0.. {
+        let drains = clones.each_ref().map(|clone| {
+            choose_kill(clone, &mut dice, 9);
+            clone.spawn(["drain", "--run-id", "run", "--jobs", "2"])
+        });
+        let codes: Vec<Option<i32>> = drains
+            .into_iter()
+            .zip(&clones)
+            .map(|(child, clone)| {
+                let ran = clone.wait(child);
+                assert!(matches!(ran.code, None | Some(0)), "{ran:#?}");
+                ran.code
+            })
+            .collect();
+        kills += codes.iter().filter(|code| code.is_none()).count();
+        if codes.iter().all(Option::is_some) {
+            break;
+        }
+        assert!(round < 40, "no end");
+    }
+    assert!(kills > 0);
+    remote.assert_each_landed_once(&clones[0], 12);
+}
+
+/// Kills at random pushes, with two drains in turn, until everything has landed.
+#[test]
+fn drains_killed_at_random_pushes_land_each_phase_once() {
+    let mut dice = dice::Dice::thrown();
+    let remote = Remote::by_file();
+    let clones = killed_at_pushes(&remote);
     import(&clones[0], 6);
     let mut kills = 0;
     for round in 0.. {
         let clone = &clones[round % 2];
-        std::fs::write(clone.outside("bin/left"), format!("{}", 1 + dice.below(6))).unwrap();
-        let after = clone.outside("bin/after");
-        match dice.below(2) {
-            0 => drop(std::fs::remove_file(&after)),
-            _ => std::fs::write(&after, "").unwrap(),
-        }
+        choose_kill(clone, &mut dice, 6);
         let ran = clone.drain();
         match ran.code {
             None => kills += 1,
@@ -265,6 +304,62 @@ fn a_reclaimed_drain_that_comes_back_cannot_land() {
     assert_eq!(remote.git(&["rev-parse", "autopack/run"]), tip);
     remote.assert_each_landed_once(&b, 1);
     assert_eq!(outcomes(&b, "p000"), ["crashed", "landed"]);
+}
+
+/// A drain of another machine: only its heartbeat tells that it is dead.
+#[test]
+fn a_dead_drain_of_another_host_is_reclaimed_after_its_lease() {
+    let remote = Remote::by_file();
+    let short = "executor: {lease_seconds: 1}\n";
+    let at_work = "open(workspace.parent / 'witness' / 'works', 'w').close()\ntime.sleep(600)";
+    let a = with_settings(remote.clone_with(&[]), at_work, short);
+    let b = with_settings(remote.clone_with(&[]), AGENT, short);
+    import(&a, 2);
+    let mut killed = a.spawn(["drain", "--run-id", "run"]);
+    wait_for(&a.outside("works"));
+    assert!(remote.refs_of_claims().contains("refs/autopack/claims/run/p000"));
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    execute_at(&remote.database(), "UPDATE owners SET host = 'elsewhere', boot_id = 'other'");
+    drain(&b).succeeded();
+    remote.assert_each_landed_once(&b, 2);
+    assert_eq!(outcomes(&b, "p000"), ["crashed", "landed"]);
+}
+
+/// Each clone has one phase in the merge queue, and CI of each waits for the other's.
+#[test]
+fn a_member_is_built_on_a_member_of_another_clone() {
+    let remote = Remote::by_file();
+    let meeting = remote.beside("meeting");
+    std::fs::create_dir(&meeting).unwrap();
+    let ci = format!(
+        "ls d* >/dev/null 2>&1 || exit 0; mktemp '{0}/run.XXXXXX' >/dev/null; for n in $(seq 3000); do \
+         [ $(ls '{0}' | wc -l) -ge 2 ] && exit 0; sleep 0.01; done; exit 1",
+        meeting.display()
+    );
+    let settings = format!("workspace: {{remote: origin}}\nci: {{command: [sh, -c, {ci:?}]}}\n");
+    let clones = [(); 2].map(|()| remote.clone_with(&[]).agent_with(AGENT, &settings));
+    import(&clones[0], 2);
+    let drains = clones.each_ref().map(|clone| clone.spawn(["drain", "--run-id", "run"]));
+    for (child, clone) in drains.into_iter().zip(&clones) {
+        clone.wait(child).succeeded();
+    }
+    remote.assert_each_landed_once(&clones[0], 2);
+}
+
+/// Somebody deletes the claim of an attempt: it cannot land, and the phase is attempted again.
+#[test]
+fn an_attempt_without_its_claim_cannot_land() {
+    let remote = Remote::by_file();
+    let path = remote.path().display().to_string();
+    let agent = format!(
+        "{AGENT}\nif attempt == 1: subprocess.run(['git', '-C', {path:?}, 'update-ref', '-d', 'refs/autopack/claims/run/p000'], check=True)"
+    );
+    let a = remote.clone_for(&agent);
+    import(&a, 1);
+    a.drain().succeeded();
+    remote.assert_each_landed_once(&a, 1);
+    assert_eq!(outcomes(&a, "p000"), ["crashed", "landed"]);
 }
 
 /// A drain whose claim arrives after it was reclaimed asks no agent and leaves nothing.
@@ -443,11 +538,11 @@ fn leftover_refs_are_removed_by_gc() {
     import(&a, 1);
     a.drain().succeeded();
     let tip = remote.git(&["rev-parse", "main"]);
-    for name in ["claims/run/p000", "queue/run/7", "undos/run"] {
+    for name in ["claims/run/p000", "queue/run/7", "undos/run", "claims/probe-1"] {
         remote.git(&["update-ref", &format!("refs/autopack/{name}"), tip.trim()]);
     }
     let dry = a.json(["gc", "--dry-run", "--json"]);
-    assert_eq!(dry["refs"], 3, "{dry:#}");
+    assert_eq!(dry["refs"], 4, "{dry:#}");
     a.autopack(["gc"]).succeeded();
     assert_eq!(remote.refs_of_claims(), "");
 }

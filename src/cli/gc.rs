@@ -262,6 +262,16 @@ async fn remove_refs_at_remote(
         };
         refs += answer.map_err(|failure| Failure::new(failure.to_string()))?;
     }
+    // Left by drains that were killed at their start.
+    let probes = remote.list_probes().await?;
+    let probes = probes.map_err(|failure| Failure::new(failure.to_string()))?;
+    refs += match dry_run {
+        true => probes.len(),
+        false => {
+            let deleted = remote.delete_refs(&probes).await?;
+            deleted.map_err(|failure| Failure::new(failure.to_string()))?
+        }
+    };
     Ok(refs)
 }
 

@@ -20,9 +20,7 @@ pub async fn remove_remote_refs(
         Err(failure) => return Ok(Err(failure)),
     };
     let live = live_work(store, run).await?;
-    if live.positions.is_empty() {
-        repo.forget_fetched_members(run).await?;
-    }
+    repo.forget_fetched_members(run).await?;
     let stale = remote.stale_refs(run, listed, &live)?;
     Ok(remote.delete_refs(&stale).await?)
 }

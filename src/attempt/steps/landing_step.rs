@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use super::ci_gate::Gate;
+use super::commit_landing::CommitLanding;
 use super::member_test::TestEnd;
 use super::queue_place::{QueuePlace, expected_parent, has_red, members_ahead};
 use crate::attempt::{Attempt, AttemptError};
@@ -298,15 +299,10 @@ impl Attempt<'_> {
             place.is_judged = true;
         }
         self.step(Step::Landing);
-        let landed = match &context.remote {
-            Some(remote) => match self.land_at_remote(remote, place, &own).await? {
-                Some(landed) => landed,
-                None => return Ok(Some(interrupted())),
-            },
-            None => match self.land_here(place, &own).await? {
-                Some(landed) => landed,
-                None => return Ok(None),
-            },
+        let landed = match self.land_commit(place, &own).await? {
+            CommitLanding::Done(landed) => landed,
+            CommitLanding::Again => return Ok(None),
+            CommitLanding::Stopped => return Ok(Some(interrupted())),
         };
         match landed {
             Landing::Landed { held_by } => {
@@ -323,28 +319,6 @@ impl Attempt<'_> {
                 place.lost_races += 1;
                 Ok(None)
             }
-        }
-    }
-
-    /// Lands in this repository. Returns `None` if the member is to try again.
-    async fn land_here(
-        &self,
-        place: &mut QueuePlace,
-        own: &MemberCommit,
-    ) -> Result<Option<Landing>, AttemptError> {
-        let (kept, run) = (place.kept.as_ref(), &self.claim.run_id);
-        let (fence, slot) = (&self.fence, &self.slot);
-        let landed = slot.land_member(fence, run, &own.parent, &own.commit, kept).await;
-        match (landed, kept) {
-            // Somebody removed the ref, such as a fetch of a mirror.
-            (Err(error), Some(kept)) if !place.has_new_ref => {
-                tracing::warn!("{error}; writing {} again", kept.name());
-                let repo = &self.context.repo;
-                let put = repo.put_queue_ref(run, place.position, &own.commit).await?;
-                (place.kept, place.has_new_ref) = (Some(put), true);
-                Ok(None)
-            }
-            (landed, _) => Ok(Some(landed?)),
         }
     }
 

@@ -1,20 +1,64 @@
-//! Landing at the remote of the runs, and members of the merge queue of other clones.
+//! Landing of a commit, in this repository or at the remote of the runs.
 
 use super::queue_place::QueuePlace;
 use crate::attempt::remote_waits::RemoteEnd;
 use crate::attempt::{Attempt, AttemptError};
 use crate::merge_queue::member_step::MemberCommit;
 use crate::phase::words::short_commit;
-use crate::store::QueueMember;
-use crate::workspace::{
-    ClaimedWork, FencedLanding, Landing, QueueRef, RemoteFence, WorkspaceError,
-};
+use crate::workspace::{ClaimedWork, FencedLanding, Landing, QueueRef, RemoteFence};
+
+/// End of a try to land.
+pub(super) enum CommitLanding {
+    /// The refs decided.
+    Done(Landing),
+    /// The member is to look at the queue again.
+    Again,
+    /// The operator stopped the attempt; the commit has not landed, and cannot land any more.
+    Stopped,
+}
 
 impl Attempt<'_> {
+    /// Lands the member's commit where the run is.
+    pub(super) async fn land_commit(
+        &mut self,
+        place: &mut QueuePlace,
+        own: &MemberCommit,
+    ) -> Result<CommitLanding, AttemptError> {
+        let (landed, otherwise) = match &self.context.remote {
+            None => (self.land_here(place, own).await?, CommitLanding::Again),
+            Some(remote) => {
+                (self.land_at_remote(remote, place, own).await?, CommitLanding::Stopped)
+            }
+        };
+        Ok(landed.map_or(otherwise, CommitLanding::Done))
+    }
+
+    /// Lands in this repository. Returns `None` if the member is to look at the queue again.
+    async fn land_here(
+        &self,
+        place: &mut QueuePlace,
+        own: &MemberCommit,
+    ) -> Result<Option<Landing>, AttemptError> {
+        let (kept, run) = (place.kept.as_ref(), &self.claim.run_id);
+        let (fence, slot) = (&self.fence, &self.slot);
+        let landed = slot.land_member(fence, run, &own.parent, &own.commit, kept).await;
+        match (landed, kept) {
+            // Somebody removed the ref, such as a fetch of a mirror.
+            (Err(error), Some(kept)) if !place.has_new_ref => {
+                tracing::warn!("{error}; writing {} again", kept.name());
+                let repo = &self.context.repo;
+                let put = repo.put_queue_ref(run, place.position, &own.commit).await?;
+                (place.kept, place.has_new_ref) = (Some(put), true);
+                Ok(None)
+            }
+            (landed, _) => Ok(Some(landed?)),
+        }
+    }
+
     /// Lands the member's commit. Waits until the remote has told what became of the push. `None`: the operator stopped the
     /// attempt, and the commit has not landed and cannot land any more.
-    pub(super) async fn land_at_remote(
-        &mut self,
+    async fn land_at_remote(
+        &self,
         remote: &RemoteFence,
         place: &QueuePlace,
         own: &MemberCommit,
@@ -62,49 +106,6 @@ impl Attempt<'_> {
                 "{failure}; the next drain checks whether {} landed",
                 short_commit(commit)
             ))),
-        }
-    }
-
-    /// Shares the commit with drains of other clones, which build on it. Without it they wait until it has landed.
-    pub(super) async fn share_member(
-        &self,
-        place: &mut QueuePlace,
-        commit: &str,
-    ) -> Result<(), WorkspaceError> {
-        let Some(remote) = self.context.remote.as_ref().filter(|_| place.has_other_drains) else {
-            return Ok(());
-        };
-        match remote.put_member(&self.claim.run_id, place.position, commit).await? {
-            Ok(member) => place.at_remote = Some(member),
-            Err(failure) => tracing::debug!("the queued commit is not shared: {failure}"),
-        }
-        Ok(())
-    }
-
-    /// Deletes the shared commit of a member that left.
-    pub(super) async fn withdraw_member(&self, place: &QueuePlace) {
-        let (Some(remote), Some(member)) = (&self.context.remote, &place.at_remote) else { return };
-        match remote.drop_member(member).await {
-            Ok(Ok(())) => {}
-            Ok(Err(failure)) => tracing::debug!("{} stays: {failure}", member.name()),
-            Err(error) => tracing::debug!("{} stays: {error}", member.name()),
-        }
-    }
-
-    /// Fetches the commit before, if it is of a drain of another clone. Returns whether it can be built on.
-    pub(super) async fn fetch_parent(
-        &self,
-        ahead: &[QueueMember],
-        parent: &str,
-    ) -> Result<bool, AttemptError> {
-        let last = ahead.last().filter(|last| last.owner != self.claim.owner);
-        let (Some(remote), Some(last)) = (&self.context.remote, last) else { return Ok(true) };
-        match remote.fetch_member(&self.claim.run_id, last.position, parent).await? {
-            Ok(is_here) => Ok(is_here),
-            Err(failure) => {
-                tracing::debug!("waiting for the commit before: {failure}");
-                Ok(false)
-            }
         }
     }
 }
