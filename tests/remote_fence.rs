@@ -570,6 +570,25 @@ fn health_says_what_the_server_lacks() {
     assert_eq!(remote.refs_of_claims(), "");
 }
 
+/// The server asks for a password; the forge's token is in the environment.
+#[test]
+fn the_token_of_the_forge_opens_the_remote() {
+    let remote = Remote::by_http();
+    let a = remote.clone_for(AGENT);
+    import(&a, 2);
+    let server = remote.server();
+    server.with(|knowledge| knowledge.git_password = Some("the-token-of-a-forge"));
+    let ran = a.drain().exited(1);
+    assert!((ran.stdout + &ran.stderr).contains("origin refuses access"));
+    let a = a.env("AUTOPACK_GITHUB_API_URL", server.url()).env("GH_TOKEN", "the-token-of-a-forge");
+    a.git(["remote", "set-url", "origin", "https://github.com/o/r.git"]);
+    a.git(["config", &format!("url.{}/.insteadOf", server.url()), "https://github.com/"]);
+    let ran = a.autopack(["health", "--json"]);
+    assert!(ran.stdout.contains("origin takes atomic pushes"), "{ran:#?}");
+    a.drain().succeeded();
+    remote.assert_each_landed_once(&a, 2);
+}
+
 #[test]
 fn an_unknown_remote_is_named() {
     let a = Project::new().agent_with(AGENT, "workspace: {remote: origin}\n");

@@ -7,6 +7,7 @@ use crate::attempt::{DrainContext, Views};
 use crate::ci::Pythons;
 use crate::config::{SandboxPlaces, check_paths};
 use crate::failure::Failure;
+use crate::forge;
 use crate::progress::{Mode, Progress};
 use crate::store::Store;
 use crate::workspace::Repo;
@@ -16,7 +17,8 @@ pub(super) async fn open_repository(context: &Context) -> Result<Repo, Failure> 
     let workspace = &context.config()?.settings.workspace;
     let repo = Repo::discover(&context.workspace()?).await?;
     let repo = repo.with_slots_dir(workspace.slots_dir.as_deref());
-    Ok(repo.with_run_remote(workspace.run_remote()).await?)
+    let repo = repo.with_run_remote(workspace.run_remote()).await?;
+    Ok(repo.with_run_login(|push_url, url| forge::given_login(push_url, url, &context.env)))
 }
 
 /// Checks the paths of the sandbox, before the first agent or CI starts.

@@ -152,7 +152,8 @@ async fn run_checks(args: &Args, context: &Context) -> HealthReport {
         let after_git = checks.iter().position(|check| check.name == "git").map_or(0, |at| at + 1);
         let finding = async {
             let unset = || Finding::skip(format!("{name} is not used"));
-            remote_check::check_remote(settings, workspace).await.unwrap_or_else(unset)
+            let found = remote_check::check_remote(settings, workspace, &context.env).await;
+            found.unwrap_or_else(unset)
         };
         checks.insert(after_git, Check::of("remote", finding).await);
     }

@@ -30,6 +30,7 @@ use futures_util::future::BoxFuture;
 use reqwest::Url;
 
 use crate::config::Env;
+use crate::git::remote_access::RemoteLogin;
 use kept_pages::KeptPages;
 use rest_client::RestClient;
 
@@ -118,6 +119,15 @@ pub fn is_server_of(tracker: &TrackerName, env: &Env, remote: &RemoteAddress) ->
     let api = api_address(tracker, env).ok();
     let api = api.and_then(|url| RemoteAddress::parse(&format!("{url}/path")));
     remote.is_at(tracker) || api.is_some_and(|api| api.login_scope() == remote.login_scope())
+}
+
+/// Returns the server of a git remote, and a login with the token in the environment for its forge; `None` without such a
+/// token, or where it must not go. `push_url` is where git pushes, `url` the URL as written.
+pub fn given_login(push_url: &str, url: &str, env: &Env) -> Option<(String, RemoteLogin)> {
+    let address = RemoteAddress::parse(push_url)?;
+    let name = address.forge(None).or_else(|| RemoteAddress::parse(url)?.forge(None))?;
+    let token = ForgeToken::given(&name, env).filter(|_| is_server_of(&name, env, &address))?;
+    Some((address.login_scope()?, token.login(name.kind)))
 }
 
 /// Returns the address of the API: from a variable, else made of the host. A host on this machine is asked without TLS.

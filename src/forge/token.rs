@@ -35,11 +35,15 @@ impl ForgeToken {
     /// Finds the token for a tracker: in the environment, else with `gh` or `glab`. `directory` is where the program
     /// runs.
     pub async fn find(tracker: &TrackerName, env: &Env, directory: &Path) -> Option<Self> {
-        let given = variables(tracker).iter().find_map(|name| Self::new(&env.key(name)?));
-        match given {
+        match Self::given(tracker, env) {
             Some(token) => Some(token),
             None => ask_program(tracker, directory).await,
         }
+    }
+
+    /// Finds the token for a tracker in the environment.
+    pub(super) fn given(tracker: &TrackerName, env: &Env) -> Option<Self> {
+        variables(tracker).iter().find_map(|name| Self::new(&env.key(name)?))
     }
 
     /// Removes the token from a text of the server.

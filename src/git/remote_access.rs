@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::command::{Git, GitAnswer};
@@ -112,9 +114,9 @@ pub struct RemoteAccess {
     name: String,
     /// The remote as git knows it.
     place: String,
-    /// A login for a server, and whether it is used: only after the user's own was refused.
+    /// A login for a server, and whether it is used, by all copies: only after the user's own was refused.
     login: Option<(String, RemoteLogin)>,
-    is_login_used: bool,
+    is_login_used: Arc<AtomicBool>,
 }
 
 impl RemoteAccess {
@@ -130,7 +132,7 @@ impl RemoteAccess {
     ) -> Result<Self> {
         let git = with_users_access(git).await?;
         let (name, place) = (name.to_owned(), place.to_owned());
-        Ok(Self { git, name, place, login, is_login_used: false })
+        Ok(Self { git, name, place, login, is_login_used: Arc::default() })
     }
 
     /// Returns the name of the remote.
@@ -232,10 +234,12 @@ impl RemoteAccess {
                     None => return Err(error),
                 },
             };
-            if !failure.is_access() || self.is_login_used || self.login.is_none() {
+            if !failure.is_access() || self.login.is_none() {
                 return Ok(Err(failure));
             }
-            self.is_login_used = true;
+            if self.is_login_used.swap(true, Ordering::Relaxed) {
+                return Ok(Err(failure));
+            }
         }
     }
 
@@ -246,7 +250,9 @@ impl RemoteAccess {
         limit: Option<Duration>,
     ) -> super::command::GitCall {
         let mut git = self.git.clone();
-        if let Some((server, login)) = self.login.as_ref().filter(|_| self.is_login_used) {
+        if let Some((server, login)) =
+            self.login.as_ref().filter(|_| self.is_login_used.load(Ordering::Relaxed))
+        {
             // The user's helpers would store what git got from ours.
             git.configure("credential.helper=");
             git.configure(&format!("credential.{server}.helper={HELPER}"));

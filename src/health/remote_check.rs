@@ -3,16 +3,20 @@
 use std::path::Path;
 
 use super::Finding;
-use crate::config::Settings;
+use crate::config::{Env, Settings};
+use crate::forge;
 use crate::workspace::{RefLayout, RemoteAbilities, RemoteFence, Repo, WorkspaceError};
 
 /// Tries what a drain needs: an atomic push with expected values, refs outside of branches, and their deletion. `None`
 /// without a remote for runs.
-pub async fn check_remote(settings: &Settings, workspace: &Path) -> Option<Finding> {
+pub async fn check_remote(settings: &Settings, workspace: &Path, env: &Env) -> Option<Finding> {
     let name = settings.workspace.run_remote()?;
     let repo = async { Repo::discover(workspace).await?.with_run_remote(Some(name)).await };
     Some(match repo.await {
-        Ok(repo) => probe(name, RemoteFence::of(&repo)?).await,
+        Ok(repo) => {
+            let repo = repo.with_run_login(|push_url, url| forge::given_login(push_url, url, env));
+            probe(name, RemoteFence::of(&repo)?).await
+        }
         Err(error) => Finding::fail(error.to_string(), "correct workspace.remote"),
     })
 }

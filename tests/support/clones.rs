@@ -38,7 +38,7 @@ impl Remote {
     pub fn by_http() -> Self {
         let mut remote = Self::by_file();
         let server = ForgeServer::github();
-        let root = remote.path().parent().unwrap().to_owned();
+        let root = remote.beside("served");
         server.with(|knowledge| knowledge.git_root = Some(root));
         remote.transport = Transport::Http(server);
         remote
@@ -46,7 +46,7 @@ impl Remote {
 
     /// The bare repository.
     pub fn path(&self) -> PathBuf {
-        self.dir.path().join("served/r.git")
+        self.dir.path().join("served/o/r.git")
     }
 
     pub fn server(&self) -> &ForgeServer {
@@ -59,7 +59,7 @@ impl Remote {
     fn url(&self) -> String {
         match &self.transport {
             Transport::File => format!("file://{}", self.path().display()),
-            Transport::Http(server) => format!("{}/r.git", server.url()),
+            Transport::Http(server) => format!("{}/o/r.git", server.url()),
         }
     }
 

@@ -77,7 +77,10 @@ impl RemoteFence {
     async fn access(&self) -> Result<RemoteAccess> {
         let open = || async {
             match &self.repo.run_remote {
-                Some(run_remote) => self.repo.separate_access(&run_remote.remote, None).await,
+                Some(run_remote) => {
+                    let login = run_remote.login.clone();
+                    self.repo.separate_access(&run_remote.remote, login).await
+                }
                 // Not reached: the fence is made of it.
                 None => RemoteAccess::open(&self.repo.git, &self.name, &self.name, None).await,
             }

@@ -12,10 +12,14 @@ use super::run_refs::{Refs, RunRefNames};
 use crate::git::error::{Result, WorkspaceError};
 use crate::git::ref_files::RefFiles;
 use crate::git::refs::ref_error;
+use crate::git::remote_access::RemoteLogin;
 use crate::phase::RunId;
 
 /// Start of the identity of a repository known by its remote.
 const IDENTITY: &str = "remote:";
+/// Hosts for ssh through the port of HTTPS.
+const SSH_HOSTS: [(&str, &str); 2] =
+    [("ssh.github.com", "github.com"), ("altssh.gitlab.com", "gitlab.com")];
 /// Ports that a URL need not name.
 const DEFAULT_PORTS: [(&str, &str); 4] =
     [("https", "443"), ("http", "80"), ("ssh", "22"), ("git", "9418")];
@@ -26,6 +30,8 @@ pub(crate) struct RunRemote {
     pub remote: NamedRemote,
     /// Identity of the repository, the same in each of its clones.
     pub identity: String,
+    /// A login for a server, used if the user's own does not suffice.
+    pub login: Option<(String, RemoteLogin)>,
 }
 
 impl Repo {
@@ -44,8 +50,22 @@ impl Repo {
         let remote =
             found.ok_or_else(|| WorkspaceError::UnknownRemote { remote: name.to_owned() })?;
         let identity = format!("{IDENTITY}{}", place_of(remote.push_url(), &self.root));
-        self.run_remote = Some(RunRemote { remote, identity }.into());
+        self.run_remote = Some(RunRemote { remote, identity, login: None }.into());
         Ok(self)
+    }
+
+    /// Sets a login for the server of the remote with the runs, chosen by its URLs: where git pushes, and as written.
+    #[must_use]
+    pub fn with_run_login(
+        mut self,
+        login: impl FnOnce(&str, &str) -> Option<(String, RemoteLogin)>,
+    ) -> Self {
+        if let Some(run_remote) = &self.run_remote {
+            let remote = &run_remote.remote;
+            let login = login(remote.push_url(), &remote.url);
+            self.run_remote = Some(RunRemote { login, ..RunRemote::clone(run_remote) }.into());
+        }
+        self
     }
 
     /// Returns the name of the remote with the runs.
@@ -214,6 +234,8 @@ fn place_of(url: &str, root: &Path) -> String {
         (Some((host, named)), Some(port)) if named == port => host,
         _ => &host,
     };
+    let alias = host.split(':').next().unwrap_or(host);
+    let host = SSH_HOSTS.iter().find(|(ssh, _)| *ssh == alias).map_or(host, |(_, host)| host);
     let path = path.trim_matches('/');
     format!("{host}/{}", path.strip_suffix(".git").unwrap_or(path))
 }
@@ -231,6 +253,7 @@ mod tests {
             "git@github.com:a/b.git",
             "ssh://git@github.com/a/b.git",
             "ssh://git@github.com:22/a/b",
+            "ssh://git@ssh.github.com:443/a/b.git",
         ] {
             assert_eq!(place_of(url, Path::new("/x")), "github.com/a/b", "{url}");
         }
