@@ -570,6 +570,39 @@ fn health_says_what_the_server_lacks() {
     assert_eq!(remote.refs_of_claims(), "");
 }
 
+/// A phase without a path: the claim of the proposal comes before the run has a branch.
+#[test]
+fn a_scope_proposal_is_claimed_like_an_attempt() {
+    let remote = Remote::by_file();
+    let agent = r#"
+if os.environ.get("AUTOPACK_PURPOSE") == "scope-proposal":
+    answer = {"deliverables": [{"path": f"src/{phase_id}.py", "reason": "has it"}], "confidence": 0.9}
+    open(os.environ["AUTOPACK_ANSWER_FILE"], "w").write(json.dumps(answer))
+    sys.exit()
+for path in phase["scope"]["paths"]: write(path, phase_id)"#;
+    let a = remote.clone_for(agent);
+    let plan = json!({"phases": [{"phase_id": "p000", "name": "Parser", "description": "It happens every day."}]});
+    std::fs::write(a.outside("plan.json"), plan.to_string()).unwrap();
+    a.autopack(["import", a.outside("plan.json").to_str().unwrap(), "--run-id", "run"]).succeeded();
+    a.drain().succeeded();
+    remote.assert_each_landed_once(&a, 1);
+    assert_eq!(outcomes(&a, "p000"), ["scope_proposed", "landed"]);
+}
+
+/// Somebody moves the branch back at the remote: the run goes on there, and the lost landing is said.
+#[test]
+fn a_branch_moved_back_at_the_remote_is_followed_and_said() {
+    let remote = Remote::by_file();
+    let a = remote.clone_for(AGENT);
+    import(&a, 3);
+    a.autopack(["drain", "--run-id", "run", "--max-batches", "1", "--batch-size", "2"]).succeeded();
+    remote.git(&["update-ref", "refs/heads/autopack/run", "refs/heads/autopack/run~1"]);
+    let ran = a.drain().exited(0);
+    let shown = ran.stdout + &ran.stderr;
+    assert!(shown.contains("autopack/run no longer contains p001"), "{shown}");
+    assert_eq!(remote.landed(), ["p000", "p002"]);
+}
+
 /// The server asks for a password; the forge's token is in the environment.
 #[test]
 fn the_token_of_the_forge_opens_the_remote() {

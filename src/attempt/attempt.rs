@@ -91,7 +91,7 @@ pub(super) async fn attempt(
     stop: &StopReceiver,
     record: &mut Record,
 ) -> Result<Verdict, AttemptError> {
-    let early = match context.fence_early(claim, stop).await? {
+    let early = match Box::pin(context.fence_early(claim, stop)).await? {
         EarlyFence::Later => None,
         EarlyFence::Claimed(fence) => Some(fence),
         EarlyFence::Stopped => return Ok(Verdict::Requeued(RequeueReason::Interrupted)),

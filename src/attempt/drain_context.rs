@@ -179,7 +179,7 @@ impl DrainContext {
     /// The run belongs to another repository, or git or the database fails.
     pub async fn ensure_branch(&self, run: &RunId) -> Result<(RunFacts, Tip), AttemptError> {
         if let Some(remote) = &self.remote {
-            return self.ensure_branch_at(remote, run).await;
+            return Box::pin(self.ensure_branch_at(remote, run)).await;
         }
         let _making = self.branch_creation.lock().await;
         let facts = match self.store.run_facts(run).await? {

@@ -232,7 +232,7 @@ async fn execute_in_span(
     };
     // The landing deleted its claim.
     if !is_landing {
-        context.release_claim(&work).await;
+        Box::pin(context.release_claim(&work)).await;
     }
     result
 }
@@ -284,7 +284,8 @@ async fn unless_landed(
             claim.phase_id
         ))
     };
-    match context.has_landed_for_good(&ClaimedWork::from(claim), &commit, Some(stop)).await {
+    let work = ClaimedWork::from(claim);
+    match Box::pin(context.has_landed_for_good(&work, &commit, Some(stop))).await {
         Ok(Some(true)) => {
             tracing::warn!("{error}; {commit} had already landed");
             Ok(Verdict::Passed { commit: Some(commit) })

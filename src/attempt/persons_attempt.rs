@@ -31,7 +31,7 @@ pub(super) async fn persons_attempt(
     record: &mut Record,
 ) -> Result<Verdict, AttemptError> {
     let PersonsWork { slot, base } = work;
-    let early = match context.fence_early(claim, stop).await? {
+    let early = match Box::pin(context.fence_early(claim, stop)).await? {
         EarlyFence::Stopped => return Ok(Verdict::Requeued(RequeueReason::Interrupted)),
         early => early,
     };

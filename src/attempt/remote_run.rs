@@ -247,7 +247,7 @@ impl DrainContext {
                 Err(failure) => Ok(Err(failure)),
             }
         };
-        let Some(stop) = stop else { return Ok(ask().await?.ok()) };
+        let Some(stop) = stop else { return Ok(Box::pin(ask()).await?.ok()) };
         Ok(match self.ask_remote(stop, ask).await? {
             RemoteEnd::Answered(has_landed) => Some(has_landed),
             RemoteEnd::Stopped(_) | RemoteEnd::Silent(_) => None,

@@ -54,7 +54,7 @@ impl DrainContext {
         AttemptError: From<E>,
         Answer: Future<Output = Result<RemoteAnswer<T>, E>>,
     {
-        let mut failure = match ask().await? {
+        let mut failure = match Box::pin(ask()).await? {
             Ok(answer) => return Ok(RemoteEnd::Answered(answer)),
             Err(failure) => failure,
         };
@@ -77,7 +77,7 @@ impl DrainContext {
                 () = stop.reached(StopLevel::Graceful) => continue,
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
-            failure = match ask().await? {
+            failure = match Box::pin(ask()).await? {
                 Ok(answer) => {
                     if is_first {
                         let waited = duration(begun.elapsed());

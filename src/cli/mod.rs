@@ -85,6 +85,9 @@ pub use shell_completion::complete;
 
 use crate::failure::{Exit, Failure};
 
+/// Stack of a thread in a debug build, in bytes.
+const DEBUG_STACK: usize = 8 << 20;
+
 /// Exit codes shown by `--help`; part of the contract with scripts.
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -248,7 +251,12 @@ pub fn parse() -> Result<Cli, clap::Error> {
 /// Returns the failure of the command.
 pub fn run(cli: Cli) -> Result<Exit, Failure> {
     let context = Context::new(cli.global)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if cfg!(debug_assertions) {
+        // Without optimization, the steps of an attempt need almost the usual 2 MiB.
+        runtime.thread_stack_size(DEBUG_STACK);
+    }
+    let runtime = runtime.enable_all().build()?;
     runtime.block_on(async {
         context.check_shared_database().await;
         dispatch(cli.verb, &context).await

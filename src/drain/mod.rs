@@ -229,7 +229,7 @@ impl<'a> Drain<'a> {
     }
 
     async fn run_batches_while_space_lasts(&mut self) -> Result<StopReason, AttemptError> {
-        match self.context.open_remote(&self.stop).await? {
+        match Box::pin(self.context.open_remote(&self.stop)).await? {
             Some(RemoteEnd::Stopped(_)) => return Ok(StopReason::Interrupted),
             end => drop(end.map(RemoteEnd::answer).transpose()?),
         }

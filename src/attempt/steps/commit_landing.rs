@@ -98,7 +98,7 @@ impl Attempt<'_> {
             RemoteEnd::Stopped(failure) => (failure, true),
             RemoteEnd::Silent(failure) => (failure, false),
         };
-        match context.has_landed_for_good(work, commit, None).await? {
+        match Box::pin(context.has_landed_for_good(work, commit, None)).await? {
             Some(true) => Ok(Some(Landing::Landed { held_by: None })),
             Some(false) if is_stopped => Ok(None),
             Some(false) => Err(AttemptError::Systemic(failure.to_string())),

@@ -107,7 +107,7 @@ impl Attempt<'_> {
     ) -> Result<Passage, AttemptError> {
         // Without it, the tip known here may be older than the last landing of another clone.
         if self.context.remote.is_some() && place.has_other_drains {
-            self.context.current_tip(&self.claim.run_id).await?;
+            Box::pin(self.context.current_tip(&self.claim.run_id)).await?;
         }
         let passed = self.take_steps(&mut place, change).await;
         if let (Ok(Passage::Verdict(Verdict::Requeued(_))), Some(own)) = (&passed, &place.own)
@@ -129,7 +129,7 @@ impl Attempt<'_> {
             tracing::warn!("cannot drop {}: {error}", kept.name());
         }
         if !has_landed {
-            self.withdraw_member(&place).await;
+            Box::pin(self.withdraw_member(&place)).await;
         }
         let is_awaited = place.is_shared || !has_landed;
         if is_awaited && let Err(error) = self.context.store.leave_merge_queue(position).await {
@@ -160,7 +160,7 @@ impl Attempt<'_> {
                     }
                 }
                 MemberStep::Build { parent } => {
-                    if !self.fetch_parent(&ahead, &parent).await? {
+                    if !Box::pin(self.fetch_parent(&ahead, &parent)).await? {
                         match self.wait_behind(&ahead, changes).await {
                             Some(verdict) => return Ok(Passage::Verdict(verdict)),
                             None => continue,
@@ -267,7 +267,7 @@ impl Attempt<'_> {
             let run = &self.claim.run_id;
             place.kept = Some(repo.put_queue_ref(run, place.position, &commit).await?);
         }
-        self.share_member(place, &commit).await?;
+        Box::pin(self.share_member(place, &commit)).await?;
         Ok(RebaseOutcome::Commit(commit))
     }
 
@@ -299,7 +299,7 @@ impl Attempt<'_> {
             place.is_judged = true;
         }
         self.step(Step::Landing);
-        let landed = match self.land_commit(place, &own).await? {
+        let landed = match Box::pin(self.land_commit(place, &own)).await? {
             CommitLanding::Done(landed) => landed,
             CommitLanding::Again => return Ok(None),
             CommitLanding::Stopped => return Ok(Some(interrupted())),
@@ -357,7 +357,7 @@ impl Attempt<'_> {
                 return Ok(Some(verdict));
             }
         }
-        let Some(tip) = context.current_tip(run).await? else { return Ok(None) };
+        let Some(tip) = Box::pin(context.current_tip(run)).await? else { return Ok(None) };
         Ok(match self.slot.rebase(&change.commit, &tip).await? {
             RebaseOutcome::Commit(_) => None,
             RebaseOutcome::Conflict { paths } => Some(conflict(&paths)),

@@ -115,5 +115,5 @@ pub(super) async fn expected_parent(
     if context.repo.is_known_tip(run, guess).await? {
         return Ok(Some(guess.to_owned()));
     }
-    context.current_tip(run).await
+    Box::pin(context.current_tip(run)).await
 }

@@ -37,6 +37,8 @@ pub struct RemoteFence {
     layout: OnceCell<RefLayout>,
     /// Name of the probe that finds it: the same in each try, so that none is left behind.
     probe: String,
+    /// Held from reading the tip at the remote until it is recorded here, so that a tip never replaces a later one.
+    reading_tip: Mutex<()>,
     /// Held during a fetch: two of them would wait for each other's locks.
     fetching: Mutex<()>,
 }
@@ -64,6 +66,7 @@ impl RemoteFence {
             access: OnceCell::new(),
             layout: OnceCell::new(),
             probe: remote_probe::unique(),
+            reading_tip: Mutex::default(),
             fetching: Mutex::default(),
         })
     }

@@ -45,6 +45,7 @@ impl RemoteFence {
     ) -> Result<RemoteAnswer<RemoteTip>> {
         let name = ref_layout::branch(run);
         let mut access = self.access().await?;
+        let _reading = self.reading_tip.lock().await;
         let there = match access.refs(&[&name]).await? {
             Ok(mut refs) => refs.remove(&name),
             Err(failure) => return Ok(Err(failure)),
@@ -74,7 +75,9 @@ impl RemoteFence {
     /// If git fails.
     pub async fn refresh(&self, run: &RunId) -> Result<RemoteAnswer<Option<RemoteTip>>> {
         let name = ref_layout::branch(run);
-        let there = match self.access().await?.refs(&[&name]).await? {
+        let mut access = self.access().await?;
+        let _reading = self.reading_tip.lock().await;
+        let there = match access.refs(&[&name]).await? {
             Ok(mut refs) => refs.remove(&name),
             Err(failure) => return Ok(Err(failure)),
         };
@@ -97,7 +100,7 @@ impl RemoteFence {
     }
 
     /// Fetches the branch, unless its commit is known here, and moves the refs of this clone.
-    pub(super) async fn take_in(
+    async fn take_in(
         &self,
         run: &RunId,
         base: Option<&str>,

@@ -45,8 +45,8 @@ impl RemoteFence {
         ];
         changes.extend(landing.member.map(|it| RefChange::delete(&it.name, &it.commit)));
         match self.access().await?.change_refs("land", &changes).await? {
-            Ok(()) => self.landed(run, commit, Some(parent)).await,
-            Err(failure) => self.settle(landing, failure).await,
+            Ok(()) => Ok(Ok(self.landed(run, commit, parent).await)),
+            Err(failure) => Box::pin(self.settle(landing, failure)).await,
         }
     }
 
@@ -72,17 +72,19 @@ impl RemoteFence {
                 return Err(WorkspaceError::RemoteBranchGone { remote, branch });
             };
             if tip == commit {
-                return self.landed(run, commit, Some(parent)).await;
+                return Ok(Ok(self.landed(run, commit, parent).await));
             }
             if tip != parent {
-                let tip = match self.take_in(run, None, tip).await? {
-                    Ok(tip) => tip.commit,
+                let tip = match self.refresh(run).await? {
+                    Ok(Some(tip)) => tip.commit,
+                    // It was deleted just now.
+                    Ok(None) => return Ok(Err(failure)),
                     Err(failure) => return Ok(Err(failure)),
                 };
                 if self.repo.contains(&tip, commit).await? {
-                    return self.landed(run, &tip, None).await;
+                    return Ok(Ok(Landing::Landed { held_by: None }));
                 }
-                moved_to = Some(tip);
+                moved_to = (tip != *parent).then_some(tip);
             }
             let is_claimed = refs.get(&claim.name) == Some(&claim.id);
             match (is_claimed, moved_to.take()) {
@@ -105,13 +107,8 @@ impl RemoteFence {
     }
 
     /// Moves the refs of this clone after a landing. Only the remote decides, so an error here is no failure.
-    async fn landed(
-        &self,
-        run: &RunId,
-        tip: &str,
-        parent: Option<&str>,
-    ) -> Result<RemoteAnswer<Landing>> {
-        let held_by = match self.repo.follow_remote(run, None, tip, parent).await {
+    async fn landed(&self, run: &RunId, commit: &str, parent: &str) -> Landing {
+        let held_by = match self.follow_landing(run, commit, parent).await {
             Ok(BranchUpdate::Held(path)) => Some(path),
             Ok(_) => None,
             Err(error) => {
@@ -119,6 +116,24 @@ impl RemoteFence {
                 None
             }
         };
-        Ok(Ok(Landing::Landed { held_by }))
+        Landing::Landed { held_by }
+    }
+
+    async fn follow_landing(
+        &self,
+        run: &RunId,
+        commit: &str,
+        parent: &str,
+    ) -> Result<BranchUpdate> {
+        let _reading = self.reading_tip.lock().await;
+        let known = self.repo.remote_tip(run).await?;
+        // Others may have landed on top before this one was recorded here.
+        let is_later = known.filter(|known| known != parent && known != commit);
+        if let Some(later) = is_later
+            && self.repo.contains(&later, commit).await?
+        {
+            return Ok(BranchUpdate::UpToDate);
+        }
+        self.repo.follow_remote(run, None, commit, Some(parent)).await
     }
 }

@@ -201,6 +201,10 @@ impl Repo {
                     let orders = format!("update {name} {tip} {branch}\n{drop_beside}");
                     (BranchUpdate::Moved, orders)
                 }
+                // Another worker has landed since the tip was read, or the user committed here.
+                None if self.contains(branch, tip).await? => {
+                    (BranchUpdate::UpToDate, String::new())
+                }
                 None => (BranchUpdate::Diverged, set_beside),
             },
         })
