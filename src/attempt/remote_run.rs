@@ -56,7 +56,13 @@ impl DrainContext {
         let Some(remote) = &self.remote else { return Ok(None) };
         let prepare = || async {
             match remote.prepare().await? {
-                Ok(_) => Ok(Ok(())),
+                Ok(layout) => {
+                    let (name, claims) = (remote.name(), layout.claims());
+                    self.note_once(&format!(
+                        "the branches and claims of the runs are at {name}: {claims}"
+                    ));
+                    Ok(Ok(()))
+                }
                 // Waiting would not help.
                 Err(failure @ (RemoteFailure::NoAccess { .. } | RemoteFailure::Other { .. })) => {
                     Err(AttemptError::Internal(failure.into()))

@@ -1,5 +1,7 @@
 //! Landing of a commit, in this repository or at the remote of the runs.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::queue_place::QueuePlace;
 use crate::attempt::remote_waits::RemoteEnd;
 use crate::attempt::{Attempt, AttemptError};
@@ -87,9 +89,12 @@ impl Attempt<'_> {
         let (context, slot) = (self.context, &self.slot);
         let (run, branch, claim) = (&work.run, self.branch.as_str(), &self.fence);
         let landing = FencedLanding { run, branch, claim, parent, commit, member };
+        let is_repeated = AtomicBool::new(false);
         let land = || async {
             // A `git gc` of the user may have removed the objects.
-            slot.forget_handing_over();
+            if is_repeated.swap(true, Ordering::Relaxed) {
+                slot.forget_handing_over();
+            }
             slot.copy_objects(commit, parent).await?;
             remote.land(landing).await
         };

@@ -23,6 +23,11 @@ impl RefLayout {
         }
     }
 
+    /// Returns the directory of all claims.
+    pub fn claims(self) -> String {
+        self.name("claims", "")
+    }
+
     /// Returns the ref of a claim.
     pub fn claim(self, work: &ClaimedWork) -> String {
         let run = work.run.file_name();
