@@ -17,9 +17,6 @@ use crate::store::{Admission, Candidate, Claim, ClaimOutcome, Claimer, StoreErro
 /// Time until the next claim is considered, in milliseconds, while a worker waits for the remote.
 const REMOTE_POLL_MS: i64 = 500;
 
-/// Time until the next claim is considered, in milliseconds, while a worker waits for the remote.
-const REMOTE_POLL_MS: i64 = 500;
-
 /// Outcome of a scheduler step.
 pub(super) enum SchedulerStep {
     /// An attempt ended, or a phase was refused at its claim.
