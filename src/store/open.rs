@@ -15,7 +15,7 @@ use super::database_probe::{self, DatabaseContents};
 use super::database_url::{DatabaseUrl, Place};
 use super::error::StoreError;
 use super::migrations::{SCHEMA, SCHEMA_VERSION};
-use super::server_database;
+use super::server_database::{ServerDatabase, Wait};
 use crate::schema_version::version_of;
 
 /// An open database. Cheap to clone; clones share their connections.
@@ -50,7 +50,7 @@ impl Store {
             Place::File(path) => path,
             Place::Server(server) => {
                 let store = Self::at_server(server);
-                server_database::prepare(&store, server).await.map_err(|e| e.at(&store.name))?;
+                store.named(|| store.server_database(server).prepare()).await?;
                 return Ok(store);
             }
         };
@@ -69,8 +69,7 @@ impl Store {
             Place::File(path) => path,
             Place::Server(server) => {
                 let store = Self::at_server(server);
-                let name = &store.name;
-                server_database::require(&store, server).await.map_err(|error| error.at(name))?;
+                store.named(|| store.server_database(server).require()).await?;
                 return Ok(store);
             }
         };
@@ -94,7 +93,7 @@ impl Store {
             Place::File(path) => Self::of_file(path, sqlite::lazy_writer(path))?,
             Place::Server(server) => {
                 let store = Self::at_server(server);
-                if server_database::find(&store, server).await?.is_none() {
+                if store.named(|| store.server_database(server).find()).await?.is_none() {
                     return Ok(None);
                 }
                 store
@@ -219,7 +218,7 @@ impl Store {
     where
         F: Future<Output = Result<T, StoreError>>,
     {
-        let mut wait = server_database::Wait::default();
+        let mut wait = Wait::default();
         loop {
             // Boxed, because callers hold several of these.
             let error = match Box::pin(work()).await {
@@ -264,6 +263,10 @@ impl Store {
         {
             tracing::warn!("the database {} answers again", self.name);
         }
+    }
+
+    fn server_database<'a>(&'a self, server: &'a Server) -> ServerDatabase<'a> {
+        ServerDatabase { server, name: &self.name, writer: &self.writer }
     }
 
     fn at_server(server: &Server) -> Self {

@@ -6,13 +6,13 @@ use sqlx::Connection as _;
 use tokio::time::Instant;
 
 use super::backend::DatabaseErrorKind;
+use super::backend::Pool;
 use super::backend::postgres::schema::{self, OLDEST_POSTGRES, SchemaOwner};
 use super::backend::postgres::server::{Patience, Server};
 use super::database_name::DatabaseName;
 use super::database_probe::refuse_newer;
 use super::error::StoreError;
 use super::migrations::{POSTGRES_MIGRATIONS, SCHEMA_VERSION};
-use super::open::Store;
 
 /// First and longest pause before a server is asked again.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -49,88 +49,87 @@ impl Wait {
     }
 }
 
-/// Creates or migrates the schema.
-pub(super) async fn prepare(store: &Store, server: &Server) -> Result<(), StoreError> {
-    store
-        .named(|| async move {
-            if look(store, server).await? == Some(SCHEMA_VERSION) {
-                return Ok(());
-            }
-            migrate(store).await
-        })
-        .await
+/// A database at a server, named in errors.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ServerDatabase<'a> {
+    pub server: &'a Server,
+    pub name: &'a DatabaseName,
+    /// Connections for writing transactions.
+    pub writer: &'a Pool,
 }
 
-/// Migrates the schema, if there is one.
-pub(super) async fn require(store: &Store, server: &Server) -> Result<(), StoreError> {
-    store
-        .named(|| async move {
-            match look(store, server).await? {
-                Some(SCHEMA_VERSION) => Ok(()),
-                Some(_) => migrate(store).await,
-                None => Err(StoreError::NoDatabase { path: store.name().clone() }),
-            }
-        })
-        .await
-}
-
-/// Returns the version of our schema, if there is one, whatever it is.
-pub(super) async fn find(store: &Store, server: &Server) -> Result<Option<i64>, StoreError> {
-    store
-        .named(|| async move {
-            let mut connection = server.connect().await.map_err(|error| refused(store, error))?;
-            let found = schema::find(&mut connection).await?;
-            // Whoever lists the connections of the server finds none of ours.
-            let _ = connection.close().await;
-            match found {
-                SchemaOwner::Ours(version) => Ok(Some(version)),
-                found => checked(store, found),
-            }
-        })
-        .await
-}
-
-/// Returns the version of our schema; refuses schemas of others and of newer versions.
-async fn look(store: &Store, server: &Server) -> Result<Option<i64>, StoreError> {
-    let mut connection = server.connect().await.map_err(|error| refused(store, error))?;
-    let version = schema::server_version(&mut connection).await?;
-    if version < OLDEST_POSTGRES {
-        let why = format!("the server is Postgres {version}; use {OLDEST_POSTGRES} or newer");
-        return Err(StoreError::CannotOpen { path: store.name().clone(), why });
+impl ServerDatabase<'_> {
+    /// Creates or migrates the schema.
+    pub async fn prepare(self) -> Result<(), StoreError> {
+        if self.look().await? == Some(SCHEMA_VERSION) {
+            return Ok(());
+        }
+        self.migrate().await
     }
-    checked(store, schema::find(&mut connection).await?)
-}
 
-fn checked(store: &Store, found: SchemaOwner) -> Result<Option<i64>, StoreError> {
-    let path = store.name().clone();
-    match found {
-        SchemaOwner::Nothing => Ok(None),
-        SchemaOwner::Ours(version) => refuse_newer(&path, version).map(|()| Some(version)),
-        SchemaOwner::Foreign => {
-            let what = "it has a schema `autopack` without autopack's tables".to_owned();
-            Err(StoreError::OtherApplication { path, what })
+    /// Migrates the schema, if there is one.
+    pub async fn require(self) -> Result<(), StoreError> {
+        match self.look().await? {
+            Some(SCHEMA_VERSION) => Ok(()),
+            Some(_) => self.migrate().await,
+            None => Err(StoreError::NoDatabase { path: self.name.clone() }),
         }
     }
-}
 
-/// What a server says when it lets nobody in, in its own words: a wrong password, no such database.
-fn refused(store: &Store, error: sqlx::Error) -> StoreError {
-    match (DatabaseErrorKind::of(&error), &error) {
-        (DatabaseErrorKind::Other, sqlx::Error::Database(said)) => {
-            StoreError::CannotOpen { path: store.name().clone(), why: said.message().to_owned() }
+    /// Returns the version of our schema, if there is one, whatever it is.
+    pub async fn find(self) -> Result<Option<i64>, StoreError> {
+        let mut connection = self.server.connect().await.map_err(|error| self.refused(error))?;
+        let found = schema::find(&mut connection).await?;
+        // Whoever lists the connections of the server finds none of ours.
+        let _ = connection.close().await;
+        match found {
+            SchemaOwner::Ours(version) => Ok(Some(version)),
+            found => self.checked(found),
         }
-        (DatabaseErrorKind::Other, sqlx::Error::Tls(why)) => {
-            StoreError::CannotOpen { path: store.name().clone(), why: format!("TLS: {why}") }
-        }
-        _ => error.into(),
     }
-}
 
-/// Applies the missing migrations in one transaction, so two processes opening a new database create the schema once.
-async fn migrate(store: &Store) -> Result<(), StoreError> {
-    let mut tx = store.begin().await?;
-    let connection = tx.postgres().expect("the store is at a server");
-    let found = checked(store, schema::find(connection).await?)?.unwrap_or(0);
-    schema::migrate(connection, found, POSTGRES_MIGRATIONS).await?;
-    Ok(tx.commit().await?)
+    /// Returns the version of our schema; refuses schemas of others and of newer versions.
+    async fn look(self) -> Result<Option<i64>, StoreError> {
+        let mut connection = self.server.connect().await.map_err(|error| self.refused(error))?;
+        let version = schema::server_version(&mut connection).await?;
+        if version < OLDEST_POSTGRES {
+            let why = format!("the server is Postgres {version}; use {OLDEST_POSTGRES} or newer");
+            return Err(StoreError::CannotOpen { path: self.name.clone(), why });
+        }
+        self.checked(schema::find(&mut connection).await?)
+    }
+
+    fn checked(self, found: SchemaOwner) -> Result<Option<i64>, StoreError> {
+        let path = self.name.clone();
+        match found {
+            SchemaOwner::Nothing => Ok(None),
+            SchemaOwner::Ours(version) => refuse_newer(&path, version).map(|()| Some(version)),
+            SchemaOwner::Foreign => {
+                let what = "it has a schema `autopack` without autopack's tables".to_owned();
+                Err(StoreError::OtherApplication { path, what })
+            }
+        }
+    }
+
+    /// What a server says when it lets nobody in, in its own words: a wrong password, no such database.
+    fn refused(self, error: sqlx::Error) -> StoreError {
+        match (DatabaseErrorKind::of(&error), &error) {
+            (DatabaseErrorKind::Other, sqlx::Error::Database(said)) => {
+                StoreError::CannotOpen { path: self.name.clone(), why: said.message().to_owned() }
+            }
+            (DatabaseErrorKind::Other, sqlx::Error::Tls(why)) => {
+                StoreError::CannotOpen { path: self.name.clone(), why: format!("TLS: {why}") }
+            }
+            _ => error.into(),
+        }
+    }
+
+    /// Applies the missing migrations in one transaction, so two processes opening a new database create the schema once.
+    async fn migrate(self) -> Result<(), StoreError> {
+        let mut tx = self.writer.begin_write().await?;
+        let connection = tx.postgres().expect("the pool is one of a server");
+        let found = self.checked(schema::find(connection).await?)?.unwrap_or(0);
+        schema::migrate(connection, found, POSTGRES_MIGRATIONS).await?;
+        Ok(tx.commit().await?)
+    }
 }

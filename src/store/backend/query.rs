@@ -60,11 +60,11 @@ pub struct QueryScalar<T>(QueryAs<(T,)>);
 
 /// Result of a statement without rows.
 #[derive(Clone, Copy, Debug)]
-pub struct Executed {
+pub struct QueryResult {
     rows: u64,
 }
 
-impl Executed {
+impl QueryResult {
     /// Number of rows that the statement changed.
     pub fn rows_affected(self) -> u64 {
         self.rows
@@ -97,11 +97,11 @@ impl Query {
         self
     }
 
-    pub async fn execute(self, on: impl Into<Target<'_>>) -> Result<Executed, Error> {
+    pub async fn execute(self, on: impl Into<Target<'_>>) -> Result<QueryResult, Error> {
         Box::pin(self.execute_on(on.into())).await
     }
 
-    async fn execute_on(self, on: Target<'_>) -> Result<Executed, Error> {
+    async fn execute_on(self, on: Target<'_>) -> Result<QueryResult, Error> {
         let mut session = on.session().await?;
         let rows = match session.driver() {
             Driver::Sqlite(connection) => {
@@ -116,7 +116,7 @@ impl Query {
             }
         };
         session.end().await?;
-        Ok(Executed { rows })
+        Ok(QueryResult { rows })
     }
 
     fn for_sqlite(self) -> Result<(AssertSqlSafe<Cow<'static, str>>, SqliteArguments), Error> {
