@@ -82,7 +82,12 @@ impl Pool {
                 Tx { connection: Connection::Sqlite(handle), settle: None }
             }
             Self::Postgres(pool, purpose) => {
-                let connection = Connection::Postgres(pool.begin_with(purpose.begin()).await?);
+                let begun = pool.begin_with(purpose.begin()).await.map_err(|error| match error {
+                    // A pool tries again while the server refuses connections, and hides the reason.
+                    Error::PoolTimedOut => Error::Io(std::io::ErrorKind::TimedOut.into()),
+                    error => error,
+                });
+                let connection = Connection::Postgres(begun?);
                 let settle = match purpose {
                     Purpose::Write(patience) => Some((pool.clone(), patience.clone())),
                     Purpose::Read | Purpose::Note => None,
