@@ -34,7 +34,7 @@ const PARAMETERS: [&str; 18] = [
 
 /// Longest wait of a task for a connection, while the server refuses connections or tasks of the same process use them. The
 /// store waits longer, by trying again.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// An idle connection is closed after this time: a server has a hundred by default, and many machines share them.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 const READERS: u32 = 4;
