@@ -96,6 +96,7 @@ mod schemas;
 mod scope_proposals;
 mod scope_requests;
 mod secret_variables;
+mod several_machines;
 mod shell_completion;
 mod shipped;
 mod shipping;
