@@ -10,6 +10,7 @@ mod columns;
 mod database_name;
 mod database_probe;
 mod database_url;
+mod engine;
 mod error;
 #[cfg(any(test, fuzzing))]
 pub mod invariants;

@@ -17,3 +17,4 @@ pub mod recovery_facts;
 pub mod repair;
 pub mod scope_proposals;
 pub mod scope_requests;
+pub mod stop_requests;
