@@ -34,6 +34,20 @@ fn phases_run_only_where_their_labels_are_given() {
     assert_eq!(project.states()["train"], "COMPLETE");
 }
 
+/// More phases than one walk along the queue examines.
+#[test]
+fn many_phases_of_another_machine_hide_none() {
+    let phase = |n: usize| {
+        json!({"phase_id": format!("g{n:03}"), "deliverables": [format!("g{n}.txt")],
+        "machine_labels": ["gpu"]})
+    };
+    let mut phases: Vec<_> = (0..501).map(phase).collect();
+    phases.push(json!({"phase_id": "plain", "deliverables": ["plain.txt"]}));
+    let project = project("write_deliverables()").plan(json!({"phases": phases}));
+    project.autopack(["drain", "--run-id", "run"]).succeeded();
+    assert_eq!(project.states()["plain"], "COMPLETE");
+}
+
 #[test]
 fn drains_are_listed_and_stopped_by_host() {
     let project = project("say('came')\nwait_for('go')\nwrite_deliverables()")

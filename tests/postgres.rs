@@ -130,6 +130,17 @@ fn an_applications_database_url_is_handed_on_and_ours_is_used() {
     ours.drain().succeeded();
     assert!(!ours.path(".autopack/autopack.db").exists());
     assert_eq!(seen(&ours), "none", "agents do not get the queue's database");
+    // The server is away: autopack does not begin a queue of its own.
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let known = ours.read(".autopack/shared-server");
+    ours.write(
+        ".autopack/shared-server",
+        &known.replace(&database.port().to_string(), &free.to_string()),
+    );
+    let ours = ours.env("DATABASE_URL", database.url_at(free));
+    let ran = ours.autopack(["drain", "--run-id", "run"]).exited(1);
+    assert!(ran.stderr.contains("the server does not answer"), "{ran:#?}");
+    assert!(!ours.path(".autopack/autopack.db").exists());
 }
 
 #[test]

@@ -67,8 +67,13 @@ fn database(choice: &DatabaseChoice) -> Setting {
 
 /// Hides credentials in a URL; an application's own DATABASE_URL may contain a password.
 fn without_password(url: &str) -> String {
+    let url = url.split('?').next().unwrap_or(url);
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let authority = rest.find('/').unwrap_or(rest.len());
+    // A password may contain an unescaped slash; a path of a file may contain an @.
+    let authority = match scheme.starts_with("sqlite") {
+        true => rest.find('/').unwrap_or(rest.len()),
+        false => rest.len(),
+    };
     match rest[..authority].rfind('@') {
         Some(at) => format!("{scheme}://(hidden){}", &rest[at..]),
         None => url.to_owned(),
@@ -94,6 +99,8 @@ mod tests {
     #[test]
     fn url_passwords_are_hidden() {
         assert_eq!(without_password("postgres://u:p@h/db"), "postgres://(hidden)@h/db");
+        assert_eq!(without_password("postgres://h/db?password=p"), "postgres://h/db");
+        assert_eq!(without_password("postgres://u:p/q@h/db"), "postgres://(hidden)@h/db");
         assert_eq!(without_password("sqlite:///a@b"), "sqlite:///a@b");
     }
 }

@@ -160,7 +160,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         batch_size: args.batch_size,
         max_batches: args.max_batches,
         jobs: room.map_or(wanted, |room| room.slots),
-        labels: args.labels.clone(),
+        labels: args.labels.iter().map(|label| label.trim().to_owned()).collect(),
         stop_on_first_failure: args.stop_on_first_failure,
         sample: args.sample,
         time_limit,

@@ -182,14 +182,19 @@ impl<'a> Drain<'a> {
         self
     }
 
+    /// Records workers and labels with the registration.
+    async fn record_machine(&self) -> Result<(), crate::store::StoreError> {
+        let Request { jobs, labels, .. } = self.request;
+        self.context.store.record_machine(self.owner.id(), *jobs, labels).await
+    }
+
     /// Runs the drain to the end and returns the exit code.
     ///
     /// # Errors
     ///
     /// The database fails at the start or the end. Errors in between become the stop reason.
     pub async fn run(mut self) -> anyhow::Result<Exit> {
-        let Request { jobs, labels, .. } = self.request;
-        self.context.store.record_machine(self.owner.id(), *jobs, labels).await?;
+        self.record_machine().await?;
         self.announce().await?;
         let result = self.batches().await;
         // Also after a stop: landed work must be on the branch.

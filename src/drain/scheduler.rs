@@ -265,6 +265,7 @@ impl Drain<'_> {
             self.signals,
         )
         .await?;
+        self.record_machine().await?;
         self.lost = false;
         Ok(())
     }

@@ -19,6 +19,9 @@ pub(super) enum Place {
     Server(Box<Server>),
 }
 
+/// The server that `DATABASE_URL` last named, if it was ours; in `.autopack`.
+const KNOWN_SERVER: &str = "shared-server";
+
 /// Refusal of a database URL.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadDatabaseUrl {
@@ -90,7 +93,7 @@ impl DatabaseUrl {
                 OwningApplication::None => is_plain(url) && is_named_for_us(path),
                 OwningApplication::Other => false,
             },
-            Place::Server(server) => has_our_mark(server).await == Some(true),
+            Place::Server(server) => is_our_server(server, workspace).await,
         };
         ours.then_some(parsed)
     }
@@ -113,6 +116,24 @@ impl DatabaseUrl {
 
     pub(super) fn place(&self) -> &Place {
         &self.place
+    }
+}
+
+/// Looks for our schema at a server. A server that does not answer is ours if it was ours before: otherwise a drain would begin a
+/// queue of its own while the shared one is away.
+async fn is_our_server(server: &Server, workspace: &Path) -> bool {
+    let known = workspace.join(".autopack").join(KNOWN_SERVER);
+    let name = server.to_string();
+    match has_our_mark(server).await {
+        Some(true) => {
+            if std::fs::read_to_string(&known).ok().as_deref() != Some(&name) {
+                // Without the directory there is nothing to lose: no drain ran here.
+                let _ = std::fs::write(&known, &name);
+            }
+            true
+        }
+        Some(false) => false,
+        None => std::fs::read_to_string(&known).is_ok_and(|before| before == name),
     }
 }
 

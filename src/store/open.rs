@@ -137,6 +137,15 @@ impl Store {
         self.writer.close().await;
     }
 
+    /// Returns the pool of heartbeats. At a server they do not wait for the writers' lock, which a large import of another machine
+    /// may hold for longer than a lease.
+    pub(super) fn heartbeat_pool(&self) -> &Pool {
+        match &self.location {
+            Location::File { .. } => &self.writer,
+            Location::Server(_) => &self.notes,
+        }
+    }
+
     /// Begins a writing transaction, which excludes other writers.
     pub(super) async fn begin(&self) -> Result<Tx, StoreError> {
         self.require_file()?;

@@ -23,20 +23,22 @@ const UNTOLD_PAUSE: Duration = Duration::from_millis(500);
 /// A wait for a server.
 #[derive(Debug)]
 pub(super) struct Wait {
-    since: Instant,
+    /// The first failure.
+    since: Option<Instant>,
     pause: Duration,
 }
 
 impl Default for Wait {
     fn default() -> Self {
-        Self { since: Instant::now(), pause: FIRST_PAUSE }
+        Self { since: None, pause: FIRST_PAUSE }
     }
 }
 
 impl Wait {
     /// Waits before the next try; `false` if the wait took longer than the patience.
     pub async fn again(&mut self, patience: &Patience, database: &DatabaseName) -> bool {
-        if self.since.elapsed() + self.pause > patience.get() {
+        let since = *self.since.get_or_insert_with(Instant::now);
+        if since.elapsed() + self.pause > patience.get() {
             return false;
         }
         // A restart takes less; it is not worth a line.

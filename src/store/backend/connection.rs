@@ -3,13 +3,14 @@
 use std::ops::{Deref, DerefMut};
 
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnection, PgPool, Postgres};
+use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::sqlite::{Sqlite, SqliteConnection, SqlitePool};
 use sqlx::{Error, Transaction};
 
 use super::postgres::commit;
 use super::postgres::server::{Patience, Server};
 use super::postgres::session::{BEGIN_NOTE, BEGIN_READ, BEGIN_WRITE};
+use super::postgres::transaction::PgTransaction;
 
 /// Connections for one purpose.
 #[derive(Clone, Debug)]
@@ -32,7 +33,7 @@ pub enum Purpose {
 #[derive(Debug)]
 pub enum Connection {
     Sqlite(Handle<Sqlite>),
-    Postgres(Transaction<'static, Postgres>),
+    Postgres(PgTransaction),
 }
 
 /// A connection of SQLite. Postgres is only used within transactions: a connection pooler may give each of them another
@@ -82,12 +83,8 @@ impl Pool {
                 Tx { connection: Connection::Sqlite(handle), settle: None }
             }
             Self::Postgres(pool, purpose) => {
-                let begun = pool.begin_with(purpose.begin()).await.map_err(|error| match error {
-                    // A pool tries again while the server refuses connections, and hides the reason.
-                    Error::PoolTimedOut => Error::Io(std::io::ErrorKind::TimedOut.into()),
-                    error => error,
-                });
-                let connection = Connection::Postgres(begun?);
+                let begun = PgTransaction::begin(pool, purpose.begin()).await?;
+                let connection = Connection::Postgres(begun);
                 let settle = match purpose {
                     Purpose::Write(patience) => Some((pool.clone(), patience.clone())),
                     Purpose::Read | Purpose::Note => None,
@@ -152,7 +149,7 @@ impl Tx {
     /// Returns the connection to a Postgres server.
     pub fn postgres(&mut self) -> Option<&mut PgConnection> {
         match &mut self.connection {
-            Connection::Postgres(tx) => Some(tx),
+            Connection::Postgres(tx) => Some(tx.connection()),
             Connection::Sqlite(_) => None,
         }
     }
@@ -225,7 +222,7 @@ pub(super) enum Session<'a> {
 /// The connection of a session, by database.
 pub(super) enum Driver<'a> {
     Sqlite(&'a mut SqliteConnection),
-    Postgres(&'a mut PgConnection),
+    Postgres(&'a mut PgTransaction),
 }
 
 impl<'a> Target<'a> {

@@ -10,6 +10,7 @@ use sqlx::{Arguments as _, AssertSqlSafe, Error, FromRow};
 
 use super::connection::{Driver, Target};
 use super::postgres::dialect;
+use super::postgres::transaction::deadline;
 use super::value::{Bind, Value};
 
 /// The text of a statement: a literal, or text that the store put together without anything of a user in it.
@@ -109,10 +110,12 @@ impl Query {
                 let query = sqlx::query_with::<Sqlite, _>(sql, values);
                 query.execute(connection).await?.rows_affected()
             }
-            Driver::Postgres(connection) => {
+            Driver::Postgres(tx) => {
                 let (sql, values) = self.for_postgres()?;
-                let query = sqlx::query_with::<Postgres, _>(sql, values);
-                query.persistent(false).execute(connection).await?.rows_affected()
+                let query = sqlx::query_with::<Postgres, _>(sql, values).persistent(false);
+                let result = deadline(query.execute(tx.statement())).await;
+                tx.ended(&result);
+                result?.rows_affected()
             }
         };
         session.end().await?;
@@ -165,10 +168,12 @@ impl<T: Record> QueryAs<T> {
                 let (sql, values) = self.query.for_sqlite()?;
                 sqlx::query_as_with::<Sqlite, T, _>(sql, values).fetch_all(connection).await?
             }
-            Driver::Postgres(connection) => {
+            Driver::Postgres(tx) => {
                 let (sql, values) = self.query.for_postgres()?;
-                let query = sqlx::query_as_with::<Postgres, T, _>(sql, values);
-                query.persistent(false).fetch_all(connection).await?
+                let query = sqlx::query_as_with::<Postgres, T, _>(sql, values).persistent(false);
+                let result = deadline(query.fetch_all(tx.statement())).await;
+                tx.ended(&result);
+                result?
             }
         };
         session.end().await?;
@@ -186,10 +191,12 @@ impl<T: Record> QueryAs<T> {
                 let (sql, values) = self.query.for_sqlite()?;
                 sqlx::query_as_with::<Sqlite, T, _>(sql, values).fetch_optional(connection).await?
             }
-            Driver::Postgres(connection) => {
+            Driver::Postgres(tx) => {
                 let (sql, values) = self.query.for_postgres()?;
-                let query = sqlx::query_as_with::<Postgres, T, _>(sql, values);
-                query.persistent(false).fetch_optional(connection).await?
+                let query = sqlx::query_as_with::<Postgres, T, _>(sql, values).persistent(false);
+                let result = deadline(query.fetch_optional(tx.statement())).await;
+                tx.ended(&result);
+                result?
             }
         };
         session.end().await?;

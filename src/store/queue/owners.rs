@@ -177,7 +177,7 @@ impl Store {
             )
             .bind(boot_ms)
             .bind(owner.as_str())
-            .fetch_optional(&self.writer)
+            .fetch_optional(self.heartbeat_pool())
             .await?;
             Ok(Control::of(row))
         })

@@ -2,31 +2,34 @@
 
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnection, PgPool, Postgres};
-use sqlx::{Error, Row as _, Transaction};
+use sqlx::postgres::PgPool;
+use sqlx::{ConnectOptions as _, Error, Row as _};
 use tokio::time::Instant;
 
 use super::errors;
 use super::server::Patience;
 use super::session::BEGIN_READ;
+use super::transaction::{PgTransaction, deadline};
 use crate::store::backend::error_kind::DatabaseErrorKind;
 
 const PAUSE: Duration = Duration::from_millis(200);
+/// Longest wait for an answer about a transaction.
+const LONGEST_QUESTION: Duration = Duration::from_secs(10);
 
 /// Commits. If the connection breaks meanwhile, asks the server whether the transaction was committed.
 ///
 /// # Errors
 /// The transaction was not committed, or nobody could be asked within `patience`.
 pub async fn commit(
-    mut tx: Transaction<'static, Postgres>,
+    mut tx: PgTransaction,
     pool: &PgPool,
     patience: &Patience,
 ) -> Result<(), Error> {
     // A transaction that changed nothing has no id, and its commit does not matter.
-    let id: Option<String> = sqlx::raw_sql("SELECT pg_current_xact_id_if_assigned()::text")
-        .fetch_one(&mut *tx)
-        .await?
-        .try_get(0)?;
+    let asked = sqlx::raw_sql("SELECT pg_current_xact_id_if_assigned()::text");
+    let answer = deadline(asked.fetch_one(tx.statement())).await;
+    tx.ended(&answer);
+    let id: Option<String> = answer?.try_get(0)?;
     let error = match tx.commit().await {
         Ok(()) => return Ok(()),
         Err(error) => error,
@@ -52,17 +55,17 @@ pub async fn commit(
     Err(error)
 }
 
+/// Asks over a connection of its own: the pool's may be the broken one.
 async fn status(pool: &PgPool, id: &str) -> Result<Option<String>, Error> {
-    let mut tx = pool.begin_with(BEGIN_READ).await?;
-    let connection: &mut PgConnection = &mut tx;
+    let work = async {
+        let mut connection = pool.connect_options().connect().await?;
+        sqlx::raw_sql(BEGIN_READ).execute(&mut connection).await?;
+        let asked = sqlx::query_scalar("SELECT pg_xact_status($1::xid8)").bind(id.to_owned());
+        asked.persistent(false).fetch_one(&mut connection).await
+    };
+    let late = |_| Err(Error::Io(std::io::ErrorKind::TimedOut.into()));
     // An id after the last one that the server gave is an error: it forgot the transaction.
-    let found: Result<Option<String>, Error> =
-        sqlx::query_scalar("SELECT pg_xact_status($1::xid8)")
-            .bind(id)
-            .persistent(false)
-            .fetch_one(connection)
-            .await;
-    match found {
+    match tokio::time::timeout(LONGEST_QUESTION, work).await.unwrap_or_else(late) {
         Err(Error::Database(why)) if why.code().as_deref() == Some(errors::INVALID_PARAMETER) => {
             Ok(None)
         }

@@ -37,14 +37,48 @@ pub fn statement(sql: &str) -> String {
     text
 }
 
-/// Postgres stores no NUL in a text.
+/// Postgres stores no NUL in a text, and reads none in JSON.
 pub fn text(value: String) -> String {
-    if value.contains('\0') { value.replace('\0', "\u{fffd}") } else { value }
+    let value = if value.contains('\0') { value.replace('\0', "\u{fffd}") } else { value };
+    if value.contains(r"\u0000") { without_escaped_nul(&value) } else { value }
+}
+
+fn without_escaped_nul(value: &str) -> String {
+    let mut text = String::with_capacity(value.len());
+    let mut rest = value;
+    while let Some(at) = rest.find('\\') {
+        text.push_str(&rest[..at]);
+        rest = &rest[at..];
+        // A backslash and what it escapes, such as another backslash.
+        let (taken, shown) = match rest.strip_prefix(r"\u0000") {
+            Some(_) => (6, r"\ufffd"),
+            None => {
+                let length = 1 + rest[1..].chars().next().map_or(0, char::len_utf8);
+                (length, &rest[..length])
+            }
+        };
+        text.push_str(shown);
+        rest = &rest[taken..];
+    }
+    text + rest
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nul_is_replaced_also_in_json() {
+        for (given, stored) in [
+            ("a\0b", "a\u{fffd}b"),
+            (r#"{"a":"x\u0000y"}"#, r#"{"a":"x\ufffdy"}"#),
+            (r#"{"a":"x\\u0000y"}"#, r#"{"a":"x\\u0000y"}"#),
+            (r#"{"a":"x\\\u0000y"}"#, r#"{"a":"x\\\ufffdy"}"#),
+            (r"ends with \u0000 and \", r"ends with \ufffd and \"),
+        ] {
+            assert_eq!(text(given.to_owned()), stored, "{given}");
+        }
+    }
 
     #[test]
     fn placeholders_are_numbered() {

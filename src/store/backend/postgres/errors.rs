@@ -20,6 +20,8 @@ pub fn kind_of(code: &str) -> DatabaseErrorKind {
         "53300" | "53200" | "53400" | "53000" => DatabaseErrorKind::Unreachable,
         // The server shuts down, crashed, or starts; the transaction was idle for too long.
         "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => DatabaseErrorKind::Unreachable,
+        // The transaction may be repeated: serialization, deadlock, a limit of the server's settings.
+        "40001" | "40P01" | "57014" => DatabaseErrorKind::Unreachable,
         code if code.starts_with("08") => DatabaseErrorKind::Unreachable,
         _ => DatabaseErrorKind::Other,
     }
@@ -28,7 +30,8 @@ pub fn kind_of(code: &str) -> DatabaseErrorKind {
 /// Returns whether the connection to the server broke, or none could be made.
 pub fn is_broken_connection(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Io(_) => true,
+        // A server behind a proxy that accepts, and closes at once.
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => true,
         sqlx::Error::Tls(error) => error.downcast_ref::<std::io::Error>().is_some(),
         _ => false,
     }

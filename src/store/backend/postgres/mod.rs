@@ -6,3 +6,4 @@ pub mod errors;
 pub mod schema;
 pub mod server;
 pub mod session;
+pub mod transaction;

@@ -47,9 +47,9 @@ pub async fn server_version(connection: &mut PgConnection) -> Result<i64, Error>
         .persistent(false)
         .fetch_one(connection)
         .await?;
-    let number: i64 = number
-        .parse()
-        .map_err(|_| Error::Protocol(format!("the server says that its version is {number}")))?;
+    let number: i64 = number.parse().map_err(|_| {
+        Error::Decode(format!("the server says that its version is {number}").into())
+    })?;
     Ok(number / 10_000)
 }
 

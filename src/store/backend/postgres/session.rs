@@ -4,16 +4,17 @@
 /// Begins a transaction that reads one snapshot.
 pub(in crate::store::backend) const BEGIN_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL search_path TO autopack, pg_catalog";
 
-/// Begins a writing transaction: one at a time in the database, as with SQLite. The key is our application id. A machine
+/// Begins a writing transaction: with the isolation that the lock needs, whatever the settings of the role say; one at a time in the database, as with SQLite. The key is our application id. A machine
 /// that vanishes within a transaction would hold the lock until the server's TCP connection ends; the limit for idle
 /// transactions ends it first. A transaction computes for milliseconds between its statements.
-pub(in crate::store::backend) const BEGIN_WRITE: &str = "BEGIN; SET LOCAL search_path TO autopack, pg_catalog; \
+pub(in crate::store::backend) const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
+    SET LOCAL search_path TO autopack, pg_catalog; SET LOCAL synchronous_commit = on; SET LOCAL statement_timeout = 0; \
     SET LOCAL idle_in_transaction_session_timeout = '20s'; SET LOCAL lock_timeout = '120s'; \
     SELECT pg_advisory_xact_lock(1634755435)";
 
 /// Begins a transaction for a note that may be lost: waits neither for locks nor for the disk.
-pub(in crate::store::backend) const BEGIN_NOTE: &str = "BEGIN; SET LOCAL search_path TO autopack, pg_catalog; \
-    SET LOCAL lock_timeout = '20ms'; SET LOCAL synchronous_commit = off";
+pub(in crate::store::backend) const BEGIN_NOTE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
+    SET LOCAL search_path TO autopack, pg_catalog; SET LOCAL lock_timeout = '20ms'; SET LOCAL synchronous_commit = off";
 
 #[cfg(test)]
 mod tests {

@@ -58,6 +58,8 @@ pub(super) struct QueueWalk<'a> {
     at: Option<RunPosition<'a>>,
     /// Whether a runnable phase was skipped because of an overlap.
     overlapping: bool,
+    /// Whether the last candidate was left to another machine.
+    pub is_elsewhere: bool,
 }
 
 /// Position of the walk within a run.
@@ -94,7 +96,14 @@ async fn executing(tx: &mut Connection, run: &RunId) -> Result<FootprintSet, Sto
 
 impl<'a> QueueWalk<'a> {
     pub fn new(claimer: &'a Claimer<'a>, now: UnixMs) -> Self {
-        Self { claimer, now, runs: claimer.runs.iter(), at: None, overlapping: false }
+        Self {
+            claimer,
+            now,
+            runs: claimer.runs.iter(),
+            at: None,
+            overlapping: false,
+            is_elsewhere: false,
+        }
     }
 
     /// Returns the row id of the next phase without a known overlap.

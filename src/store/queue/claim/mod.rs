@@ -161,13 +161,15 @@ impl Store {
             }
             let mut walk = QueueWalk::new(claimer, now);
             let mut next = None;
-            for _ in 0..EXAMINED {
+            let mut left = EXAMINED;
+            while next.is_none() && left > 0 {
                 next = match walk.next(&mut tx).await? {
                     Some(id) => examine_candidate(&mut tx, &mut walk, id, now).await?,
                     None => Some(explain_no_claim(&mut tx, &walk).await?),
                 };
-                if next.is_some() {
-                    break;
+                // Phases of other machines are met again by the next walk, so they must not end this one.
+                if !std::mem::take(&mut walk.is_elsewhere) {
+                    left -= 1;
                 }
             }
             tx.commit().await?;
@@ -224,7 +226,10 @@ async fn examine_candidate(
             defer(tx, &row, until, now).await?;
             None
         }
-        Admission::Elsewhere => None,
+        Admission::Elsewhere => {
+            walk.is_elsewhere = true;
+            None
+        }
         Admission::Refuse(failure) => Some(refuse(tx, &row, failure).await?),
         Admission::Hold => Some(explain_no_claim(tx, walk).await?),
         Admission::Stop(budget) => Some(ClaimOutcome::Stopped(budget)),
