@@ -8,7 +8,7 @@ use sqlx::sqlite::{Sqlite, SqliteConnection, SqlitePool};
 use sqlx::{Error, Transaction};
 
 use super::postgres::commit;
-use super::postgres::server::{Patience, Server};
+use super::postgres::server::{Patience, READERS, Server};
 use super::postgres::session::{BEGIN_NOTE, BEGIN_READ, BEGIN_WRITE};
 use super::postgres::transaction::PgTransaction;
 
@@ -32,16 +32,16 @@ pub enum Purpose {
 /// A connection, within a transaction or not.
 #[derive(Debug)]
 pub enum Connection {
-    Sqlite(Handle<Sqlite>),
+    Sqlite(Handle),
     Postgres(PgTransaction),
 }
 
 /// A connection of SQLite. Postgres is only used within transactions: a connection pooler may give each of them another
 /// server process.
 #[derive(Debug)]
-pub enum Handle<DB: sqlx::Database> {
-    Pooled(PoolConnection<DB>),
-    Transaction(Transaction<'static, DB>),
+pub enum Handle {
+    Pooled(PoolConnection<Sqlite>),
+    Transaction(Transaction<'static, Sqlite>),
 }
 
 /// A transaction; rolled back unless committed.
@@ -53,16 +53,17 @@ pub struct Tx {
 }
 
 impl Pool {
+    /// The single writer: transactions of one process wait here, not at the server.
     pub fn writer_at(server: &Server, patience: &Patience) -> Self {
-        Self::Postgres(server.writer(), Purpose::Write(patience.clone()))
+        Self::Postgres(server.pool(1), Purpose::Write(patience.clone()))
     }
 
     pub fn readers_at(server: &Server) -> Self {
-        Self::Postgres(server.readers(), Purpose::Read)
+        Self::Postgres(server.pool(READERS), Purpose::Read)
     }
 
     pub fn notes_at(server: &Server) -> Self {
-        Self::Postgres(server.notes(), Purpose::Note)
+        Self::Postgres(server.pool(1), Purpose::Note)
     }
 
     /// Begins a transaction: immediate for SQLite's writer, where upgrading a deferred transaction would fail with BUSY
@@ -155,7 +156,7 @@ impl Tx {
     }
 }
 
-impl Deref for Handle<Sqlite> {
+impl Deref for Handle {
     type Target = SqliteConnection;
 
     fn deref(&self) -> &SqliteConnection {
@@ -166,7 +167,7 @@ impl Deref for Handle<Sqlite> {
     }
 }
 
-impl DerefMut for Handle<Sqlite> {
+impl DerefMut for Handle {
     fn deref_mut(&mut self) -> &mut SqliteConnection {
         match self {
             Self::Pooled(connection) => connection,

@@ -10,7 +10,6 @@ use sqlx::{Arguments as _, AssertSqlSafe, Error, FromRow};
 
 use super::connection::{Driver, Target};
 use super::postgres::dialect;
-use super::postgres::transaction::deadline;
 use super::value::{Bind, Value};
 
 /// The text of a statement: a literal, or text that the store put together without anything of a user in it.
@@ -31,12 +30,12 @@ impl From<AssertSqlSafe<String>> for SqlText {
 
 /// A type read from a row of either database.
 pub trait Record:
-    for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin
+    for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin + 'static
 {
 }
 
 impl<T> Record for T where
-    T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin
+    T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin + 'static
 {
 }
 
@@ -113,9 +112,8 @@ impl Query {
             Driver::Postgres(tx) => {
                 let (sql, values) = self.for_postgres()?;
                 let query = sqlx::query_with::<Postgres, _>(sql, values).persistent(false);
-                let result = deadline(query.execute(tx.statement())).await;
-                tx.ended(&result);
-                result?.rows_affected()
+                let done = tx.run(|connection| Box::pin(query.execute(connection))).await?;
+                done.rows_affected()
             }
         };
         session.end().await?;
@@ -171,9 +169,7 @@ impl<T: Record> QueryAs<T> {
             Driver::Postgres(tx) => {
                 let (sql, values) = self.query.for_postgres()?;
                 let query = sqlx::query_as_with::<Postgres, T, _>(sql, values).persistent(false);
-                let result = deadline(query.fetch_all(tx.statement())).await;
-                tx.ended(&result);
-                result?
+                tx.run(|connection| Box::pin(query.fetch_all(connection))).await?
             }
         };
         session.end().await?;
@@ -194,9 +190,7 @@ impl<T: Record> QueryAs<T> {
             Driver::Postgres(tx) => {
                 let (sql, values) = self.query.for_postgres()?;
                 let query = sqlx::query_as_with::<Postgres, T, _>(sql, values).persistent(false);
-                let result = deadline(query.fetch_optional(tx.statement())).await;
-                tx.ended(&result);
-                result?
+                tx.run(|connection| Box::pin(query.fetch_optional(connection))).await?
             }
         };
         session.end().await?;

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::errors;
 use super::server::Patience;
 use super::session::BEGIN_READ;
-use super::transaction::{PgTransaction, deadline};
+use super::transaction::{PgTransaction, within};
 use crate::store::backend::error_kind::DatabaseErrorKind;
 
 const PAUSE: Duration = Duration::from_millis(200);
@@ -27,9 +27,8 @@ pub async fn commit(
 ) -> Result<(), Error> {
     // A transaction that changed nothing has no id, and its commit does not matter.
     let asked = sqlx::raw_sql("SELECT pg_current_xact_id_if_assigned()::text");
-    let answer = deadline(asked.fetch_one(tx.statement())).await;
-    tx.ended(&answer);
-    let id: Option<String> = answer?.try_get(0)?;
+    let answer = tx.run(|connection| Box::pin(asked.fetch_one(connection))).await?;
+    let id: Option<String> = answer.try_get(0)?;
     let error = match tx.commit().await {
         Ok(()) => return Ok(()),
         Err(error) => error,
@@ -63,9 +62,8 @@ async fn status(pool: &PgPool, id: &str) -> Result<Option<String>, Error> {
         let asked = sqlx::query_scalar("SELECT pg_xact_status($1::xid8)").bind(id.to_owned());
         asked.persistent(false).fetch_one(&mut connection).await
     };
-    let late = |_| Err(Error::Io(std::io::ErrorKind::TimedOut.into()));
     // An id after the last one that the server gave is an error: it forgot the transaction.
-    match tokio::time::timeout(LONGEST_QUESTION, work).await.unwrap_or_else(late) {
+    match within(LONGEST_QUESTION, work).await {
         Err(Error::Database(why)) if why.code().as_deref() == Some(errors::INVALID_PARAMETER) => {
             Ok(None)
         }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::session::BEGIN_READ;
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+
+use super::session::BEGIN_READ;
 
 /// Parameters of a URL, with the spellings of libpq and of sqlx. An unknown one may be misspelled: it is refused.
 const PARAMETERS: [&str; 18] = [
@@ -37,7 +38,8 @@ const PARAMETERS: [&str; 18] = [
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// An idle connection is closed after this time: a server has a hundred by default, and many machines share them.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-const READERS: u32 = 4;
+/// Readers of a process.
+pub const READERS: u32 = 4;
 
 /// A Postgres server and a database there.
 #[derive(Clone, Debug)]
@@ -98,22 +100,8 @@ impl Server {
         Ok(connection)
     }
 
-    /// Returns the pool of the single writer: transactions of one process wait here, not at the server.
-    pub fn writer(&self) -> PgPool {
-        self.pool(1)
-    }
-
-    /// Returns the pool of the readers, opened on first use.
-    pub fn readers(&self) -> PgPool {
-        self.pool(READERS)
-    }
-
-    /// Returns the pool for notes that may be lost.
-    pub fn notes(&self) -> PgPool {
-        self.pool(1)
-    }
-
-    fn pool(&self, connections: u32) -> PgPool {
+    /// Returns a pool, whose connections are opened on first use.
+    pub fn pool(&self, connections: u32) -> PgPool {
         PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)

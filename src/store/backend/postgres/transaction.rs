@@ -1,11 +1,14 @@
 //! A transaction on a pooled connection. A connection in doubt never returns to the pool: one that broke, that did not answer in
 //! time, or whose task was dropped in the middle of a statement.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use sqlx::Error;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnection, PgPool, Postgres};
+
+type BoxFuture<'c, T> = Pin<Box<dyn Future<Output = T> + Send + 'c>>;
 
 /// Longest wait for the answer to a statement; longer than the wait for the writers' lock. A network that drops packets breaks
 /// no connection for minutes.
@@ -48,24 +51,23 @@ impl PgTransaction {
     }
 
     async fn end(&mut self, statement: &'static str) -> Result<(), Error> {
-        self.is_in_doubt = true;
-        within(DEADLINE, sqlx::raw_sql(statement).execute(self.connection())).await?;
-        (self.is_in_doubt, self.is_open) = (false, false);
+        self.run(|connection| Box::pin(sqlx::raw_sql(statement).execute(connection))).await?;
+        self.is_open = false;
         Ok(())
     }
 
-    /// Marks the beginning of a statement, and returns the connection for it.
-    pub fn statement(&mut self) -> &mut PgConnection {
+    /// Runs a statement. A connection that broke, or gave no answer in time, is in doubt afterwards.
+    pub async fn run<T>(
+        &mut self,
+        statement: impl for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<T, Error>>,
+    ) -> Result<T, Error> {
         self.is_in_doubt = true;
-        self.connection()
-    }
-
-    /// Marks the end of a statement.
-    pub fn ended<T>(&mut self, result: &Result<T, Error>) {
-        self.is_in_doubt = match result {
+        let result = within(DEADLINE, statement(self.connection())).await;
+        self.is_in_doubt = match &result {
             Ok(_) => false,
             Err(error) => matches!(error, Error::Io(_) | Error::Tls(_) | Error::Protocol(_)),
         };
+        result
     }
 
     /// Returns the connection.
@@ -75,11 +77,7 @@ impl PgTransaction {
 }
 
 /// Limits the wait for an answer.
-pub async fn deadline<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    within(DEADLINE, work).await
-}
-
-async fn within<T>(
+pub async fn within<T>(
     time: Duration,
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
