@@ -178,16 +178,16 @@ impl Store {
                 }
                 Err(error) => error,
             };
-            let Some(kind) = error.database_kind() else { return Err(error) };
-            let patience = match &self.location {
-                // A new connection may notice the removed file before anything is written.
-                Location::File { .. } => {
-                    return Err(self.require_file().err().unwrap_or(error.at(&self.name)));
+            let waits = match &self.location {
+                Location::Server(patience)
+                    if error.database_kind() == Some(DatabaseErrorKind::Unreachable) =>
+                {
+                    wait.again(patience, &self.name).await
                 }
-                Location::Server(patience) => patience,
+                _ => false,
             };
-            if kind != DatabaseErrorKind::Unreachable || !wait.again(patience, &self.name).await {
-                return Err(error.at(&self.name));
+            if !waits {
+                return Err(self.name_in(error));
             }
         }
     }
@@ -198,12 +198,13 @@ impl Store {
         &self,
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        work.await.map_err(|error| match (error, &self.location) {
-            (error @ StoreError::Database { .. }, Location::File { .. }) => {
-                self.require_file().err().unwrap_or(error.at(&self.name))
-            }
-            (error, _) => error.at(&self.name),
-        })
+        work.await.map_err(|error| self.name_in(error))
+    }
+
+    /// Adds the name of the database to an error. A new connection may notice the removed file before anything is written.
+    fn name_in(&self, error: StoreError) -> StoreError {
+        let gone = error.database_kind().and_then(|_| self.require_file().err());
+        gone.unwrap_or_else(|| error.at(&self.name))
     }
 
     /// Tells the end of an outage that was told.
