@@ -37,6 +37,8 @@ pub struct RegisteredDrain {
     /// Stops single attempts.
     phases: PhaseStops,
     following: JoinHandle<()>,
+    /// Sets how long the store waits for a server.
+    waiting: JoinHandle<()>,
 }
 
 impl RegisteredDrain {
@@ -82,7 +84,7 @@ impl RegisteredDrain {
             let (attempts, whole) = (attempts.clone(), signals.handle.watch());
             async move { match attempts.forward(&whole).await {} }
         });
-        tokio::spawn(wait_for_server(store.clone(), signals.handle.watch()));
+        let waiting = tokio::spawn(wait_for_server(store.clone(), signals.handle.watch()));
         let phases = PhaseStops::default();
         let stops = StopSignals {
             drain: signals.handle.clone(),
@@ -91,7 +93,7 @@ impl RegisteredDrain {
             winding_down: signals.winding_down.clone(),
         };
         let heartbeats = tokio::spawn(send_heartbeats(store.clone(), id.clone(), lease, stops));
-        Ok(Self { id, lock, heartbeats, attempts, phases, following })
+        Ok(Self { id, lock, heartbeats, attempts, phases, following, waiting })
     }
 
     /// Returns the owner's id.
@@ -142,6 +144,7 @@ impl Drop for RegisteredDrain {
     fn drop(&mut self) {
         self.heartbeats.abort();
         self.following.abort();
+        self.waiting.abort();
     }
 }
 
