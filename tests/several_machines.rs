@@ -31,22 +31,6 @@ fn import(project: &Project, phases: usize) {
     project.autopack(["import", file.to_str().unwrap(), "--run-id", "run"]).succeeded();
 }
 
-/// Each phase landed once at the remote, and none was charged for a fault of database or network.
-#[track_caller]
-fn assert_landed_once(remote: &Remote, project: &Project, phases: usize) {
-    let mut landed = remote.landed();
-    landed.sort();
-    let expected: Vec<String> = (0..phases).map(|n| format!("p{n:03}")).collect();
-    assert_eq!(landed, expected);
-    let listed = project.json(["phases", "list", "--run-id", "run", "--json"]);
-    for phase in listed.as_array().unwrap() {
-        assert_eq!(phase["state"], "COMPLETE", "{phase:#}");
-        assert_eq!(phase["attempts"], 1, "{phase:#}");
-    }
-    assert_eq!(remote.refs_of_claims(), "");
-    assert_eq!(project.json(["hosts", "--json"]), json!([]));
-}
-
 fn two_clones_drain(remote: &Remote) {
     let Some(database) = database() else { return };
     let clones = [(); 2].map(|()| clone(remote, &database.url(), AGENT));
@@ -56,7 +40,7 @@ fn two_clones_drain(remote: &Remote) {
     for (drain, clone) in drains.into_iter().zip(&clones) {
         clone.wait(drain).succeeded();
     }
-    assert_landed_once(remote, &clones[1], 10);
+    remote.assert_each_landed_once(&clones[1], 10);
 }
 
 #[test]
@@ -88,7 +72,7 @@ fn a_server_killed_again_and_again_costs_no_attempt() {
     for (drain, clone) in drains.into_iter().zip(&clones) {
         clone.wait(drain).succeeded();
     }
-    assert_landed_once(&remote, &clones[0], 12);
+    remote.assert_each_landed_once(&clones[0], 12);
 }
 
 fn landings(remote: &Remote) -> usize {
@@ -120,7 +104,7 @@ fn a_drain_without_the_database_for_longer_than_its_lease_lands_nothing() {
     link.cut(false);
     other.wait(other_drain).succeeded();
     cut.wait(cut_drain).succeeded();
-    assert_landed_once(&remote, &other, 2);
+    remote.assert_each_landed_once(&other, 2);
     let files = remote.git(&["show", "autopack/run:d0/a.txt", "autopack/run:d1/a.txt"]);
     assert_eq!(files, "made by the agent\nmade by the agent\n");
 }
@@ -150,7 +134,7 @@ fn partitions_at_random_moments_lose_and_double_nothing() {
         for (drain, clone) in drains.into_iter().zip(&clones) {
             clone.wait(drain).succeeded();
         }
-        assert_landed_once(&remote, &clones[1], 10);
+        remote.assert_each_landed_once(&clones[1], 10);
     }
 }
 

@@ -129,8 +129,7 @@ impl Remote {
             assert_eq!(phase["attempts"], 1, "{phase:#}");
         }
         assert_eq!(self.refs_of_claims(), "");
-        let owners = super::database::texts(&self.database(), "SELECT owner FROM owners");
-        assert_eq!(owners, [""; 0]);
+        assert_eq!(project.json(["hosts", "--json"]), serde_json::json!([]));
     }
 }
 
