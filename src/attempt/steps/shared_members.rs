@@ -1,4 +1,4 @@
-//! Members of the merge queue at the remote of the runs: what drains of other clones build on.
+//! Members of the merge queue at the remote, for drains of other clones.
 
 use super::queue_place::QueuePlace;
 use crate::attempt::{Attempt, AttemptError};
@@ -6,7 +6,7 @@ use crate::store::QueueMember;
 use crate::workspace::WorkspaceError;
 
 impl Attempt<'_> {
-    /// Shares the commit with drains of other clones, which build on it. Without it they wait until it has landed.
+    /// Shares the commit: drains of other clones build on it. Otherwise they wait until it lands.
     pub(super) async fn share_member(
         &self,
         place: &mut QueuePlace,
@@ -22,7 +22,7 @@ impl Attempt<'_> {
         Ok(())
     }
 
-    /// Deletes the shared commit of a member that left.
+    /// Deletes the shared commit after the member left.
     pub(super) async fn withdraw_member(&self, place: &QueuePlace) {
         let (Some(remote), Some(member)) = (&self.context.remote, &place.at_remote) else { return };
         match remote.drop_member(member).await {
@@ -32,7 +32,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// Fetches the commit before, if it is of a drain of another clone. Returns whether it can be built on.
+    /// Fetches the commit before, if another clone made it. Returns `true` if the attempt can build on it.
     pub(super) async fn fetch_parent(
         &self,
         ahead: &[QueueMember],

@@ -1,4 +1,4 @@
-//! `db copy`: copies a database with its history to another one.
+//! `db copy`: copies a database with its history.
 
 use std::path::Path;
 use std::time::Instant;
