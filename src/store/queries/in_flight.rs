@@ -11,7 +11,7 @@ use crate::store::columns::{number, parse};
 use crate::store::error::StoreError;
 use crate::store::open::Store;
 use crate::store::owner_id::OwnerId;
-use crate::store::queue::owners::{Owner, OwnerRecord, StopRequest, stop_request};
+use crate::store::queue::owners::{OWNERS, Owner, OwnerRecord, StopRequest, stop_request};
 use crate::store::state_step::PhaseSnapshot;
 
 /// A registered owner with the attempts in progress.
@@ -95,10 +95,7 @@ impl Store {
         self.named(|| async move {
             let mut tx = self.reader.begin().await?;
             let rows: Vec<OwnerRecord> =
-                query_as(
-                    "SELECT owners.*, CAST(unixepoch('subsec') * 1000 AS BIGINT) - renewed_at AS silent_ms
-                       FROM owners ORDER BY started_at, owner",
-                )
+                query_as(OWNERS)
                 .fetch_all(&mut *tx)
                 .await?;
             let in_flight: Vec<InFlightRecord> = query_as(

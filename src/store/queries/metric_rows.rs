@@ -5,7 +5,7 @@ use sqlx::FromRow;
 use crate::store::backend::query_as;
 use crate::store::error::StoreError;
 use crate::store::open::Store;
-use crate::store::queue::owners::{Owner, OwnerRecord};
+use crate::store::queue::owners::{OWNERS, Owner, OwnerRecord};
 
 /// Everything that `autopack metrics` shows of the database.
 #[derive(Clone, Debug, Default)]
@@ -152,10 +152,7 @@ impl Store {
             )
             .fetch_all(&mut *tx)
             .await?;
-            let owners: Vec<OwnerRecord> = query_as(
-                "SELECT owners.*, CAST(unixepoch('subsec') * 1000 AS BIGINT) - renewed_at AS silent_ms
-                   FROM owners ORDER BY started_at, owner",
-            )
+            let owners: Vec<OwnerRecord> = query_as(OWNERS)
             .fetch_all(&mut *tx)
             .await?;
             let drains = owners.iter().map(|row| Ok((Owner::try_from(row)?, row.silent_ms)));

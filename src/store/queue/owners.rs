@@ -96,10 +96,22 @@ pub(crate) struct OwnerRecord {
     process_start: Option<i64>,
     labels: String,
     workers: Option<i64>,
-    /// Only where the query computes it.
-    #[sqlx(default)]
     pub silent_ms: Option<i64>,
 }
+
+/// The time by the clock of the database, in milliseconds.
+macro_rules! database_now {
+    () => {
+        "CAST(unixepoch('subsec') * 1000 AS BIGINT)"
+    };
+}
+
+/// Selects every [`OwnerRecord`], oldest first.
+pub(crate) const OWNERS: &str = concat!(
+    "SELECT owners.*, ",
+    database_now!(),
+    " - renewed_at AS silent_ms FROM owners ORDER BY started_at, owner"
+);
 
 impl Store {
     /// Registers a drain; only registered drains may claim.
@@ -146,15 +158,16 @@ impl Store {
         labels: &[String],
     ) -> Result<(), StoreError> {
         self.named(|| async move {
-            query(
-                "UPDATE owners SET workers = ?, labels = ?, renewed_at = CAST(unixepoch('subsec') * 1000 AS BIGINT)
-                  WHERE owner = ?",
-            )
-                .bind(workers)
-                .bind(to_json(&labels))
-                .bind(owner.as_str())
-                .execute(&self.writer)
-                .await?;
+            query(concat!(
+                "UPDATE owners SET workers = ?, labels = ?, renewed_at = ",
+                database_now!(),
+                " WHERE owner = ?"
+            ))
+            .bind(workers)
+            .bind(to_json(&labels))
+            .bind(owner.as_str())
+            .execute(&self.writer)
+            .await?;
             Ok(())
         })
         .await
@@ -171,10 +184,11 @@ impl Store {
         boot_ms: i64,
     ) -> Result<Control, StoreError> {
         self.named(|| async move {
-            let row: Option<(i64, bool)> = query_as(
-                "UPDATE owners SET heartbeat_boot_ms = ?, renewed_at = CAST(unixepoch('subsec') * 1000 AS BIGINT)
-                  WHERE owner = ? AND NOT fenced RETURNING stop, winding_down",
-            )
+            let row: Option<(i64, bool)> = query_as(concat!(
+                "UPDATE owners SET heartbeat_boot_ms = ?, renewed_at = ",
+                database_now!(),
+                " WHERE owner = ? AND NOT fenced RETURNING stop, winding_down"
+            ))
             .bind(boot_ms)
             .bind(owner.as_str())
             .fetch_optional(self.heartbeat_pool())

@@ -1,6 +1,6 @@
 //! Requests of the operator to drains: stop now, stop soon, or finish what runs.
 
-use super::owners::{Owner, OwnerRecord, StopRequest};
+use super::owners::{OWNERS, Owner, OwnerRecord, StopRequest};
 use crate::phase::RunId;
 use crate::store::backend::{query, query_as};
 use crate::store::error::StoreError;
@@ -21,7 +21,7 @@ impl Store {
         self.named(|| async move {
             let mut tx = self.begin().await?;
             let rows: Vec<OwnerRecord> =
-                query_as("SELECT * FROM owners ORDER BY started_at, owner")
+                query_as(OWNERS)
                     .fetch_all(&mut *tx)
                     .await?;
             let mut asked = Vec::new();

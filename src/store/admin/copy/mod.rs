@@ -13,7 +13,7 @@ use crate::store::database_url::DatabaseUrl;
 use crate::store::error::StoreError;
 use crate::store::migrations::SCHEMA_VERSION;
 use crate::store::open::Store;
-use crate::store::queue::owners::{Owner, OwnerProcess, OwnerRecord};
+use crate::store::queue::owners::{OWNERS, Owner, OwnerProcess, OwnerRecord};
 
 pub use copy_error::CopyError;
 use table_catalog::{TABLES, Table};
@@ -104,10 +104,8 @@ async fn check_source(source: &Store) -> Result<(), CopyError> {
 
 /// Refuses a source where something is under way.
 async fn refuse_work(source: &Store, tx: &mut Connection) -> Result<(), CopyError> {
-    let rows: Vec<OwnerRecord> = query_as("SELECT * FROM owners ORDER BY started_at, owner")
-        .fetch_all(&mut *tx)
-        .await
-        .map_err(|error| of(source, error))?;
+    let rows: Vec<OwnerRecord> =
+        query_as(OWNERS).fetch_all(&mut *tx).await.map_err(|error| of(source, error))?;
     let drains: Vec<String> = rows
         .iter()
         .map(|row| Ok(describe(&Owner::try_from(row)?)))
