@@ -5,14 +5,13 @@
 
 use super::attempt::{Attempt, AttemptStart};
 use super::attempt_record::Record;
-use super::remote_run::change_work;
 use super::steps::ci_gate::Gate;
 use super::{AttemptDirectory, AttemptError, DrainContext};
 use crate::phase::{Failure, RunId};
 use crate::process::StopReceiver;
 use crate::progress::Step;
 use crate::store::{Claim, OwnerId};
-use crate::workspace::{Landing, Slot};
+use crate::workspace::{ClaimedWork, Landing, Slot};
 
 /// Commit to test and land.
 pub(super) struct BranchChange<'a> {
@@ -98,7 +97,7 @@ impl Attempt<'_> {
         let landed = match &self.context.remote {
             None => self.slot.land(&self.fence, run, tip, &commit).await?,
             Some(remote) => {
-                let work = change_work(run, number, owner.as_str());
+                let work = ClaimedWork::of_change(run, number, owner.as_str());
                 match self.push_landing(remote, &work, (tip, &commit), None).await? {
                     Some(landed) => landed,
                     None => return Ok(ChangeEnd::Stopped),
@@ -135,7 +134,7 @@ pub(super) async fn landed_anyway(
             Err(error) => Err(error.into()),
         },
         Some(_) => {
-            let work = change_work(run, number, owner.as_str());
+            let work = ClaimedWork::of_change(run, number, owner.as_str());
             let stop = StopReceiver::never();
             let landed = context.has_landed_for_good(&work, commit, Some(&stop)).await;
             landed.and_then(|landed| {

@@ -106,7 +106,7 @@ impl DrainContext {
                 match self.store.run_facts(run).await? {
                     Some(facts) => facts,
                     None if is_taken => {
-                        let branch = format!("autopack/{}", run.file_name());
+                        let branch = RunBranch::name_of(run);
                         let remote = remote.name().to_owned();
                         return Err(WorkspaceError::RemoteBranchNotOurs { remote, branch }.into());
                     }
@@ -208,7 +208,7 @@ impl DrainContext {
         let outcome = match &self.remote {
             None => self.repo.fence_undo(run, phase, number, owner).await?,
             Some(remote) => {
-                let work = change_work(run, number, owner);
+                let work = ClaimedWork::of_change(run, number, owner);
                 self.ask_remote(stop, || remote.claim(&work)).await?.answer()?
             }
         };
@@ -296,7 +296,7 @@ impl DrainContext {
         match remote.refresh(run).await? {
             Ok(Some(tip)) => Ok(Some(tip.commit)),
             Ok(None) => {
-                let branch = format!("autopack/{}", run.file_name());
+                let branch = RunBranch::name_of(run);
                 let remote = remote.name().to_owned();
                 Err(WorkspaceError::RemoteBranchGone { remote, branch }.into())
             }
@@ -322,15 +322,9 @@ pub(crate) async fn drop_change_fence(
 ) -> Result<(), AttemptError> {
     match remote {
         None => Ok(repo.drop_undo_fence(run).await?),
-        Some(remote) => match remote.revoke(&change_work(run, number, owner)).await? {
+        Some(remote) => match remote.revoke(&ClaimedWork::of_change(run, number, owner)).await? {
             Ok(()) => Ok(()),
             Err(failure) => Err(AttemptError::Internal(failure.into())),
         },
     }
-}
-
-/// Describes an undo or an update.
-pub(super) fn change_work(run: &RunId, number: i64, owner: &str) -> ClaimedWork {
-    let number = u32::try_from(number).unwrap_or(u32::MAX);
-    ClaimedWork { run: run.clone(), phase: None, number, owner: owner.to_owned() }
 }

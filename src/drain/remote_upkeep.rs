@@ -50,12 +50,7 @@ async fn live_work(store: &Store, run: &RunId) -> anyhow::Result<LiveWork> {
         live.claimed.extend(of_run.map(ClaimedWork::from));
     }
     for undo in store.open_undos(std::slice::from_ref(run)).await? {
-        live.claimed.push(ClaimedWork {
-            run: run.clone(),
-            phase: None,
-            number: u32::try_from(undo.revert).unwrap_or(u32::MAX),
-            owner: undo.owner.to_string(),
-        });
+        live.claimed.push(ClaimedWork::of_change(run, undo.revert, undo.owner.as_str()));
     }
     let members = store.merge_queue(run).await?;
     live.positions = members.into_iter().map(|member| member.position).collect();

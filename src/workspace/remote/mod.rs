@@ -56,6 +56,14 @@ pub struct ClaimedWork {
     pub owner: String,
 }
 
+impl ClaimedWork {
+    /// Describes an undo or an update. Whoever asks about its claim needs the same description.
+    pub fn of_change(run: &RunId, number: i64, owner: &str) -> Self {
+        let number = u32::try_from(number).unwrap_or(u32::MAX);
+        Self { run: run.clone(), phase: None, number, owner: owner.to_owned() }
+    }
+}
+
 impl RemoteFence {
     /// Returns the fence of a repository with a remote for runs.
     pub fn of(repo: &Repo) -> Option<Self> {

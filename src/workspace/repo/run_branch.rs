@@ -54,6 +54,13 @@ pub enum BranchUpdate {
     NotOurs,
 }
 
+impl RunBranch {
+    /// Returns the name of a run's branch.
+    pub fn name_of(run: &RunId) -> String {
+        RunRefNames::of(run).short()
+    }
+}
+
 impl Repo {
     /// Chooses the base of a run without a branch. Creates no ref: the caller records the result first, so that a
     /// crash leaves no unknown branch ([`make_branch`](Self::make_branch)).
