@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::support::Project;
 use crate::support::database::{stop_between_writes, texts};
 use crate::support::meeting::MEETING;
 use crate::support::process::signal;
+use crate::support::{Project, has_pytest};
 
 /// Comes to the meeting place, and waits for others.
 const COME: &str = r#"
@@ -161,6 +161,45 @@ fn a_red_member_is_run_once_more_in_place() {
     assert_eq!(lines(&project, "trees").len(), 4, "the base, p0, and p1 twice");
     assert_eq!(project.landed().len(), 2);
     assert_tested_and_clean(&project);
+}
+
+#[test]
+fn those_behind_a_red_member_are_tested_without_it_while_it_is_tested_again() {
+    // Both are red together. Then CI of p0 ends once CI of p1 without p0 has started, and the other way around.
+    let ci = "come() { touch \"$MEETING/$1\"; for n in $(seq 3000); do [ -e \"$MEETING/$2\" ] && return; sleep 0.01; done; touch \"$MEETING/LATE\"; }\n\
+              if [ -e d0/a.txt ]; then if [ -e d1/a.txt ]; then come both one; else\n\
+              if mkdir \"$MEETING/again\" 2> /dev/null; then come one both; else come p0 p1; fi; fi; exit 1; fi\n\
+              if [ -e d1/a.txt ]; then come p1 p0; fi\nexit 0";
+    let agent = "come(2)\nif phase_id == 'p1': wait_for('one')\nwrite_deliverables()";
+    let project = project(agent, ci, "|executor: {max_attempts: 1}\n").plan(apart(2));
+    drain(&project, 2).exited(3);
+    assert_eq!(project.states()["p0"], "FAILED");
+    assert_eq!(project.landed(), ["p1"]);
+    assert!(!meeting(&project, "LATE").exists());
+    assert_tested_and_clean(&project);
+}
+
+#[test]
+fn tests_that_were_red_before_keep_nobody_waiting() {
+    if !has_pytest() {
+        return;
+    }
+    // A test fails on the base. Runs of CI with a change wait for two others, and each leaves a file.
+    let tests = "import glob, os, pathlib, time\n\
+                 meeting = pathlib.Path(os.environ['AUTOPACK_WORKSPACE']).parent / 'witness' / 'meeting'\n\
+                 def test_old(): assert False\n\
+                 def test_good():\n    if not glob.glob('d*'): return\n    (meeting / f'ci-{os.getpid()}').touch()\n\
+                 \x20   for n in range(3000):\n        if len(list(meeting.glob('ci-*'))) >= 3: return\n        time.sleep(0.01)\n    assert False\n";
+    let project = Project::new().file("tests/test_a.py", tests).commit("tests");
+    std::fs::create_dir(project.outside("meeting")).unwrap();
+    let agent = format!("{MEETING}{COME}\ncome(3)\nwrite_deliverables()");
+    let ci = "ci: {command: python3 -m pytest -q tests, final: off}\n";
+    let project = project.agent_with(&agent, ci).plan(apart(3));
+    drain(&project, 3).succeeded();
+    assert_eq!(project.landed().len(), 3);
+    let runs = std::fs::read_dir(project.outside("meeting")).unwrap();
+    let of_ci = |file: &std::fs::DirEntry| file.file_name().to_string_lossy().starts_with("ci-");
+    assert_eq!(runs.filter(|file| of_ci(file.as_ref().unwrap())).count(), 3, "once for each phase");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
 
+use crate::merge_queue::ci_permits::TestRuns;
 use crate::phase::budget::BudgetUsage;
 use crate::phase::words::first_few;
 use crate::phase::{Failure, FailureKind, RequeueReason, Verdict};
@@ -64,12 +65,12 @@ pub(super) struct Attempt<'a> {
 }
 
 /// Whether runs of CI are, and were, beside others.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct CiTurn {
     /// Whether the next runs are without others beside them.
     pub alone: bool,
-    /// Whether a run since the last reset was beside another.
-    pub had_company: bool,
+    /// Runs since the last reset.
+    pub runs: TestRuns,
 }
 
 /// What a new attempt begins with.

@@ -8,14 +8,15 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{
     OwnedRwLockReadGuard, OwnedRwLockWriteGuard, OwnedSemaphorePermit, RwLock, Semaphore,
 };
 
+use super::ci_company::{Company, RunEnd, RunLog};
 use crate::config::{CiSettings, Env};
 use crate::process::{FileLock, StopLevel, StopReceiver, lock};
 
@@ -36,8 +37,7 @@ pub struct CiPermits {
     one_at_a_time: AtomicBool,
     /// Most runs of this drain at once, if configured.
     most: Option<Arc<Semaphore>>,
-    begun: Arc<AtomicU64>,
-    running: Arc<AtomicU64>,
+    log: Arc<Mutex<RunLog>>,
 }
 
 /// Permit for one run of CI, until dropped.
@@ -48,11 +48,25 @@ pub struct CiPermit {
     /// Locks for the supervisor of the run.
     locks: Vec<FileLock>,
     path: PathBuf,
-    had_company: bool,
-    /// Runs begun before and with this one.
+    is_beside_other_drain: bool,
+    /// Number of the run in the log.
     number: u64,
-    begun: Arc<AtomicU64>,
-    running: Arc<AtomicU64>,
+    log: Arc<Mutex<RunLog>>,
+}
+
+/// Runs of CI of one test.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TestRuns {
+    numbers: Vec<u64>,
+    is_beside_other_drain: bool,
+}
+
+impl TestRuns {
+    /// Adds the runs of the same test.
+    pub fn extend(&mut self, more: Self) {
+        self.numbers.extend(more.numbers);
+        self.is_beside_other_drain |= more.is_beside_other_drain;
+    }
 }
 
 #[derive(Debug)]
@@ -71,9 +85,15 @@ impl CiPermits {
             machine: settings.jobs.map(|most| (machine_directory(), most)),
             one_at_a_time: AtomicBool::new(settings.parallel == Some(1)),
             most: settings.parallel.map(|most| Arc::new(Semaphore::new(most as usize))),
-            begun: Arc::default(),
-            running: Arc::default(),
+            log: Arc::default(),
         }
+    }
+
+    /// Returns the runs of CI that went on at the same time as those of a test.
+    pub fn company(&self, test: &TestRuns) -> Company {
+        let mut company = locked(&self.log).company(&test.numbers);
+        company.has_unknown |= test.is_beside_other_drain;
+        company
     }
 
     /// From now on, CI runs one at a time.
@@ -89,28 +109,26 @@ impl CiPermits {
             None => None,
         };
         let machine = self.machine_permit().await;
-        let (guard, lock, had_company) = match alone {
+        let (guard, lock, is_beside_other_drain) = match alone {
             true => {
                 let guard = Arc::clone(&self.running_alone).write_owned().await;
                 (Guard::Alone { _held: guard }, self.lock_alone().await, false)
             }
             false => {
                 let guard = Arc::clone(&self.running_alone).read_owned().await;
-                let others = FileLock::try_lock(&self.lock).is_ok_and(|free| free.is_none());
+                let others = is_other_drains(&self.log, &self.lock);
                 (Guard::Shared { _held: guard }, self.lock_shared().await, others)
             }
         };
-        let number = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
-        let had_company = self.running.fetch_add(1, Ordering::Relaxed) > 0 || had_company;
+        let number = locked(&self.log).begin();
         CiPermit {
             _guard: guard,
             _most: most,
             locks: lock.into_iter().chain(machine).collect(),
             path: self.lock.clone(),
-            had_company,
+            is_beside_other_drain,
             number,
-            begun: Arc::clone(&self.begun),
-            running: Arc::clone(&self.running),
+            log: Arc::clone(&self.log),
         }
     }
 
@@ -161,19 +179,29 @@ impl CiPermit {
         std::mem::take(&mut self.locks).into_iter().map(FileLock::into_fd).collect()
     }
 
-    /// Ends the run, and returns whether another run of CI went on at the same time.
-    pub fn end(mut self) -> bool {
+    /// Ends the run, and returns what tells of the runs beside it.
+    pub fn end(mut self, end: RunEnd) -> TestRuns {
         self.locks.clear();
-        self.had_company
-            || self.begun.load(Ordering::Relaxed) > self.number
-            || FileLock::try_lock(&self.path).is_ok_and(|free| free.is_none())
+        locked(&self.log).end(self.number, end);
+        let is_beside_other_drain =
+            self.is_beside_other_drain || is_other_drains(&self.log, &self.path);
+        TestRuns { numbers: vec![self.number], is_beside_other_drain }
     }
 }
 
 impl Drop for CiPermit {
     fn drop(&mut self) {
-        self.running.fetch_sub(1, Ordering::Relaxed);
+        locked(&self.log).end(self.number, RunEnd::Unknown);
     }
+}
+
+/// Returns whether another drain's run holds the lock. Not known while runs of this drain, which share it, hold it.
+fn is_other_drains(log: &Mutex<RunLog>, lock: &Path) -> bool {
+    !locked(log).is_running() && FileLock::try_lock(lock).is_ok_and(|free| free.is_none())
+}
+
+fn locked(log: &Mutex<RunLog>) -> MutexGuard<'_, RunLog> {
+    log.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Tries until there is a lock. Returns `None` if the file cannot be locked: CI then goes without.
@@ -215,9 +243,12 @@ mod tests {
             _ = &mut alone => panic!("not alone"),
             () = tokio::time::sleep(POLL_INTERVAL) => {}
         }
-        assert!(first.end() && second.end());
-        assert!(!alone.await.end());
-        assert!(!permits.acquire(false).await.end());
+        let (first, second) = (first.end(RunEnd::Red), second.end(RunEnd::Green));
+        assert_eq!(permits.company(&first), Company { has_green: true, ..Company::default() });
+        assert_eq!(permits.company(&second), Company { has_red: true, ..Company::default() });
+        let alone = alone.await.end(RunEnd::Red);
+        let last = permits.acquire(false).await.end(RunEnd::Red);
+        assert!(!permits.company(&alone).is_any() && !permits.company(&last).is_any());
     }
 
     #[tokio::test(start_paused = true)]
@@ -234,6 +265,7 @@ mod tests {
         drop(alone);
         let beside = beside.await;
         let other = drains[0].acquire(false).await;
-        assert!(beside.end() && other.end());
+        let [other, beside] = [other, beside].map(|permit| permit.end(RunEnd::Red));
+        assert!(drains[0].company(&other).has_unknown && drains[1].company(&beside).is_any());
     }
 }

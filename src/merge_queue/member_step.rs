@@ -38,11 +38,10 @@ pub enum MemberStep {
     Land,
 }
 
-/// Returns the next step of a member. `ahead` is the number of members before it, `is_red_ahead` whether CI of such a member
-/// failed, `parent` the commit to be built on, if it is known, and `depth` the number of members that may be tested at once.
+/// Returns the next step of a member. `ahead` is the number of members before it, `parent` the commit to be built on, if it is
+/// known, and `depth` the number of members that may be tested at once.
 pub fn next_step(
     ahead: usize,
-    is_red_ahead: bool,
     parent: Option<&str>,
     own: Option<&MemberCommit>,
     depth: usize,
@@ -52,7 +51,7 @@ pub fn next_step(
         return MemberStep::Build { parent: parent.to_owned() };
     };
     match own.test {
-        MemberTest::Missing if ahead >= depth || is_red_ahead => MemberStep::Wait,
+        MemberTest::Missing if ahead >= depth => MemberStep::Wait,
         MemberTest::Missing => MemberStep::Test,
         _ if ahead > 0 => MemberStep::Wait,
         _ => MemberStep::Land,
@@ -84,16 +83,17 @@ mod tests {
                 break;
             }
             let at = event % queue.len();
-            let parent = match at {
-                0 => Some(tip.clone()),
-                _ => queue[at - 1].own.as_ref().map(|own| own.commit.clone()),
+            // Red members are left out: they probably leave.
+            let is_red = |member: &&Member| {
+                member.own.as_ref().is_some_and(|own| own.test == MemberTest::Red)
             };
-            let is_red_ahead = queue[..at]
-                .iter()
-                .any(|member| member.own.as_ref().is_some_and(|own| own.test == MemberTest::Red));
+            let parent = match queue[..at].iter().rfind(|member| !is_red(member)) {
+                None => Some(tip.clone()),
+                Some(last) => last.own.as_ref().map(|own| own.commit.clone()),
+            };
             let member = &mut queue[at];
             let is_red = red[member.change];
-            match next_step(at, is_red_ahead, parent.as_deref(), member.own.as_ref(), depth) {
+            match next_step(at, parent.as_deref(), member.own.as_ref(), depth) {
                 MemberStep::Wait => {}
                 MemberStep::Build { parent } => {
                     let commit = format!("{parent}+{}", member.change);

@@ -7,9 +7,11 @@
 //!
 //! The store gives the order, git decides: a landing moves the branch only from the commit that was tested.
 
+pub mod ci_company;
 pub mod ci_permits;
 pub mod member_step;
 pub mod queue_changes;
+pub mod red_doubt;
 pub mod test_history;
 
 use std::collections::{HashMap, HashSet};

@@ -13,6 +13,9 @@ const PARALLEL_FAILURES: u32 = 2;
 /// Runs of CI that were green beside others after a failure, until the failure is forgotten as a flaky test.
 const PARALLEL_PASSES: u32 = 20;
 
+/// Red tests that were red again when repeated, one after the other, after which red tests are not repeated.
+const REAL_REDS: u32 = 3;
+
 /// How changes of a run are tested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TestMode {
@@ -34,6 +37,7 @@ pub struct TestHistory {
     runs_since_landing: u32,
     parallel_failures: u32,
     parallel_passes: u32,
+    real_reds: u32,
 }
 
 impl TestHistory {
@@ -66,6 +70,16 @@ impl TestHistory {
     /// Records a landing.
     pub fn note_landing(&mut self) {
         push(&mut self.landings, std::mem::take(&mut self.runs_since_landing));
+    }
+
+    /// Records a repeated red test: red again, or green.
+    pub fn note_repeat(&mut self, is_red: bool) {
+        self.real_reds = if is_red { self.real_reds + 1 } else { 0 };
+    }
+
+    /// Returns whether red tests need no repetition: lately, all were red again.
+    pub fn are_reds_real(&self) -> bool {
+        self.real_reds >= REAL_REDS
     }
 
     /// Records a run of CI that was green beside another.

@@ -247,6 +247,20 @@ impl Attempt<'_> {
         }
     }
 
+    /// Returns the result of a plan on a commit's tree, if CI ran there before.
+    pub(crate) async fn known_results(
+        &self,
+        plan: &CiPlan,
+        commit: &str,
+    ) -> Result<Option<Arc<TestResults>>, AttemptError> {
+        let key = self.base_key(plan, commit).await?;
+        self.context
+            .bases
+            .find_result(&self.context.store, &self.claim.run_id, &key)
+            .await
+            .map_err(Into::into)
+    }
+
     /// Returns the green result of a plan on a commit's tree, if CI ran there before.
     pub(crate) async fn kept_run(
         &self,
@@ -257,8 +271,7 @@ impl Attempt<'_> {
         if !bases.is_kept() || !plan.is_configured() {
             return Ok(None);
         }
-        let key = self.base_key(plan, commit).await?;
-        let known = bases.find_result(&self.context.store, &self.claim.run_id, &key).await?;
+        let known = self.known_results(plan, commit).await?;
         let known = known.filter(|known| known.outcome == CiOutcome::Passed);
         Ok(known.map(|known| CiRun::of(TestResults::clone(&known))))
     }

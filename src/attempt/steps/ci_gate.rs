@@ -32,7 +32,7 @@ pub(crate) enum Gate {
 
 /// Runs of CI on a commit, not yet compared with the base.
 pub(crate) struct CiTest {
-    plan: CiPlan,
+    pub plan: CiPlan,
     run: CiRun,
     /// Tracked files changed by CI.
     rewritten: Vec<String>,
@@ -180,6 +180,13 @@ impl Attempt<'_> {
         }
         self.record.green.push((plan.command_key(), run.results));
         self.own_check(own, commit).await
+    }
+
+    /// Returns whether a red run is green compared with these results, as far as can be told without another run.
+    pub(crate) fn is_green_beside(&self, test: &CiTest, known: &TestResults) -> bool {
+        let excuses = self.context.settings.ci.baseline;
+        let comparison = self.judge(&test.run, Some(known), excuses, &Sources::default());
+        matches!(comparison.decision, Decision::Pass)
     }
 
     /// Returns the plan of `test_cmd`, the phase's own check.

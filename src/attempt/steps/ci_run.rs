@@ -8,7 +8,8 @@ use crate::attempt::checkout_runner::CheckoutRunner;
 use crate::attempt::child_environment::Purpose;
 use crate::attempt::program_view::{ViewReport, ViewedProgram};
 use crate::attempt::{Attempt, AttemptError, Views};
-use crate::ci::{self, CiPlan, CiRun};
+use crate::ci::{self, CiOutcome, CiPlan, CiRun};
+use crate::merge_queue::ci_company::RunEnd;
 use crate::merge_queue::ci_permits::CiPermit;
 use crate::process::child_env::OWNER;
 use crate::process::view::ViewMode;
@@ -32,7 +33,7 @@ impl Attempt<'_> {
             let Some((path, _)) = now.iter().find(|stamp| !stamps.contains(stamp)) else {
                 return Ok(run);
             };
-            if matches!(run.outcome(), ci::CiOutcome::Stopped) {
+            if matches!(run.outcome(), CiOutcome::Stopped) {
                 return Ok(run);
             }
             self.note(&format!("{path} of your checkout changed during CI: running CI again"));
@@ -70,7 +71,11 @@ impl Attempt<'_> {
         };
         tracing::debug!(command = plan.display(), "ci starts");
         let run = ci::run(plan, request, &self.stop).await;
-        self.ci_turn.had_company |= permit.is_some_and(CiPermit::end);
+        if let Some(permit) = permit {
+            let end = run.as_ref().map_or(RunEnd::Unknown, |run| end_of(run.outcome()));
+            self.ci_turn.runs.extend(permit.end(end));
+            self.context.merge_queue.changes.notify();
+        }
         let ViewReport { notes, refused_hosts } = opened.close().await;
         let run = CiRun { refused_hosts, ..run? };
         tracing::debug!(outcome = ?run.outcome(), "ci ended");
@@ -109,5 +114,14 @@ impl Attempt<'_> {
         };
         let home = self.context.environments.ci.env.get(OsStr::new("HOME")).map(Path::new);
         ci::name_sandbox_keys(message, &run.log_tail, self.context.repo.root(), home)
+    }
+}
+
+/// Returns what a run beside another one tells.
+fn end_of(outcome: &CiOutcome) -> RunEnd {
+    match outcome {
+        CiOutcome::Passed | CiOutcome::NoTests | CiOutcome::NotConfigured => RunEnd::Green,
+        CiOutcome::Failed | CiOutcome::CollectionError => RunEnd::Red,
+        _ => RunEnd::Unknown,
     }
 }

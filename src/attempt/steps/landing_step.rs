@@ -9,11 +9,12 @@ use std::time::Duration;
 use super::ci_gate::Gate;
 use super::commit_landing::CommitLanding;
 use super::member_test::TestEnd;
-use super::queue_place::{QueuePlace, expected_parent, has_red, members_ahead};
+use super::queue_place::{QueuePlace, expected_parent, members_ahead};
 use crate::attempt::{Attempt, AttemptError};
 use crate::clock::now;
 use crate::merge_queue::member_step::{MemberCommit, MemberStep, MemberTest, next_step};
 use crate::merge_queue::queue_changes::ChangeReceiver;
+use crate::merge_queue::red_doubt::{AfterRed, RedRuns};
 use crate::merge_queue::test_history::{TestHistory, TestMode};
 use crate::phase::{RequeueReason, Verdict};
 use crate::process::StopLevel;
@@ -151,10 +152,10 @@ impl Attempt<'_> {
             let guess = place.own.as_ref().map_or(&change.base, |own| &own.parent);
             let parent = expected_parent(context, run, &ahead, guess).await?;
             let depth = queue.depth(run);
-            let is_red_ahead = has_red(&ahead);
             let (count, own) = (ahead.len(), place.own.as_ref());
-            match next_step(count, is_red_ahead, parent.as_deref(), own, depth) {
+            match next_step(count, parent.as_deref(), own, depth) {
                 MemberStep::Wait => {
+                    self.record_red(place).await;
                     if let Some(verdict) = self.wait_behind(&ahead, changes).await {
                         return Ok(Passage::Verdict(verdict));
                     }
@@ -186,7 +187,7 @@ impl Attempt<'_> {
                     }
                 }
                 MemberStep::Test => {
-                    let ended = self.test_member(place, (false, ahead.is_empty())).await?;
+                    let ended = self.test_member(place, false, &change.base).await?;
                     if ended == TestEnd::Stopped && self.stop.level() > StopLevel::Run {
                         return Ok(Passage::Verdict(interrupted()));
                     }
@@ -283,8 +284,7 @@ impl Attempt<'_> {
         if own.test != MemberTest::Green && self.stop.level() > StopLevel::Run {
             return Ok(Some(interrupted()));
         }
-        if own.test == MemberTest::Red && place.is_red_in_doubt {
-            self.test_member(place, (true, true)).await?;
+        if own.test == MemberTest::Red && self.repeat_in_doubt(place, change).await? {
             return Ok(None);
         }
         if !place.is_judged {
@@ -320,6 +320,34 @@ impl Attempt<'_> {
                 Ok(None)
             }
         }
+    }
+
+    /// Repeats the red test of the member at the head of the queue, or waits, if another run of CI may be its cause. Returns
+    /// whether it did: otherwise the test counts.
+    async fn repeat_in_doubt(
+        &mut self,
+        place: &mut QueuePlace,
+        change: &Change,
+    ) -> Result<bool, AttemptError> {
+        let mut changes = self.context.merge_queue.changes.receiver();
+        let runs = match self.after_red_member(place) {
+            AfterRed::Counts => return Ok(false),
+            AfterRed::Wait => {
+                tokio::select! {
+                    () = changes.next(false) => {}
+                    () = self.stop.reached(StopLevel::Graceful) => {}
+                }
+                return Ok(true);
+            }
+            AfterRed::AgainBeside => RedRuns::SecondBeside,
+            AfterRed::AgainAlone => RedRuns::Alone,
+        };
+        self.record_red(place).await;
+        if self.test_member(place, runs == RedRuns::Alone, &change.base).await? != TestEnd::Stopped
+        {
+            place.red_runs = runs;
+        }
+        Ok(true)
     }
 
     /// Waits for a change of the queue behind these members. Returns the verdict after a stop.

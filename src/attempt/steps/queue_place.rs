@@ -2,7 +2,9 @@
 
 use super::ci_gate::Tested;
 use crate::attempt::{AttemptError, DrainContext};
+use crate::merge_queue::ci_permits::TestRuns;
 use crate::merge_queue::member_step::MemberCommit;
+use crate::merge_queue::red_doubt::RedRuns;
 use crate::phase::RunId;
 use crate::store::{MemberState, OwnerId, QueueMember};
 use crate::workspace::QueueRef;
@@ -24,8 +26,12 @@ pub(super) struct QueuePlace {
     pub tested: Option<Tested>,
     /// Whether the results were compared with the base, and are green.
     pub is_judged: bool,
-    /// Whether another member or another run of CI may be the cause of the red test: CI runs once more, alone.
-    pub is_red_in_doubt: bool,
+    /// Runs of the red test so far.
+    pub red_runs: RedRuns,
+    /// Runs of CI of the last test.
+    pub runs: TestRuns,
+    /// Whether the store knows that the test is red.
+    pub is_known_red: bool,
     /// Whether the ref was lost and written again.
     pub has_new_ref: bool,
     /// Landings prevented by commits of the user.
@@ -43,7 +49,9 @@ impl QueuePlace {
             at_remote: None,
             tested: None,
             is_judged: false,
-            is_red_in_doubt: false,
+            red_runs: RedRuns::First,
+            runs: TestRuns::default(),
+            is_known_red: false,
             has_new_ref: false,
             lost_races: 0,
         }
@@ -52,7 +60,8 @@ impl QueuePlace {
     /// Forgets the commit and its test.
     pub fn forget_commit(&mut self) {
         (self.own, self.tested) = (None, None);
-        (self.is_judged, self.is_red_in_doubt) = (false, false);
+        (self.is_judged, self.is_known_red) = (false, false);
+        self.red_runs = RedRuns::First;
     }
 
     /// Returns once the commit is no longer the one to land, because the queue before the member changed. Errors of the
@@ -68,11 +77,9 @@ impl QueuePlace {
             let mut has_others = false;
             if let Ok(ahead) = members_ahead(context, run, owner, self.position).await {
                 let parent = expected_parent(context, run, &ahead, &own.parent).await;
-                // A red member before this one is tested alone, and probably leaves.
-                let is_doubtful = has_red(&ahead);
                 let has_moved =
                     parent.is_ok_and(|parent| parent.is_none_or(|parent| parent != own.parent));
-                if is_doubtful || has_moved {
+                if has_moved {
                     return;
                 }
                 has_others = ahead.iter().any(|member| member.owner != *owner);
@@ -96,9 +103,9 @@ pub(super) async fn members_ahead(
     Ok(ahead)
 }
 
-/// Returns whether CI of one of these members failed.
-pub(super) fn has_red(members: &[QueueMember]) -> bool {
-    members.iter().any(|member| member.state == MemberState::Red)
+/// Returns the member that the next one is built on. Red members are left out: while their test is repeated, they probably leave.
+pub(super) fn last_of(ahead: &[QueueMember]) -> Option<&QueueMember> {
+    ahead.iter().rfind(|member| member.state != MemberState::Red)
 }
 
 /// Returns the commit that a member has to be built on: of the member before, or the tip. `None` while the commit before is
@@ -109,7 +116,7 @@ pub(super) async fn expected_parent(
     ahead: &[QueueMember],
     guess: &str,
 ) -> Result<Option<String>, AttemptError> {
-    if let Some(last) = ahead.last() {
+    if let Some(last) = last_of(ahead) {
         return Ok(last.commit.clone());
     }
     if context.repo.is_known_tip(run, guess).await? {

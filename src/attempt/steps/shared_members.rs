@@ -1,6 +1,6 @@
 //! Members of the merge queue at the remote, for drains of other clones.
 
-use super::queue_place::QueuePlace;
+use super::queue_place::{QueuePlace, last_of};
 use crate::attempt::{Attempt, AttemptError};
 use crate::store::QueueMember;
 use crate::workspace::WorkspaceError;
@@ -38,7 +38,7 @@ impl Attempt<'_> {
         ahead: &[QueueMember],
         parent: &str,
     ) -> Result<bool, AttemptError> {
-        let last = ahead.last().filter(|last| last.owner != self.claim.owner);
+        let last = last_of(ahead).filter(|last| last.owner != self.claim.owner);
         let (Some(remote), Some(last)) = (&self.context.remote, last) else { return Ok(true) };
         match remote.fetch_member(&self.claim.run_id, last.position, parent).await? {
             Ok(is_here) => Ok(is_here),
