@@ -23,15 +23,18 @@ const AT_ONCE: usize = 4;
 const MOSTLY_ASLEEP: f64 = 5.0;
 
 pub fn section(scale: &Scale) -> String {
+    let own = own_time();
     let text = format!(
         "{PER_WORKER} phases for each worker, at least {}, without common paths; agent and CI sleep. A red phase fails CI in its first attempt. The\n\
          seconds include everything except the test of the base; there is no final test. Efficiency: the seconds of an oracle that knows what is\n\
-         red, divided by the seconds of the drain; for the other queues, by their simulated seconds on the same trace, without any time for\n\
-         starting programs, commits and files. If agent and CI together sleep for {MOSTLY_ASLEEP} s or more, {AT_ONCE} drains are measured at the same\n\
+         red, divided by the seconds of the drain; for the other queues, by their simulated seconds on the same trace. For\n\
+         programs, commits and files they get the {} ms that autopack takes for an attempt with one worker, beside the other workers.\n\
+         The oracle gets none. If agent and CI together sleep for {MOSTLY_ASLEEP} s or more, {AT_ONCE} drains are measured at the same\n\
          time, each in its own repository and without a common limit for CI; all others are measured alone.\n\n\
          | agent, CI (s) | workers | red | seconds | efficiency | CI runs a landing | one at a time | batch and bisect |\n\
          |---|---|---|---|---|---|---|---|\n",
-        2 * PER_WORKER
+        2 * PER_WORKER,
+        figure(own * 1e3)
     );
     let mut cells = Vec::new();
     for (agent, ci) in times(scale) {
@@ -40,7 +43,7 @@ pub fn section(scale: &Scale) -> String {
                 .extend([0, 10, 30].map(|red| Cell { red, trace: trace(workers, agent, ci, red) }));
         }
     }
-    text + &rows(&cells).concat()
+    text + &rows(&cells, own).concat()
 }
 
 /// A row of the table, to be measured.
@@ -56,7 +59,7 @@ impl Cell {
 }
 
 /// Measures the cells, and returns their rows in the same order.
-fn rows(cells: &[Cell]) -> Vec<String> {
+fn rows(cells: &[Cell], own: f64) -> Vec<String> {
     let mut rows = vec![String::new(); cells.len()];
     for (is_mostly_asleep, at_once) in [(false, 1), (true, AT_ONCE)] {
         let mut group: Vec<usize> = (0..cells.len())
@@ -72,7 +75,7 @@ fn rows(cells: &[Cell]) -> Vec<String> {
             let measure = || {
                 let mut measured = Vec::new();
                 while let Some(cell) = group.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let row = row(&cells[*cell]);
+                    let row = row(&cells[*cell], own);
                     // The whole matrix takes most of an hour: an interrupted run still tells what it measured.
                     eprint!("{row}");
                     measured.push((*cell, row));
@@ -110,17 +113,24 @@ fn trace(workers: usize, agent: f64, ci: f64, red: usize) -> Trace {
     Trace { workers, agent, ci, red: (0..phases).map(is_red).collect() }
 }
 
-fn row(Cell { red, trace }: &Cell) -> String {
+/// Returns autopack's own seconds for an attempt, with one worker.
+fn own_time() -> f64 {
+    let trace = trace(1, 0.2, 0.2, 0);
+    (drain(&trace).seconds - oracle(&trace)) / trace.red.len() as f64
+}
+
+fn row(Cell { red, trace }: &Cell, own: f64) -> String {
     let Drained { seconds, ci_runs } = drain(trace);
     let ideal = oracle(trace);
+    let with_own = Trace { agent: trace.agent + own, ..trace.clone() };
     let Trace { workers, agent, ci, .. } = trace;
     format!(
         "| {agent}, {ci} | {workers} | {red}% | {} | {} | {} | {} | {} |\n",
         figure(seconds),
         figure(ideal / seconds),
         figure(ci_runs as f64 / trace.red.len() as f64),
-        figure(ideal / one_at_a_time(trace)),
-        figure(ideal / batch_and_bisect(trace)),
+        figure(ideal / one_at_a_time(&with_own)),
+        figure(ideal / batch_and_bisect(&with_own)),
     )
 }
 

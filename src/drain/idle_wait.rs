@@ -1,6 +1,6 @@
 //! Waiting for work: for one of our workers to finish, for a phase of another drain, or for a rate limit to pass.
 //!
-//! Our own workers and a stop request end the wait at once. Another process cannot notify us, so its phase is polled.
+//! Our own workers and a stop request end the wait at once. A server tells of changes by others; otherwise they are polled.
 
 use std::future::pending;
 use std::time::Duration;
@@ -12,12 +12,14 @@ use crate::phase::words::quoted;
 use crate::phase::{PhaseId, RunId, UnixMs};
 use crate::process::StopLevel;
 use crate::progress::shown_id;
-use crate::store::Store;
+use crate::store::{ChangeKind, Store, next_change};
 
 /// Interval between polls while waiting for another process: another drain, or the operator.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// The same at a server, which many machines ask.
 const SERVER_POLL_INTERVAL: Duration = Duration::from_secs(2);
+/// Shortest pause before the server is asked again, whatever it tells.
+const TOLD_PAUSE: Duration = Duration::from_secs(1);
 /// Longest single wait for a point in time, so that clock changes and new work are noticed.
 const STEP: Duration = Duration::from_secs(5);
 
@@ -88,9 +90,17 @@ impl Drain<'_> {
             self.notify_wait(&text);
             *is_reported = true;
         }
+        let told = async {
+            let mut work = self.context.store.changes().of(ChangeKind::Work);
+            tokio::time::sleep(TOLD_PAUSE).await;
+            next_change(&mut work).await;
+        };
         let pause = async {
             match waits.pause(&self.context.store) {
-                Some(time) => tokio::time::sleep(time).await,
+                Some(time) => tokio::select! {
+                    () = tokio::time::sleep(time) => {}
+                    () = told => {}
+                },
                 None => pending().await,
             }
         };

@@ -42,7 +42,7 @@ use crate::memory::Backend;
 use crate::phase::{PhaseId, RunId};
 use crate::process::{StopLevel, StopReceiver};
 use crate::progress::Event;
-use crate::store::Fixer;
+use crate::store::{ChangeKind, Fixer};
 
 use admission::Limits;
 use claim_end::ClaimEndWatch;
@@ -148,6 +148,7 @@ impl<'a> Drain<'a> {
     ) -> Self {
         let mut context = context;
         context.merge_queue.set_workers(request.jobs);
+        context.merge_queue.changes.follow(context.store.changes().of(ChangeKind::Queue));
         Self {
             context: Arc::new(context),
             owner,

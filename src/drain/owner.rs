@@ -18,7 +18,9 @@ use crate::config::ExecutorSettings;
 use crate::failure::Exit;
 use crate::phase::{PhaseId, RunId};
 use crate::process::{FileLock, StopHandle, StopLevel, StopReceiver, boot_clock_ms};
-use crate::store::{Control, Owner, OwnerId, StopRequest, Store, StoreError};
+use crate::store::{
+    ChangeKind, Control, Owner, OwnerId, StopRequest, Store, StoreError, next_change,
+};
 use crate::workspace::Repo;
 
 /// Interval between checks for a stop request.
@@ -36,9 +38,8 @@ pub struct RegisteredDrain {
     attempts: StopHandle,
     /// Stops single attempts.
     phases: PhaseStops,
-    following: JoinHandle<()>,
-    /// Sets how long the store waits for a server.
-    waiting: JoinHandle<()>,
+    /// End with the registration.
+    tasks: [JoinHandle<()>; 3],
 }
 
 impl RegisteredDrain {
@@ -85,6 +86,10 @@ impl RegisteredDrain {
             async move { match attempts.forward(&whole).await {} }
         });
         let waiting = tokio::spawn(wait_for_server(store.clone(), signals.handle.watch()));
+        let listening = tokio::spawn({
+            let store = store.clone();
+            async move { match store.listen().await {} }
+        });
         let phases = PhaseStops::default();
         let stops = StopSignals {
             drain: signals.handle.clone(),
@@ -93,7 +98,8 @@ impl RegisteredDrain {
             winding_down: signals.winding_down.clone(),
         };
         let heartbeats = tokio::spawn(send_heartbeats(store.clone(), id.clone(), lease, stops));
-        Ok(Self { id, lock, heartbeats, attempts, phases, following, waiting })
+        let tasks = [following, waiting, listening];
+        Ok(Self { id, lock, heartbeats, attempts, phases, tasks })
     }
 
     /// Returns the owner's id.
@@ -143,8 +149,7 @@ impl RegisteredDrain {
 impl Drop for RegisteredDrain {
     fn drop(&mut self) {
         self.heartbeats.abort();
-        self.following.abort();
-        self.waiting.abort();
+        self.tasks.iter().for_each(JoinHandle::abort);
     }
 }
 
@@ -176,8 +181,12 @@ async fn send_heartbeats(store: Store, id: OwnerId, lease: Duration, stops: Stop
         store.poll_interval(STOP_POLL_INTERVAL, SERVER_STOP_POLL_INTERVAL),
     );
     let mut renewed = Instant::now();
+    let mut stopped = store.changes().of(ChangeKind::Stop);
     loop {
-        tokio::time::sleep(poll_interval).await;
+        tokio::select! {
+            () = tokio::time::sleep(poll_interval) => {}
+            () = next_change(&mut stopped) => {}
+        }
         // A renewal is a durable write; reading the control row is not.
         let control = if renewed.elapsed() >= renewal_interval {
             renewed = Instant::now();

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-/// Interval between two looks at a queue that another drain changes: nothing tells of its changes.
+/// Interval between two looks at a queue that another drain changes, if nothing tells of its changes.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// The same if the database's server tells of them.
+const TOLD_POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Interval between two looks without another drain: a change that this drain does not know of, such as a removed run.
 const RARE_INTERVAL: Duration = Duration::from_secs(2);
 /// Interval between two checks whether another drain, for whose member one of ours waits, is gone.
@@ -16,11 +18,16 @@ const LIVENESS_INTERVAL: Duration = Duration::from_secs(1);
 pub struct QueueChanges {
     count: watch::Sender<u64>,
     waiting_for_others: watch::Sender<usize>,
+    /// Number of changes by others that the database's server told of; 0 if it tells of none.
+    told: watch::Receiver<u64>,
 }
 
 /// Receiver of the changes after its creation.
 #[derive(Debug)]
-pub struct ChangeReceiver(watch::Receiver<u64>);
+pub struct ChangeReceiver {
+    own: watch::Receiver<u64>,
+    told: watch::Receiver<u64>,
+}
 
 /// Marks a member as waiting for another drain, until dropped.
 #[derive(Debug)]
@@ -28,11 +35,20 @@ pub struct WaitingForOthers(watch::Sender<usize>);
 
 impl Default for QueueChanges {
     fn default() -> Self {
-        Self { count: watch::channel(0).0, waiting_for_others: watch::channel(0).0 }
+        Self {
+            count: watch::channel(0).0,
+            waiting_for_others: watch::channel(0).0,
+            told: watch::channel(0).1,
+        }
     }
 }
 
 impl QueueChanges {
+    /// Follows the changes by others, as far as the database's server tells of them.
+    pub fn follow(&mut self, told: watch::Receiver<u64>) {
+        self.told = told;
+    }
+
     /// Tells the waiting members to look at the queue again.
     pub fn notify(&self) {
         self.count.send_modify(|count| *count += 1);
@@ -40,7 +56,9 @@ impl QueueChanges {
 
     /// Returns a receiver; to be created before the queue is read, so that no change is missed.
     pub fn receiver(&self) -> ChangeReceiver {
-        ChangeReceiver(self.count.subscribe())
+        let mut told = self.told.clone();
+        told.mark_unchanged();
+        ChangeReceiver { own: self.count.subscribe(), told }
     }
 
     /// Marks a member as waiting for another drain.
@@ -66,9 +84,15 @@ impl QueueChanges {
 impl ChangeReceiver {
     /// Returns at the next change, or when it is time to look at the queue again.
     pub async fn next(&mut self, polls: bool) {
-        let interval = if polls { POLL_INTERVAL } else { RARE_INTERVAL };
+        let interval = match (polls, *self.told.borrow()) {
+            (false, _) => RARE_INTERVAL,
+            (true, 0) => POLL_INTERVAL,
+            (true, _) => TOLD_POLL_INTERVAL,
+        };
         tokio::select! {
-            _ = self.0.changed() => {}
+            _ = self.own.changed() => {}
+            // An error: nothing is told.
+            Ok(()) = self.told.changed(), if polls => {}
             () = tokio::time::sleep(interval) => {}
         }
     }

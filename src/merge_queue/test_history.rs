@@ -13,7 +13,7 @@ const PARALLEL_FAILURES: u32 = 2;
 /// Runs of CI that were green beside others after a failure, until the failure is forgotten as a flaky test.
 const PARALLEL_PASSES: u32 = 20;
 
-/// Red tests that were red again when repeated, one after the other, after which red tests are not repeated.
+/// Red tests that were red again when repeated, one after the other, after which only every second red test is repeated.
 const REAL_REDS: u32 = 3;
 
 /// How changes of a run are tested.
@@ -77,9 +77,13 @@ impl TestHistory {
         self.real_reds = if is_red { self.real_reds + 1 } else { 0 };
     }
 
-    /// Returns whether red tests need no repetition: lately, all were red again.
-    pub fn are_reds_real(&self) -> bool {
-        self.real_reds >= REAL_REDS
+    /// Returns whether a red test needs no repetition: lately, all were red again. The next one will be repeated.
+    pub fn is_red_real(&mut self) -> bool {
+        let is_real = self.real_reds >= REAL_REDS;
+        if is_real {
+            self.real_reds = REAL_REDS - 1;
+        }
+        is_real
     }
 
     /// Records a run of CI that was green beside another.
@@ -119,6 +123,22 @@ mod tests {
         assert_eq!(history.mode(), TestMode::AloneFirst);
         (0..REMEMBERED - 5).for_each(|_| history.note_test(false));
         assert_eq!(history.mode(), TestMode::InQueue, "5 of 20 are no more than a quarter");
+    }
+
+    #[test]
+    fn after_three_real_red_tests_every_second_one_is_repeated() {
+        let mut history = TestHistory::default();
+        for _ in 0..REAL_REDS {
+            assert!(!history.is_red_real());
+            history.note_repeat(true);
+        }
+        for _ in 0..3 {
+            assert!(history.is_red_real());
+            assert!(!history.is_red_real());
+            history.note_repeat(true);
+        }
+        history.note_repeat(false);
+        assert!(!history.is_red_real());
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod owner_id;
 mod queries;
 mod queue;
 mod rows;
+mod server_changes;
 mod server_database;
 
 mod state_counts;
@@ -82,6 +83,7 @@ pub use queue::repair::{RepairCounts, RepairedPhase};
 pub use queue::scope_proposals::{AcceptedBy, KeptProposal};
 pub use queue::scope_requests::{KeptRequest, decided_paths, granted_attempts};
 pub use rows::{AttemptRow, PhaseRow};
+pub use server_changes::{ChangeCount, ChangeKind, ServerChanges, next_change};
 
 pub use state_counts::StateCounts;
 pub use telemetry::batch_yield::{Mark, YieldChange};

@@ -15,6 +15,7 @@ use super::database_probe::{self, DatabaseContents};
 use super::database_url::{DatabaseUrl, Place};
 use super::error::StoreError;
 use super::migrations::{SCHEMA, SCHEMA_VERSION};
+use super::server_changes::ServerChanges;
 use super::server_database::{ServerDatabase, Wait};
 use crate::schema_version::version_of;
 
@@ -25,6 +26,8 @@ pub struct Store {
     pub(super) reader: Pool,
     /// Connections for notes that may be lost.
     pub(super) notes: Pool,
+    /// Changes that the server tells of.
+    pub(super) changes: ServerChanges,
     name: DatabaseName,
     location: Location,
 }
@@ -228,6 +231,7 @@ impl Store {
             notes: Pool::notes_at(server),
             name: server.into(),
             location: Location::Server(patience),
+            changes: ServerChanges::default(),
         }
     }
 
@@ -243,6 +247,7 @@ impl Store {
             reader: Pool::Sqlite(sqlite::readers(path)),
             notes: Pool::Sqlite(sqlite::notes(path)),
             name: path.into(),
+            changes: ServerChanges::default(),
         })
     }
 

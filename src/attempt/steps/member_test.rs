@@ -101,7 +101,7 @@ impl Attempt<'_> {
         // Their runs are not known here.
         company.has_unknown |= has_other_drains && company.is_any();
         queue.history(&self.claim.run_id, |history| {
-            let after = after_red(runs, company, history.are_reds_real());
+            let after = after_red(runs, company, || history.is_red_real());
             if after == AfterRed::Counts && runs != RedRuns::First {
                 history.note_repeat(true);
             }

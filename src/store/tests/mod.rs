@@ -16,6 +16,7 @@ mod reverting;
 mod scale;
 mod statements;
 mod syncing;
+mod telling;
 mod test_database;
 
 use std::sync::Arc;

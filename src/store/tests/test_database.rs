@@ -35,6 +35,16 @@ impl TestDatabase {
         }
     }
 
+    /// Ends the connections at the server over which somebody listens.
+    pub async fn end_listeners(&self) {
+        let at = self.at.as_ref().expect("a server");
+        let name = &at.name;
+        at.execute(format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}' AND query LIKE 'LISTEN%'"
+        ))
+        .await;
+    }
+
     pub async fn open(&self) -> Store {
         Store::open(&self.url()).await.unwrap()
     }

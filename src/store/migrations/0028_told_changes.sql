@@ -1,0 +1,1 @@
+-- Triggers of Postgres; SQLite tells nobody.
