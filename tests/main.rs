@@ -55,6 +55,7 @@ mod jobs;
 mod limits;
 mod log_terminal;
 mod logs;
+mod machine_clocks;
 mod machines;
 mod memory;
 mod memory_docker;

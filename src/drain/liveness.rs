@@ -9,8 +9,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::clock::boot_clock_ms;
 use crate::process::lock::{self, LockState};
-use crate::process::{boot_clock_ms, boot_id, host_place};
+use crate::process::{boot_id, host_place};
 use crate::store::{Owner, OwnerId, OwnerProcess, OwnerRow, Store};
 
 /// Liveness of another drain, as far as known without waiting.

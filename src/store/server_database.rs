@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use sqlx::Connection as _;
+use sqlx::postgres::PgConnection;
 use tokio::time::Instant;
 
 use super::backend::DatabaseErrorKind;
 use super::backend::Pool;
-use super::backend::postgres::schema::{self, OLDEST_POSTGRES, SchemaOwner};
+use super::backend::postgres::schema::{self, ENCODING, OLDEST_POSTGRES, SchemaOwner, ServerFacts};
 use super::backend::postgres::server::{Patience, Server};
 use super::database_name::DatabaseName;
 use super::database_probe::refuse_newer;
@@ -80,7 +81,7 @@ impl ServerDatabase<'_> {
 
     /// Returns the version of our schema, if there is one, whatever it is.
     pub async fn find(self) -> Result<Option<i64>, StoreError> {
-        let mut connection = self.server.connect().await.map_err(|error| self.refused(error))?;
+        let mut connection = self.connect().await?;
         let found = schema::find(&mut connection).await?;
         // Whoever lists the connections of the server finds none of ours.
         let _ = connection.close().await;
@@ -92,13 +93,26 @@ impl ServerDatabase<'_> {
 
     /// Returns the version of our schema; refuses schemas of others and of newer versions.
     async fn look(self) -> Result<Option<i64>, StoreError> {
+        let mut connection = self.connect().await?;
+        self.checked(schema::find(&mut connection).await?)
+    }
+
+    /// Returns a connection that reads; refuses servers and databases that autopack cannot use.
+    async fn connect(self) -> Result<PgConnection, StoreError> {
         let mut connection = self.server.connect().await.map_err(|error| self.refused(error))?;
-        let version = schema::server_version(&mut connection).await?;
+        let ServerFacts { version, encoding } = schema::server_facts(&mut connection).await?;
         if version < OLDEST_POSTGRES {
             let why = format!("the server is Postgres {version}; use {OLDEST_POSTGRES} or newer");
             return Err(StoreError::CannotOpen { path: self.name.clone(), why });
         }
-        self.checked(schema::find(&mut connection).await?)
+        if encoding != ENCODING {
+            let why = format!(
+                "its encoding is {encoding}, which cannot store every text; create one with `CREATE DATABASE autopack \
+                 ENCODING 'UTF8' TEMPLATE template0`, and copy an old one there with `autopack db copy`"
+            );
+            return Err(StoreError::CannotOpen { path: self.name.clone(), why });
+        }
+        Ok(connection)
     }
 
     fn checked(self, found: SchemaOwner) -> Result<Option<i64>, StoreError> {

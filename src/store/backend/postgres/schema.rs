@@ -6,9 +6,12 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Error};
 
 use super::server::Server;
+use crate::clock::TimeQuestion;
 
 /// Oldest version that is supported by its developers.
 pub const OLDEST_POSTGRES: i64 = 14;
+/// The encoding of a database that stores every text.
+pub const ENCODING: &str = "UTF8";
 
 /// Whose the schema `autopack` of a database is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,16 +44,27 @@ pub async fn find(connection: &mut PgConnection) -> Result<SchemaOwner, Error> {
     Ok(SchemaOwner::Ours(version))
 }
 
-/// Returns the major version of the server.
-pub async fn server_version(connection: &mut PgConnection) -> Result<i64, Error> {
-    let number: String = sqlx::query_scalar("SELECT current_setting('server_version_num')")
-        .persistent(false)
-        .fetch_one(connection)
-        .await?;
-    let number: i64 = number.parse().map_err(|_| {
-        Error::Decode(format!("the server says that its version is {number}").into())
-    })?;
-    Ok(number / 10_000)
+/// What a server says of itself and of the database.
+#[derive(Clone, Debug)]
+pub struct ServerFacts {
+    /// Major version.
+    pub version: i64,
+    /// Encoding of the database, such as `UTF8`.
+    pub encoding: String,
+}
+
+/// Asks a server what it is; its clock is the clock of this process from now on.
+pub async fn server_facts(connection: &mut PgConnection) -> Result<ServerFacts, Error> {
+    let question = TimeQuestion::begin();
+    let (number, encoding, now_ms): (i32, String, i64) = sqlx::query_as(
+        "SELECT current_setting('server_version_num')::int, current_setting('server_encoding'),
+                CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)",
+    )
+    .persistent(false)
+    .fetch_one(connection)
+    .await?;
+    question.answer(now_ms);
+    Ok(ServerFacts { version: i64::from(number) / 10_000, encoding })
 }
 
 /// Applies the migrations after version `found` (0: none yet). The caller holds a writing transaction.
