@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::support::Project;
 use crate::support::meeting::MEETING;
+use crate::support::postgres::database;
 
 const GREEN: &str = "ci: {command: [\"true\"]}\n";
 
@@ -72,4 +73,43 @@ fn drains_are_listed_and_stopped_by_host() {
     project.autopack(["stop", "--host", name]).succeeded();
     project.wait(drain).exited(130);
     assert_eq!(project.states()["a"], "QUEUED");
+}
+
+/// Each would land into its own clone.
+#[test]
+fn without_a_remote_a_run_stays_on_its_machine() {
+    let Some(database) = database() else { return };
+    let project = Project::new().env("AUTOPACK_DATABASE_URL", database.url());
+    let project = project.agent_with("write_deliverables()", GREEN).plan(json!({"phases": [
+        {"phase_id": "a", "deliverables": ["a/a.txt"]},
+        {"phase_id": "b", "deliverables": ["b/b.txt"], "machine_labels": ["second"]},
+        {"phase_id": "c", "deliverables": ["c/c.txt"], "machine_labels": ["third"]},
+    ]}));
+    project.drain().succeeded();
+    let repositories = || database.texts("SELECT repo FROM autopack.runs");
+    let ours = repositories().remove(0);
+    let path = project.path(".git").canonicalize().unwrap().display().to_string();
+    assert!(ours.starts_with("machine:") && ours.ends_with(&format!(":{path}")), "{ours}");
+    let name_it = |repo: &str| {
+        database.execute(&format!("UPDATE autopack.runs SET repo = '{repo}'"));
+    };
+
+    name_it(&format!("machine:mill/0badcafe:{path}"));
+    let ran = project.autopack(["drain", "--run-id", "run", "--label", "second"]).exited(1);
+    let why =
+        format!("run run is another machine's: it began in the clone {path} of the machine mill");
+    assert!(ran.stderr.contains(&why), "{ran:#?}");
+    assert!(ran.stderr.contains("hint: set workspace.remote on each machine"), "{ran:#?}");
+    assert_eq!(project.states()["b"], "QUEUED");
+
+    // The machine got another name since.
+    let (_, rest) = ours.split_once('/').unwrap();
+    name_it(&format!("machine:former-name/{rest}"));
+    project.autopack(["drain", "--run-id", "run", "--label", "second"]).succeeded();
+    assert_eq!((project.states()["b"].as_str(), repositories()), ("COMPLETE", vec![ours.clone()]));
+
+    // An older version stored no machine.
+    name_it(&path);
+    project.autopack(["drain", "--run-id", "run", "--label", "third"]).succeeded();
+    assert_eq!((project.states()["c"].as_str(), repositories()), ("COMPLETE", vec![ours]));
 }

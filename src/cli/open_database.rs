@@ -173,8 +173,14 @@ pub fn check_repository(
     repo: &Repo,
     hint: &str,
 ) -> Result<(), Failure> {
-    match facts.and_then(|facts| facts.explain_foreign_repository(run, &repo.identity())) {
+    let here = repo.identity();
+    match facts.and_then(|facts| facts.explain_foreign_repository(run, &here)) {
         None => Ok(()),
+        Some(refusal) if facts.is_some_and(|facts| facts.is_of_other_machine(&here)) => {
+            let hint = "set workspace.remote on each machine to a remote that all can push to, start the first machine's drain, \
+                        then this one's; or start the drain on that machine";
+            Err(Failure::new(refusal).hint(hint))
+        }
         Some(refusal) if repo.run_remote().is_none() && facts.is_some_and(is_at_remote) => {
             Err(Failure::new(refusal).hint("set workspace.remote to the remote of the run"))
         }

@@ -32,17 +32,10 @@ pub(super) fn this_process() -> OwnerProcess {
         pid,
         process_start: host_place::process_start(pid),
         boot_id: boot_id(),
-        host: host(),
+        host: host_place::host(),
         machine: host_place::machine(),
         pid_namespace: host_place::pid_namespace(),
     }
-}
-
-fn host() -> String {
-    nix::unistd::gethostname()
-        .ok()
-        .and_then(|name| name.into_string().ok())
-        .unwrap_or_else(|| "unknown".to_owned())
 }
 
 /// Determines the liveness of a drain without waiting.
