@@ -123,7 +123,8 @@ async fn statements_of_a_drain(bed: &StoreFixture) {
     let limited =
         RequeueReason::RateLimited { not_before: UnixMs(NOW.0 + 9), message: "429".into() };
     bed.finish(third, Verdict::Requeued(limited)).await;
-    let later = Claimer { admit: &|_| Admission::Later { until: UnixMs(NOW.0 + 9) }, ..claimer };
+    let later =
+        Claimer { admit: &|_| Admission::Later { until: UnixMs(NOW.0 + 9), key: None }, ..claimer };
     assert!(matches!(
         bed.store.claim_next(&later, NOW).await,
         Ok(ClaimOutcome::Unfixable { .. } | ClaimOutcome::Waiting { .. })
