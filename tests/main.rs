@@ -97,6 +97,7 @@ mod schemas;
 mod scope_proposals;
 mod scope_requests;
 mod secret_variables;
+mod server_databases;
 mod several_machines;
 mod shell_completion;
 mod shipped;

@@ -29,6 +29,11 @@ pub async fn create_store(url: &DatabaseUrl, context: &Context) -> Result<Store,
     Ok(Store::open(url).await?)
 }
 
+/// Migrates the schema at a server, for commands that change it: commands that read leave it to other machines.
+pub async fn migrate_server(context: &Context) -> Result<(), Failure> {
+    Ok(Store::migrate_server(&url(context)?).await?)
+}
+
 /// Prepares `.autopack/` for a database there.
 pub async fn prepare_place(url: &DatabaseUrl, context: &Context) -> Result<(), Failure> {
     let repo = Repo::discover(&context.workspace()?).await?;

@@ -87,6 +87,26 @@ pub async fn migrate(
     Ok(())
 }
 
+/// Version of the schema from which heartbeats have a time of the server.
+const WITH_HEARTBEAT_TIMES: i64 = 25;
+
+/// Returns the hosts of drains that sent a heartbeat lately, in a schema of version `found`. Without times of heartbeats, every
+/// registered drain counts as alive.
+pub async fn hosts_of_live_drains(
+    connection: &mut PgConnection,
+    found: i64,
+) -> Result<Vec<String>, Error> {
+    let all = "SELECT DISTINCT host FROM autopack.owners WHERE NOT fenced ORDER BY host";
+    let alive = "SELECT DISTINCT host FROM autopack.owners
+         WHERE NOT fenced AND COALESCE(renewed_at, started_at) + 2 * COALESCE(lease_ms, 60000)
+               > EXTRACT(EPOCH FROM clock_timestamp()) * 1000
+         ORDER BY host";
+    sqlx::query_scalar(if found < WITH_HEARTBEAT_TIMES { all } else { alive })
+        .persistent(false)
+        .fetch_all(connection)
+        .await
+}
+
 /// Whether a database bears our mark; changes nothing. `None`: the server did not say.
 pub async fn has_our_mark(server: &Server) -> Option<bool> {
     /// A server of an application may be unreachable from here, and every command would wait for it.
