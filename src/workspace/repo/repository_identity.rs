@@ -3,6 +3,7 @@
 use std::io;
 
 use super::Repo;
+use crate::git::error::Result;
 use crate::phase::clone_identity::{CloneIdentity, MachineName};
 
 impl Repo {
@@ -22,6 +23,21 @@ impl Repo {
             (None, Some(machine)) => CloneIdentity { machine: machine.clone(), path }.to_string(),
             (None, None) => path,
         }
+    }
+
+    /// Returns an identifier that is the same in the clones of all machines: the remote for runs, else `origin`, else the only
+    /// remote. Root commits would not do: shallow clones lack them, and projects made from a template share them.
+    ///
+    /// # Errors
+    /// If git cannot read the configuration.
+    pub async fn shared_identity(&self) -> Result<Option<String>> {
+        if let Some(remote) = &self.run_remote {
+            return Ok(Some(remote.identity.clone()));
+        }
+        let remotes = self.remotes().await?;
+        let origin = remotes.iter().find(|remote| remote.name == "origin");
+        let only = remotes.first().filter(|_| remotes.len() == 1);
+        Ok(origin.or(only).map(|remote| self.identity_at(remote)))
     }
 
     /// Whether the repository with this identity no longer exists: its directory is gone, or a link to this
