@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::Context;
 use crate::config::Origin;
 use crate::failure::{Failure, WithHint};
+use crate::phase::clone_identity::CloneIdentity;
 use crate::phase::words::{first_few, quoted};
 use crate::phase::{RunId, UnixMs};
 use crate::progress::{NOTES, printable, shown_id};
@@ -186,11 +187,19 @@ pub fn check_repository(
                         then this one's; or start the drain on that machine";
             Err(Failure::new(refusal).hint(hint))
         }
+        Some(refusal) if repo.run_remote().is_some() && facts.is_some_and(is_in_clone) => {
+            let hint = "set workspace.remote on the machine that began it, and start its drain first: it brings the branch to the remote";
+            Err(Failure::new(refusal).hint(hint))
+        }
         Some(refusal) if repo.run_remote().is_none() && facts.is_some_and(is_at_remote) => {
             Err(Failure::new(refusal).hint("set workspace.remote to the remote of the run"))
         }
         Some(refusal) => Err(Failure::new(refusal).hint(hint)),
     }
+}
+
+fn is_in_clone(facts: &RunFacts) -> bool {
+    CloneIdentity::parse(&facts.repo).is_some()
 }
 
 fn is_at_remote(facts: &RunFacts) -> bool {

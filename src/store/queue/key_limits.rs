@@ -151,8 +151,8 @@ pub(super) async fn read_key_limits(
 ) -> Result<KeyLimits, StoreError> {
     type Row = (Option<String>, Option<String>, Option<String>, Option<i64>);
     let rows: Vec<Row> = query_as(
-        "SELECT o.owner, k.fingerprint, k.salt, k.until_ms FROM (SELECT 1 AS one) AS asked
-           LEFT JOIN owners o ON o.owner = ? AND NOT o.fenced LEFT JOIN key_limits k ON TRUE",
+        "SELECT owners.owner, fingerprint, salt, until_ms FROM (SELECT 1 AS one) AS asked
+           LEFT JOIN owners ON owners.owner = ? AND NOT fenced LEFT JOIN key_limits ON TRUE",
     )
     .bind(owner.as_str())
     .fetch_all(tx)
