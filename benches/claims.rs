@@ -123,6 +123,7 @@ pub async fn claim(store: &Store, owner: &OwnerId, run: &RunId) -> Claim {
         only: &[],
         admit: &|_| Admission::Go,
         spending: false,
+        keys: &[],
     };
     match store.claim_next(&claimer, NOW).await.expect("claimed") {
         ClaimOutcome::Claimed(claim) => *claim,

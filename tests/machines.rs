@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::support::Project;
 use crate::support::meeting::MEETING;
+use crate::support::postgres::database;
 
 const GREEN: &str = "ci: {command: [\"true\"]}\n";
 
@@ -64,6 +65,9 @@ fn drains_are_listed_and_stopped_by_host() {
     assert_eq!((&host["runs"], &host["is_dead"]), (&json!(["run"]), &json!(false)), "{host:#}");
     assert_eq!(host["executing"][0]["phase_id"], "a", "{host:#}");
     assert!(host["last_seen_ms"].as_u64().is_some(), "{host:#}");
+    let drains = &project.json(["db", "status", "--json"])["drains"][0];
+    assert_eq!(drains["is_dead"], false, "{drains:#}");
+    assert!(drains["last_seen_ms"].as_u64().is_some(), "{drains:#}");
     let name = host["host"].as_str().unwrap();
     let listed = project.autopack(["hosts"]).succeeded().stdout;
     assert!(listed.contains(name) && listed.contains("gpu"), "{listed}");
@@ -72,4 +76,111 @@ fn drains_are_listed_and_stopped_by_host() {
     project.autopack(["stop", "--host", name]).succeeded();
     project.wait(drain).exited(130);
     assert_eq!(project.states()["a"], "QUEUED");
+}
+
+/// Each would land into its own clone.
+#[test]
+fn without_a_remote_a_run_stays_on_its_machine() {
+    let Some(database) = database() else { return };
+    let project = Project::new().env("AUTOPACK_DATABASE_URL", database.url());
+    let project = project.agent_with("write_deliverables()", GREEN).plan(json!({"phases": [
+        {"phase_id": "a", "deliverables": ["a/a.txt"]},
+        {"phase_id": "b", "deliverables": ["b/b.txt"], "machine_labels": ["second"]},
+        {"phase_id": "c", "deliverables": ["c/c.txt"], "machine_labels": ["third"]},
+    ]}));
+    project.drain().succeeded();
+    let repositories = || database.texts("SELECT repo FROM autopack.runs");
+    let ours = repositories().remove(0);
+    let path = project.path(".git").canonicalize().unwrap().display().to_string();
+    assert!(ours.starts_with("machine:") && ours.ends_with(&format!(":{path}")), "{ours}");
+    let name_it = |repo: &str| {
+        database.execute(&format!("UPDATE autopack.runs SET repo = '{repo}'"));
+    };
+
+    name_it(&format!("machine:mill/0badcafe:{path}"));
+    let ran = project.autopack(["drain", "--run-id", "run", "--label", "second"]).exited(1);
+    let why =
+        format!("run run is another machine's: it began in the clone {path} of the machine mill");
+    assert!(ran.stderr.contains(&why), "{ran:#?}");
+    assert!(ran.stderr.contains("hint: set workspace.remote on each machine"), "{ran:#?}");
+    assert_eq!(project.states()["b"], "QUEUED");
+
+    // The machine got another name since.
+    let (_, rest) = ours.split_once('/').unwrap();
+    name_it(&format!("machine:former-name/{rest}"));
+    project.autopack(["drain", "--run-id", "run", "--label", "second"]).succeeded();
+    assert_eq!((project.states()["b"].as_str(), repositories()), ("COMPLETE", vec![ours.clone()]));
+
+    // An older version stored no machine.
+    name_it(&path);
+    project.autopack(["drain", "--run-id", "run", "--label", "third"]).succeeded();
+    assert_eq!((project.states()["c"].as_str(), repositories()), ("COMPLETE", vec![ours]));
+}
+
+/// A limit belongs to the provider's key: another machine with the same key waits without meeting it, and one with another
+/// key works on.
+#[test]
+fn a_rate_limit_holds_for_its_key_alone() {
+    let Some(database) = database() else { return };
+    let agent = "key = os.environ.get('ANTHROPIC_API_KEY', 'none')\nsay('asked-' + key + '-' + phase_id)\n\
+                 if key == 'limited-key':\n    \
+                 report(error=dict(kind='rate_limit', retry_after_seconds=3600, message='slow'))\n    sys.exit(1)\n\
+                 write_deliverables()";
+    let project = Project::new().env("AUTOPACK_DATABASE_URL", database.url());
+    std::fs::create_dir(project.outside("meeting")).unwrap();
+    let project =
+        project.agent_with(&format!("{MEETING}\n{agent}"), GREEN).plan(json!({"phases": [
+            {"phase_id": "a", "deliverables": ["a/a.txt"]},
+            {"phase_id": "b", "deliverables": ["b/b.txt"]},
+            {"phase_id": "c", "deliverables": ["c/c.txt"]},
+        ]}));
+    let drain_with = |key: &str| {
+        let mut command = project.command(["drain", "--run-id", "run"]);
+        command.env("ANTHROPIC_API_KEY", key).stdout(std::process::Stdio::piped());
+        command.stderr(std::process::Stdio::piped()).spawn().unwrap()
+    };
+    let deferred = || {
+        let sql = "SELECT COUNT(*)::text FROM autopack.phases WHERE deferred_key IS NOT NULL AND not_before > 0";
+        database.texts(sql).remove(0)
+    };
+    // The first machine meets the limit with one phase, and defers the others.
+    let first = drain_with("limited-key");
+    while deferred() != "3" {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    // The second has the same key. Its phases, new ones too, wait without an attempt.
+    database.execute(
+        "UPDATE autopack.phases SET not_before = 0, deferred_key = NULL WHERE phase_id <> 'a'",
+    );
+    let second = drain_with("limited-key");
+    while deferred() != "3" {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let asked = std::fs::read_dir(project.outside("meeting")).unwrap().count();
+    assert_eq!(asked, 1, "the limit was met once");
+    let status = project.json(["status", "--json"]);
+    let limit = &status["key_limits"][0];
+    assert_eq!(limit["agent"], "fake", "{status:#}");
+    let key = limit["key"].as_str().unwrap();
+    assert_eq!(key.len(), 16, "{status:#}");
+    let shown = project.autopack(["status"]).succeeded().stdout;
+    assert!(shown.contains(&format!("agent fake, key {key}")), "{shown}");
+    let everything = "SELECT k::text FROM autopack.key_limits k";
+    assert!(database.texts(everything).iter().all(|row| !row.contains("limited-key")));
+
+    // The third has another key.
+    let third = drain_with("free-key");
+    while project.states().values().any(|state| state != "COMPLETE") {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    for drain in [first, second, third] {
+        let ran = project.wait(drain).succeeded();
+        assert!(!format!("{}{}", ran.stdout, ran.stderr).contains(key), "{ran:#?}");
+    }
+    let asked = |key: &str| {
+        let entries = std::fs::read_dir(project.outside("meeting")).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with(&format!("asked-{key}"))).count()
+    };
+    assert_eq!((asked("limited-key"), asked("free-key")), (1, 3));
 }

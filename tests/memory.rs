@@ -80,6 +80,7 @@ fn place(workspace: &Path) -> MemoryLocation {
     MemoryLocation {
         workspace: workspace.to_owned(),
         autopack_dir: workspace.join(".autopack"),
+        repository: None,
         docker_host: Some("unix:///nonexistent/docker.sock".into()),
         provider_key: None,
         redactor: Redactor::formats_only(),
@@ -278,6 +279,39 @@ async fn deletions_follow_and_other_workspaces_keep_theirs() {
     sync(&memories[0]).await;
     assert_eq!(qdrant.state.all_points().len(), 2);
     assert!(texts(&memories[0], "short-lived").await.iter().all(|text| text != "short-lived"));
+}
+
+/// Clones on several machines, at one Qdrant.
+#[tokio::test]
+async fn clones_of_one_repository_read_each_others_entries() {
+    let qdrant = StandIn::start();
+    let workspaces = [(); 3].map(|()| Workspace::new(&qdrant));
+    let open = |workspace: &Workspace, repository: Option<&str>| {
+        let place = MemoryLocation { repository: repository.map(Into::into), ..workspace.place() };
+        let settings = workspace.settings.clone();
+        async move {
+            Memory::open(&settings, &place, AutostartPermission::Allowed).await.unwrap().memory
+        }
+    };
+    // Written by a version without repositories.
+    let old = open(&workspaces[0], None).await;
+    old.remember(error(1, "a timeout of the socket")).await;
+    sync(&old).await;
+    old.close().await;
+
+    let first = open(&workspaces[0], Some("remote:git.example/shop")).await;
+    sync(&first).await;
+    let second = open(&workspaces[1], Some("remote:git.example/shop")).await;
+    let other = open(&workspaces[2], Some("remote:git.example/bank")).await;
+    assert_eq!(texts(&second, "timeout of the socket").await, ["a timeout of the socket"]);
+    second.remember(error(2, "the port is in use")).await;
+    sync(&second).await;
+    assert_eq!(texts(&first, "the port is in use").await[0], "the port is in use");
+    assert!(texts(&other, "timeout of the socket").await.is_empty(), "another repository");
+    // Each owns its points.
+    first.prune().await.unwrap();
+    sync(&first).await;
+    assert_eq!(qdrant.state.all_points().len(), 2);
 }
 
 #[tokio::test]

@@ -54,6 +54,7 @@ async fn open(autostart: &Autostart) -> OpenMemory {
     let place = MemoryLocation {
         workspace: autostart.workspace.clone(),
         autopack_dir: autostart.workspace.join(".autopack"),
+        repository: None,
         docker_host: autostart.docker_host.clone(),
         provider_key: None,
         redactor: Redactor::formats_only(),

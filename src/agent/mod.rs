@@ -47,7 +47,7 @@ pub use runner::agent_version::{Version, version};
 pub use runner::event::{AgentEvent, AttemptBudget, Outcome, RateLimitReset};
 pub use runner::own_sandbox::OwnSandbox;
 pub use runner::start_check::AgentCheck;
-pub use secret_variables::secret_variables;
+pub use secret_variables::{provider_secret, secret_variables};
 pub use transcript::{Transcript, TranscriptEntry};
 
 /// An attempt, as input of an agent. The prompt and the phase file exist before the start.

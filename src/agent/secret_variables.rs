@@ -1,6 +1,8 @@
 //! Secret variables that an agent may inherit: the keys of its model provider, the credentials of a selected cloud, and
 //! the names in `env_pass`.
 
+use std::ffi::OsStr;
+
 use super::{builtin, needs};
 use crate::config::AgentSettings;
 use crate::process::child_env::Env;
@@ -21,6 +23,33 @@ pub fn secret_variables(settings: &AgentSettings, env: &Env) -> Vec<String> {
         AgentSettings::Replay(_) => Vec::new(),
     };
     needed.into_iter().chain(settings.env_pass().iter().cloned()).collect()
+}
+
+/// Returns the secrets by which the provider knows its customer, with the model: providers limit the rate of a key for each
+/// model. `None` without a key, such as for a login. `env` is the agent's environment.
+pub fn provider_secret(settings: &AgentSettings, env: &Env) -> Option<String> {
+    let own = settings.env();
+    let value = |name: &str| {
+        let own = own.and_then(|own| own.get(name)).cloned();
+        let value = own.or_else(|| Some(env.get(OsStr::new(name))?.to_str()?.to_owned()))?;
+        Some(value.trim().to_owned()).filter(|value| !value.is_empty())
+    };
+    let mut values: Vec<String> = match settings {
+        AgentSettings::Program { .. } | AgentSettings::Command(_) => {
+            needs(settings).secret_variables(env).into_iter().filter_map(value).collect()
+        }
+        AgentSettings::Builtin(settings) => builtin::key_variables(settings)
+            .iter()
+            .find_map(|name| value(name))
+            .into_iter()
+            .collect(),
+        AgentSettings::Replay(_) => Vec::new(),
+    };
+    // The variables of two agents may differ.
+    values.sort_unstable();
+    values.dedup();
+    let model = settings.model().unwrap_or_default();
+    (!values.is_empty()).then(|| format!("{model}\n{}", values.join("\n")))
 }
 
 #[cfg(test)]
@@ -58,6 +87,24 @@ mod tests {
             assert!(!has(yaml, &[], no), "{yaml}: {no}");
         }
         assert!(allowed("{kind: replay, folder: x}", &[]).is_empty());
+    }
+
+    #[test]
+    fn agents_with_one_key_and_model_share_its_limits() {
+        let secret = |yaml: &str, variables: &[(&str, &str)]| {
+            let settings: AgentSettings = serde_yaml::from_str(yaml).unwrap();
+            let env = variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
+            provider_secret(&settings, &env)
+        };
+        let key = [("ANTHROPIC_API_KEY", "k1")];
+        let claude = secret("{kind: claude}", &key);
+        assert!(claude.is_some());
+        assert_eq!(secret("{kind: command, command: [x]}", &key), claude);
+        assert_eq!(secret("{kind: claude, env: {ANTHROPIC_API_KEY: k1}}", &[]), claude);
+        assert_ne!(secret("{kind: claude}", &[("ANTHROPIC_API_KEY", "k2")]), claude);
+        assert_ne!(secret("{kind: claude, model: haiku}", &key), claude);
+        assert_eq!(secret("{kind: claude}", &[("OPENAI_API_KEY", "k1")]), None);
+        assert_eq!(secret("{kind: replay, folder: x}", &key), None);
     }
 
     #[test]

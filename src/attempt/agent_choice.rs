@@ -4,6 +4,7 @@ use super::{AttemptError, DrainContext};
 use crate::agent::co_author;
 use crate::config::{AgentSettings, Attribution, OnLimit};
 use crate::phase::{FixedSpec, UnixMs, Usage};
+use crate::progress::PhaseFinished;
 use crate::store::Claim;
 use crate::workspace::AgentCredit;
 
@@ -61,6 +62,15 @@ impl DrainContext {
         let agents = self.agents_for(&claim.phase, claim.counted_attempts).ok()?;
         let ready = agents.iter().map(|(name, _)| self.backoff.limited_until(name));
         ready.min().map(|at| at.max(now))
+    }
+
+    /// Tells the limit of an agent's key to drains with the same key. Without the note, they would meet it themselves.
+    pub(super) async fn share_rate_limit(&self, agent: &str, until: UnixMs, phase: &PhaseFinished) {
+        let Some(key) = self.provider_keys.get(agent) else { return };
+        let place = (&phase.run_id, &phase.phase_id);
+        if let Err(error) = self.store.record_key_limit(key, (agent, until), place).await {
+            tracing::warn!("cannot record the rate limit of agent {agent}: {error}");
+        }
     }
 
     /// Returns how the commit of a claim names its agent; `None` for the work of a person. The model is the reported one,

@@ -1,5 +1,6 @@
 //! Context shared by all attempts of a drain, and a few decisions based on this context alone.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,16 +14,17 @@ use super::limits::rate_limit_backoff::Backoff;
 use super::limits::repeated_verdicts::Repeats;
 use super::remote_outage::RemoteOutage;
 use super::views::Views;
+use crate::agent::provider_secret;
 use crate::attempt::AttemptError;
 use crate::ci::Pythons;
-use crate::config::Settings;
+use crate::config::{AgentSettings, Settings};
 use crate::memory::Memory;
 use crate::merge_queue::MergeQueue;
 use crate::notify::Notifier;
 use crate::phase::{PhaseCi, RunId, Usage};
 use crate::process::{Redactor, UsersCheckout};
 use crate::progress::Progress;
-use crate::store::{RunFacts, Store};
+use crate::store::{ProviderKey, RunFacts, Store};
 use crate::workspace::{BranchUpdate, RemoteFence, Repo, RunBranch, Tip};
 
 /// Context shared by all attempts of a drain.
@@ -57,6 +59,8 @@ pub struct DrainContext {
     pub repeats: Repeats,
     /// Rate limits by agent.
     pub backoff: Backoff,
+    /// Providers' keys by agent; agents that log in have none.
+    pub provider_keys: BTreeMap<String, ProviderKey>,
     /// Merge queue of each run, as far as shared by the workers of this drain.
     pub merge_queue: MergeQueue,
     /// CI results at base commits.
@@ -98,7 +102,12 @@ impl DrainContext {
         let merge_queue = MergeQueue::new(&settings.ci, &repo.autopack_dir());
         let repeat_limit = settings.executor.repeat_limit;
         let remote = RemoteFence::of(&repo);
+        let key_of = |(name, agent): (&String, &AgentSettings)| {
+            let secret = provider_secret(agent, &environments.of_agent(name).env)?;
+            Some((name.clone(), ProviderKey::new(secret)))
+        };
         Self {
+            provider_keys: settings.agents.named.iter().filter_map(key_of).collect(),
             base: settings.workspace.base.clone(),
             users_checkout: UsersCheckout::new(repo.root(), &environments.ci.env),
             repo,

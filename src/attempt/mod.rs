@@ -215,8 +215,12 @@ async fn execute_in_span(
     let lessons = steps::memory_step::entries(&context.memory, &claim, &verdict, &record.lesson);
     let is_landing = matches!(verdict, Verdict::Passed { commit: Some(_) });
     let work = ClaimedWork::from(&claim);
+    let is_rate_limit = matches!(verdict, Verdict::Requeued(RequeueReason::RateLimited { .. }));
     let result = match finish(context, claim, verdict, record, started, stop).await {
         Ok(phase) => {
+            if let (true, Ok(NextStep::DeferAgent { agent, until })) = (is_rate_limit, &next) {
+                context.share_rate_limit(agent, *until, &phase).await;
+            }
             if let Some(Err(error)) = landed_patch.map(std::fs::remove_file) {
                 tracing::warn!("cannot remove the patch of a landed change: {error}");
             }

@@ -2,12 +2,13 @@
 
 use std::io::{IsTerminal, stdout};
 
-use super::Context;
+use super::{Context, open_database};
 use crate::attempt::{DrainContext, Views};
 use crate::ci::Pythons;
 use crate::config::{SandboxPlaces, check_paths};
 use crate::failure::Failure;
 use crate::forge;
+use crate::process::host_place::machine_name;
 use crate::progress::{Mode, Progress};
 use crate::store::Store;
 use crate::workspace::Repo;
@@ -18,6 +19,11 @@ pub(super) async fn open_repository(context: &Context) -> Result<Repo, Failure> 
     let repo = Repo::discover(&context.workspace()?).await?;
     let repo = repo.with_slots_dir(workspace.slots_dir.as_deref());
     let repo = repo.with_run_remote(workspace.run_remote()).await?;
+    // Other machines may have a clone at the same path.
+    let repo = match open_database::url(context) {
+        Ok(url) if url.file().is_none() => repo.on_machine(machine_name()),
+        _ => repo,
+    };
     Ok(repo.with_run_login(|push_url, url| forge::given_login(push_url, url, &context.env)))
 }
 

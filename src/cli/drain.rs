@@ -96,6 +96,9 @@ pub struct Args {
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let config = context.config()?;
     let repo = open_repository(context).await?;
+    if !args.dry_run {
+        open_database::migrate_server(context).await?;
+    }
     let named = args.targets.read(context).await?;
     if let (NamedTargets::Empty(line), false) = (&named, args.dry_run) {
         return end_without_phases(&args, context, line, Exit::Done);

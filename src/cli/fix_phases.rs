@@ -38,6 +38,9 @@ pub struct Args {
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let settings = &context.config()?.settings;
     let fix = fixer(settings, &context.workspace()?);
+    if !args.dry_run {
+        open_database::migrate_server(context).await?;
+    }
     let store = open_database::open_existing(context).await?;
     let targets = args.targets.choose(&store, context).await?;
     if !targets.phases.is_empty() && !args.propose {

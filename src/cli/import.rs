@@ -77,6 +77,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let Some(file) = &args.file else {
         return list_formats(args.json, context);
     };
+    open_database::migrate_server(context).await?;
     if let Some(tracker) = file.to_str().and_then(tracker_of) {
         return import_issues(tracker?, args, context).await;
     }

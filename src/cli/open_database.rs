@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::Context;
 use crate::config::Origin;
 use crate::failure::{Failure, WithHint};
+use crate::phase::clone_identity::CloneIdentity;
 use crate::phase::words::{first_few, quoted};
 use crate::phase::{RunId, UnixMs};
 use crate::progress::{NOTES, printable, shown_id};
@@ -27,6 +28,11 @@ pub fn url(context: &Context) -> Result<DatabaseUrl, Failure> {
 pub async fn create_store(url: &DatabaseUrl, context: &Context) -> Result<Store, Failure> {
     prepare_place(url, context).await?;
     Ok(Store::open(url).await?)
+}
+
+/// Migrates the schema at a server, for commands that change it: commands that read leave it to other machines.
+pub async fn migrate_server(context: &Context) -> Result<(), Failure> {
+    Ok(Store::migrate_server(&url(context)?).await?)
 }
 
 /// Prepares `.autopack/` for a database there.
@@ -173,13 +179,27 @@ pub fn check_repository(
     repo: &Repo,
     hint: &str,
 ) -> Result<(), Failure> {
-    match facts.and_then(|facts| facts.explain_foreign_repository(run, &repo.identity())) {
+    let here = repo.identity();
+    match facts.and_then(|facts| facts.explain_foreign_repository(run, &here)) {
         None => Ok(()),
+        Some(refusal) if facts.is_some_and(|facts| facts.is_of_other_machine(&here)) => {
+            let hint = "set workspace.remote on each machine to a remote that all can push to, start the first machine's drain, \
+                        then this one's; or start the drain on that machine";
+            Err(Failure::new(refusal).hint(hint))
+        }
+        Some(refusal) if repo.run_remote().is_some() && facts.is_some_and(is_in_clone) => {
+            let hint = "set workspace.remote on the machine that began it, and start its drain first: it brings the branch to the remote";
+            Err(Failure::new(refusal).hint(hint))
+        }
         Some(refusal) if repo.run_remote().is_none() && facts.is_some_and(is_at_remote) => {
             Err(Failure::new(refusal).hint("set workspace.remote to the remote of the run"))
         }
         Some(refusal) => Err(Failure::new(refusal).hint(hint)),
     }
+}
+
+fn is_in_clone(facts: &RunFacts) -> bool {
+    CloneIdentity::parse(&facts.repo).is_some()
 }
 
 fn is_at_remote(facts: &RunFacts) -> bool {

@@ -52,6 +52,21 @@ impl Limits {
         drain.refuses(Level::Drain, &self.spent(), &BudgetUsage::default())
     }
 
+    /// Returns the end of an agent's rate limit, met by this drain or by another with the same key, and the key's fingerprint.
+    fn limit_of(
+        &self,
+        agent: &str,
+        context: &DrainContext,
+        candidate: &Candidate<'_>,
+    ) -> (UnixMs, Option<String>) {
+        let ours = self.deferred_agents.get(agent).copied().unwrap_or_default();
+        let key = context.provider_keys.get(agent);
+        match key.and_then(|key| candidate.limits.of(key)) {
+            Some((fingerprint, until)) => (until.max(ours), Some(fingerprint)),
+            None => (ours, None),
+        }
+    }
+
     /// Decides whether a phase may be claimed. `drain`: usage of this drain plus the estimates for running attempts.
     pub fn admit(
         &self,
@@ -69,10 +84,12 @@ impl Limits {
                 return Admission::Refuse(Failure::new(FailureKind::Unfixable, why));
             }
         };
-        let ready = |name: &str| self.deferred_agents.get(name).copied().unwrap_or_default();
-        let Some(agent) = agents.iter().copied().find(|(name, _)| ready(name).0 <= now.0) else {
-            let until = agents.iter().map(|(name, _)| ready(name)).min().unwrap_or(now);
-            return Admission::Later { until };
+        let limit = |name: &str| self.limit_of(name, context, candidate);
+        let is_ready = |name: &str| limit(name).0.0 <= now.0;
+        let Some(agent) = agents.iter().copied().find(|(name, _)| is_ready(name)) else {
+            let limits = agents.iter().map(|(name, _)| limit(name));
+            let (until, key) = limits.min_by_key(|(until, _)| *until).unwrap_or((now, None));
+            return Admission::Later { until, key };
         };
         let go = match agents[0].0 == agent.0 {
             true => Admission::Go,

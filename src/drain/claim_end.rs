@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::clock::now;
+use crate::clock::machine_now;
 use crate::phase::UnixMs;
 
 /// Longest single wait, so that changes of the clock are noticed.
@@ -14,7 +14,7 @@ const STEP: Duration = Duration::from_secs(5);
 /// Time from which no phase starts.
 #[derive(Clone, Debug)]
 pub struct TimeLimit {
-    /// The time.
+    /// The time, by the clock of this machine.
     pub at: UnixMs,
     /// The time as shown to people.
     pub shown: String,
@@ -56,7 +56,7 @@ impl ClaimEndWatch {
         if *self.winding_down.borrow() {
             return Some(ClaimEnd::AfterCurrent);
         }
-        let limit = self.limit.as_ref().filter(|limit| limit.at.0 <= now().0)?;
+        let limit = self.limit.as_ref().filter(|limit| limit.at.0 <= machine_now().0)?;
         Some(ClaimEnd::TimeLimit(limit.shown.clone()))
     }
 
@@ -72,7 +72,7 @@ impl ClaimEndWatch {
         let late = async {
             let Some(limit) = &self.limit else { return std::future::pending().await };
             loop {
-                let left = limit.at.since(now());
+                let left = limit.at.since(machine_now());
                 if left.is_zero() {
                     return;
                 }

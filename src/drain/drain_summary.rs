@@ -8,7 +8,8 @@ use crate::attempt::{AttemptError, compare_with_tip, millis};
 use crate::failure::Exit;
 use crate::phase::{PhaseState, RunId};
 use crate::progress::{
-    BatchFinished, DrainFinished, DrainStarted, Event, PhaseFinished, RunCounts,
+    BatchFinished, DrainFinished, DrainStarted, Event, PhaseFinished, RunCounts, SET_THE_CLOCK,
+    describe_wrong_clock,
 };
 use crate::store::{Backlog, CleanOutcome, RunSummary};
 
@@ -74,6 +75,9 @@ impl Drain<'_> {
         }));
         for note in self.unproven().await? {
             self.context.progress.note(&note);
+        }
+        if let Some(clock) = describe_wrong_clock() {
+            self.context.progress.note(&format!("{clock}; {SET_THE_CLOCK}"));
         }
         if let Some(limit) = &self.request.time_limit {
             self.context.progress.note(&format!("no phase starts from {} on", limit.shown));

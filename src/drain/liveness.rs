@@ -9,8 +9,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::clock::boot_clock_ms;
 use crate::process::lock::{self, LockState};
-use crate::process::{boot_clock_ms, boot_id, host_place};
+use crate::process::{boot_id, host_place};
 use crate::store::{Owner, OwnerId, OwnerProcess, OwnerRow, Store};
 
 /// Liveness of another drain, as far as known without waiting.
@@ -31,17 +32,10 @@ pub(super) fn this_process() -> OwnerProcess {
         pid,
         process_start: host_place::process_start(pid),
         boot_id: boot_id(),
-        host: host(),
+        host: host_place::host(),
         machine: host_place::machine(),
         pid_namespace: host_place::pid_namespace(),
     }
-}
-
-fn host() -> String {
-    nix::unistd::gethostname()
-        .ok()
-        .and_then(|name| name.into_string().ok())
-        .unwrap_or_else(|| "unknown".to_owned())
 }
 
 /// Determines the liveness of a drain without waiting.

@@ -13,11 +13,11 @@ use super::liveness::this_process;
 use super::phase_stops::{AttemptStop, PhaseStops};
 use super::undo_recovery::settle_undos;
 use crate::attempt::AttemptError;
-use crate::clock::now;
+use crate::clock::{boot_clock_ms, now};
 use crate::config::ExecutorSettings;
 use crate::failure::Exit;
 use crate::phase::{PhaseId, RunId};
-use crate::process::{FileLock, StopHandle, StopLevel, StopReceiver, boot_clock_ms};
+use crate::process::{FileLock, StopHandle, StopLevel, StopReceiver};
 use crate::store::{
     ChangeKind, Control, Owner, OwnerId, StopRequest, Store, StoreError, next_change,
 };

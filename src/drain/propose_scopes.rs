@@ -124,6 +124,7 @@ async fn propose_each(
             only: &[],
             admit: &admit,
             spending: executor.budgets.needs_past_usage(),
+            keys: &[],
         };
         let claim = match context.store.claim_for_proposal(&claimer, run, phase, at).await? {
             ClaimOutcome::Claimed(claim) => claim,

@@ -139,6 +139,7 @@ impl Drain<'_> {
             }
             None => self.limits.admit(&self.context, candidate, &spent, at),
         };
+        let keys: Vec<_> = self.context.provider_keys.values().cloned().collect();
         let claimer = Claimer {
             owner: self.owner.id(),
             runs: &self.request.runs,
@@ -147,6 +148,7 @@ impl Drain<'_> {
             only: &self.only,
             admit: &admit,
             spending: executor.budgets.needs_past_usage(),
+            keys: &keys,
         };
         match self.context.store.claim_next(&claimer, at).await {
             Err(StoreError::Fenced { .. }) => {

@@ -1,6 +1,7 @@
 //! Health check of the database: existence, owner, integrity and schema version.
 
 use super::Finding;
+use crate::progress::{SET_THE_CLOCK, describe_wrong_clock};
 use crate::store::{DatabaseUrl, Store, StoreError};
 
 /// Maximum number of integrity errors shown.
@@ -34,7 +35,11 @@ async fn inspect_database(store: &Store) -> Result<Finding, StoreError> {
         ));
     }
     let (schema, engine) = (store.schema_version().await?, store.engine().await?);
-    Ok(Finding::ok(format!("{path}, intact, schema {schema}, {engine}")))
+    let facts = format!("{path}, intact, schema {schema}, {engine}");
+    Ok(match describe_wrong_clock() {
+        Some(clock) => Finding::warn(format!("{facts}; {clock}"), SET_THE_CLOCK),
+        None => Finding::ok(facts),
+    })
 }
 
 /// Converts an error to a finding, with the hint removed from the message.

@@ -98,6 +98,7 @@ async fn build(
     };
     std::fs::create_dir_all(&location.autopack_dir).map_err(setup)?;
     let workspace = workspace_id::of(&location.workspace, &location.autopack_dir).map_err(setup)?;
+    let workspace = workspace.in_repository(location.repository.as_deref());
     let redactor = location.redactor.clone();
     let redact = TextRedactor::new(move |text| redactor.redact(text).into_owned());
     let embedder = Embedder::open(
@@ -114,7 +115,8 @@ async fn build(
     let qdrant = settings
         .use_qdrant
         .then(|| Qdrant::new(&settings.qdrant, &workspace.id, embedder.id()))
-        .transpose()?;
+        .transpose()?
+        .map(|qdrant| qdrant.in_repository(workspace.repository.clone()));
     let autostart = autostart(settings, location);
     let inner = MemoryWorker::new(
         settings, location, workspace, journal, embedder, redact, qdrant, autostart,

@@ -97,6 +97,8 @@ pub struct MemoryLocation {
     pub workspace: PathBuf,
     /// The `.autopack` directory.
     pub autopack_dir: PathBuf,
+    /// Identity of the repository, the same in the clones of all machines; `None` without a remote.
+    pub repository: Option<String>,
     /// `DOCKER_HOST`.
     pub docker_host: Option<String>,
     /// Value of the variable named in the embedder's settings.

@@ -23,6 +23,17 @@ pub struct WorkspaceId {
     /// Prefix of entry ids in the journal. A copy keeps the original's prefix, to find the contents of the copied
     /// journal.
     pub entries: String,
+    /// The repository of this workspace and of those on other machines whose entries it reads; `None` without a remote.
+    pub repository: Option<String>,
+}
+
+impl WorkspaceId {
+    /// Names the repository of the workspace.
+    pub fn in_repository(mut self, identity: Option<&str>) -> Self {
+        // Whoever lists the points need not read the name of a server.
+        self.repository = identity.map(|identity| uuid_from(&["repository", identity]));
+        self
+    }
 }
 
 /// Contents of the file. Earlier versions wrote the first two fields.
@@ -83,7 +94,8 @@ pub fn of(workspace: &Path, autopack_dir: &Path) -> io::Result<WorkspaceId> {
 
 impl From<Identity> for WorkspaceId {
     fn from(identity: Identity) -> Self {
-        Self { entries: identity.entries.unwrap_or_else(|| identity.id.clone()), id: identity.id }
+        let entries = identity.entries.unwrap_or_else(|| identity.id.clone());
+        Self { id: identity.id, entries, repository: None }
     }
 }
 

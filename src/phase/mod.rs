@@ -6,6 +6,7 @@ pub mod autofix;
 pub mod bisection;
 pub mod budget;
 pub mod changed_issue;
+pub mod clone_identity;
 pub mod companion;
 pub mod cycle;
 pub mod deliverables;

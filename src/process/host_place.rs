@@ -8,12 +8,29 @@ use std::fs;
 use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
+use sha2::{Digest as _, Sha256};
+
+use crate::phase::clone_identity::MachineName;
+use crate::phase::words::hex;
 
 /// Returns an identifier of this machine's installation; containers from the same image may share the value.
 pub fn machine() -> Option<String> {
     let files = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
     let text = files.iter().find_map(|file| fs::read_to_string(file).ok())?;
     Some(text.trim().to_owned()).filter(|id| !id.is_empty())
+}
+
+/// Returns the host name.
+pub fn host() -> String {
+    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    name.unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// Returns the name of this machine among those that share a database. The identifier of the installation is hashed: it
+/// should not leave the machine (machine-id(5)).
+pub fn machine_name() -> MachineName {
+    let shown = |id: String| hex(&Sha256::digest(format!("autopack {id}").as_bytes())[..4]);
+    MachineName { host: host(), installation: machine().map(shown) }
 }
 
 /// Returns the namespace of this process's ids, unique within a boot: `pid:[4026531836]`.

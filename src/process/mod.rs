@@ -12,7 +12,7 @@
 #![expect(clippy::disallowed_methods, reason = "the one place that starts programs")]
 
 mod attached;
-pub mod boot_clock;
+mod boot_id;
 pub mod capture;
 pub mod child_env;
 pub mod editor;
@@ -57,7 +57,7 @@ mod users_checkout_paths;
 mod wake;
 
 pub use attached::{ATTACH, attach_main, run_attached};
-pub use boot_clock::{boot_clock_ms, boot_id};
+pub use boot_id::boot_id;
 pub use capture::CapturedOutput;
 pub use descendants::sweep_marked;
 pub use job::{FinishedJob, Job, JobEnd, LineObserver, SpawnError, Stream};

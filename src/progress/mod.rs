@@ -8,6 +8,7 @@ mod drain_log;
 pub mod event_schema;
 mod labeled_page;
 mod lines;
+mod machine_clock;
 mod reason;
 pub mod screen;
 mod terminal_text;
@@ -17,6 +18,7 @@ pub mod view;
 pub use drain_log::{ENDS, NOTES};
 pub use labeled_page::LabeledPage;
 pub use lines::{LineOptions, finished_line};
+pub use machine_clock::{SET_THE_CLOCK, describe_wrong_clock};
 pub use reason::Reason;
 pub use terminal_text::{
     duration, fill, fit, fit_words, printable, printable_lines, shown_id, shown_message,

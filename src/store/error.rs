@@ -7,7 +7,7 @@ use crate::phase::cycle;
 use crate::phase::state::{IllegalStep, PhaseState};
 use crate::phase::{PhaseId, RunId};
 
-use super::backend::{DatabaseErrorKind, RESTORE_IT};
+use super::backend::{DatabaseErrorKind, RESTORE_IT, USE_THE_PRIMARY};
 use super::database_name::DatabaseName;
 use super::owner_id::OwnerId;
 
@@ -20,6 +20,8 @@ const NAME_OURS: &str = "choose autopack's own with --database-url or AUTOPACK_D
 const WAIT_FOR_THE_UNDO: &str =
     "wait for its end, or start a drain to settle it if the process is dead";
 const BE_NEWER: &str = "use a newer autopack";
+const MIGRATE_IT: &str = "migrate it with `autopack db migrate`; older versions cannot use it then";
+const STOP_THEM: &str = "stop them, or let them fail with `autopack db migrate --force`";
 
 fn import_hint(path: &DatabaseName) -> String {
     format!(
@@ -107,6 +109,50 @@ pub enum StoreError {
         found: i64,
         /// Newest known version.
         known: i64,
+    },
+
+    /// The schema at a server is older, and the command does not migrate it.
+    #[error(
+        "the schema of the database {} has version {found}, and this autopack uses version {known}; {MIGRATE_IT}",
+        path
+    )]
+    OlderSchema {
+        /// The database.
+        path: DatabaseName,
+        /// Version found.
+        found: i64,
+        /// Version needed.
+        known: i64,
+    },
+
+    /// Drains of an older autopack use the schema.
+    #[error(
+        "refusing to migrate the database {} from schema version {found} to {known}: drains of an older autopack run on {}; {STOP_THEM}",
+        path,
+        hosts.join(", ")
+    )]
+    OlderDrains {
+        /// The database.
+        path: DatabaseName,
+        /// Version found.
+        found: i64,
+        /// Version needed.
+        known: i64,
+        /// Hosts of the drains.
+        hosts: Vec<String>,
+    },
+
+    /// The server is a standby.
+    #[error(
+        "cannot write the database {}: the server is a standby{}; {USE_THE_PRIMARY}",
+        path,
+        primary.as_ref().map(|primary| format!(" of {primary}")).unwrap_or_default()
+    )]
+    Standby {
+        /// The database.
+        path: DatabaseName,
+        /// Host and port of the primary, if the standby tells.
+        primary: Option<String>,
     },
 
     /// The SQLite library has a known bug that corrupts databases.
@@ -291,6 +337,9 @@ impl StoreError {
             Self::PythonAutopack { path } => Cow::Owned(import_hint(path)),
             Self::OtherApplication { .. } => Cow::Borrowed(NAME_OURS),
             Self::NewerSchema { .. } => Cow::Borrowed(BE_NEWER),
+            Self::OlderSchema { .. } => Cow::Borrowed(MIGRATE_IT),
+            Self::OlderDrains { .. } => Cow::Borrowed(STOP_THEM),
+            Self::Standby { .. } => Cow::Borrowed(USE_THE_PRIMARY),
             Self::BadRow { .. } => Cow::Borrowed(RESTORE_IT),
             Self::RunIsBeingUndone { .. } => Cow::Borrowed(WAIT_FOR_THE_UNDO),
             Self::UnknownRun { run, runs, .. } => Cow::Owned(similar_run(run, runs)?),
@@ -321,6 +370,7 @@ fn verb(kind: DatabaseErrorKind) -> &'static str {
         DatabaseErrorKind::Busy
         | DatabaseErrorKind::Io
         | DatabaseErrorKind::CannotOpen
+        | DatabaseErrorKind::Standby
         | DatabaseErrorKind::Unreachable
         | DatabaseErrorKind::Other => "use",
     }

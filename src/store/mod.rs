@@ -73,6 +73,7 @@ pub use queue::claim::{
 };
 pub use queue::clean_tests::{CleanOutcome, CleanTest};
 pub use queue::finish::{DiskFullWait, Finish};
+pub use queue::key_limits::{KeyLimit, KeyLimits, ProviderKey};
 pub use queue::last_drain::{BudgetStop, CommonFailure, LastDrain};
 pub use queue::merge_queue::{MemberState, QueueMember};
 pub use queue::open_undos::OpenUndo;

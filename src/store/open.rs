@@ -16,7 +16,7 @@ use super::database_url::{DatabaseUrl, Place};
 use super::error::StoreError;
 use super::migrations::{SCHEMA, SCHEMA_VERSION};
 use super::server_changes::ServerChanges;
-use super::server_database::{ServerDatabase, Wait};
+use super::server_database::{MigrationRule, ServerDatabase, Wait};
 use crate::schema_version::version_of;
 
 /// An open database. Cheap to clone; clones share their connections.
@@ -53,7 +53,8 @@ impl Store {
             Place::File(path) => path,
             Place::Server(server) => {
                 let store = Self::at_server(server);
-                store.named(|| store.server_database(server).prepare()).await?;
+                let rule = MigrationRule::WithoutDrains;
+                store.named(|| store.server_database(server).prepare(rule)).await?;
                 return Ok(store);
             }
         };
@@ -63,10 +64,35 @@ impl Store {
         Self::connect(path).await.map_err(|error| error.at(&path.as_path().into()))
     }
 
-    /// Opens an existing database; reading commands never create a database.
+    /// Migrates the schema at a server, if it has one, also under drains of an older version.
     ///
     /// # Errors
-    /// [`StoreError::NoDatabase`] if there is no database; otherwise as for [`Store::open`].
+    /// As for [`Store::open`].
+    pub async fn open_forced(url: &DatabaseUrl) -> Result<Self, StoreError> {
+        let Place::Server(server) = url.place() else { return Self::open(url).await };
+        let store = Self::at_server(server);
+        let rule = MigrationRule::Forced;
+        store.named(|| store.server_database(server).prepare(rule)).await?;
+        Ok(store)
+    }
+
+    /// Migrates the schema at a server, if it has an older one, for commands that change it. A database in a file is migrated
+    /// when it is opened.
+    ///
+    /// # Errors
+    /// [`StoreError::OlderDrains`]; otherwise as for [`Store::open`].
+    pub async fn migrate_server(url: &DatabaseUrl) -> Result<(), StoreError> {
+        let Place::Server(server) = url.place() else { return Ok(()) };
+        let store = Self::at_server(server);
+        store.named(|| store.server_database(server).prepare_existing()).await?;
+        store.close().await;
+        Ok(())
+    }
+
+    /// Opens an existing database; reading commands never create a database, nor migrate one at a server.
+    ///
+    /// # Errors
+    /// [`StoreError::NoDatabase`] if there is no database, [`StoreError::OlderSchema`]; otherwise as for [`Store::open`].
     pub async fn open_existing(url: &DatabaseUrl) -> Result<Self, StoreError> {
         let path = match url.place() {
             Place::File(path) => path,
@@ -182,15 +208,14 @@ impl Store {
                 Err(error) => error,
             };
             let waits = match &self.location {
-                Location::Server(patience)
-                    if error.database_kind() == Some(DatabaseErrorKind::Unreachable) =>
-                {
-                    wait.again(patience, &self.name).await
-                }
-                _ => false,
+                Location::Server(patience) => match error.database_kind() {
+                    Some(kind) => wait.again(patience, &self.name, kind).await,
+                    None => false,
+                },
+                Location::File { .. } => false,
             };
             if !waits {
-                return Err(self.name_in(error));
+                return Err(self.name_primary(self.name_in(error)).await);
             }
         }
     }
@@ -208,6 +233,18 @@ impl Store {
     fn name_in(&self, error: StoreError) -> StoreError {
         let gone = error.database_kind().and_then(|_| self.require_file().err());
         gone.unwrap_or_else(|| error.at(&self.name))
+    }
+
+    /// Adds the primary's address to the error of a standby, if it tells.
+    async fn name_primary(&self, error: StoreError) -> StoreError {
+        if error.database_kind() != Some(DatabaseErrorKind::Standby) {
+            return error;
+        }
+        let primary = query_scalar::<Option<String>>(
+            "SELECT sender_host || ':' || sender_port FROM pg_catalog.pg_stat_wal_receiver LIMIT 1",
+        );
+        let primary = primary.fetch_optional(&self.reader).await.ok().flatten().flatten();
+        StoreError::Standby { path: self.name.clone(), primary }
     }
 
     /// Tells the end of an outage that was told.

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use sqlx::Connection as _;
+use sqlx::postgres::PgConnection;
 use tokio::time::Instant;
 
 use super::backend::DatabaseErrorKind;
 use super::backend::Pool;
-use super::backend::postgres::schema::{self, OLDEST_POSTGRES, SchemaOwner};
+use super::backend::postgres::schema::{self, ENCODING, OLDEST_POSTGRES, SchemaOwner, ServerFacts};
 use super::backend::postgres::server::{Patience, Server};
+use super::backend::postgres::session::LOCK_TIMEOUT;
 use super::database_name::DatabaseName;
 use super::database_probe::refuse_newer;
 use super::error::StoreError;
@@ -19,6 +21,15 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Longest pause that is not told.
 const UNTOLD_PAUSE: Duration = Duration::from_millis(500);
+
+/// Whether a schema is migrated under drains of an older version, which fail then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MigrationRule {
+    /// Only while no such drain is alive.
+    WithoutDrains,
+    /// In any case.
+    Forced,
+}
 
 /// A wait for a server.
 #[derive(Debug)]
@@ -35,15 +46,29 @@ impl Default for Wait {
 }
 
 impl Wait {
-    /// Waits before the next try; `false` if the wait took longer than the patience.
-    pub async fn again(&mut self, patience: &Patience, database: &DatabaseName) -> bool {
+    /// Waits before the next try; `false` if the wait took longer than the patience, or the error is none that passes.
+    pub async fn again(
+        &mut self,
+        patience: &Patience,
+        database: &DatabaseName,
+        kind: DatabaseErrorKind,
+    ) -> bool {
+        let state = match kind {
+            DatabaseErrorKind::Unreachable => "does not answer",
+            DatabaseErrorKind::Standby => "is a standby, which accepts no writes",
+            // The server has waited for this long by itself. Only drains wait longer than that.
+            DatabaseErrorKind::Busy if patience.get() > LOCK_TIMEOUT => {
+                "is locked by another writer"
+            }
+            _ => return false,
+        };
         let since = *self.since.get_or_insert_with(Instant::now);
         if since.elapsed() + self.pause > patience.get() {
             return false;
         }
         // A restart takes less; it is not worth a line.
         if self.pause > UNTOLD_PAUSE && patience.record_outage(true) {
-            tracing::warn!("the database {database} does not answer; waiting for it");
+            tracing::warn!("the database {database} {state}; waiting for it");
         }
         tokio::time::sleep(self.pause).await;
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
@@ -62,25 +87,34 @@ pub(super) struct ServerDatabase<'a> {
 
 impl ServerDatabase<'_> {
     /// Creates or migrates the schema.
-    pub async fn prepare(self) -> Result<(), StoreError> {
+    pub async fn prepare(self, rule: MigrationRule) -> Result<(), StoreError> {
         if self.look().await? == Some(SCHEMA_VERSION) {
             return Ok(());
         }
-        self.migrate().await
+        self.migrate(rule).await
     }
 
     /// Migrates the schema, if there is one.
+    pub async fn prepare_existing(self) -> Result<(), StoreError> {
+        match self.look().await? {
+            Some(SCHEMA_VERSION) | None => Ok(()),
+            Some(_) => self.migrate(MigrationRule::WithoutDrains).await,
+        }
+    }
+
+    /// Refuses a missing or older schema: reading does not take the database away from older versions on other machines.
     pub async fn require(self) -> Result<(), StoreError> {
+        let path = self.name.clone();
         match self.look().await? {
             Some(SCHEMA_VERSION) => Ok(()),
-            Some(_) => self.migrate().await,
-            None => Err(StoreError::NoDatabase { path: self.name.clone() }),
+            Some(found) => Err(StoreError::OlderSchema { path, found, known: SCHEMA_VERSION }),
+            None => Err(StoreError::NoDatabase { path }),
         }
     }
 
     /// Returns the version of our schema, if there is one, whatever it is.
     pub async fn find(self) -> Result<Option<i64>, StoreError> {
-        let mut connection = self.server.connect().await.map_err(|error| self.refused(error))?;
+        let mut connection = self.connect().await?;
         let found = schema::find(&mut connection).await?;
         // Whoever lists the connections of the server finds none of ours.
         let _ = connection.close().await;
@@ -92,13 +126,26 @@ impl ServerDatabase<'_> {
 
     /// Returns the version of our schema; refuses schemas of others and of newer versions.
     async fn look(self) -> Result<Option<i64>, StoreError> {
+        let mut connection = self.connect().await?;
+        self.checked(schema::find(&mut connection).await?)
+    }
+
+    /// Returns a connection that reads; refuses servers and databases that autopack cannot use.
+    async fn connect(self) -> Result<PgConnection, StoreError> {
         let mut connection = self.server.connect().await.map_err(|error| self.refused(error))?;
-        let version = schema::server_version(&mut connection).await?;
+        let ServerFacts { version, encoding } = schema::server_facts(&mut connection).await?;
         if version < OLDEST_POSTGRES {
             let why = format!("the server is Postgres {version}; use {OLDEST_POSTGRES} or newer");
             return Err(StoreError::CannotOpen { path: self.name.clone(), why });
         }
-        self.checked(schema::find(&mut connection).await?)
+        if encoding != ENCODING {
+            let why = format!(
+                "its encoding is {encoding}, which cannot store every text; create one with `CREATE DATABASE autopack \
+                 ENCODING 'UTF8' TEMPLATE template0`, and copy an old one there with `autopack db copy`"
+            );
+            return Err(StoreError::CannotOpen { path: self.name.clone(), why });
+        }
+        Ok(connection)
     }
 
     fn checked(self, found: SchemaOwner) -> Result<Option<i64>, StoreError> {
@@ -127,11 +174,47 @@ impl ServerDatabase<'_> {
     }
 
     /// Applies the missing migrations in one transaction, so two processes opening a new database create the schema once.
-    async fn migrate(self) -> Result<(), StoreError> {
+    async fn migrate(self, rule: MigrationRule) -> Result<(), StoreError> {
         let mut tx = self.writer.begin_write().await?;
         let connection = tx.postgres().expect("the pool is one of a server");
         let found = self.checked(schema::find(connection).await?)?.unwrap_or(0);
+        if found > 0 && found < SCHEMA_VERSION && rule == MigrationRule::WithoutDrains {
+            let hosts = schema::hosts_of_live_drains(connection, found).await?;
+            if !hosts.is_empty() {
+                let path = self.name.clone();
+                return Err(StoreError::OlderDrains { path, found, known: SCHEMA_VERSION, hosts });
+            }
+        }
         schema::migrate(connection, found, POSTGRES_MIGRATIONS).await?;
         Ok(tx.commit().await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn only_drains_wait_for_a_long_writer() {
+        let name = DatabaseName::from(std::path::Path::new("/a.db"));
+        let patience = Patience::of_commands();
+        let waits = |kind| Wait::default().again_owned(patience.clone(), name.clone(), kind);
+        assert!(!waits(DatabaseErrorKind::Busy).await);
+        assert!(waits(DatabaseErrorKind::Unreachable).await);
+        assert!(waits(DatabaseErrorKind::Standby).await);
+        patience.set(Duration::from_secs(15 * 60));
+        assert!(waits(DatabaseErrorKind::Busy).await);
+        assert!(!waits(DatabaseErrorKind::Other).await);
+    }
+
+    impl Wait {
+        async fn again_owned(
+            mut self,
+            patience: Patience,
+            name: DatabaseName,
+            kind: DatabaseErrorKind,
+        ) -> bool {
+            self.again(&patience, &name, kind).await
+        }
     }
 }

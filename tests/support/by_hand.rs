@@ -76,6 +76,7 @@ impl ByHand {
             only: &[],
             admit: &|_| Admission::Go,
             spending: false,
+            keys: &[],
         };
         match self.store.claim_next(&claimer, UnixMs(now)).await.unwrap() {
             ClaimOutcome::Claimed(claim) => Some(*claim),

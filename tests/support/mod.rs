@@ -22,6 +22,7 @@ pub mod meeting;
 pub mod model_server;
 pub mod page_commands;
 pub mod postgres;
+pub mod preload;
 pub mod process;
 pub mod project;
 pub mod qdrant;

@@ -152,6 +152,12 @@ impl OwnServer {
         assert!(run(&mut start), "{}", fs::read_to_string(self.dir.path().join("log")).unwrap());
     }
 
+    /// Starts the killed server as a standby, which accepts no writes.
+    pub fn start_as_standby(&self) {
+        fs::write(self.data().join("standby.signal"), "").unwrap();
+        self.start();
+    }
+
     /// Kills every process of the server with SIGKILL.
     pub fn kill(&self) {
         let pid = fs::read_to_string(self.data().join("postmaster.pid")).unwrap();

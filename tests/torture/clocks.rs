@@ -1,10 +1,10 @@
 //! The wall clock jumps by an hour and by a day, both ways, while two drains are at work: neither considers the other
 //! dead, and neither waits for a time that is now far away.
 
-use super::preload::Clock;
 use super::sizes::{jobs, size, summary};
 use super::testbed::{Testbed, backlog};
 use crate::support::Project;
+use crate::support::preload::Clock;
 
 const HOUR: i64 = 3600;
 const JUMPS: [i64; 5] = [HOUR, -HOUR, 24 * HOUR, -24 * HOUR, 0];

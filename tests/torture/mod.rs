@@ -20,7 +20,6 @@ mod meddling;
 mod merges;
 mod names;
 mod neighbors;
-mod preload;
 mod sizes;
 mod stops;
 mod testbed;

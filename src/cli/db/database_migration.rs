@@ -9,13 +9,17 @@ use crate::store::{SCHEMA_VERSION, Store};
 
 /// Create the database, or migrate its schema to the version of this autopack
 ///
-/// Other commands migrate a database on their own. Use this command to choose the moment: an older autopack cannot use
-/// a migrated database.
+/// Commands migrate a database file on their own; at a server, only drain, import and fix-phases do, while no drain of an
+/// older autopack runs. Use this command to choose the moment: an older autopack cannot use a migrated database.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Change nothing; exit 1 if a migration is pending
     #[arg(long)]
     check: bool,
+
+    /// Migrate under drains of an older autopack, which fail then
+    #[arg(long, conflicts_with = "check")]
+    force: bool,
 
     /// Print a JSON object
     #[arg(long)]
@@ -36,7 +40,11 @@ pub(super) async fn run(args: Args, context: &Context) -> Result<Exit, Failure> 
     let is_newer = found.is_some_and(|found| found > SCHEMA_VERSION);
     // Opening refuses a newer version with an error that says so.
     if !args.check && (is_pending || is_newer) {
-        open_database::create_store(&url, context).await?.close().await;
+        let store = match args.force {
+            true => Store::open_forced(&url).await?,
+            false => open_database::create_store(&url, context).await?,
+        };
+        store.close().await;
     }
     let name = printable(&url.name().to_string());
     if args.json {

@@ -60,8 +60,8 @@ fn object(name: &str, choice: &DatabaseChoice, facts: Option<&DatabaseFacts>) ->
             "pid": row.owner.process.pid,
             "runs": row.owner.runs,
             "started_at": open_database::time(row.owner.started_at),
-            "silent_ms": row.silent_ms,
-            "appears_dead": appears_dead(&row.owner),
+            "last_seen_ms": row.silent_ms,
+            "is_dead": row.fenced || appears_dead(&row.owner),
         })).collect::<Vec<_>>(),
         "connections": facts.map_or(&[][..], |facts| &facts.connections).iter().map(|from| json!({
             "address": from.address,
@@ -126,8 +126,11 @@ pub(super) fn schema(found: i64) -> String {
 
 fn drain(row: &OwnerRow) -> String {
     let runs: Vec<&str> = row.owner.runs.iter().map(|run| run.as_str()).collect();
-    let state =
-        if appears_dead(&row.owner) { ", dead: the next drain reclaims its work" } else { "" };
+    let state = if row.fenced || appears_dead(&row.owner) {
+        ", dead: the next drain reclaims its work"
+    } else {
+        ""
+    };
     let process = &row.owner.process;
     format!(
         "process {} on {} ({}){state}",

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::cli::Context;
+use crate::cli::attempt_setup::open_repository;
 use crate::config::{EmbedderSettings, MemorySettings};
 use crate::failure::Failure;
 use crate::memory::{AutostartPermission, Memory, MemoryLocation, OpenMemory};
@@ -22,6 +23,7 @@ pub fn memory_location(
     };
     Ok(MemoryLocation {
         autopack_dir: workspace.join(".autopack"),
+        repository: None,
         workspace,
         docker_host: context.env.docker_host(),
         provider_key,
@@ -32,7 +34,14 @@ pub fn memory_location(
 /// Opens the memory.
 pub async fn open(context: &Context, starting: AutostartPermission) -> Result<OpenMemory, Failure> {
     let settings = &context.config()?.memory;
-    Ok(Memory::open(settings, &memory_location(context, settings)?, starting).await?)
+    let mut location = memory_location(context, settings)?;
+    if settings.enabled
+        && settings.use_qdrant
+        && let Ok(repo) = open_repository(context).await
+    {
+        location.repository = repo.shared_identity().await?;
+    }
+    Ok(Memory::open(settings, &location, starting).await?)
 }
 
 /// Waits a short time for pending index updates.

@@ -9,7 +9,14 @@ use crate::store::{InFlight, LastDrain};
 
 pub(super) fn json(snapshot: &StatusSnapshot) -> Value {
     let runs: Vec<Value> = snapshot.runs.iter().map(|status| run(snapshot, status)).collect();
-    json!({ "runs": runs })
+    json!({
+        "runs": runs,
+        "key_limits": snapshot.key_limits.iter().map(|limit| json!({
+            "agent": limit.agent,
+            "key": limit.fingerprint,
+            "until": time(limit.until),
+        })).collect::<Vec<_>>(),
+    })
 }
 
 fn run(snapshot: &StatusSnapshot, status: &RunStatus) -> Value {

@@ -13,7 +13,7 @@ use crate::phase::words::quoted;
 use crate::phase::{PhaseId, PhaseState, RunId, UnixMs};
 use crate::progress::view::Pace;
 use crate::progress::{duration, printable, shown_id, shown_message};
-use crate::store::{InFlight, OwnerId, OwnerRow, RunSummary, Store, Waiting};
+use crate::store::{InFlight, KeyLimit, OwnerId, OwnerRow, RunSummary, Store, Waiting};
 use crate::workspace::Repo;
 
 /// A run with everything shown of it.
@@ -32,6 +32,8 @@ pub(super) struct StatusSnapshot {
     /// Claimed phases, including phases of dead drains ([`StatusSnapshot::is_abandoned`]).
     pub running: Vec<InFlight>,
     pub drains: Drains,
+    /// Rate limits of providers' keys that have not ended.
+    pub key_limits: Vec<KeyLimit>,
     /// Default maximum of counted attempts.
     pub max_attempts: u32,
     pub at: UnixMs,
@@ -103,9 +105,19 @@ impl SnapshotSource<'_> {
         let executing = owners.into_iter().flat_map(|owner| owner.executing);
         let running =
             executing.filter(|work| wanted.is_none_or(|run| work.run_id == *run)).collect();
+        let key_limits = store.key_limits(at).await?;
         let database = store.name().to_string();
         let max_attempts = settings.executor.max_attempts;
-        Ok(StatusSnapshot { database, runs, elsewhere, running, drains, max_attempts, at })
+        Ok(StatusSnapshot {
+            database,
+            runs,
+            elsewhere,
+            running,
+            drains,
+            key_limits,
+            max_attempts,
+            at,
+        })
     }
 }
 

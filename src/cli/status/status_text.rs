@@ -25,6 +25,14 @@ pub(super) fn format_status(snapshot: &StatusSnapshot, options: &TextOptions) ->
         text += &format_earlier_cause(&run.overview, &options);
         text += &format_details(&run.overview, &options);
     }
+    for limit in &snapshot.key_limits {
+        let agent = printable(&limit.agent);
+        text += &format!("limit    agent {agent}, key {}", limit.fingerprint);
+        if options.now.is_some() {
+            text += &format!(": for another {}", duration(limit.until.since(snapshot.at)));
+        }
+        text.push('\n');
+    }
     if let Some(advice) = snapshot.advice().filter(|_| snapshot.has_work()) {
         text += &format!("{advice}\n");
     }

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Zoned};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Context;
-use crate::clock::now;
+use crate::clock::machine_now;
 use crate::drain::TimeLimit;
 use crate::failure::{Exit, Failure};
 use crate::phase::UnixMs;
@@ -118,7 +118,7 @@ async fn wait_until(start: &Zoned, mode: Mode, context: &Context) -> Result<Opti
         format!("starting at {}, in {left}; Ctrl-C cancels", shown(start))
     };
     let at = start.timestamp().as_millisecond();
-    let left = || Duration::from_millis(u64::try_from(at - now().0).unwrap_or_default());
+    let left = || Duration::from_millis(u64::try_from(at - machine_now().0).unwrap_or_default());
     match mode {
         Mode::Live => {}
         Mode::Lines => context.out.line(line(left()))?,

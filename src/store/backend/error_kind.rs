@@ -6,6 +6,10 @@ use std::fmt;
 pub(in crate::store) const RESTORE_IT: &str =
     "restore it from a backup, or move it away and import the plan again";
 
+/// Remedy for a standby.
+pub(in crate::store) const USE_THE_PRIMARY: &str =
+    "choose the primary with --database-url or AUTOPACK_DATABASE_URL";
+
 /// What kind of error the database reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DatabaseErrorKind {
@@ -21,6 +25,8 @@ pub enum DatabaseErrorKind {
     ReadOnly,
     /// The file, or a file beside it, cannot be opened.
     CannotOpen,
+    /// The server is a standby.
+    Standby,
     /// The server cannot be reached, or does not accept work now.
     Unreachable,
     /// Any other error; see the source.
@@ -38,6 +44,7 @@ impl DatabaseErrorKind {
             Self::Unreachable => Some(
                 "check that the server runs and that this machine reaches it, then start again; nothing was lost",
             ),
+            Self::Standby => Some(USE_THE_PRIMARY),
             Self::ReadOnly | Self::CannotOpen | Self::Other => None,
         }
     }
@@ -53,6 +60,7 @@ impl fmt::Display for DatabaseErrorKind {
             Self::Corrupt => "it is damaged",
             Self::ReadOnly => "it or its directory is read-only",
             Self::CannotOpen => "it or a file beside it cannot be opened",
+            Self::Standby => "the server is a standby, which accepts no writes",
             Self::Unreachable => "the server does not answer",
             Self::Other => "it reported an error",
         })?;

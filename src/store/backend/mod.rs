@@ -17,7 +17,7 @@ mod value;
 pub(super) use any_row::AnyRow;
 pub(super) use connection::{Connection, Pool, Tx};
 pub use error_kind::DatabaseErrorKind;
-pub(super) use error_kind::RESTORE_IT;
+pub(super) use error_kind::{RESTORE_IT, USE_THE_PRIMARY};
 pub(super) use query::{Query, query, query_as, query_scalar};
 pub(super) use query_builder::QueryBuilder;
 pub(super) use value::Value;

@@ -2,6 +2,7 @@
 
 use sqlx::FromRow;
 
+use crate::phase::clone_identity::CloneIdentity;
 use crate::phase::{PhaseId, RunId};
 use crate::store::backend::{Connection, query_as, query_scalar};
 
@@ -12,7 +13,8 @@ use crate::store::rows::{PhaseRecord, select_phases};
 /// Repository, branch and base of a run; recorded by the first drain and changed only after the repository has moved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunFacts {
-    /// Identity of the repository: the absolute path of the common git directory.
+    /// Identity of the repository: the absolute path of the common git directory, at a server with its machine; or its
+    /// remote.
     pub repo: String,
     /// Branch for landings.
     pub branch: String,
@@ -24,8 +26,18 @@ impl RunFacts {
     /// Returns the refusal for a run of another repository. `here` is the identity of the present repository.
     pub fn explain_foreign_repository(&self, run: &RunId, here: &str) -> Option<String> {
         let there = &self.repo;
-        (there != here)
-            .then(|| format!("run {run} belongs to the repository {there}, not to {here}"))
+        if there == here {
+            return None;
+        }
+        Some(match CloneIdentity::explain_other_machine(there, here) {
+            Some(why) => format!("run {run} is another machine's: {why}"),
+            None => format!("run {run} belongs to the repository {there}, not to {here}"),
+        })
+    }
+
+    /// Whether only a remote for runs would let this repository continue the run of another machine.
+    pub fn is_of_other_machine(&self, here: &str) -> bool {
+        CloneIdentity::explain_other_machine(&self.repo, here).is_some()
     }
 }
 

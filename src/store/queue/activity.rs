@@ -94,7 +94,7 @@ impl Store {
         activity: &str,
         since: UnixMs,
     ) -> Result<(), StoreError> {
-        self.named(|| async move {
+        self.once(async move {
             query(
                 "UPDATE attempts SET activity = ?, activity_at = ? WHERE id = ? AND ended_at IS NULL",
             )

@@ -228,7 +228,7 @@ async fn save_phase(
         _ => None,
     };
     query(
-        "UPDATE phases SET attempts = ?, crashes = ?, rate_limits = ?, base_moves = ?, uncounted = ?, band = ?, not_before = ?,
+        "UPDATE phases SET attempts = ?, crashes = ?, rate_limits = ?, base_moves = ?, uncounted = ?, band = ?, not_before = ?, deferred_key = NULL,
                 last_failure = COALESCE(?, last_failure), commit_id = ?,
                 footprint = CASE WHEN base_moves = ? THEN footprint END
           WHERE id = ?",

@@ -7,6 +7,7 @@ pub mod clean_tests;
 pub mod dependencies;
 pub mod finish;
 mod finished_sample;
+pub mod key_limits;
 pub mod last_drain;
 pub mod merge_queue;
 pub mod open_undos;

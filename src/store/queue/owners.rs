@@ -4,6 +4,7 @@
 
 use sqlx::FromRow;
 
+use crate::clock::TimeQuestion;
 use crate::phase::{RunId, UnixMs};
 use crate::store::backend::{Connection, query, query_as, query_scalar};
 
@@ -173,7 +174,7 @@ impl Store {
         .await
     }
 
-    /// Records a heartbeat and returns the requests to the owner. A missing row means the owner was reclaimed, and so
+    /// Records a heartbeat, takes over the time of a server, and returns the requests to the owner. A missing row means the owner was reclaimed, and so
     /// fenced.
     ///
     /// # Errors
@@ -184,16 +185,22 @@ impl Store {
         boot_ms: i64,
     ) -> Result<Control, StoreError> {
         self.named(|| async move {
-            let row: Option<(i64, bool)> = query_as(concat!(
+            let question = TimeQuestion::begin();
+            let row: Option<(i64, bool, i64)> = query_as(concat!(
                 "UPDATE owners SET heartbeat_boot_ms = ?, renewed_at = ",
                 database_now!(),
-                " WHERE owner = ? AND NOT fenced RETURNING stop, winding_down"
+                " WHERE owner = ? AND NOT fenced RETURNING stop, winding_down, renewed_at"
             ))
             .bind(boot_ms)
             .bind(owner.as_str())
             .fetch_optional(self.heartbeat_pool())
             .await?;
-            Ok(Control::of(row))
+            if let Some((_, _, server_ms)) = row
+                && self.file().is_none()
+            {
+                question.answer(server_ms);
+            }
+            Ok(Control::of(row.map(|(stop, winding_down, _)| (stop, winding_down))))
         })
         .await
     }

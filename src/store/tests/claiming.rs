@@ -118,6 +118,7 @@ async fn fixer_and_claim_receive_the_last_failure() {
         only: &[],
         admit: &|_| Admission::Go,
         spending: true,
+        keys: &[],
     };
     let second = claimed(bed.store.claim_next(&claimer, NOW).await.unwrap());
     assert_eq!(second.last_failure.as_ref().unwrap().message, "1 test failed");

@@ -198,6 +198,7 @@ pub fn claimer<'a>(owner: &'a OwnerId, runs: &'a [RunId]) -> Claimer<'a> {
         only: &[],
         admit: &|_| Admission::Go,
         spending: false,
+        keys: &[],
     }
 }
 

@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::clock::now;
+use crate::clock::machine_now;
 use crate::workspace::dependencies::stamp;
 
 /// Stamps of the directories by path, shared by all slots of the process.
@@ -42,7 +42,7 @@ impl DependencyBaseline {
 
     /// Records the start of an agent.
     pub fn note_agent(&self) {
-        self.state().first_agent.get_or_insert(now().0);
+        self.state().first_agent.get_or_insert(machine_now().0);
     }
 
     /// Whether a directory appeared after the first agent started.

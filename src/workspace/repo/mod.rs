@@ -19,6 +19,7 @@ mod other_checkouts;
 pub mod queue_refs;
 pub mod recent_changes;
 pub mod remotes;
+mod repository_identity;
 pub mod reservations;
 pub mod run_branch;
 pub mod run_commits;
@@ -30,7 +31,7 @@ pub mod users_checkout;
 pub mod users_gc;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -47,6 +48,7 @@ use crate::git::loose_objects::ObjectDirectory;
 use crate::git::trees::{Tree, Trees};
 use crate::git::user_config::UserConfig;
 use crate::phase::RunId;
+use crate::phase::clone_identity::MachineName;
 use crate::workspace::blocking_work::blocking;
 
 /// Autopack's directory in the user's checkout.
@@ -77,6 +79,8 @@ pub struct Repo {
     pub(super) overlay_rule: Option<OverlayRule>,
     /// Remote with the runs' branches and claims.
     pub(super) run_remote: Option<Arc<RunRemote>>,
+    /// This machine, if others share the database.
+    machine: Option<MachineName>,
     location_settings: LocationSettings,
     place: Arc<OnceLock<SlotLocation>>,
 }
@@ -115,6 +119,7 @@ impl Repo {
             is_seen_in_place: false,
             overlay_rule: None,
             run_remote: None,
+            machine: None,
             location_settings: location_settings(env),
             place: Arc::default(),
         })
@@ -191,30 +196,6 @@ impl Repo {
     /// Returns the path of autopack's directory in the checkout.
     pub fn autopack_dir(&self) -> PathBuf {
         self.root.join(DIRECTORY)
-    }
-
-    /// Returns an identifier of the repository, the same in each of its checkouts; with a remote for runs, the same in
-    /// each clone.
-    pub fn identity(&self) -> String {
-        match &self.run_remote {
-            Some(remote) => remote.identity.clone(),
-            None => self.common_dir.display().to_string(),
-        }
-    }
-
-    /// Whether the repository with this identity no longer exists: its directory is gone, or a link to this
-    /// repository. A directory that cannot be read counts as existing.
-    pub fn has_replaced(&self, identity: &str) -> bool {
-        // Whether other clones use a remote is not known here.
-        if Self::is_identity_of_remote(identity) {
-            return false;
-        }
-        match std::fs::canonicalize(identity) {
-            Ok(real) => real == self.common_dir,
-            Err(error) => {
-                matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
-            }
-        }
     }
 
     /// Returns the path of a slot's lock: free once no process of its last user is left.

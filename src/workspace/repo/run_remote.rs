@@ -49,9 +49,14 @@ impl Repo {
         let found = self.remotes().await?.into_iter().find(|remote| remote.name == name);
         let remote =
             found.ok_or_else(|| WorkspaceError::UnknownRemote { remote: name.to_owned() })?;
-        let identity = format!("{IDENTITY}{}", place_of(remote.push_url(), &self.root));
+        let identity = self.identity_at(&remote);
         self.run_remote = Some(RunRemote { remote, identity, login: None }.into());
         Ok(self)
+    }
+
+    /// Returns the identity of the repository at a remote.
+    pub(super) fn identity_at(&self, remote: &NamedRemote) -> String {
+        format!("{IDENTITY}{}", place_of(remote.push_url(), &self.root))
     }
 
     /// Sets a login for the server of the remote with the runs, chosen by its URLs: where git pushes, and as written.

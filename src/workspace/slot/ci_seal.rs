@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use super::Slot;
 use super::checkout::Checkout;
-use crate::clock::now;
+use crate::clock::machine_now;
 use crate::file_stamp::{ChangeTime, changed_at, modified_at};
 use crate::git::error::{Context, Result};
 use crate::git::path_bytes::from_bytes;
@@ -62,7 +62,7 @@ pub(crate) async fn remove_touched(
 
 /// Returns the first entry in or at the paths with a change after `sealed`.
 pub(crate) fn first_change(paths: &[PathBuf], sealed: ChangeTime) -> Option<PathBuf> {
-    let latest = i128::from(now().0 + 1) * 1_000_000;
+    let latest = i128::from(machine_now().0 + 1) * 1_000_000;
     let is_touched = |found: &Metadata| {
         // Other names of a file may be in a package manager's store, and coming and going there changes `ctime`.
         let is_shared = found.is_file() && found.nlink() > 1;

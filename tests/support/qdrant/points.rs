@@ -290,12 +290,14 @@ fn scored(
     }
 }
 
-/// Supports `must` with keywords and ids, as used by autopack. Any other filter matches nothing, so that a test
+/// Supports `must` and `should` with keywords and ids, as used by autopack. Any other filter matches nothing, so that a test
 /// notices.
 fn matches(filter: &q::Filter, id: &str, point: &Point) -> bool {
-    let only_must =
-        filter.should.is_empty() && filter.must_not.is_empty() && filter.min_should.is_none();
-    only_must && filter.must.iter().all(|condition| holds(condition, id, point))
+    let is_supported = filter.must_not.is_empty() && filter.min_should.is_none();
+    let any = || filter.should.iter().any(|condition| holds(condition, id, point));
+    is_supported
+        && filter.must.iter().all(|condition| holds(condition, id, point))
+        && (filter.should.is_empty() || any())
 }
 
 fn holds(condition: &q::Condition, id: &str, point: &Point) -> bool {

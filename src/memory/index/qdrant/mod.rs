@@ -40,6 +40,8 @@ pub struct Qdrant {
     client: Client,
     address: String,
     workspace: String,
+    /// Repository of the workspace; others with the same are searched, too.
+    repository: Option<String>,
     embedder: String,
     has_key: bool,
     breaker: Breaker,
@@ -77,6 +79,7 @@ impl Qdrant {
             client,
             address,
             workspace: workspace.to_owned(),
+            repository: None,
             embedder: embedder.to_owned(),
             has_key: !settings.api_key.is_empty(),
             breaker: Breaker::default(),
@@ -84,16 +87,27 @@ impl Qdrant {
         })
     }
 
+    /// Shares this workspace's points with the other workspaces of its repository.
+    #[must_use]
+    pub fn in_repository(mut self, repository: Option<String>) -> Self {
+        self.repository = repository;
+        self
+    }
+
     /// Returns the address, as host and port.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// Returns the name as a follower of the journal: another server, workspace or embedder starts from nothing. The
+    /// Returns the name as a follower of the journal: another server, workspace, repository or embedder starts from nothing. The
     /// number is the version of the naming of points (2): after a change every point is compared and rewritten under
     /// the new id.
     pub fn follower(&self) -> String {
-        format!("qdrant 2 {} {} {}", self.address, self.workspace, self.embedder)
+        let name = format!("qdrant 2 {} {} {}", self.address, self.workspace, self.embedder);
+        match &self.repository {
+            Some(repository) => format!("{name} {repository}"),
+            None => name,
+        }
     }
 }
 

@@ -28,7 +28,7 @@ pub struct PointMatch {
 }
 
 impl Qdrant {
-    /// Returns the `k` nearest points of this workspace or of all, best first.
+    /// Returns the `k` nearest points of this workspace and its repository, or of all, best first.
     ///
     /// # Errors
     /// Qdrant does not answer or refuses.
@@ -70,15 +70,27 @@ impl Qdrant {
         k: usize,
     ) -> Result<Vec<PointMatch>> {
         let mut must = Vec::new();
-        if !everywhere {
-            must.push(Condition::matches(point::WORKSPACE, self.workspace.clone()));
-        }
+        let own = || Condition::matches(point::WORKSPACE, self.workspace.clone());
+        // Each machine has its own copy of the documents.
+        let shared = self.repository.as_ref().filter(|_| collection != Collection::CodeDocs);
+        let should = match (everywhere, shared) {
+            (true, _) => Vec::new(),
+            (false, None) => {
+                must.push(own());
+                Vec::new()
+            }
+            // Points of earlier versions have no repository.
+            (false, Some(repository)) => {
+                vec![own(), Condition::matches(point::REPOSITORY, repository.clone())]
+            }
+        };
+        let is_own_only = !everywhere && should.is_empty();
         if let Some(run) = &filter.run {
             must.push(Condition::matches(point::RUN, run.as_str().to_owned()));
         }
-        let payload = match everywhere {
-            true => SelectorOptions::Enable(true),
-            false => {
+        let payload = match is_own_only {
+            false => SelectorOptions::Enable(true),
+            true => {
                 let fields = vec![point::ENTRY.to_owned(), point::WORKSPACE.to_owned()];
                 SelectorOptions::Include(PayloadIncludeSelector { fields })
             }
@@ -86,7 +98,7 @@ impl Qdrant {
         let name = Self::collection_name(collection, &self.embedder);
         let request = QueryPointsBuilder::new(name)
             .query(vector.to_vec())
-            .filter(PointFilter::must(must))
+            .filter(PointFilter { must, should, ..PointFilter::default() })
             .limit(k as u64)
             .with_payload(payload);
         let answer = self.call("search", DEADLINE, self.client.query(request)).await;
@@ -96,7 +108,7 @@ impl Qdrant {
         let found = answer.result.into_iter().filter_map(|scored| {
             let point = point::id(scored.id)?;
             let is_own = point::text(&scored.payload, point::WORKSPACE) == Some(&self.workspace);
-            if is_own || !everywhere {
+            if is_own || is_own_only {
                 let id = point::entry_id(&point, &scored.payload);
                 return Some(PointMatch { id, score: scored.score, foreign: None });
             }

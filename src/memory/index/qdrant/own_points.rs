@@ -27,7 +27,8 @@ impl Qdrant {
         let mut by_collection: HashMap<Collection, Vec<_>> = HashMap::new();
         for change in changes {
             if let (Some(vector), Some(entry)) = (&change.vector, entries.get(&change.id)) {
-                let point = point::of(entry, change.n, vector.clone(), &self.workspace);
+                let owner = (self.workspace.as_str(), self.repository.as_deref());
+                let point = point::of(entry, change.n, vector.clone(), owner);
                 by_collection.entry(change.collection).or_default().push((vector.len(), point));
             }
         }

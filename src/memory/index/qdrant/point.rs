@@ -19,6 +19,9 @@ pub const RUN: &str = "run_id";
 /// Number of the journal's change that wrote the point.
 pub const NUMBER: &str = "n";
 
+/// Repository of the point's workspace; missing in points of earlier versions, and without a remote.
+pub const REPOSITORY: &str = "repository";
+
 /// Id of the point's entry; missing in points of earlier versions.
 pub const ENTRY: &str = "entry";
 
@@ -38,7 +41,14 @@ pub fn id_of(workspace: &str, entry: &EntryId) -> String {
     uuid_from(&["point", workspace, entry.as_str()])
 }
 
-pub fn of(entry: &StoredEntry, n: i64, vector: Vec<f32>, workspace: &str) -> PointStruct {
+/// Returns the point of an entry; `owner` is the workspace, and its repository if others share it.
+pub fn of(
+    entry: &StoredEntry,
+    n: i64,
+    vector: Vec<f32>,
+    owner: (&str, Option<&str>),
+) -> PointStruct {
+    let (workspace, repository) = owner;
     let mut payload: HashMap<String, Value> = HashMap::from([
         (WORKSPACE.to_owned(), workspace.into()),
         (ENTRY.to_owned(), entry.id.as_str().into()),
@@ -49,6 +59,9 @@ pub fn of(entry: &StoredEntry, n: i64, vector: Vec<f32>, workspace: &str) -> Poi
         ("payload".to_owned(), entry.payload.to_string().into()),
         ("created_ms".to_owned(), entry.created.0.into()),
     ]);
+    if let Some(repository) = repository {
+        payload.insert(REPOSITORY.to_owned(), repository.into());
+    }
     if let Some(run) = &entry.run {
         payload.insert(RUN.to_owned(), run.as_str().into());
     }

@@ -6,7 +6,7 @@ use crate::store::backend::{Connection, Value, query_as, query_scalar};
 use crate::store::error::StoreError;
 
 /// All tables, in an order in which rows refer to rows of their own table and of earlier ones.
-pub(super) const TABLES: [&str; 19] = [
+pub(super) const TABLES: [&str; 20] = [
     "owners",
     "runs",
     "phases",
@@ -26,6 +26,7 @@ pub(super) const TABLES: [&str; 19] = [
     "queue_members",
     "publications",
     "issue_remarks",
+    "key_limits",
 ];
 
 /// A table to be written.

@@ -14,8 +14,8 @@ pub fn kind_of(code: &str) -> DatabaseErrorKind {
         // lock_not_available; canceled by lock_timeout.
         "55P03" => DatabaseErrorKind::Busy,
         "XX001" | "XX002" => DatabaseErrorKind::Corrupt,
-        // A standby, while the server fails over.
-        "25006" => DatabaseErrorKind::Unreachable,
+        // A write at a standby, and the beginning of a transaction that writes.
+        "25006" | "0A000" => DatabaseErrorKind::Standby,
         // Too many connections; out of memory; other missing resources.
         "53300" | "53200" | "53400" | "53000" => DatabaseErrorKind::Unreachable,
         // The server shuts down, crashed, or starts; the transaction was idle for too long.

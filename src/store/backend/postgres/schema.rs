@@ -6,9 +6,12 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Error};
 
 use super::server::Server;
+use crate::clock::TimeQuestion;
 
 /// Oldest version that is supported by its developers.
 pub const OLDEST_POSTGRES: i64 = 14;
+/// The encoding of a database that stores every text.
+pub const ENCODING: &str = "UTF8";
 
 /// Whose the schema `autopack` of a database is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,16 +44,27 @@ pub async fn find(connection: &mut PgConnection) -> Result<SchemaOwner, Error> {
     Ok(SchemaOwner::Ours(version))
 }
 
-/// Returns the major version of the server.
-pub async fn server_version(connection: &mut PgConnection) -> Result<i64, Error> {
-    let number: String = sqlx::query_scalar("SELECT current_setting('server_version_num')")
-        .persistent(false)
-        .fetch_one(connection)
-        .await?;
-    let number: i64 = number.parse().map_err(|_| {
-        Error::Decode(format!("the server says that its version is {number}").into())
-    })?;
-    Ok(number / 10_000)
+/// What a server says of itself and of the database.
+#[derive(Clone, Debug)]
+pub struct ServerFacts {
+    /// Major version.
+    pub version: i64,
+    /// Encoding of the database, such as `UTF8`.
+    pub encoding: String,
+}
+
+/// Asks a server what it is; its clock is the clock of this process from now on.
+pub async fn server_facts(connection: &mut PgConnection) -> Result<ServerFacts, Error> {
+    let question = TimeQuestion::begin();
+    let (number, encoding, now_ms): (i32, String, i64) = sqlx::query_as(
+        "SELECT current_setting('server_version_num')::int, current_setting('server_encoding'),
+                CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)",
+    )
+    .persistent(false)
+    .fetch_one(connection)
+    .await?;
+    question.answer(now_ms);
+    Ok(ServerFacts { version: i64::from(number) / 10_000, encoding })
 }
 
 /// Applies the migrations after version `found` (0: none yet). The caller holds a writing transaction.
@@ -71,6 +85,26 @@ pub async fn migrate(
         sqlx::raw_sql(AssertSqlSafe(mark)).execute(&mut *connection).await?;
     }
     Ok(())
+}
+
+/// Version of the schema from which heartbeats have a time of the server.
+const WITH_HEARTBEAT_TIMES: i64 = 25;
+
+/// Returns the hosts of drains that sent a heartbeat lately, in a schema of version `found`. Without times of heartbeats, every
+/// registered drain counts as alive.
+pub async fn hosts_of_live_drains(
+    connection: &mut PgConnection,
+    found: i64,
+) -> Result<Vec<String>, Error> {
+    let all = "SELECT DISTINCT host FROM autopack.owners WHERE NOT fenced ORDER BY host";
+    let alive = "SELECT DISTINCT host FROM autopack.owners
+         WHERE NOT fenced AND COALESCE(renewed_at, started_at) + 2 * COALESCE(lease_ms, 60000)
+               > EXTRACT(EPOCH FROM clock_timestamp()) * 1000
+         ORDER BY host";
+    sqlx::query_scalar(if found < WITH_HEARTBEAT_TIMES { all } else { alive })
+        .persistent(false)
+        .fetch_all(connection)
+        .await
 }
 
 /// Whether a database bears our mark; changes nothing. `None`: the server did not say.

@@ -1,6 +1,8 @@
 //! How a transaction begins. Everything a statement relies on is set within its transaction, because a connection pooler
 //! such as PgBouncer may give each transaction another server process.
 
+use std::time::Duration;
+
 /// Begins a transaction that reads one snapshot.
 pub(in crate::store::backend) const BEGIN_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL search_path TO autopack, pg_catalog";
 
@@ -11,6 +13,9 @@ pub(in crate::store::backend) const BEGIN_WRITE: &str = "BEGIN ISOLATION LEVEL R
     SET LOCAL search_path TO autopack, pg_catalog; SET LOCAL synchronous_commit = on; SET LOCAL statement_timeout = 0; \
     SET LOCAL idle_in_transaction_session_timeout = '20s'; SET LOCAL lock_timeout = '120s'; \
     SELECT pg_advisory_xact_lock(1634755435)";
+
+/// Longest wait of a writing transaction for others, as above.
+pub const LOCK_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Begins a transaction for a note that may be lost: waits neither for locks nor for the disk.
 pub(in crate::store::backend) const BEGIN_NOTE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
@@ -24,5 +29,7 @@ mod tests {
     #[test]
     fn the_lock_is_our_application_id() {
         assert!(BEGIN_WRITE.contains(&format!("({APPLICATION_ID})")), "{APPLICATION_ID}");
+        let wait = format!("lock_timeout = '{}s'", LOCK_TIMEOUT.as_secs());
+        assert!(BEGIN_WRITE.contains(&wait), "{wait}");
     }
 }

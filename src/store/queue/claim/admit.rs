@@ -8,6 +8,7 @@ use crate::phase::{Failure, FixedSpec, RunId, UnixMs};
 use crate::store::backend::{Connection, query};
 use crate::store::columns::to_json;
 use crate::store::error::StoreError;
+use crate::store::queue::key_limits::KeyLimits;
 use crate::store::rows::PhaseRecord;
 use crate::store::state_step::PhaseSnapshot;
 
@@ -22,6 +23,8 @@ pub struct Candidate<'a> {
     pub counted_attempts: u32,
     /// Budget usage of the phase and run.
     pub spent: Spending,
+    /// Rate limits by key, met by any machine.
+    pub limits: &'a KeyLimits,
 }
 
 /// Answer to a [`Candidate`].
@@ -38,6 +41,8 @@ pub enum Admission {
     Later {
         /// End of the deferral.
         until: UnixMs,
+        /// Fingerprint of the key whose limit defers it; `None`: the deferral holds for everyone.
+        key: Option<String>,
     },
     /// Leaves this phase to another machine.
     Elsewhere,
@@ -56,11 +61,12 @@ pub type Admit<'a> = dyn Fn(&Candidate<'_>) -> Admission + Send + Sync + 'a;
 pub(super) async fn defer(
     tx: &mut Connection,
     row: &PhaseRecord,
-    until: UnixMs,
+    (until, key): (UnixMs, Option<String>),
     now: UnixMs,
 ) -> Result<(), StoreError> {
-    query("UPDATE phases SET not_before = ? WHERE id = ?")
+    query("UPDATE phases SET not_before = ?, deferred_key = ? WHERE id = ?")
         .bind(until.0.max(now.0 + 1))
+        .bind(key)
         .bind(row.id)
         .execute(tx)
         .await?;

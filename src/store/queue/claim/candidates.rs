@@ -13,6 +13,7 @@ use crate::store::backend::{Connection, query_as, query_scalar};
 use crate::store::columns::{json, to_json};
 use crate::store::error::StoreError;
 use crate::store::owner_id::OwnerId;
+use crate::store::queue::key_limits::{KeyLimits, end_deferrals_of_others};
 use crate::store::queue::queue_order::{QueuePlace, queue_order};
 
 /// Those of the selected phases that can run, in the order of the queue, from a place on.
@@ -60,6 +61,9 @@ pub(super) struct QueueWalk<'a> {
     overlapping: bool,
     /// Whether the last candidate was left to another machine.
     pub is_elsewhere: bool,
+    /// Rate limits by key.
+    pub limits: KeyLimits,
+    has_taken_back: bool,
 }
 
 /// Position of the walk within a run.
@@ -95,7 +99,7 @@ async fn executing(tx: &mut Connection, run: &RunId) -> Result<FootprintSet, Sto
 }
 
 impl<'a> QueueWalk<'a> {
-    pub fn new(claimer: &'a Claimer<'a>, now: UnixMs) -> Self {
+    pub fn new(claimer: &'a Claimer<'a>, limits: KeyLimits, now: UnixMs) -> Self {
         Self {
             claimer,
             now,
@@ -103,7 +107,27 @@ impl<'a> QueueWalk<'a> {
             at: None,
             overlapping: false,
             is_elsewhere: false,
+            limits,
+            has_taken_back: false,
         }
+    }
+
+    /// At the end of the queues: takes back phases that other machines deferred for the limit of a key that this machine does
+    /// not have. If there are any, the walk begins anew, once.
+    pub async fn take_back_deferrals(&mut self, tx: &mut Connection) -> Result<bool, StoreError> {
+        if std::mem::replace(&mut self.has_taken_back, true) {
+            return Ok(false);
+        }
+        let mut is_any = false;
+        for run in self.claimer.runs {
+            let keys = self.claimer.keys;
+            is_any |= end_deferrals_of_others(tx, run, &self.limits, keys, self.now).await?;
+        }
+        if is_any {
+            self.runs = self.claimer.runs.iter();
+            self.at = None;
+        }
+        Ok(is_any)
     }
 
     /// Returns the row id of the next phase without a known overlap.

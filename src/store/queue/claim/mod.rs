@@ -22,7 +22,7 @@ pub use admit::{Admission, Admit, Candidate};
 pub use persons_claim::PersonsClaim;
 pub use spending::Spending;
 
-use super::owners::is_fenced;
+use super::key_limits::{ProviderKey, read_key_limits};
 use super::repair::save_repair;
 use super::scope_requests::KeptRequest;
 use crate::store::Fixer;
@@ -50,6 +50,8 @@ pub struct Claimer<'a> {
     pub admit: &'a Admit<'a>,
     /// Whether `admit` needs the budget usage; adding up takes time.
     pub spending: bool,
+    /// Providers' keys of this machine.
+    pub keys: &'a [ProviderKey],
 }
 
 /// Number of phases deferred or skipped per transaction; bounds how long others wait for the writer.
@@ -156,15 +158,15 @@ impl Store {
     ) -> Result<ClaimOutcome, StoreError> {
         self.named(|| async move {
             let mut tx = self.begin().await?;
-            if is_fenced(&mut tx, claimer.owner).await? {
-                return Err(StoreError::Fenced { owner: claimer.owner.clone() });
-            }
-            let mut walk = QueueWalk::new(claimer, now);
+            let limits = read_key_limits(&mut tx, claimer.owner).await?;
+            let mut walk = QueueWalk::new(claimer, limits, now);
             let mut next = None;
             let mut left = EXAMINED;
             while next.is_none() && left > 0 {
                 next = match walk.next(&mut tx).await? {
                     Some(id) => examine_candidate(&mut tx, &mut walk, id, now).await?,
+                    // Another machine may have deferred phases that this one can run.
+                    None if walk.take_back_deferrals(&mut tx).await? => None,
                     None => Some(explain_no_claim(&mut tx, &walk).await?),
                 };
                 // Phases of other machines are met again by the next walk, so they must not end this one.
@@ -212,7 +214,8 @@ async fn examine_candidate(
     };
     let run_id = RunId::new(row.run_id.clone());
     let counted_attempts = number(row.attempts, || row.name())?;
-    let candidate = Candidate { run_id: &run_id, phase: &phase, counted_attempts, spent };
+    let limits = &walk.limits;
+    let candidate = Candidate { run_id: &run_id, phase: &phase, counted_attempts, spent, limits };
     Ok(match (claimer.admit)(&candidate) {
         Admission::Go => {
             let prepared = PreparedClaim { phase, agent: None, last_failure, spent };
@@ -222,8 +225,8 @@ async fn examine_candidate(
             let prepared = PreparedClaim { phase, agent: Some(agent), last_failure, spent };
             Some(claimer.claim(tx, &row, prepared, now).await?)
         }
-        Admission::Later { until } => {
-            defer(tx, &row, until, now).await?;
+        Admission::Later { until, key } => {
+            defer(tx, &row, (until, key), now).await?;
             None
         }
         Admission::Elsewhere => {

@@ -93,9 +93,10 @@ impl Store {
         dry_run: bool,
         on: &mut (dyn FnMut(RepairedPhase) + Send),
     ) -> Result<RepairCounts, StoreError> {
+        let runs = self.named(|| self.runs_or_all(run)).await?;
         self.once(async {
             let mut progress = RepairProgress { on, counts: RepairCounts::default(), dry_run };
-            for (row, run) in self.runs_or_all(run).await? {
+            for (row, run) in runs {
                 let mut saving = None;
                 let repaired = self.repair_run(row, &run, fix, &mut progress, &mut saving).await;
                 // Also after an error in a later batch.
@@ -143,23 +144,30 @@ impl Store {
 
     /// Returns the batch after a row; empty at the end.
     async fn queued_after(self, run: i64, after: i64) -> Result<Vec<QueuedPhase>, StoreError> {
-        let rows = query_as(
-            "SELECT id, phase_id, COALESCE(spec, raw_spec) AS spec, spec IS NOT NULL OR executions > 0 AS is_repaired,
-                    spec_version, fixes, unfixable, last_failure
-               FROM phases WHERE run = ? AND state = 'QUEUED' AND id > ? ORDER BY id LIMIT ?",
-        );
-        Ok(rows.bind(run).bind(after).bind(BATCH as i64).fetch_all(&self.reader).await?)
+        self.named(|| async {
+            let rows = query_as(
+                "SELECT id, phase_id, COALESCE(spec, raw_spec) AS spec, spec IS NOT NULL OR executions > 0 AS is_repaired,
+                        spec_version, fixes, unfixable, last_failure
+                   FROM phases WHERE run = ? AND state = 'QUEUED' AND id > ? ORDER BY id LIMIT ?",
+            );
+            Ok(rows.bind(run).bind(after).bind(BATCH as i64).fetch_all(&self.reader).await?)
+        })
+        .await
     }
 
     async fn save_repairs(self, changes: Vec<Change>) -> Result<(), StoreError> {
         if changes.is_empty() {
             return Ok(());
         }
-        let mut tx = self.begin().await?;
-        for some in changes.chunks(ROWS) {
-            repair_change::write(&mut tx, some).await?;
-        }
-        Ok(tx.commit().await?)
+        // A batch is one transaction, and repeated as a whole.
+        self.named(|| async {
+            let mut tx = self.begin().await?;
+            for some in changes.chunks(ROWS) {
+                repair_change::write(&mut tx, some).await?;
+            }
+            Ok(tx.commit().await?)
+        })
+        .await
     }
 }
 

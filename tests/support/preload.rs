@@ -4,7 +4,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::skip;
+use super::skip::skip;
 
 /// Seconds are read from a file that is mapped once: what the test writes is seen at once, everywhere.
 const SHIFT: &str = r#"
