@@ -1,7 +1,7 @@
 //! Postgres servers of tests: a database at the shared server, or a server of the test's own that can be killed.
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -44,7 +44,12 @@ impl Database {
 
     /// The same, at another port of this machine.
     pub fn url_at(&self, port: u16) -> String {
-        format!("postgres://autopack@127.0.0.1:{port}/{}", self.name)
+        self.url_on((Ipv4Addr::LOCALHOST, port).into())
+    }
+
+    /// The same, at another address.
+    pub fn url_on(&self, address: SocketAddr) -> String {
+        format!("postgres://autopack@{address}/{}", self.name)
     }
 
     /// Port of the server.
@@ -108,6 +113,13 @@ impl Drop for Database {
     }
 }
 
+/// Whether a client's bytes end a writing transaction. `writes` is the connection's state, initially `false`.
+pub fn is_write_commit(sent: &[u8], writes: &mut bool) -> bool {
+    let has = |word: &str| sent.windows(word.len()).any(|at| at == word.as_bytes());
+    *writes |= has("pg_advisory_xact_lock");
+    *writes && has("COMMIT") && std::mem::take(writes)
+}
+
 /// A server that belongs to one test.
 pub struct OwnServer {
     dir: TempDir,
@@ -143,7 +155,7 @@ impl OwnServer {
 
     pub fn start(&self) {
         let settings = format!(
-            "-c listen_addresses=127.0.0.1 -c port={} -c unix_socket_directories= -c shared_buffers=16MB",
+            "-c listen_addresses=127.0.0.1 -c port={} -c unix_socket_directories= -c shared_buffers=16MB -c max_connections=300",
             self.port
         );
         let mut start = self.command("pg_ctl");
@@ -226,7 +238,8 @@ pub fn execute(url: &str, sql: &str) {
     });
 }
 
-async fn connect(url: &str) -> PgConnection {
+/// Opens a connection.
+pub async fn connect(url: &str) -> PgConnection {
     let options: PgConnectOptions = url.parse().unwrap();
     options.connect().await.unwrap()
 }
