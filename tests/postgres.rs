@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::link::{Link, Passage};
 use crate::support::meeting::MEETING;
-use crate::support::postgres::{Database, database, is_write_commit, own_server};
+use crate::support::postgres::{Database, WriteTransaction, database, own_server};
 use crate::support::process::signal;
 use crate::support::{Project, skip};
 
@@ -209,10 +209,9 @@ fn link_without_some_answers(server: u16) -> (Link, Arc<AtomicUsize>) {
     let counted = Arc::clone(&broken);
     let link = Link::watched(server, move || {
         let (broken, seen) = (Arc::clone(&broken), Arc::clone(&seen));
-        let mut writes = false;
+        let mut transaction = WriteTransaction::default();
         Box::new(move |sent| {
-            let is_commit = is_write_commit(sent, &mut writes);
-            if is_commit && seen.fetch_add(1, Ordering::SeqCst) % 7 == 6 {
+            if transaction.commit(sent).is_some() && seen.fetch_add(1, Ordering::SeqCst) % 7 == 6 {
                 broken.fetch_add(1, Ordering::SeqCst);
                 return Passage::BreakAfter;
             }

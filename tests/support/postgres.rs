@@ -113,11 +113,23 @@ impl Drop for Database {
     }
 }
 
-/// Whether a client's bytes end a writing transaction. `writes` is the connection's state, initially `false`.
-pub fn is_write_commit(sent: &[u8], writes: &mut bool) -> bool {
-    let has = |word: &str| sent.windows(word.len()).any(|at| at == word.as_bytes());
-    *writes |= has("pg_advisory_xact_lock");
-    *writes && has("COMMIT") && std::mem::take(writes)
+/// The writing transaction of a connection, as its client sends it.
+#[derive(Default)]
+pub struct WriteTransaction(Vec<u8>);
+
+impl WriteTransaction {
+    /// Takes the client's next bytes. Returns the text of the transaction if they end it with COMMIT.
+    pub fn commit(&mut self, sent: &[u8]) -> Option<String> {
+        let has = |word: &str| sent.windows(word.len()).any(|at| at == word.as_bytes());
+        if has("pg_advisory_xact_lock") {
+            self.0.clear();
+        } else if self.0.is_empty() {
+            return None;
+        }
+        self.0.extend(sent);
+        // The end of the text tells it from READ COMMITTED.
+        has("COMMIT\0").then(|| String::from_utf8_lossy(&std::mem::take(&mut self.0)).into_owned())
+    }
 }
 
 /// A server that belongs to one test.
@@ -155,7 +167,8 @@ impl OwnServer {
 
     pub fn start(&self) {
         let settings = format!(
-            "-c listen_addresses=127.0.0.1 -c port={} -c unix_socket_directories= -c shared_buffers=16MB -c max_connections=300",
+            "-c listen_addresses=127.0.0.1 -c port={} -c unix_socket_directories= -c shared_buffers=16MB -c max_connections=300 \
+             -c fsync=off -c full_page_writes=off",
             self.port
         );
         let mut start = self.command("pg_ctl");

@@ -3,6 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use crate::recovery::with_git;
 use crate::support::clones::{Remote, wait_for};
 use crate::support::dice::Dice;
 use crate::support::link::{Link, Outage, Passage, Watch};
-use crate::support::postgres::{OwnServer, is_write_commit, own_server};
+use crate::support::postgres::{OwnServer, WriteTransaction, own_server};
 
 /// Trials run at once, since they mostly wait.
 const AT_ONCE: usize = 6;
@@ -201,12 +202,11 @@ fn cut_host(fleet: &Fleet, trial: &Trial, moment: &Path, remote: &Link, database
     let push = match trial.moment {
         Moment::Claim => "claim",
         Moment::Queue => "queue",
-        Moment::PushAnswered | Moment::Finish => "land",
-        Moment::Agent | Moment::PushSent => "none",
+        Moment::PushAnswered => "land",
+        Moment::Agent | Moment::PushSent | Moment::Finish => "none",
     };
     let step = match (trial.moment, trial.is_before) {
         (Moment::Claim | Moment::Queue, true) => "hold",
-        (Moment::Finish, _) => "real \"$@\"; code=$?; : >\"$moment/landed\"; exit $code",
         _ => "real \"$@\"; code=$?; hold; exit $code",
     };
     let meddling = format!(
@@ -232,15 +232,17 @@ if [ "$push" = {push} ]; then {step}; fi"#
     host
 }
 
-/// Stops at the commit of the first writing transaction after a landing.
+/// Stops at the commit of a transaction that records the end of an attempt.
 fn watch(trial: Trial, moment: PathBuf) -> impl Fn() -> Watch + Send + Sync {
+    let finishes = Arc::new(AtomicU64::new(0));
     move || {
-        let (trial, moment, mut writes) = (trial.clone(), moment.clone(), false);
+        let (trial, moment, finishes) = (trial.clone(), moment.clone(), Arc::clone(&finishes));
+        let mut transaction = WriteTransaction::default();
         Box::new(move |sent| {
-            if !is_write_commit(sent, &mut writes)
-                || trial.moment != Moment::Finish
-                || !moment.join("landed").exists()
-                || moment.join("reached").exists()
+            let text = transaction.commit(sent).unwrap_or_default();
+            if trial.moment != Moment::Finish
+                || !text.contains("UPDATE attempts SET ended_at")
+                || finishes.fetch_add(1, Ordering::SeqCst) + 1 != trial.nth
             {
                 return Passage::Pass;
             }
