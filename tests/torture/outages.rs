@@ -1,4 +1,5 @@
-//! Hosts and the database server are killed again and again, while the hosts drain a run at a remote.
+//! While hosts drain a run at a remote: hosts and the database server are killed again and again, or the remote refuses
+//! pushes.
 
 use std::os::unix::process::CommandExt as _;
 use std::time::Duration;
@@ -60,6 +61,36 @@ fn killed_hosts_and_a_killed_server_lose_and_double_nothing() {
          with one counted attempt"
     );
     summary("killed hosts and a killed server", seed, &text);
+}
+
+#[test]
+fn a_remote_that_refuses_pushes_costs_no_attempt() {
+    let Some(server) = own_server() else { return };
+    let (seconds, phases) = (size("REFUSED_SECONDS", 3, 60), 12);
+    let fleet = Fleet::new(&server, Remote::by_file());
+    fleet.remote.hook(
+        "pre-receive",
+        "[ -e \"$dir/refuse\" ] || exit 0\n: >\"$dir/refused\"; echo maintenance >&2; exit 1",
+    );
+    let [refuse, refused] = ["refuse", "refused"].map(|name| fleet.remote.beside(name));
+    let [first, second] = [(); 2].map(|()| fleet.host("deliver", ""));
+    let hosts = [fleet.import(first, phases), second];
+    let mut drains = hosts.each_ref().map(|host| start(host, 2, 0));
+    assert!(drains[0].wait_until(|| fleet.landed() > 0), "{}", drains[0].output());
+    std::fs::write(&refuse, "").unwrap();
+    assert!(drains[0].wait_until(|| refused.exists()), "{}", drains[0].output());
+    // An outage has a duration.
+    std::thread::sleep(Duration::from_secs(seconds));
+    std::fs::remove_file(&refuse).unwrap();
+    for drain in drains {
+        drain.wait().exited(0);
+    }
+    let hosts: Vec<&Host> = hosts.iter().collect();
+    fleet.check(&hosts, phases, |_| {});
+    let text = format!(
+        "{seconds} s, {phases} phases on 2 hosts: each landed once with one counted attempt"
+    );
+    summary("a remote that refuses pushes", 0, &text);
 }
 
 /// Starts a drain in a process group of its own.
