@@ -9,7 +9,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 
 use super::postgres::execute;
-use super::process::succeed;
+use super::process::{cpu_seconds, succeed};
 use super::queue_models::{Trace, oracle};
 use super::scale::Scale;
 use super::scratch::Scratch;
@@ -34,8 +34,8 @@ pub fn section(scale: &Scale) -> String {
         "Clones on this machine with {WORKERS} workers each, one Postgres server and one bare remote, reached by its path; agent and CI sleep. \
          {PER_WORKER} phases for\neach worker, {PER_IDLE_WORKER} without sleep, without common paths. The seconds are from the start of the drains to the end of the last one, without the\n\
          test of the base. Efficiency: the seconds of the oracle of the section above, divided by the seconds. Landings a second: between the\n\
-         first landing and the last one. All clones share the processors of this machine.\n\n\
-         | hosts | agent, CI (s) | phases | seconds | efficiency | landings a second |\n|---|---|---|---|---|---|\n"
+         first landing and the last one. Processor time: of all programs but the servers. All clones share the processors of this machine.\n\n\
+         | hosts | agent, CI (s) | phases | seconds | efficiency | landings a second | processor time a landing (ms) |\n|---|---|---|---|---|---|---|\n"
     );
     let (hosts, times): (&[usize], f64) =
         if scale.quick { (&[1, 2], 1.0) } else { (&[1, 2, 4], 10.0) };
@@ -58,7 +58,7 @@ fn row(server: &str, hosts: usize, agent: f64, ci: f64) -> String {
     let (place, _) = server.rsplit_once('/').expect("the URL ends with a database");
     let url = format!("{place}/{name}");
     runtime.block_on(execute(server, format!("CREATE DATABASE {name}")));
-    let seconds = drain(&url, hosts, &trace);
+    let (seconds, cpu) = drain(&url, hosts, &trace);
     let landed = runtime.block_on(landings(&url));
     runtime.block_on(execute(server, format!("DROP DATABASE {name} WITH (FORCE)")));
     assert_eq!(landed.len(), phases, "all phases landed");
@@ -68,14 +68,15 @@ fn row(server: &str, hosts: usize, agent: f64, ci: f64) -> String {
         ideal => figure(ideal / seconds),
     };
     format!(
-        "| {hosts} | {agent}, {ci} | {phases} | {} | {efficiency} | {} |\n",
+        "| {hosts} | {agent}, {ci} | {phases} | {} | {efficiency} | {} | {} |\n",
         figure(seconds),
-        figure((phases - 1) as f64 / between)
+        figure((phases - 1) as f64 / between),
+        figure(cpu * 1e3 / phases as f64)
     )
 }
 
-/// Seconds of a drain of all hosts.
-fn drain(url: &str, hosts: usize, trace: &Trace) -> f64 {
+/// Seconds of a drain of all hosts, and seconds of processor time.
+fn drain(url: &str, hosts: usize, trace: &Trace) -> (f64, f64) {
     let mut first = Scratch::new(100);
     let remote = first.outside("remote.git");
     succeed(first.command("git").args(["init", "-q", "--bare", "-b", "main"]).arg(&remote));
@@ -96,7 +97,7 @@ fn drain(url: &str, hosts: usize, trace: &Trace) -> f64 {
         }));
     }
     first.plan("r", 0..trace.red.len());
-    let started = Instant::now();
+    let (started, before) = (Instant::now(), cpu_seconds());
     let drains: Vec<(Child, &Scratch)> =
         clones.iter().chain([&first]).map(|clone| (start(clone), clone)).collect();
     for (mut drain, clone) in drains {
@@ -104,7 +105,7 @@ fn drain(url: &str, hosts: usize, trace: &Trace) -> f64 {
         let log = std::fs::read_to_string(clone.outside("drain.log")).unwrap_or_default();
         assert!(status.success(), "{status}: {log}");
     }
-    started.elapsed().as_secs_f64() - trace.ci
+    (started.elapsed().as_secs_f64() - trace.ci, cpu_seconds() - before)
 }
 
 fn start(clone: &Scratch) -> Child {
