@@ -23,6 +23,7 @@ mod queue_models;
 mod scale;
 mod scope;
 mod scratch;
+mod several_hosts;
 mod specs;
 mod startup;
 mod stats;
@@ -36,13 +37,14 @@ use scale::Scale;
 type Section = (&'static str, fn(&Scale) -> String);
 
 /// In the order of the page.
-const SECTIONS: [Section; 10] = [
+const SECTIONS: [Section; 11] = [
     ("autofix", autofix::section),
     ("store", store::section),
     ("claims", claims::section),
     ("postgres", postgres::section),
     ("overhead", drains::section),
     ("landing", landing::section),
+    ("hosts", several_hosts::section),
     ("startup", startup::section),
     ("views", views::section),
     ("memory", memory::section),

@@ -136,7 +136,8 @@ fn multiplied(queued: usize) -> String {
     )
 }
 
-async fn execute(url: &str, sql: String) {
+/// Runs statements.
+pub async fn execute(url: &str, sql: String) {
     let options: PgConnectOptions = url.parse().expect("a URL");
     let mut connection = options.connect().await.expect("the server answers");
     sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.expect("the statement works");

@@ -18,17 +18,14 @@ pub const AGENT: &str = r#"cat >/dev/null; d=src/${AUTOPACK_PHASE_ID%??}; mkdir 
 
 pub struct Scratch {
     dir: TempDir,
+    /// URL of the database, if it is not the workspace's own.
+    database: Option<String>,
 }
 
 impl Scratch {
     /// A repository with this many files, packed, as after a clone.
     pub fn new(files: usize) -> Self {
-        let dir =
-            tempfile::Builder::new().prefix("autopack-bench-").tempdir().expect("a directory");
-        let scratch = Self { dir };
-        for directory in ["home", "project"] {
-            fs::create_dir(scratch.outside(directory)).expect("a directory");
-        }
+        let scratch = Self::empty();
         scratch.git(["init", "-q", "-b", "main"]);
         for number in 0..files {
             let file = scratch.root().join(file_of(number));
@@ -43,6 +40,28 @@ impl Scratch {
         scratch.git(["update-index", "--really-refresh", "-q"]);
         scratch.agent(AGENT);
         scratch
+    }
+
+    /// A clone of a bare repository.
+    pub fn clone_of(remote: &Path) -> Self {
+        let scratch = Self::empty();
+        succeed(scratch.command("git").args(["clone", "-q"]).arg(remote).arg("."));
+        scratch
+    }
+
+    fn empty() -> Self {
+        let dir =
+            tempfile::Builder::new().prefix("autopack-bench-").tempdir().expect("a directory");
+        let scratch = Self { dir, database: None };
+        for directory in ["home", "project"] {
+            fs::create_dir(scratch.outside(directory)).expect("a directory");
+        }
+        scratch
+    }
+
+    /// Uses this database from now on.
+    pub fn use_database(&mut self, url: &str) {
+        self.database = Some(url.to_owned());
     }
 
     /// Sets the script that works on each phase, outside of any view.
@@ -103,6 +122,7 @@ impl Scratch {
         command.current_dir(self.root()).env_clear().stdin(Stdio::null());
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", self.outside("home")).env("TMPDIR", self.dir.path());
+        command.envs(self.database.iter().map(|url| ("AUTOPACK_DATABASE_URL", url)));
         command.env("GIT_CONFIG_NOSYSTEM", "1").env("AUTOPACK_ENABLE_MEMORY", "0");
         for role in ["AUTHOR", "COMMITTER"] {
             command.env(format!("GIT_{role}_NAME"), "Bench");

@@ -1,15 +1,15 @@
 //! A Postgres server as the database: the same verbs, errors in words, and outages that cost no attempt.
 
-use std::io::{Read as _, Write as _};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
+use crate::support::link::{Link, Passage};
 use crate::support::meeting::MEETING;
-use crate::support::postgres::{Database, database, own_server};
+use crate::support::postgres::{Database, WriteTransaction, database, own_server};
 use crate::support::process::signal;
 use crate::support::{Project, skip};
 
@@ -189,66 +189,36 @@ fn a_command_says_that_the_server_does_not_answer() {
     );
 }
 
-/// Between the drain and the server, a proxy breaks connections right after it passed on a COMMIT: the server carried it out, and
+/// A link breaks connections right after it passed on a COMMIT: the server carried it out, and
 /// the drain never hears of it.
 #[test]
 fn a_commit_without_an_answer_is_settled() {
     let Some(database) = database() else { return };
     let project = project(&database.url(), "write_deliverables()").plan(phases(6));
-    let (port, broken) = proxy(database.port());
-    let project = project.env("AUTOPACK_DATABASE_URL", database.url_at(port));
+    let (link, broken) = link_without_some_answers(database.port());
+    let project = project.env("AUTOPACK_DATABASE_URL", database.url_at(link.port()));
     project.autopack(["drain", "--run-id", "run", "--jobs", "2"]).succeeded();
     assert!(broken.load(Ordering::SeqCst) >= 5, "{broken:?}");
     let project = project.env("AUTOPACK_DATABASE_URL", database.url());
     assert_landed_once(&project, 6);
 }
 
-/// Every seventh COMMIT of a writer breaks its connection. Returns the port and the number of broken ones.
-fn proxy(server: u16) -> (u16, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
+/// Every seventh COMMIT of a writer breaks its connection. Returns the link and the number of broken connections.
+fn link_without_some_answers(server: u16) -> (Link, Arc<AtomicUsize>) {
     let (broken, seen) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let counted = Arc::clone(&broken);
-    std::thread::spawn(move || {
-        for client in listener.incoming() {
-            let (Ok(client), Ok(server)) = (client, TcpStream::connect(("127.0.0.1", server)))
-            else {
-                return;
-            };
-            let (mut from_server, mut to_client) =
-                (server.try_clone().unwrap(), client.try_clone().unwrap());
-            std::thread::spawn(move || {
-                let _ = std::io::copy(&mut from_server, &mut to_client);
-                let _ = to_client.shutdown(Shutdown::Both);
-            });
-            let (broken, seen) = (Arc::clone(&broken), Arc::clone(&seen));
-            std::thread::spawn(move || pass_on(client, server, &broken, &seen));
-        }
-    });
-    (port, counted)
-}
-
-fn pass_on(mut client: TcpStream, mut server: TcpStream, broken: &AtomicUsize, seen: &AtomicUsize) {
-    let mut bytes = [0; 65536];
-    let mut writes = false;
-    while let Ok(count @ 1..) = client.read(&mut bytes) {
-        let sent = &bytes[..count];
-        let holds = |word: &str| sent.windows(word.len()).any(|at| at == word.as_bytes());
-        writes |= holds("pg_advisory_xact_lock");
-        if writes && holds("COMMIT") {
-            writes = false;
-            if seen.fetch_add(1, Ordering::SeqCst) % 7 == 6 {
+    let link = Link::watched(server, move || {
+        let (broken, seen) = (Arc::clone(&broken), Arc::clone(&seen));
+        let mut transaction = WriteTransaction::default();
+        Box::new(move |sent| {
+            if transaction.commit(sent).is_some() && seen.fetch_add(1, Ordering::SeqCst) % 7 == 6 {
                 broken.fetch_add(1, Ordering::SeqCst);
-                let _ = client.shutdown(Shutdown::Both);
-                let _ = server.write_all(sent);
-                return;
+                return Passage::BreakAfter;
             }
-        }
-        if server.write_all(sent).is_err() {
-            return;
-        }
-    }
-    let _ = server.shutdown(Shutdown::Both);
+            Passage::Pass
+        })
+    });
+    (link, counted)
 }
 
 #[test]

@@ -1,17 +1,13 @@
 //! Several clones, a Postgres server and a git remote: what a drain without its database or its server does, and that each phase
 //! lands once.
 
-use std::io::{Read as _, Write as _};
-use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::json;
 
 use crate::support::Project;
 use crate::support::clones::{Remote, wait_for, with_settings};
-use crate::support::dice::Dice;
+use crate::support::link::{Link, Outage};
 use crate::support::postgres::{Database, database, own_server};
 
 const AGENT: &str = "write_deliverables()";
@@ -90,101 +86,21 @@ fn a_drain_without_the_database_for_longer_than_its_lease_lands_nothing() {
     let agent = "(workspace.parent / 'witness').mkdir(exist_ok=True)\nw = workspace.parent / 'witness'\n\
                  (w / 'came').write_text(phase_id)\n\
                  while not (w / 'go').exists(): time.sleep(0.01)\nwrite_deliverables('cut off\\n')";
-    let cut = clone(&remote, &database.url_at(link.port), agent);
+    let cut = clone(&remote, &database.url_at(link.port()), agent);
     let other = clone(&remote, &database.url(), AGENT);
     import(&cut, 2);
     let cut_drain = cut.spawn(["drain", "--run-id", "run"]);
     wait_for(&cut.outside("came"));
-    link.cut(true);
+    link.cut(Outage::Refused);
     let other_drain = other.spawn(["drain", "--run-id", "run"]);
     while landings(&remote) < 2 {
         std::thread::sleep(Duration::from_millis(10));
     }
     std::fs::write(cut.outside("go"), "").unwrap();
-    link.cut(false);
+    link.mend();
     other.wait(other_drain).succeeded();
     cut.wait(cut_drain).succeeded();
     remote.assert_each_landed_once(&other, 2);
     let files = remote.git(&["show", "autopack/run:d0/a.txt", "autopack/run:d1/a.txt"]);
     assert_eq!(files, "made by the agent\nmade by the agent\n");
-}
-
-/// One of two drains loses the database at random moments, for longer than its lease. `AUTOPACK_TEST_PARTITIONS` rounds.
-#[test]
-fn partitions_at_random_moments_lose_and_double_nothing() {
-    let rounds = std::env::var("AUTOPACK_TEST_PARTITIONS").ok().and_then(|n| n.parse().ok());
-    for _ in 0..rounds.unwrap_or(2) {
-        let Some(database) = database() else { return };
-        let mut dice = Dice::thrown();
-        let remote = Remote::by_file();
-        let link = Link::to(database.port());
-        let clones =
-            [database.url_at(link.port), database.url()].map(|url| clone(&remote, &url, AGENT));
-        import(&clones[1], 10);
-        let drains = clones.each_ref().map(|clone| clone.spawn(["drain", "--run-id", "run"]));
-        let landed = dice.below(6) as usize;
-        while landings(&remote) < landed {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        std::thread::sleep(Duration::from_millis(dice.below(400)));
-        link.cut(true);
-        // Longer than the lease.
-        std::thread::sleep(Duration::from_secs(3));
-        link.cut(false);
-        for (drain, clone) in drains.into_iter().zip(&clones) {
-            clone.wait(drain).succeeded();
-        }
-        remote.assert_each_landed_once(&clones[1], 10);
-    }
-}
-
-/// The network between a machine and its database.
-struct Link {
-    port: u16,
-    is_cut: Arc<AtomicBool>,
-    open: Arc<Mutex<Vec<TcpStream>>>,
-}
-
-impl Link {
-    fn to(server: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let is_cut = Arc::new(AtomicBool::new(false));
-        let open: Arc<Mutex<Vec<TcpStream>>> = Arc::default();
-        let (cut, streams) = (Arc::clone(&is_cut), Arc::clone(&open));
-        std::thread::spawn(move || {
-            for client in listener.incoming().map_while(Result::ok) {
-                if cut.load(Ordering::SeqCst) {
-                    continue;
-                }
-                let Ok(server) = TcpStream::connect(("127.0.0.1", server)) else { continue };
-                let both = [&client, &server].map(|stream| stream.try_clone().unwrap());
-                streams.lock().unwrap().extend(both);
-                let back = (server.try_clone().unwrap(), client.try_clone().unwrap());
-                std::thread::spawn(move || pass_on(client, server));
-                std::thread::spawn(move || pass_on(back.0, back.1));
-            }
-        });
-        Self { port, is_cut, open }
-    }
-
-    /// Breaks all connections, and takes no new ones until it is mended.
-    fn cut(&self, cut: bool) {
-        self.is_cut.store(cut, Ordering::SeqCst);
-        if cut {
-            for stream in self.open.lock().unwrap().drain(..) {
-                let _ = stream.shutdown(Shutdown::Both);
-            }
-        }
-    }
-}
-
-fn pass_on(mut from: TcpStream, mut to: TcpStream) {
-    let mut bytes = [0; 65536];
-    while let Ok(count @ 1..) = from.read(&mut bytes) {
-        if to.write_all(&bytes[..count]).is_err() {
-            break;
-        }
-    }
-    let _ = to.shutdown(Shutdown::Both);
 }

@@ -1,6 +1,7 @@
 //! Clones of a bare remote, each with a home of its own, that share a database.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -61,6 +62,12 @@ impl Remote {
             Transport::File => format!("file://{}", self.path().display()),
             Transport::Http(server) => format!("{}/o/r.git", server.url()),
         }
+    }
+
+    /// Leads a clone's way to the server through another address. The remote keeps its URL, which is part of the
+    /// repository's identity.
+    pub fn lead_through(&self, clone: &Project, address: SocketAddr) {
+        clone.git(["config", "http.proxy", &format!("http://{address}")]);
     }
 
     /// Standard output of git in the bare repository.

@@ -18,6 +18,7 @@ pub mod forge;
 pub mod golden;
 pub mod hook_server;
 pub mod json_schema;
+pub mod link;
 pub mod meeting;
 pub mod model_server;
 pub mod page_commands;

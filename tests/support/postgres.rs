@@ -1,7 +1,7 @@
 //! Postgres servers of tests: a database at the shared server, or a server of the test's own that can be killed.
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -44,7 +44,12 @@ impl Database {
 
     /// The same, at another port of this machine.
     pub fn url_at(&self, port: u16) -> String {
-        format!("postgres://autopack@127.0.0.1:{port}/{}", self.name)
+        self.url_on((Ipv4Addr::LOCALHOST, port).into())
+    }
+
+    /// The same, at another address.
+    pub fn url_on(&self, address: SocketAddr) -> String {
+        format!("postgres://autopack@{address}/{}", self.name)
     }
 
     /// Port of the server.
@@ -108,6 +113,25 @@ impl Drop for Database {
     }
 }
 
+/// The writing transaction of a connection, as its client sends it.
+#[derive(Default)]
+pub struct WriteTransaction(Vec<u8>);
+
+impl WriteTransaction {
+    /// Takes the client's next bytes. Returns the text of the transaction if they end it with COMMIT.
+    pub fn commit(&mut self, sent: &[u8]) -> Option<String> {
+        let has = |word: &str| sent.windows(word.len()).any(|at| at == word.as_bytes());
+        if has("pg_advisory_xact_lock") {
+            self.0.clear();
+        } else if self.0.is_empty() {
+            return None;
+        }
+        self.0.extend(sent);
+        // The end of the text tells it from READ COMMITTED.
+        has("COMMIT\0").then(|| String::from_utf8_lossy(&std::mem::take(&mut self.0)).into_owned())
+    }
+}
+
 /// A server that belongs to one test.
 pub struct OwnServer {
     dir: TempDir,
@@ -143,7 +167,8 @@ impl OwnServer {
 
     pub fn start(&self) {
         let settings = format!(
-            "-c listen_addresses=127.0.0.1 -c port={} -c unix_socket_directories= -c shared_buffers=16MB",
+            "-c listen_addresses=127.0.0.1 -c port={} -c unix_socket_directories= -c shared_buffers=16MB -c max_connections=300 \
+             -c fsync=off -c full_page_writes=off",
             self.port
         );
         let mut start = self.command("pg_ctl");
@@ -232,7 +257,8 @@ pub fn execute(url: &str, sql: &str) {
     });
 }
 
-async fn connect(url: &str) -> PgConnection {
+/// Opens a connection.
+pub async fn connect(url: &str) -> PgConnection {
     let options: PgConnectOptions = url.parse().unwrap();
     options.connect().await.unwrap()
 }

@@ -1,4 +1,4 @@
-//! A clock controlled by the test: a small library, loaded before the C library, that shifts only the wall clock.
+//! A clock controlled by the test: a small library, loaded before the C library, that shifts the wall clock, and the time since boot.
 
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -19,21 +19,23 @@ const SHIFT: &str = r#"
 
 static volatile long long *shift;
 
-static long long seconds(void) {
+/* 0: the wall clock; 1: the time since boot. */
+static long long seconds(int clock) {
     if (!shift) {
-        static long long none;
+        static long long none[2];
         const char *path = getenv("TEST_CLOCK");
         int file = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-        void *at = file < 0 ? MAP_FAILED : mmap(0, 8, PROT_READ, MAP_SHARED, file, 0);
+        void *at = file < 0 ? MAP_FAILED : mmap(0, 16, PROT_READ, MAP_SHARED, file, 0);
         if (file >= 0) close(file);
-        shift = at == MAP_FAILED ? &none : at;
+        shift = at == MAP_FAILED ? none : at;
     }
-    return *shift;
+    return shift[clock];
 }
 
 int clock_gettime(clockid_t clock, struct timespec *time) {
     int result = syscall(SYS_clock_gettime, clock, time);
-    if (!result && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) time->tv_sec += seconds();
+    if (!result && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) time->tv_sec += seconds(0);
+    if (!result && clock == CLOCK_BOOTTIME) time->tv_sec += seconds(1);
     return result;
 }
 
@@ -66,7 +68,7 @@ impl Clock {
         let (source, library) = (directory.join("clock.c"), directory.join("clock.so"));
         let file = directory.join("clock");
         std::fs::write(&source, SHIFT).unwrap();
-        std::fs::write(&file, 0i64.to_ne_bytes()).unwrap();
+        std::fs::write(&file, [0; 16]).unwrap();
         let mut cc = Command::new("cc");
         cc.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(&source);
         match cc.output() {
@@ -81,7 +83,16 @@ impl Clock {
 
     /// Sets the offset from the true time, for all processes at once.
     pub fn set(&self, seconds: i64) {
+        self.write(seconds, 0);
+    }
+
+    /// Sets the offset of the time since boot, before any process uses it: this time never goes back.
+    pub fn set_boot(&self, seconds: i64) {
+        self.write(seconds, 8);
+    }
+
+    fn write(&self, seconds: i64, at: u64) {
         let file = std::fs::File::options().write(true).open(&self.file).unwrap();
-        file.write_all_at(&seconds.to_ne_bytes(), 0).unwrap();
+        file.write_all_at(&seconds.to_ne_bytes(), at).unwrap();
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use crate::support::process::LONG;
@@ -86,6 +86,12 @@ impl Running {
     /// Kills the drain with SIGKILL; `false` if it had ended by itself.
     pub fn kill(mut self) -> bool {
         let _ = self.child.kill();
+        self.child.wait().unwrap().code().is_none()
+    }
+
+    /// Kills the process group of the drain; `false` if the drain had ended by itself.
+    pub fn kill_group(mut self) -> bool {
+        let _ = killpg(Pid::from_raw(self.pid().cast_signed()), Signal::SIGKILL);
         self.child.wait().unwrap().code().is_none()
     }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::Command;
 
 use autopack::phase::RunId;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -93,6 +94,20 @@ pub struct Commit {
     pub attempt: String,
 }
 
+pub const PHASES: &str =
+    "SELECT p.id, p.phase_id, p.state, p.attempts, p.crashes, p.executions, p.commit_id, p.unmet,
+        (SELECT COUNT(*) FROM dependencies d JOIN phases n ON n.id = d.needs
+          WHERE d.phase = p.id AND n.state NOT IN ('COMPLETE', 'SKIPPED')) AS really_unmet
+     FROM phases p ORDER BY p.id";
+pub const ATTEMPTS: &str =
+    "SELECT phase, attempt, owner, started_at, ended_at, outcome, landing_commit
+     FROM attempts ORDER BY phase, attempt";
+pub const MOVES: &str =
+    "SELECT phase, was, \"is\", was_owner, is_owner FROM torture_moves ORDER BY id";
+pub const POSITIONS: &str = "SELECT position, commit_id FROM torture_positions";
+pub const QUEUED: &str = "SELECT 'position ' || position FROM queue_members";
+pub const OWNERS: &str = "SELECT owner FROM owners";
+
 /// Adds triggers that log each change of a state or an owner, and each commit in the merge queue.
 pub fn keep_moves(database: &Path) {
     block_on(async {
@@ -122,54 +137,40 @@ impl History {
         let project = &testbed.project;
         let mut history = block_on(Self::stored(&testbed.database()));
         for run in &testbed.runs {
-            history.commits.extend(commits(testbed, run));
+            history.commits.extend(commits(&|args| project.git(args), run));
         }
-        let steps = testbed.steps();
-        let tested: BTreeSet<String> =
-            steps.iter().filter_map(|step| Some(step.strip_prefix("ci ")?.to_owned())).collect();
-        history.tested = (!tested.is_empty()).then_some(tested);
+        history.take_steps(testbed.steps());
         let refs = project.git(["for-each-ref", "--format=%(refname)", "refs/autopack/queue"]);
         history.queued.extend(refs.lines().map(str::to_owned));
-        history.doubles = testbed.steps().into_iter().filter(|s| s.starts_with("double")).collect();
-        history.fsck = fsck(testbed);
+        history.fsck = fsck(testbed.git_command());
         history.processes = bearing(&project.outside("").display().to_string());
         history.changes = testbed.before.changes(&Users::of(project));
         history.steady_clock = true;
         history
     }
 
+    /// Takes the log of agents and CI.
+    pub fn take_steps(&mut self, steps: Vec<String>) {
+        let tested: BTreeSet<String> =
+            steps.iter().filter_map(|step| Some(step.strip_prefix("ci ")?.to_owned())).collect();
+        self.tested = (!tested.is_empty()).then_some(tested);
+        self.doubles = steps.into_iter().filter(|step| step.starts_with("double")).collect();
+    }
+
     async fn stored(database: &Path) -> Self {
         let mut db = connect(database).await;
-        let phases =
-            "SELECT p.id, p.phase_id, p.state, p.attempts, p.crashes, p.executions, p.commit_id,
-                p.unmet,
-                (SELECT COUNT(*) FROM dependencies d JOIN phases n ON n.id = d.needs
-                  WHERE d.phase = p.id AND n.state NOT IN ('COMPLETE', 'SKIPPED')) AS really_unmet
-            FROM phases p ORDER BY p.id";
-        let attempts = "SELECT phase, attempt, owner, started_at, ended_at, outcome, landing_commit
-            FROM attempts ORDER BY phase, attempt";
-        let moves = "SELECT phase, was, \"is\", was_owner, is_owner FROM torture_moves ORDER BY id";
         let mut integrity: Vec<String> =
             sqlx::query_scalar("PRAGMA integrity_check").fetch_all(&mut db).await.unwrap();
         integrity.retain(|line| line != "ok");
         let strays = sqlx::query("PRAGMA foreign_key_check").fetch_all(&mut db).await.unwrap();
         integrity.extend(strays.iter().map(|_| "a row refers to a row that is not there".into()));
         let history = Self {
-            phases: sqlx::query_as(phases).fetch_all(&mut db).await.unwrap(),
-            attempts: sqlx::query_as(attempts).fetch_all(&mut db).await.unwrap(),
-            moves: sqlx::query_as(moves).fetch_all(&mut db).await.unwrap(),
-            positions: sqlx::query_as("SELECT position, commit_id FROM torture_positions")
-                .fetch_all(&mut db)
-                .await
-                .unwrap(),
-            queued: sqlx::query_scalar("SELECT 'position ' || position FROM queue_members")
-                .fetch_all(&mut db)
-                .await
-                .unwrap(),
-            owners: sqlx::query_scalar("SELECT owner FROM owners")
-                .fetch_all(&mut db)
-                .await
-                .unwrap(),
+            phases: sqlx::query_as(PHASES).fetch_all(&mut db).await.unwrap(),
+            attempts: sqlx::query_as(ATTEMPTS).fetch_all(&mut db).await.unwrap(),
+            moves: sqlx::query_as(MOVES).fetch_all(&mut db).await.unwrap(),
+            positions: sqlx::query_as(POSITIONS).fetch_all(&mut db).await.unwrap(),
+            queued: sqlx::query_scalar(QUEUED).fetch_all(&mut db).await.unwrap(),
+            owners: sqlx::query_scalar(OWNERS).fetch_all(&mut db).await.unwrap(),
             integrity,
             ..Self::default()
         };
@@ -178,18 +179,18 @@ impl History {
     }
 }
 
-/// Commits with autopack's trailers, from the branch and from side branches.
-fn commits(testbed: &Testbed, run: &str) -> Vec<Commit> {
+/// Commits with autopack's trailers, from the branch and from side branches; `git` is git in their repository.
+pub fn commits(git: &dyn Fn(&[&str]) -> String, run: &str) -> Vec<Commit> {
     let name = RunId::new(run).file_name();
     let patterns = [format!("refs/heads/autopack/{name}"), format!("refs/autopack/runs/{name}")];
-    let refs =
-        testbed.project.git(["for-each-ref", "--format=%(refname)", &patterns[0], &patterns[1]]);
+    let refs = git(&["for-each-ref", "--format=%(refname)", &patterns[0], &patterns[1]]);
     if refs.is_empty() {
         return Vec::new();
     }
     let format = "--format=%H%x00%T%x00%(trailers:key=Autopack-Phase,valueonly,separator=%x2C)%x00\
                   %(trailers:key=Autopack-Attempt,valueonly,separator=%x2C)";
-    let log = testbed.project.git(["log", "--topo-order", format].into_iter().chain(refs.lines()));
+    let log =
+        git(&["log", "--topo-order", format].into_iter().chain(refs.lines()).collect::<Vec<_>>());
     let commit = |line: &str| {
         let [id, tree, phase, attempt] = line.split('\0').collect::<Vec<_>>()[..] else {
             panic!("not a commit: {line:?}")
@@ -207,8 +208,8 @@ fn commits(testbed: &Testbed, run: &str) -> Vec<Commit> {
 }
 
 /// Unreferenced objects are not damage.
-fn fsck(testbed: &Testbed) -> Vec<String> {
-    let output = testbed.git_command().args(["fsck", "--full", "--no-dangling"]).output().unwrap();
+pub fn fsck(mut git: Command) -> Vec<String> {
+    let output = git.args(["fsck", "--full", "--no-dangling"]).output().unwrap();
     let text = [output.stdout, output.stderr].concat();
     let lines = String::from_utf8_lossy(&text).into_owned();
     let harmless = |line: &str| line.starts_with("Checking ") || line.starts_with("notice: ");

@@ -1,7 +1,7 @@
 //! A project for torture tests: a user's checkout with work in it, a run, an agent that logs its actions, and a final
 //! check of everything.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -34,6 +34,19 @@ pub struct Testbed {
     drains: AtomicU32,
 }
 
+/// Gives a project an agent and a CI that log their work in the directory `witness`. `body` is the agent, a shell script
+/// that can call `deliver`; `settings` are further sections of the configuration.
+pub fn with_witness(project: Project, witness: &Path, body: &str, settings: &str) -> Project {
+    let at = witness.display();
+    let agent = project.outside("agent.sh");
+    std::fs::write(&agent, format!("at='{at}'\n{WITNESS}{body}\n")).unwrap();
+    let git = real_git();
+    project.config(&format!(
+        "agents:\n  default: witness\n  witness:\n    kind: command\n    command: [sh, {agent:?}]\n    prompt: file\n\
+         ci: {{command: [sh, -c, \"test ! -e src || echo ci $('{git}' rev-parse HEAD^{{tree}}) >>'{at}/steps'\"]}}\n{settings}"
+    ))
+}
+
 /// A backlog of `n` phases, each with a directory of its own, so that they may run side by side; every fifth depends on
 /// its predecessor.
 pub fn backlog(n: u64) -> Value {
@@ -59,15 +72,7 @@ impl Testbed {
         let witness = project.outside("witness");
         std::fs::create_dir_all(&witness).unwrap();
         std::fs::write(witness.join("steps"), "").unwrap();
-        let at = witness.display();
-        let agent = project.outside("agent.sh");
-        std::fs::write(&agent, format!("at='{at}'\n{WITNESS}{body}\n")).unwrap();
-        let git = real_git();
-        let config = format!(
-            "agents:\n  default: witness\n  witness:\n    kind: command\n    command: [sh, {agent:?}]\n    prompt: file\n\
-             ci: {{command: [sh, -c, \"test ! -e src || echo ci $('{git}' rev-parse HEAD^{{tree}}) >>'{at}/steps'\"]}}\n{settings}"
-        );
-        Self::configured(project.config(&config), jobs, plan)
+        Self::configured(with_witness(project, &witness, body, settings), jobs, plan)
     }
 
     /// Takes a project whose agent and CI are already configured.

@@ -1,23 +1,23 @@
 //! Real pushes and fetches over HTTP: git's own server side, `git http-backend`, behind a password.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-use super::{Asked, Knowledge};
+use super::Asked;
 
 /// The whole answer, with its head.
-pub fn answer(knowledge: &Knowledge, asked: &Asked) -> Vec<u8> {
-    if let Some(password) = knowledge.git_password
+pub fn answer(root: &Path, password: Option<&str>, asked: &Asked) -> Vec<u8> {
+    if let Some(password) = password
         && sent_password(asked).as_deref() != Some(password)
     {
         return b"HTTP/1.1 401 Unauthorized\r\nwww-authenticate: Basic realm=\"forge\"\r\n\
                  connection: close\r\ncontent-length: 0\r\n\r\n"
             .to_vec();
     }
-    let root = knowledge.git_root.as_ref().expect("the stand-in serves repositories");
     let header = |name: &str| asked.headers.get(name).cloned().unwrap_or_default();
     let query: Vec<String> =
         asked.query.iter().map(|(name, value)| format!("{name}={value}")).collect();

@@ -191,12 +191,17 @@ impl ForgeServer {
         let (shared, ended) = (Arc::clone(&knowledge), Arc::clone(&over));
         thread::spawn(move || {
             // Connections without an answer stay open.
-            let mut open = Vec::new();
+            let open = Arc::new(Mutex::new(Vec::new()));
             for stream in listener.incoming().flatten() {
                 if ended.load(Ordering::Relaxed) {
                     return;
                 }
-                open.extend(serve(stream, &shared, route));
+                let (open, shared) = (Arc::clone(&open), Arc::clone(&shared));
+                thread::spawn(move || {
+                    if let Some(unanswered) = serve(stream, &shared, route) {
+                        open.lock().unwrap().push(unanswered);
+                    }
+                });
             }
         });
         Self { at, knowledge, over }
@@ -204,6 +209,10 @@ impl ForgeServer {
 
     pub fn url(&self) -> String {
         format!("http://{}", self.at)
+    }
+
+    pub fn port(&self) -> u16 {
+        self.at.port()
     }
 
     /// Host and port.
@@ -259,9 +268,9 @@ impl Drop for ForgeServer {
 }
 
 /// Answers a request, or returns the connection.
-fn serve(mut stream: TcpStream, knowledge: &Mutex<Knowledge>, route: Route) -> Option<TcpStream> {
+fn serve(mut stream: TcpStream, shared: &Mutex<Knowledge>, route: Route) -> Option<TcpStream> {
     let mut asked = receive(&stream)?;
-    let mut knowledge = knowledge.lock().unwrap();
+    let mut knowledge = shared.lock().unwrap();
     let is_write = !["GET", "HEAD"].contains(&asked.method.as_str());
     let is_git = asked.path.contains(".git/");
     if let Some(told) = knowledge.on_write.as_ref().filter(|_| is_write && !is_git) {
@@ -271,11 +280,16 @@ fn serve(mut stream: TcpStream, knowledge: &Mutex<Knowledge>, route: Route) -> O
     let mut answer = match knowledge.next_answers.pop_front() {
         Some(answer) => answer,
         None if is_git => {
-            let answer = git_backend::answer(&knowledge, &asked);
+            let (root, password) = (knowledge.git_root.clone(), knowledge.git_password);
+            drop(knowledge);
+            // Requests for git are served side by side, as by a real server.
+            let root = root.expect("the stand-in serves repositories");
+            let answer = git_backend::answer(&root, password, &asked);
             asked.status = git_backend::status(&answer);
             let names_run = asked.body.windows(4).any(|four| four == b"/run");
             asked.body.clear();
             let is_push = is_write && names_run && asked.path.ends_with("/git-receive-pack");
+            let mut knowledge = shared.lock().unwrap();
             knowledge.asked.push(asked);
             if is_push && knowledge.lost_push_answers > 0 {
                 knowledge.lost_push_answers -= 1;
@@ -321,7 +335,8 @@ fn receive(stream: &TcpStream) -> Option<Asked> {
         let Some((name, value)) = line.trim().split_once(':') else { break };
         headers.insert(name.to_lowercase(), value.trim().to_owned());
     }
-    let url = Url::parse(&format!("http://host{target}")).ok()?;
+    // Through a proxy, the target is a whole URL.
+    let url = Url::parse("http://host").unwrap().join(&target).ok()?;
     let query = url.query_pairs().into_owned().collect();
     let body = receive_body(&mut reader, &headers)?;
     Some(Asked { method, path: url.path().to_owned(), query, headers, body, status: 0 })
