@@ -25,6 +25,9 @@ pub struct Store {
     pub(super) reader: Pool,
     /// Connections for notes that may be lost.
     pub(super) notes: Pool,
+    /// Connections for the files of attempts. Like notes, they wait for no other writer; at a server they are those of readers,
+    /// so a long transfer holds up no heartbeat.
+    pub(super) artifacts: Pool,
     name: DatabaseName,
     location: Location,
 }
@@ -121,6 +124,11 @@ impl Store {
             Location::File { .. } => file,
             Location::Server(_) => server,
         }
+    }
+
+    /// Whether the database is at a server, which machines share.
+    pub fn is_at_server(&self) -> bool {
+        matches!(self.location, Location::Server(_))
     }
 
     /// Sets how long operations wait for a server that is not reachable. Without effect for a file.
@@ -222,9 +230,11 @@ impl Store {
 
     fn at_server(server: &Server) -> Self {
         let patience = Patience::of_commands();
+        let reader = Pool::readers_at(server);
         Self {
             writer: Pool::writer_at(server, &patience),
-            reader: Pool::readers_at(server),
+            artifacts: reader.for_notes(),
+            reader,
             notes: Pool::notes_at(server),
             name: server.into(),
             location: Location::Server(patience),
@@ -234,6 +244,7 @@ impl Store {
     fn of_file(path: &Path, writer: SqlitePool) -> Result<Self, StoreError> {
         let cannot_look =
             |error: io::Error| StoreError::CannotOpen { path: path.into(), why: error.to_string() };
+        let notes = Pool::Sqlite(sqlite::notes(path));
         Ok(Self {
             location: Location::File {
                 path: path.into(),
@@ -241,7 +252,8 @@ impl Store {
             },
             writer: Pool::Sqlite(writer),
             reader: Pool::Sqlite(sqlite::readers(path)),
-            notes: Pool::Sqlite(sqlite::notes(path)),
+            artifacts: notes.clone(),
+            notes,
             name: path.into(),
         })
     }
