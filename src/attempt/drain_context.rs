@@ -8,6 +8,7 @@ use super::base_runs::BaseRuns;
 use super::checkout_runner::{CheckoutRunner, Setups};
 use super::estimator::Estimator;
 use super::inherited_environments::InheritedEnvironments;
+use super::kept_files::ArtifactKeeper;
 use super::limits::disk_space::DiskSpace;
 use super::limits::rate_limit_backoff::Backoff;
 use super::limits::repeated_verdicts::Repeats;
@@ -74,6 +75,8 @@ pub struct DrainContext {
     has_noted_unpriced_usage: AtomicBool,
     /// Free disk space, watched for all workers.
     pub disk: DiskSpace,
+    /// Stores the files of attempts for other machines.
+    pub artifacts: ArtifactKeeper,
     /// Mode of the sandbox.
     pub views: Views,
     /// Sends notifications about the drain.
@@ -98,6 +101,7 @@ impl DrainContext {
         let merge_queue = MergeQueue::new(&settings.ci, &repo.autopack_dir());
         let repeat_limit = settings.executor.repeat_limit;
         let remote = RemoteFence::of(&repo);
+        let artifacts = ArtifactKeeper::new(&store, &repo, &settings.artifacts, &redactor);
         Self {
             base: settings.workspace.base.clone(),
             users_checkout: UsersCheckout::new(repo.root(), &environments.ci.env),
@@ -124,6 +128,7 @@ impl DrainContext {
             has_noted_held_branch: AtomicBool::new(false),
             has_noted_unpriced_usage: AtomicBool::new(false),
             disk,
+            artifacts,
             views: Views::default(),
             notifier: Notifier::default(),
         }

@@ -18,7 +18,8 @@ use super::suggestion::suggestion;
 
 /// Returns the first problem in `autopack.yaml`.
 pub fn settings(settings: &Settings) -> Result<(), Problem> {
-    let Settings { executor, agents, ci, workspace, sandbox, notify, publish, .. } = settings;
+    let Settings { executor, agents, ci, workspace, sandbox, notify, publish, artifacts, .. } =
+        settings;
     at("executor.max_attempts", at_least_one(executor.max_attempts.into()))?;
     at("executor.lease_seconds", seconds(executor.lease_seconds))?;
     at("executor.jobs", jobs(executor.jobs))?;
@@ -69,6 +70,7 @@ pub fn settings(settings: &Settings) -> Result<(), Problem> {
     at("publish.remote", publish.remote.as_deref().map_or(Ok(()), revision))?;
     at("publish.base", publish.base.as_deref().map_or(Ok(()), revision))?;
     at("publish.forge", publish.forge.as_deref().map_or(Ok(()), filled))?;
+    at("artifacts.dir", artifacts.dir.as_deref().map_or(Ok(()), filled))?;
     sandbox_validation::settings(sandbox)
         .or_else(|(key, why)| at(&format!("sandbox.{key}"), Err(why)))
 }
