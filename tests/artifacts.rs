@@ -228,6 +228,10 @@ fn a_running_attempt_is_followed_from_another_machine() {
 fn a_retry_on_another_machine_gets_the_patch_of_the_attempt_before() {
     let Some(machines) = Machines::drained(AGENT, "") else { return };
     let Machines { a, b, .. } = &machines;
+    // So does a person there.
+    let attached = b.autopack(["attach", "bad", "--", "sh", "-c", "head -n 1 setup.cfg"]);
+    assert!(attached.succeeded().stdout.contains("outside"));
+    output(b, &["attach", "bad", "--discard"]);
     output(a, &["phases", "retry", "bad"]);
     let planned = output(b, &["phases", "show", "bad", "--prompt"]);
     assert!(planned.contains("/attempts/run/bad/2/earlier.patch"), "{planned}");

@@ -47,8 +47,8 @@ struct KeeperTasks {
 struct Keeper {
     here: Arc<ExecutedHere>,
     shared: Option<SharedArtifacts>,
-    /// Attempts that were ever queued.
-    known: Mutex<HashSet<AttemptKey>>,
+    /// Attempts in the queue.
+    queued: Mutex<HashSet<AttemptKey>>,
     /// Number of queued attempts, including the one being stored.
     waiting: watch::Sender<usize>,
     last_error: Mutex<Option<String>>,
@@ -77,7 +77,7 @@ impl ArtifactKeeper {
                     running: Mutex::default(),
                 }),
                 shared: shared.map(|setting| SharedArtifacts::new(repo.root(), setting)),
-                known: Mutex::default(),
+                queued: Mutex::default(),
                 waiting: watch::Sender::new(0),
                 last_error: Mutex::default(),
             }),
@@ -146,7 +146,7 @@ impl ArtifactKeeper {
 
 impl KeeperTasks {
     fn add(&self, attempt: ExecutedAttempt) {
-        if lock(&self.keeper.known).insert(attempt.key) {
+        if lock(&self.keeper.queued).insert(attempt.key) {
             self.keeper.waiting.send_modify(|count| *count += 1);
             // The receiver lives as long as the tasks.
             let _ = self.queue.send(attempt);
@@ -181,6 +181,7 @@ async fn store_queued(keeper: Arc<Keeper>, mut queued: mpsc::UnboundedReceiver<E
             tokio::time::sleep(pause).await;
             pause = LONGEST_PAUSE.min(pause * 2);
         }
+        lock(&keeper.queued).remove(&attempt.key);
         keeper.waiting.send_modify(|count| *count -= 1);
     }
 }

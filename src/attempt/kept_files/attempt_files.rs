@@ -128,6 +128,13 @@ impl AttemptFileFinder<'_> {
 }
 
 impl AttemptFiles {
+    /// Returns the patch, if there is one and it is whole.
+    pub fn whole_patch(&self) -> Option<PathBuf> {
+        let patch = self.path.join(AttemptDirectory::PATCH);
+        let is_cut = self.cut.iter().any(|(name, _)| name == AttemptDirectory::PATCH);
+        (patch.is_file() && !is_cut).then_some(patch)
+    }
+
     fn at(path: PathBuf, place: FilesPlace) -> Self {
         Self { path, place, cut: Vec::new(), _temporary: None }
     }
