@@ -15,6 +15,7 @@ mod agent_limits;
 mod agent_streams;
 mod agent_verdicts;
 mod architecture;
+mod artifacts;
 mod attach;
 mod attempt_changes;
 mod attempt_logs;

@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use crate::phase::{PhaseId, RunId};
+use crate::store::OwnerId;
 use crate::workspace::Side;
 
-const PATCH: &str = "changes.patch";
+/// Names the drain whose attempt this is. Only beside a database that machines share.
+const OWNER: &str = ".owner";
 
 /// Directory of one attempt's files.
 pub struct AttemptDirectory {
@@ -17,6 +19,11 @@ pub struct AttemptDirectory {
 }
 
 impl AttemptDirectory {
+    /// Name of the patch with the attempt's change.
+    pub const PATCH: &str = "changes.patch";
+    /// Name of the patch that the previous attempt left on another machine.
+    pub const EARLIER_PATCH: &str = "earlier.patch";
+
     /// Creates the directory. An attempt number is used once, but numbers start over with a new database: files of an
     /// earlier attempt with this number are moved aside, not overwritten.
     ///
@@ -118,7 +125,7 @@ impl AttemptDirectory {
 
     /// Path of the patch with the attempt's change.
     pub fn patch(&self) -> PathBuf {
-        self.path.join(PATCH)
+        self.path.join(Self::PATCH)
     }
 
     /// Path for a patch of work outside the change; never an existing file.
@@ -148,6 +155,20 @@ impl AttemptDirectory {
         attempt: u32,
     ) -> Option<PathBuf> {
         kept_patch(&Self::locate(autopack_dir, run, phase, attempt))
+    }
+
+    /// Records the drain whose attempt this is.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be written.
+    pub fn mark_owner(&self, owner: &OwnerId) -> anyhow::Result<()> {
+        self.write(&self.path.join(OWNER), owner.as_str())
+    }
+
+    /// Returns the recorded drain, if any.
+    pub fn owner(&self) -> Option<OwnerId> {
+        std::fs::read_to_string(self.path.join(OWNER)).ok().map(OwnerId::new)
     }
 
     /// Writes a file of the attempt, for its owner alone. Programs of the attempt can write to the directory: a link in
@@ -188,7 +209,7 @@ pub fn copy_plain(file: &Path, to: &Path) -> io::Result<()> {
 }
 
 fn kept_patch(directory: &Path) -> Option<PathBuf> {
-    Some(directory.join(PATCH)).filter(|patch| patch.is_file())
+    Some(directory.join(AttemptDirectory::PATCH)).filter(|patch| patch.is_file())
 }
 
 fn move_aside(path: &Path) -> io::Result<()> {

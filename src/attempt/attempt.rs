@@ -188,6 +188,7 @@ impl<'a> Attempt<'a> {
         let (run, phase, number) = (&claim.run_id, &claim.phase_id, claim.attempt);
         let mut slot = context.repo.acquire_slot().await?;
         let directory = AttemptDirectory::create(&context.repo.autopack_dir(), run, phase, number)?;
+        context.artifacts.begin(claim.executed_attempt(), &directory)?;
         let shown = directory.relative_to(context.repo.root());
         let slot_name = slot.number().to_string();
         tracing::debug!(slot = slot_name, base, "slot taken");

@@ -9,6 +9,7 @@ use super::base_runs::BaseRuns;
 use super::checkout_runner::{CheckoutRunner, Setups};
 use super::estimator::Estimator;
 use super::inherited_environments::InheritedEnvironments;
+use super::kept_files::ArtifactKeeper;
 use super::limits::disk_space::DiskSpace;
 use super::limits::rate_limit_backoff::Backoff;
 use super::limits::repeated_verdicts::Repeats;
@@ -78,6 +79,8 @@ pub struct DrainContext {
     has_noted_unpriced_usage: AtomicBool,
     /// Free disk space, watched for all workers.
     pub disk: DiskSpace,
+    /// Stores the files of attempts for other machines.
+    pub artifacts: ArtifactKeeper,
     /// Mode of the sandbox.
     pub views: Views,
     /// Sends notifications about the drain.
@@ -106,6 +109,7 @@ impl DrainContext {
             let secret = provider_secret(agent, &environments.of_agent(name).env)?;
             Some((name.clone(), ProviderKey::new(secret)))
         };
+        let artifacts = ArtifactKeeper::new(&store, &repo, &settings.artifacts, &redactor);
         Self {
             provider_keys: settings.agents.named.iter().filter_map(key_of).collect(),
             base: settings.workspace.base.clone(),
@@ -133,6 +137,7 @@ impl DrainContext {
             has_noted_held_branch: AtomicBool::new(false),
             has_noted_unpriced_usage: AtomicBool::new(false),
             disk,
+            artifacts,
             views: Views::default(),
             notifier: Notifier::default(),
         }

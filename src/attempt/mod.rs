@@ -18,9 +18,11 @@ mod checkout_runner;
 mod child_environment;
 mod clean_clone_ci;
 mod drain_context;
+mod earlier_patch;
 mod error;
 mod estimator;
 mod inherited_environments;
+mod kept_files;
 mod last_landing;
 mod lesson;
 mod likely_files;
@@ -65,6 +67,10 @@ pub use drain_context::DrainContext;
 pub use error::AttemptError;
 pub use estimator::{Estimate, Estimator};
 pub use inherited_environments::InheritedEnvironments;
+pub use kept_files::{
+    ArtifactKeeper, AttemptFileFinder, AttemptFiles, FilesPlace, FoundFiles, SharedArtifacts,
+    decompress, gap_line, list_files, unpack_from,
+};
 pub use persons_attempt::PersonsWork;
 pub use persons_view::PersonsPlace;
 pub use read_only_call::{ReadOnlyAnswer, ReadOnlyCall};
@@ -151,8 +157,10 @@ async fn execute_work(
     work: Work,
     stop: &StopReceiver,
 ) -> AttemptResult {
-    let span = span(&claim);
-    execute_in_span(context, claim, work, stop).instrument(span).await
+    let (span, executed) = (span(&claim), claim.executed_attempt());
+    let result = execute_in_span(context, claim, work, stop).instrument(span).await;
+    context.artifacts.end(executed);
+    result
 }
 
 /// Nests each span in the previous span, so that every log line names run, phase and attempt.

@@ -39,6 +39,7 @@ pub(super) async fn persons_attempt(
     report_start(context, claim, PERSON);
     let (run, phase, number) = (&claim.run_id, &claim.phase_id, claim.attempt);
     let directory = AttemptDirectory::create(&context.repo.autopack_dir(), run, phase, number)?;
+    context.artifacts.begin(claim.executed_attempt(), &directory)?;
     let shown = directory.relative_to(context.repo.root());
     context.store.record_slot(claim, &slot.number().to_string(), &shown).await?;
     let fence = match early {

@@ -76,6 +76,13 @@ pub(crate) struct ViewReport {
 }
 
 impl ViewOpener<'_> {
+    /// Returns `sandbox.hide` and the shared directory with the files of other attempts.
+    fn hidden_places(&self) -> Vec<String> {
+        let shared = self.settings.artifacts.dir.iter();
+        let is_beside = |dir: &&String| !self.repo.root().starts_with(self.repo.root().join(dir));
+        self.settings.sandbox.hide.iter().chain(shared.filter(is_beside)).cloned().collect()
+    }
+
     /// Prepares the view of a program, and changes its environment accordingly.
     pub fn open(
         &self,
@@ -126,6 +133,7 @@ impl ViewOpener<'_> {
         });
         let allows_mounts = sandbox.allow_mounts || needs_mounts;
         let guard_directory = self.repo.autopack_dir().join("python");
+        let hide = self.hidden_places();
         let request = ViewRequest {
             mode: views.mode,
             purpose: program.purpose,
@@ -133,7 +141,7 @@ impl ViewOpener<'_> {
             private_files: PrivateFiles::Keep,
             settings: SandboxPaths {
                 write: &sandbox.write,
-                hide: &sandbox.hide,
+                hide: &hide,
                 show: &sandbox.show,
                 sockets: &sandbox.sockets,
             },

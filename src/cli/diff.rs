@@ -9,12 +9,14 @@ use serde_json::json;
 use super::attempt_choice::{AttemptArg, AttemptChoice};
 use super::attempt_setup::open_repository;
 use super::{Context, paged_output};
-use crate::attempt::AttemptDirectory;
+use crate::attempt::{AttemptDirectory, AttemptFiles};
 use crate::failure::{Exit, Failure, WithHint};
 use crate::phase::AttemptOutcome;
 use crate::progress::{screen, shown_id, without_escapes};
 use crate::workspace::{ChangeForm, ChangedFile, Repo};
 
+/// Name of the kept patch.
+const PATCH: &str = AttemptDirectory::PATCH;
 /// Width of `--stat` in a pipe.
 const COLUMNS: usize = 80;
 
@@ -39,19 +41,15 @@ pub struct Args {
 /// Place of a change.
 enum Change {
     Commit(String),
-    Patch(PathBuf),
+    Patch(PathBuf, AttemptFiles),
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let choice = args.attempt.open(context).await?;
-    choice.close().await;
     let repo = open_repository(context).await?;
-    let change = find(&choice, &repo).ok_or_else(|| match choice.directory(context) {
-        Ok(directory) if !directory.is_dir() && choice.attempt.ended_at.is_some() => {
-            choice.explain_no_files(&directory)
-        }
-        _ => explain_none(&choice),
-    })?;
+    let change = find(&choice, context).await;
+    choice.close().await;
+    let change = change?;
     if args.json {
         context.out.json(&describe(&choice, &change, &repo).await?)?;
         return Ok(Exit::Done);
@@ -71,18 +69,32 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 }
 
 /// Finds the change: the commit of a landing, else the kept patch.
-fn find(choice: &AttemptChoice, repo: &Repo) -> Option<Change> {
+async fn find(choice: &AttemptChoice, context: &Context) -> Result<Change, Failure> {
     let (row, attempt) = (&choice.row, &choice.attempt);
     if let (Some(commit), false) = (&row.commit, choice.is_named) {
-        return Some(Change::Commit(commit.clone()));
+        return Ok(Change::Commit(commit.clone()));
     }
     if let (Some(commit), Some(AttemptOutcome::Landed)) = (&attempt.landing_commit, attempt.outcome)
     {
-        return Some(Change::Commit(commit.clone()));
+        return Ok(Change::Commit(commit.clone()));
     }
-    let directory = repo.autopack_dir();
-    let patch = AttemptDirectory::patch_of(&directory, &row.run_id, &row.phase_id, attempt.attempt);
-    patch.map(Change::Patch)
+    let files = match choice.files(context, Some(PATCH)).await {
+        Err(_) if attempt.ended_at.is_none() && choice.was_here(context)? => {
+            return Err(explain_none(choice));
+        }
+        found => found?,
+    };
+    let patch = AttemptDirectory::at(files.path.clone()).patch();
+    if !patch.is_file() {
+        return Err(explain_none(choice));
+    }
+    if let [(_, missing)] = files.cut.as_slice() {
+        tracing::warn!(
+            "the patch lacks {missing} bytes in its middle, so git does not apply it; the whole patch is in {}",
+            choice.directory_there()
+        );
+    }
+    Ok(Change::Patch(patch, files))
 }
 
 fn explain_none(choice: &AttemptChoice) -> Failure {
@@ -106,7 +118,10 @@ async fn describe(
     let file = |file: ChangedFile| json!({"path": file.path, "added": file.added, "removed": file.removed});
     let (commit, patch) = match change {
         Change::Commit(commit) => (Some(commit), None),
-        Change::Patch(patch) => (None, Some(patch)),
+        Change::Patch(patch, files) => match choice.shown_directory(files) {
+            None => (None, Some(patch.display().to_string())),
+            Some(shown) => (None, Some(format!("{shown}/{PATCH}"))),
+        },
     };
     Ok(json!({
         "run_id": choice.row.run_id,
@@ -123,7 +138,7 @@ impl Change {
         let phase = shown_id(&format!("{}/{}", choice.row.run_id, choice.row.phase_id));
         match self {
             Self::Commit(commit) => format!("{phase} landed as {commit}"),
-            Self::Patch(_) => {
+            Self::Patch(..) => {
                 format!("{phase} did not land; attempt {} changed:", choice.attempt.attempt)
             }
         }
@@ -140,12 +155,12 @@ impl Change {
             (Self::Commit(commit), true) => repo
                 .change_of_commit(commit, ChangeForm::Stat { columns })
                 .await
-                .or_hint(gone(choice)),
+                .or_hint(gone(choice, repo)),
             (Self::Commit(commit), false) => {
-                repo.change_of_commit(commit, ChangeForm::Patch).await.or_hint(gone(choice))
+                repo.change_of_commit(commit, ChangeForm::Patch).await.or_hint(gone(choice, repo))
             }
-            (Self::Patch(patch), true) => Ok(repo.stat_of_patch(patch).await?),
-            (Self::Patch(patch), false) => std::fs::read(patch).map_err(|error| {
+            (Self::Patch(patch, _), true) => Ok(repo.stat_of_patch(patch).await?),
+            (Self::Patch(patch, _), false) => std::fs::read(patch).map_err(|error| {
                 Failure::new(format!("cannot read the patch {}: {error}", patch.display()))
             }),
         }
@@ -157,14 +172,21 @@ impl Change {
         repo: &Repo,
     ) -> Result<Vec<ChangedFile>, Failure> {
         match self {
-            Self::Commit(commit) => repo.files_of_commit(commit).await.or_hint(gone(choice)),
-            Self::Patch(patch) => Ok(repo.files_of_patch(patch).await?),
+            Self::Commit(commit) => repo.files_of_commit(commit).await.or_hint(gone(choice, repo)),
+            Self::Patch(patch, _) => Ok(repo.files_of_patch(patch).await?),
         }
     }
 }
 
 /// Hint for a commit that the repository does not have.
-fn gone(choice: &AttemptChoice) -> String {
+fn gone(choice: &AttemptChoice, repo: &Repo) -> String {
+    if let Some(remote) = repo.run_remote() {
+        let run = &choice.row.run_id;
+        return format!(
+            "`git fetch {} autopack/{run}` brings the landings of other machines",
+            remote
+        );
+    }
     format!("`autopack phases retry --redo {}` does the work again", choice.phase())
 }
 

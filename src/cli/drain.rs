@@ -16,6 +16,7 @@ use super::notify::open_notifier;
 use super::open_database::{self, MoveMode};
 use super::output::table::counted;
 use super::plan_import::PlanFile;
+use super::stored_artifacts::StoredArtifacts;
 use super::time_window::{WindowArgs, WindowStart};
 use super::{Context, agent_choice, autofix_limits, branch_check, calibration_in_force};
 use crate::attempt::{Estimator, Views};
@@ -113,6 +114,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             let store = open_database::open_existing(context).await?;
             let Some(runs) = args.targets.default_runs(&store, &repo).await? else {
                 let runs = runs_here(&store, &repo).await?;
+                let stored = StoredArtifacts { store: &store, repo: &repo, context };
+                stored.store_left_files(&runs).await?;
                 let exit = end_empty(&args, context, &runs)?;
                 return publication.publish_anyway(&store, &ids_of(&runs), exit).await;
             };
@@ -148,6 +151,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     publication.check(&store, &ids_of(&runs)).await?;
     // Scripts read the events of every named run.
     if !args.json && is_settled(&store, &repo, &runs, config.settings.ci.final_test).await? {
+        let stored = StoredArtifacts { store: &store, repo: &repo, context };
+        stored.store_left_files(&runs).await?;
         let exit = end_empty(&args, context, &runs)?;
         return publication.publish_anyway(&store, &ids_of(&runs), exit).await;
     }

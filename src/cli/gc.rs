@@ -16,12 +16,13 @@ use super::attempt_setup::open_repository;
 use super::open_database::{self, MoveMode};
 use super::output::table::counted;
 use super::run_choice::RunFilter;
+use super::stored_artifacts::StoredArtifacts;
 use crate::drain::{count_remote_refs, remove_remote_refs};
 use crate::failure::{Exit, Failure};
 use crate::phase::RunId;
 use crate::phase::words::quoted;
 use crate::progress::shown_id;
-use crate::store::{AttemptDirectory, AttemptOutcome, RunSummary, Store};
+use crate::store::{AttemptDirectory, AttemptOutcome, RunSummary, Store, StoredAttempt};
 use crate::workspace::view::remove_sessions;
 use crate::workspace::{RemoteFence, Repo};
 
@@ -36,7 +37,7 @@ pub struct Args {
     /// Only list the directories and refs to remove
     #[arg(long)]
     dry_run: bool,
-    /// Print {attempts, slots, refs, kept_attempts, reserved, elsewhere}
+    /// Print {attempts, stored_attempts, slots, refs, kept_attempts, reserved, elsewhere}
     #[arg(long)]
     json: bool,
 }
@@ -45,6 +46,8 @@ pub struct Args {
 #[derive(Debug, Default, Serialize)]
 struct RemovedItems {
     attempts: Vec<PathBuf>,
+    /// Number of attempts whose files were removed from the database and the shared directory.
+    stored_attempts: usize,
     slots: Vec<PathBuf>,
     refs: usize,
     /// Number of kept attempt directories.
@@ -66,6 +69,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let (here, elsewhere) = runs(&store, &repo, run.as_ref(), moved).await?;
     let mut removed = RemovedItems { elsewhere, ..RemovedItems::default() };
     remove_attempts(&store, &repo, run.as_ref(), &args, &mut removed).await?;
+    let stored = StoredArtifacts { store: &store, repo: &repo, context };
+    let is_removable = |stored: &StoredAttempt| args.all_attempts || is_used_up(stored.outcome);
+    removed.stored_attempts = stored.remove(&here, is_removable, args.dry_run).await?;
     if run.is_none() {
         let reserved = repo.reservations()?.into_iter().map(|reservation| reservation.work);
         removed.reserved =
@@ -126,7 +132,7 @@ async fn remove_attempts(
         if !is_within(&directory, &home) {
             continue;
         }
-        if attempt.outcome.is_some() && (args.all_attempts || is_used_up(attempt)) {
+        if attempt.outcome.is_some() && (args.all_attempts || is_used_up(attempt.outcome)) {
             remove_directory(&directory, &home, args.dry_run)?;
             removed.attempts.push(directory);
         } else {
@@ -150,9 +156,9 @@ async fn remove_attempts(
 }
 
 /// Checks for an attempt whose result is kept elsewhere: on the branch, or as the scope of its phase.
-fn is_used_up(attempt: &AttemptDirectory) -> bool {
+fn is_used_up(outcome: Option<AttemptOutcome>) -> bool {
     use AttemptOutcome::{Landed, NoChangeNeeded, ScopeProposed};
-    matches!(attempt.outcome, Some(Landed | NoChangeNeeded | ScopeProposed))
+    matches!(outcome, Some(Landed | NoChangeNeeded | ScopeProposed))
 }
 
 /// Checks that the directory exists and is really inside `home`, because a database may contain any path.
@@ -288,6 +294,10 @@ fn text(removed: &RemovedItems, dry_run: bool) -> String {
         count(removed.slots.len(), "slot"),
         count(removed.refs, "ref")
     );
+    if removed.stored_attempts > 0 {
+        let stored = count(removed.stored_attempts, "attempt");
+        text += &format!("{word} the files of {stored} that other machines could read\n");
+    }
     if removed.in_use > 0 {
         let kept = count(removed.in_use, "attempt directory");
         text += &format!("kept {kept} in use by a drain, or left by a dead one\n");

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::Context;
 use super::attempt_choice::{AttemptArg, AttemptChoice};
 use super::attempt_setup::open_repository;
+use crate::attempt::FilesPlace;
 use crate::failure::{Exit, Failure};
 use crate::process::editor;
 use crate::workspace::Repo;
@@ -32,24 +33,39 @@ pub struct Args {
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let choice = args.attempt.open(context).await?;
     let repo = open_repository(context).await?;
-    let slot = slot_of(&choice, &repo).await?;
+    let slot = match choice.was_here(context)? || choice.runs_here(&repo).await? {
+        true => slot_of(&choice, &repo).await?,
+        // A slot of this clone with the same number is another one.
+        false => None,
+    };
+    let files = match args.slot && !args.json {
+        true => None,
+        false => Some(choice.files(context, None).await),
+    };
     choice.close().await;
-    let directory = choice.directory(context)?;
+    let files = files.transpose();
+    let directory = match &files {
+        Ok(Some(files)) if files.place != FilesPlace::Database => Some(files.path.clone()),
+        _ => None,
+    };
     if args.json {
         context.out.json(&json!({
             "run_id": choice.row.run_id,
             "phase_id": choice.row.phase_id,
             "attempt": choice.attempt.attempt,
-            "directory": directory.is_dir().then_some(&directory),
+            "directory": directory,
             "slot": slot,
         }))?;
         return Ok(Exit::Done);
     }
-    let path = match (args.slot, slot) {
-        (true, None) => return Err(explain_reused(&choice)),
-        (true, Some(slot)) => slot,
-        (false, _) if directory.is_dir() => directory,
-        (false, _) => return Err(choice.explain_no_files(&directory)),
+    let path = match (args.slot, slot, directory) {
+        (true, None, _) => return Err(explain_reused(&choice)),
+        (true, Some(slot), _) => slot,
+        (false, _, Some(directory)) => directory,
+        (false, _, None) => {
+            files?;
+            return Err(explain_elsewhere(&choice));
+        }
     };
     match args.editor {
         true => editor::open(&context.env.editor(), &path).await?,
@@ -73,6 +89,15 @@ async fn slot_of(choice: &AttemptChoice, repo: &Repo) -> Result<Option<PathBuf>,
         }
     }
     Ok(Some(slot.path))
+}
+
+fn explain_elsewhere(choice: &AttemptChoice) -> Failure {
+    Failure::new(format!(
+        "the directory of {} is on another machine: {}",
+        choice.name(),
+        choice.directory_there()
+    ))
+    .hint(format!("`autopack log --all {}` shows its files", choice.phase()))
 }
 
 fn explain_reused(choice: &AttemptChoice) -> Failure {

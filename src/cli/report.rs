@@ -59,7 +59,8 @@ pub async fn run(mut args: Args, context: &Context) -> Result<Exit, Failure> {
     let repo = open_repository(context).await?;
     let final_test = context.config()?.settings.ci.final_test;
     let ci_command = ci_command(&repo, context).await?;
-    let input = ReportInput { repo: &repo, final_test, ci_command, redactor: &redactor };
+    let artifacts = &context.config()?.settings.artifacts;
+    let input = ReportInput { repo: &repo, final_test, ci_command, redactor: &redactor, artifacts };
     let (store, run) = args.run.open(context, RunUse::Read).await?;
     let text = match args.format.unwrap_or(Format::of(args.output.as_deref())) {
         Format::Html => report::html(&store, &run, &input).await?,

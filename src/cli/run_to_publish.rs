@@ -37,6 +37,7 @@ pub(super) async fn run_to_publish(
     let redactor = context.redactor()?;
     let input = ReportInput {
         repo,
+        artifacts: &context.config()?.settings.artifacts,
         final_test: context.config()?.settings.ci.final_test,
         ci_command: ci_command(repo, context).await?,
         redactor: &redactor,

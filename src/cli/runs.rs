@@ -8,6 +8,7 @@ use super::attempt_setup::open_repository;
 use super::open_database::{self, MoveMode};
 use super::output::table::{counted, table};
 use super::run_choice::find_run;
+use super::stored_artifacts::{self, StoredArtifacts};
 use crate::failure::{Exit, Failure};
 use crate::phase::words::quoted;
 use crate::phase::{PhaseState, RunId};
@@ -157,7 +158,10 @@ async fn remove(names: &[String], confirmed: bool, context: &Context) -> Result<
             // Landings made while the branch was checked out must be on the branch first.
             refuse_beside(run, repo.update_branch(run).await?)?;
         }
+        let stored = StoredArtifacts { store: &store, repo: &repo, context };
+        let shared = stored.directories_of(run).await?;
         let phases = counted(store.remove_run(run).await?, "phase");
+        stored_artifacts::remove_directories(&shared)?;
         context.out.line(format_args!("removed run {} with {phases}", shown_id(run.as_str())))?;
         if let Some(branch) = branch {
             repo.forget_run(run).await?;

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use super::attempt_setup::{build_drain_context, choose_views, open_repository};
 use super::run_choice::{RunUse, choose_phase};
 use super::{Context, open_database};
-use crate::attempt::{AttemptDirectory, ShellPlace};
+use crate::attempt::{AttemptDirectory, AttemptFileFinder, ShellPlace};
 use crate::failure::{Exit, Failure};
 use crate::process::StopReceiver;
 use crate::progress::Mode;
@@ -38,6 +38,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let settings = &context.config()?.settings;
     let views = choose_views(context, &repo, &store).await?;
     repo.prepare_directory()?;
+    // A temporary copy lasts until the shell ends.
+    let mut elsewhere = None;
     let (commit, patch) = match &args.phase {
         None => {
             let base = settings.workspace.base.as_deref().unwrap_or("HEAD");
@@ -59,7 +61,17 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             let directory = repo.autopack_dir();
             let patch =
                 AttemptDirectory::patch_of(&directory, &row.run_id, &row.phase_id, row.executions);
-            (commit, patch)
+            if let (None, true, Some(last)) =
+                (&patch, store.is_at_server(), detail.attempt_log.last())
+            {
+                let finder = AttemptFileFinder {
+                    root: repo.root(),
+                    store: &store,
+                    settings: &settings.artifacts,
+                };
+                elsewhere = finder.find_known(&row.run_id, &row.phase_id, last).await?;
+            }
+            (commit, patch.or_else(|| elsewhere.as_ref()?.whole_patch()))
         }
     };
     let shell = context.env.key("SHELL").unwrap_or_else(|| "/bin/sh".to_owned());

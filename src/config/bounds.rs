@@ -40,6 +40,16 @@ pub(super) fn filled(text: &str) -> Result<(), String> {
     if text.trim().is_empty() { Err("is empty".to_owned()) } else { Ok(()) }
 }
 
+/// Machines that share a directory have different homes.
+pub(super) fn shared_directory(text: &str) -> Result<(), String> {
+    filled(text)?;
+    without_nul(text)?;
+    match text.starts_with('~') {
+        true => Err(format!("is {text:?}; write the path that all machines have, without ~")),
+        false => Ok(()),
+    }
+}
+
 /// A leading dash would turn the value into an option.
 pub(super) fn word(text: &str) -> Result<(), String> {
     filled(text)?;

@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 mod agent_settings;
+mod artifacts_settings;
 mod bounds;
 mod command_setting;
 pub mod env;
@@ -31,6 +32,7 @@ mod validate;
 mod written_path;
 
 pub use agent_settings::*;
+pub use artifacts_settings::ArtifactsSettings;
 pub use command_setting::CommandLine;
 pub use env::Env;
 pub use hidden_files::HiddenFile;

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::agent_settings::{AgentSettings, AgentsSettings};
+use super::artifacts_settings::ArtifactsSettings;
 use super::command_setting::CommandLine;
 use super::notify_settings::NotifySettings;
 use super::publish_settings::PublishSettings;
@@ -34,6 +35,8 @@ pub struct Settings {
     pub notify: NotifySettings,
     /// Settings of publishing.
     pub publish: PublishSettings,
+    /// Settings of files that machines share.
+    pub artifacts: ArtifactsSettings,
     /// Settings of telemetry.
     pub telemetry: TelemetrySettings,
     /// Settings of model prices.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::agent_settings::{AgentSettings, AgentsSettings, ProgramAgentSettings};
 use super::bounds::{
     at_least_one, command_line, dollars, filled, host, inside, jobs, key_variable, linked,
-    passed_name, revision, seconds, secret_url, url, variable, without_nul, word,
+    passed_name, revision, seconds, secret_url, shared_directory, url, variable, without_nul, word,
 };
 use super::command_setting::CommandLine;
 use super::memory_settings::{EmbedderSettings, MemorySettings};
@@ -18,7 +18,8 @@ use super::suggestion::suggestion;
 
 /// Returns the first problem in `autopack.yaml`.
 pub fn settings(settings: &Settings) -> Result<(), Problem> {
-    let Settings { executor, agents, ci, workspace, sandbox, notify, publish, .. } = settings;
+    let Settings { executor, agents, ci, workspace, sandbox, notify, publish, artifacts, .. } =
+        settings;
     at("executor.max_attempts", at_least_one(executor.max_attempts.into()))?;
     at("executor.lease_seconds", seconds(executor.lease_seconds))?;
     at("executor.jobs", jobs(executor.jobs))?;
@@ -69,6 +70,7 @@ pub fn settings(settings: &Settings) -> Result<(), Problem> {
     at("publish.remote", publish.remote.as_deref().map_or(Ok(()), revision))?;
     at("publish.base", publish.base.as_deref().map_or(Ok(()), revision))?;
     at("publish.forge", publish.forge.as_deref().map_or(Ok(()), filled))?;
+    at("artifacts.dir", artifacts.dir.as_deref().map_or(Ok(()), shared_directory))?;
     sandbox_validation::settings(sandbox)
         .or_else(|(key, why)| at(&format!("sandbox.{key}"), Err(why)))
 }

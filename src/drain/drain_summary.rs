@@ -1,17 +1,22 @@
 //! Events of a drain at start, between batches and at the end, and the exit code derived from the last.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::stop_reason::is_our_failure;
 use super::{Drain, StopReason};
 use crate::attempt::{AttemptError, compare_with_tip, millis};
 use crate::failure::Exit;
 use crate::phase::{PhaseState, RunId};
+use crate::process::StopLevel;
 use crate::progress::{
     BatchFinished, DrainFinished, DrainStarted, Event, PhaseFinished, RunCounts, SET_THE_CLOCK,
     describe_wrong_clock,
 };
 use crate::store::{Backlog, CleanOutcome, RunSummary};
+
+/// Longest wait for the files of the last attempts, and the wait of a drain that was asked to stop.
+const LONGEST_STORING: Duration = Duration::from_secs(30);
+const SHORT_STORING: Duration = Duration::from_secs(5);
 
 /// Totals of the current batch.
 #[derive(Debug)]
@@ -175,6 +180,7 @@ impl Drain<'_> {
         self.context.progress.emit(&Event::DrainFinished(end));
         self.record_end(&ids, &records).await;
         self.retire().await?;
+        self.store_last_files().await;
         self.context.notifier.close(&self.stop).await;
         if let Some(why) = self.context.progress.unwritten() {
             tracing::error!(
@@ -183,6 +189,14 @@ impl Drain<'_> {
         }
         // The write of the final event may have failed, too.
         Ok(self.unless_unwritten(exit))
+    }
+
+    /// Waits for the files of the last attempts. The next drain stores what remains.
+    async fn store_last_files(&self) {
+        let time = if self.stop.level() > StopLevel::Run { SHORT_STORING } else { LONGEST_STORING };
+        if let Some(missing) = self.context.artifacts.finish(time).await {
+            tracing::warn!("{missing}");
+        }
     }
 
     /// Replaces a success code if stdout is incomplete: a reader of the output lacks some events.

@@ -6,6 +6,7 @@
 //! the value changes during our checks.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use crate::clock::boot_clock_ms;
 use crate::process::lock::{self, LockState};
 use crate::process::{boot_id, host_place};
 use crate::store::{Owner, OwnerId, OwnerProcess, OwnerRow, Store};
+use crate::workspace::Repo;
 
 /// Liveness of another drain, as far as known without waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +86,12 @@ fn judge(state: Option<LockState>, running: Option<bool>, is_us: bool) -> Livene
         // The lock file was deleted or replaced while the lock is held.
         (_, Some(true) | None) => Liveness::Unknown,
     }
+}
+
+/// Whether a drain works in this clone, on this machine.
+pub fn executes_here(owner: &Owner, repo: &Repo) -> bool {
+    is_same_host(&owner.process, &this_process())
+        && Path::new(&owner.lock_path).starts_with(repo.autopack_dir())
 }
 
 /// Compares the hosts of two processes. Older versions recorded only boot and host.

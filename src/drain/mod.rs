@@ -56,7 +56,7 @@ pub use drain_summary::Tallies;
 pub use dry_run::{PlannedPhase, plan};
 pub use final_test::describe_tip_test;
 pub use forecast::{Forecast, Range, forecast};
-pub use liveness::appears_dead;
+pub use liveness::{appears_dead, executes_here};
 pub use owner::{RegisteredDrain, Signals};
 pub use persons_work::{PersonsLanding, land_persons_work};
 pub use plan_waves::{Waves, plan_waves};
@@ -245,6 +245,7 @@ impl<'a> Drain<'a> {
         }
         let in_slots = self.attempts_in_slots().await?;
         self.recover().await?;
+        self.context.artifacts.resume(&self.request.runs).await;
         self.remove_old_slots(&in_slots).await?;
         self.update_branches().await?;
         self.repair().await?;

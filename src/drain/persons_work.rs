@@ -1,5 +1,7 @@
 //! Lands the work of a person: registered like a drain, and beside other drains of the run.
 
+use std::time::Duration;
+
 use super::owner::RegisteredDrain;
 use crate::attempt::{
     AttemptError, AttemptResult, DrainContext, PersonsWork, execute_persons_work,
@@ -9,6 +11,9 @@ use crate::phase::PhaseState;
 use crate::progress::{Event, PhaseFinished};
 use crate::store::{Fixer, PersonsClaim};
 use crate::workspace::{Reservation, Slot};
+
+/// Longest wait for the files of the attempt; the next drain stores what remains.
+const STORING: Duration = Duration::from_secs(30);
 
 /// Result of landing a person's work.
 #[derive(Debug)]
@@ -35,7 +40,11 @@ pub async fn land_persons_work(
     fix: &Fixer<'_>,
 ) -> Result<PersonsLanding, AttemptError> {
     let worked = land_as_owner(context, registered, reservation, slot, fix).await;
-    registered.retire_after(&context.store, worked).await
+    let ended = registered.retire_after(&context.store, worked).await;
+    if let Some(missing) = context.artifacts.finish(STORING).await {
+        tracing::warn!("{missing}");
+    }
+    ended
 }
 
 async fn land_as_owner(

@@ -1,5 +1,7 @@
 //! Proposes the scopes of phases ahead of a drain, one after the other, within the same budgets.
 
+use std::time::Duration;
+
 use super::admission::Limits;
 use super::liveness::HeartbeatChecks;
 use super::owner::RegisteredDrain;
@@ -11,6 +13,9 @@ use crate::phase::{FixedSpec, PhaseId, PhaseState, RunId};
 use crate::process::{StopLevel, StopReceiver};
 use crate::progress::PhaseFinished;
 use crate::store::{Candidate, ClaimOutcome, Claimer, Fixer, Store, StoreError};
+
+/// Longest wait for the files of the last attempts; the next drain stores what remains.
+const STORING: Duration = Duration::from_secs(30);
 
 /// How the proposals ended.
 #[derive(Debug)]
@@ -80,6 +85,9 @@ pub async fn propose_scopes(
 ) -> Result<Proposals, AttemptError> {
     let result = propose_as_owner(context, registered, targets, stop, on).await;
     let retired = registered.retire(&context.store).await;
+    if let Some(missing) = context.artifacts.finish(STORING).await {
+        tracing::warn!("{missing}");
+    }
     let proposals = result?;
     retired?;
     Ok(proposals)

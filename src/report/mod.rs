@@ -17,7 +17,7 @@ mod run_figures;
 mod run_verdict;
 mod story;
 
-use crate::config::FinalTest;
+use crate::config::{ArtifactsSettings, FinalTest};
 use crate::failure::Failure;
 use crate::phase::RunId;
 use crate::process::Redactor;
@@ -43,6 +43,8 @@ pub struct ReportInput<'a> {
     pub ci_command: Option<String>,
     /// Removes secrets.
     pub redactor: &'a Redactor,
+    /// Where the files of other machines are.
+    pub artifacts: &'a ArtifactsSettings,
 }
 
 /// Renders the page.
@@ -54,7 +56,7 @@ pub async fn html(store: &Store, run: &RunId, input: &ReportInput<'_>) -> Result
     let mut report = RunReport::gather(store, run, input).await?;
     let bare = page::render(&report)?.len();
     let room = PAGE_SIZE.saturating_sub(bare).max(LEAST_ROOM);
-    report.attach(input.repo.root(), input.redactor, room);
+    report.attach(store, input, room).await?;
     let full = page::render(&report)?.len();
     report.attach_patches(input, PAGE_SIZE.saturating_sub(full)).await;
     page::render(&report)

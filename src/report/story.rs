@@ -1,8 +1,6 @@
 //! Content of a report: phases and their attempts, cleaned, with the last lines and patches of failed
 //! attempts as far as there is room.
 
-use std::path::Path;
-
 use maud::Render as _;
 
 use super::ReportInput;
@@ -11,7 +9,7 @@ use super::failure_story::FailureStory;
 use super::landed_change::{LandedChange, read_changes};
 use super::request_story::RequestStory;
 use super::run_figures::figures_of;
-use crate::attempt::{AttemptDirectory, compare_with_tip, run_end};
+use crate::attempt::{AttemptDirectory, AttemptFileFinder, compare_with_tip, run_end};
 use crate::clock::now;
 use crate::failure::Failure;
 use crate::phase::{AttemptOutcome, PhaseHistory, PhaseId, PhaseState, RunId, UnixMs};
@@ -163,9 +161,15 @@ impl RunReport {
     }
 
     /// Adds the last lines and patches of failed attempts while there is room, in bytes of the page: first
-    /// the attempts that made phases fail, then earlier attempts. `root` is the root of the repository with
-    /// the attempt directories.
-    pub fn attach(&mut self, root: &Path, redactor: &Redactor, mut room: usize) {
+    /// the attempts that made phases fail, then earlier attempts.
+    pub async fn attach(
+        &mut self,
+        store: &Store,
+        input: &ReportInput<'_>,
+        mut room: usize,
+    ) -> Result<(), Failure> {
+        let run = &self.run.run_id;
+        let files = AttemptFileFinder { root: input.repo.root(), store, settings: input.artifacts };
         for last_of_failed in [true, false] {
             for phase in &mut self.phases {
                 let is_failed = phase.state == PhaseState::Failed;
@@ -176,11 +180,15 @@ impl RunReport {
                         && attempt.row.outcome.is_some()
                         && !attempt.passed()
                     {
-                        attempt.attach(root, redactor, &mut room);
+                        let found = files.find_known(run, &phase.phase_id, &attempt.row).await?;
+                        let path = found.as_ref().map(|found| found.path.clone());
+                        let directory = path.map(AttemptDirectory::at);
+                        attempt.attach(directory.as_ref(), input.redactor, &mut room);
                     }
                 }
             }
         }
+        Ok(())
     }
 }
 
@@ -300,16 +308,20 @@ impl AttemptStory {
         Self { row, failure, note, tail: None, patch: None, no_room: false }
     }
 
-    fn attach(&mut self, root: &Path, redactor: &Redactor, room: &mut usize) {
-        let directory = self.row.log_dir.as_ref().map(|dir| AttemptDirectory::at(root.join(dir)));
+    fn attach(
+        &mut self,
+        directory: Option<&AttemptDirectory>,
+        redactor: &Redactor,
+        room: &mut usize,
+    ) {
         let kept = self.row.failure.as_ref().map(|failure| failure.detail.log_tail.as_str());
         let tail = match kept.filter(|text| !text.trim().is_empty()) {
             Some(text) => Some(excerpt::tail(&excerpt::block(text, redactor), TAIL_LINES)),
-            None => directory.as_ref().and_then(|directory| {
+            None => directory.and_then(|directory| {
                 excerpt::file_tail(&directory.agent_log(), TAIL_BYTES, TAIL_LINES, redactor)
             }),
         };
-        let patch = directory.as_ref().and_then(|directory| {
+        let patch = directory.and_then(|directory| {
             excerpt::file_head(&directory.patch(), PATCH_BYTES, PATCH_LINES, redactor)
         });
         let mut take = |excerpt: Option<Excerpt>| {

@@ -5,6 +5,7 @@
 //! finishing an attempt after another drain reclaimed the phase. Decisions about phases are made elsewhere.
 
 mod admin;
+mod artifacts;
 mod backend;
 mod columns;
 mod database_name;
@@ -45,6 +46,8 @@ pub use admin::run_sources::{RunSource, TrackedPhase};
 pub use admin::run_updates::{BegunUpdate, UpdateRefusal};
 pub use admin::source_removals::RemovedPhase;
 pub use admin::sync_run::{ClosedIssue, SyncMode, SyncReport, SyncRequest};
+pub use artifacts::followed_logs::LogPart;
+pub use artifacts::stored_files::{ExecutedAttempt, StoredAttempt, StoredFile, StoredFiles};
 pub use backend::DatabaseErrorKind;
 pub use database_name::DatabaseName;
 pub use database_url::{BadDatabaseUrl, DatabaseUrl};

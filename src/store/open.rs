@@ -28,6 +28,9 @@ pub struct Store {
     pub(super) notes: Pool,
     /// Changes that the server tells of.
     pub(super) changes: ServerChanges,
+    /// Connections for the files of attempts. Like notes, they wait for no other writer; at a server they are those of readers,
+    /// so a long transfer holds up no heartbeat.
+    pub(super) artifacts: Pool,
     name: DatabaseName,
     location: Location,
 }
@@ -152,6 +155,11 @@ impl Store {
         }
     }
 
+    /// Whether the database is at a server, which machines share.
+    pub fn is_at_server(&self) -> bool {
+        matches!(self.location, Location::Server(_))
+    }
+
     /// Sets how long operations wait for a server that is not reachable. Without effect for a file.
     pub fn wait_for_server(&self, time: Duration) {
         if let Location::Server(patience) = &self.location {
@@ -262,9 +270,11 @@ impl Store {
 
     fn at_server(server: &Server) -> Self {
         let patience = Patience::of_commands();
+        let reader = Pool::readers_at(server);
         Self {
             writer: Pool::writer_at(server, &patience),
-            reader: Pool::readers_at(server),
+            artifacts: reader.for_notes(),
+            reader,
             notes: Pool::notes_at(server),
             name: server.into(),
             location: Location::Server(patience),
@@ -275,6 +285,7 @@ impl Store {
     fn of_file(path: &Path, writer: SqlitePool) -> Result<Self, StoreError> {
         let cannot_look =
             |error: io::Error| StoreError::CannotOpen { path: path.into(), why: error.to_string() };
+        let notes = Pool::Sqlite(sqlite::notes(path));
         Ok(Self {
             location: Location::File {
                 path: path.into(),
@@ -282,7 +293,8 @@ impl Store {
             },
             writer: Pool::Sqlite(writer),
             reader: Pool::Sqlite(sqlite::readers(path)),
-            notes: Pool::Sqlite(sqlite::notes(path)),
+            artifacts: notes.clone(),
+            notes,
             name: path.into(),
             changes: ServerChanges::default(),
         })

@@ -244,6 +244,8 @@ pub struct AttemptRow {
     pub slot: Option<String>,
     /// Directory of the logs.
     pub log_dir: Option<String>,
+    /// Host that executed the attempt; `None` if not recorded.
+    pub host: Option<String>,
     /// Commit stored before moving the branch; landed only if `outcome` says so.
     pub landing_commit: Option<String>,
     /// Commit that took the landing back: `autopack undo`.
@@ -271,6 +273,7 @@ pub(super) struct AttemptRecord {
     agent: Option<String>,
     slot: Option<String>,
     log_dir: Option<String>,
+    host: Option<String>,
     purpose: Option<String>,
     scope_granted: bool,
     landing_commit: Option<String>,
@@ -317,6 +320,7 @@ impl TryFrom<AttemptRecord> for AttemptRow {
             agent: row.agent,
             slot: row.slot,
             log_dir: row.log_dir,
+            host: row.host,
             landing_commit: row.landing_commit,
             reverted_by: row.reverted_by,
         })

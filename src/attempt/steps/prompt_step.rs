@@ -69,7 +69,10 @@ impl Attempt<'_> {
         let claim = self.claim;
         let plan = self.ci_plan(Side::Agent).await;
         let command = plan.is_configured().then(|| plan.display());
-        let patch = self.directory.earlier_patch();
+        let patch = match self.directory.earlier_patch() {
+            Some(patch) => Some(patch),
+            None => self.context.bring_earlier_patch(claim, &self.directory).await,
+        };
         let requests = decided_paths(&claim.requests);
         let asked = PromptRequest {
             run_id: &claim.run_id,

@@ -13,7 +13,7 @@ use crate::phase::words::{first_few, short_commit};
 use crate::process::StopReceiver;
 use crate::process::view::ViewMode;
 use crate::progress::{NOTES, shown_id};
-use crate::store::{AgentSession, PhaseRow};
+use crate::store::AgentSession;
 use crate::workspace::{AppliedPatch, Reservation, ReservedWork, Side, Slot};
 
 /// Files named in a message; the rest are counted.
@@ -37,10 +37,18 @@ impl PersonsSlot<'_> {
         let directory = context.repo.prepare_reservation(&slot)?;
         let stop = StopReceiver::never();
         context.place_for_person(&mut slot, &tip.commit, &directory, &stop).await?;
+        let (run, phase, number) = (&row.run_id, &row.phase_id, row.executions);
         let home = context.repo.autopack_dir();
-        copy_briefing(&home, row, &directory)?;
-        let number = row.executions;
-        let patch = AttemptDirectory::patch_of(&home, &row.run_id, &row.phase_id, number);
+        let elsewhere = context.files_of_other_machine(run, phase, number).await;
+        let last = match &elsewhere {
+            Some(files) => files.path.clone(),
+            None => AttemptDirectory::locate(&home, run, phase, number),
+        };
+        copy_briefing(&AttemptDirectory::at(last), &directory)?;
+        let patch = match &elsewhere {
+            Some(files) => files.whole_patch(),
+            None => AttemptDirectory::patch_of(&home, run, phase, number),
+        };
         let (what, conflicts) = match &patch {
             Some(patch) => self.apply(&slot, patch).await?,
             None => ("without work of an attempt", Vec::new()),
@@ -173,9 +181,7 @@ impl PersonsSlot<'_> {
 }
 
 /// Copies the prompt and the phase of the last attempt, if there was one.
-fn copy_briefing(home: &Path, row: &PhaseRow, directory: &Path) -> Result<(), Failure> {
-    let last = AttemptDirectory::locate(home, &row.run_id, &row.phase_id, row.executions);
-    let last = AttemptDirectory::at(last);
+fn copy_briefing(last: &AttemptDirectory, directory: &Path) -> Result<(), Failure> {
     for file in [last.prompt(), last.phase()] {
         let Some(name) = file.file_name() else { continue };
         copy_plain(&file, &directory.join(name))?;

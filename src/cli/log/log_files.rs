@@ -82,10 +82,15 @@ pub(super) fn list(directory: &Path, selection: Selection) -> anyhow::Result<Vec
         let path = entry.with_context(cannot)?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let (stream, step) = classify(&name);
-        if path.is_file() && selection.includes(stream) {
+        if path.is_file() && !name.starts_with('.') && selection.includes(stream) {
             // CI of the base precedes the agent. `ci.log` comes before `ci-2.log` and `ci-10.log`.
-            let created = path.metadata().and_then(|about| about.created()).ok();
-            files.push(((created, step, name.len(), name), LogFile { path, stream }));
+            // A copy has the times of the original.
+            let created = path.metadata().and_then(|about| {
+                about
+                    .modified()
+                    .map(|modified| about.created().map_or(modified, |at| at.min(modified)))
+            });
+            files.push(((created.ok(), step, name.len(), name), LogFile { path, stream }));
         }
     }
     files.sort_by(|(one, _), (other, _)| one.cmp(other));

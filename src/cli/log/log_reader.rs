@@ -36,6 +36,8 @@ pub(super) struct AgentStream {
 /// The logs of an attempt.
 pub(super) struct LogReader {
     directory: PathBuf,
+    /// Name of the directory in headings, if it is a copy.
+    shown: Option<String>,
     selection: Selection,
     form: LogForm,
     agent: AgentStream,
@@ -64,7 +66,13 @@ impl LogReader {
         agent: AgentStream,
     ) -> Self {
         let (logs, current) = (Vec::new(), None);
-        Self { directory, selection, form, agent, logs, current, at_line_start: true }
+        let shown = None;
+        Self { directory, shown, selection, form, agent, logs, current, at_line_start: true }
+    }
+
+    /// Names the directory in headings.
+    pub fn named(self, shown: Option<String>) -> Self {
+        Self { shown, ..self }
     }
 
     /// Checks whether no selected file exists.
@@ -128,7 +136,13 @@ impl LogReader {
             if !self.at_line_start {
                 output.push(b'\n');
             }
-            let path = self.logs[index].file.path.display().to_string();
+            let path = &self.logs[index].file.path;
+            let path = match &self.shown {
+                Some(shown) => {
+                    format!("{shown}/{}", path.file_name().unwrap_or_default().display())
+                }
+                None => path.display().to_string(),
+            };
             output.extend(format!("==> {} <==\n", without_escapes(&path)).bytes());
             self.at_line_start = true;
         }

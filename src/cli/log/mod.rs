@@ -3,6 +3,7 @@
 mod follow;
 mod log_files;
 mod log_reader;
+mod remote_logs;
 mod transcript_text;
 
 use std::io::{IsTerminal, stdout};
@@ -12,6 +13,8 @@ use super::attempt_setup::open_repository;
 use super::{Context, Output, paged_output};
 use crate::config::AgentSettings;
 use crate::failure::{Exit, Failure};
+use crate::workspace::Repo;
+use follow::FollowedLogs;
 use log_files::Selection;
 use log_reader::{AgentStream, LogForm, LogReader};
 
@@ -49,18 +52,21 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         (_, true) => LogForm::Raw,
         _ => LogForm::Transcript,
     };
-    let stream = agent_stream(&choice, context).await?;
-    let directory = choice.directory(context)?;
-    let mut reader = LogReader::new(directory.clone(), args.selection, form, stream);
+    let repo = open_repository(context).await?;
+    let stream = agent_stream(&choice, &repo, context)?;
     if args.follow && choice.attempt.ended_at.is_none() {
-        let exit = follow::follow(&choice, &mut reader, args.lines, &context.out).await;
+        let logs = FollowedLogs::find(&choice, &repo, context).await?;
+        let mut reader = LogReader::new(logs.directory().to_owned(), args.selection, form, stream)
+            .named(logs.shown(&choice));
+        let exit = follow::follow(&choice, logs, &mut reader, args.lines, context).await;
         choice.close().await;
         return exit;
     }
+    let files = choice.files(context, None).await;
     choice.close().await;
-    if !directory.is_dir() {
-        return Err(choice.explain_no_files(&directory));
-    }
+    let files = files?;
+    let mut reader = LogReader::new(files.path.clone(), args.selection, form, stream)
+        .named(choice.shown_directory(&files));
     let mut text = reader.read_new()?;
     text.extend(reader.finish());
     if reader.is_empty() {
@@ -75,13 +81,16 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 }
 
 /// Returns how the agent's stream is read.
-async fn agent_stream(choice: &AttemptChoice, context: &Context) -> Result<AgentStream, Failure> {
+fn agent_stream(
+    choice: &AttemptChoice,
+    repo: &Repo,
+    context: &Context,
+) -> Result<AgentStream, Failure> {
     let agents = &context.config()?.settings.agents.named;
     let name = choice.attempt.agent.clone().unwrap_or_default();
     // An agent that is configured no longer often has the name of its kind.
     let kind = agents.get(&name).map(AgentSettings::kind).map_or(name.clone(), str::to_owned);
-    let repo = open_repository(context).await?;
-    let slot = choice.slot(&repo)?.map(|slot| slot.path).unwrap_or_default();
+    let slot = choice.slot(repo)?.map(|slot| slot.path).unwrap_or_default();
     Ok(AgentStream { kind, slot, checkout: repo.root().to_owned() })
 }
 

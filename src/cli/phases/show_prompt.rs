@@ -1,6 +1,11 @@
 //! `phases show --prompt`: prints the prompt of the next attempt without claiming, repairing or starting anything.
 
-use crate::attempt::{AttemptDirectory, PromptRequest, Views, prompt_for, request_offer};
+use std::path::PathBuf;
+
+use crate::attempt::{
+    AttemptDirectory, AttemptFileFinder, FoundFiles, PromptRequest, Views, prompt_for,
+    request_offer,
+};
 use crate::ci::{self, Pythons};
 use crate::cli::attempt_setup::{build_drain_context, open_repository};
 use crate::cli::propose_scopes::{describe, proposal_in_effect};
@@ -39,7 +44,10 @@ pub(super) async fn run(
     let command = plan.is_configured().then(|| plan.display());
     let max_attempts = phase.max_attempts().or(row.max_attempts);
     let (dir, last) = (root.join(".autopack"), row.executions);
-    let patch = AttemptDirectory::patch_of(&dir, &row.run_id, &row.phase_id, last);
+    let patch = match AttemptDirectory::patch_of(&dir, &row.run_id, &row.phase_id, last) {
+        Some(patch) => Some(patch),
+        None => planned_patch(detail, store, context).await?,
+    };
     // After its end, a phase can only be retried, with all attempts.
     let over = matches!(row.state, PhaseState::Complete | PhaseState::Failed | PhaseState::Skipped);
     let fresh = over.then_some(0);
@@ -64,6 +72,29 @@ pub(super) async fn run(
     let prompt = prompt_for(&asked, &remembered, &redact).await;
     memory::close(&remembered).await;
     context.out.quoted(prompt.as_bytes())
+}
+
+/// Returns where the next attempt will have the patch that the last one left on another machine.
+async fn planned_patch(
+    detail: &PhaseDetail,
+    store: &Store,
+    context: &Context,
+) -> Result<Option<PathBuf>, Failure> {
+    let (row, Some(last)) = (&detail.row, detail.attempt_log.last()) else { return Ok(None) };
+    if !store.is_at_server() {
+        return Ok(None);
+    }
+    let (root, settings) = (context.workspace()?, &context.config()?.settings.artifacts);
+    let finder = AttemptFileFinder { root: &root, store, settings };
+    let (run, phase, name) = (&row.run_id, &row.phase_id, AttemptDirectory::PATCH);
+    Ok(match finder.find(run, phase, last, Some(name)).await? {
+        FoundFiles::Found(files) if files.path.join(name).is_file() => {
+            let next = last.attempt + 1;
+            let directory = AttemptDirectory::locate(&root.join(".autopack"), run, phase, next);
+            Some(directory.join(AttemptDirectory::EARLIER_PATCH))
+        }
+        _ => None,
+    })
 }
 
 /// Prints the question for the scope, which comes before the work.

@@ -34,12 +34,12 @@ macro_rules! read {
 
 impl FromRow<'_, SqliteRow> for AnyRow {
     fn from_row(row: &SqliteRow) -> Result<Self, Error> {
-        read!(row, { "INTEGER" => Integer, "REAL" => Real, "TEXT" => Text, })
+        read!(row, { "INTEGER" => Integer, "REAL" => Real, "TEXT" => Text, "BLOB" => Bytes, })
     }
 }
 
 impl FromRow<'_, PgRow> for AnyRow {
     fn from_row(row: &PgRow) -> Result<Self, Error> {
-        read!(row, { "INT8" => Integer, "FLOAT8" => Real, "TEXT" => Text, "BOOL" => Boolean, })
+        read!(row, { "INT8" => Integer, "FLOAT8" => Real, "TEXT" => Text, "BOOL" => Boolean, "BYTEA" => Bytes, })
     }
 }

@@ -66,6 +66,14 @@ impl Pool {
         Self::Postgres(server.pool(1), Purpose::Note)
     }
 
+    /// The same connections, for notes.
+    pub fn for_notes(&self) -> Self {
+        match self {
+            Self::Sqlite(pool) => Self::Sqlite(pool.clone()),
+            Self::Postgres(pool, _) => Self::Postgres(pool.clone(), Purpose::Note),
+        }
+    }
+
     /// Begins a transaction: immediate for SQLite's writer, where upgrading a deferred transaction would fail with BUSY
     /// without waiting; for Postgres as the purpose of the pool says.
     pub async fn begin(&self) -> Result<Tx, Error> {

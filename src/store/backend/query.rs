@@ -128,6 +128,7 @@ impl Query {
                 Value::Real(value) => arguments.add(value),
                 Value::Text(value) => arguments.add(value),
                 Value::Boolean(value) => arguments.add(value),
+                Value::Bytes(value) => arguments.add(value),
             }
             .map_err(Error::Encode)?;
         }
@@ -142,6 +143,7 @@ impl Query {
                 Value::Real(value) => arguments.add(value),
                 Value::Text(value) => arguments.add(value.map(dialect::text)),
                 Value::Boolean(value) => arguments.add(value),
+                Value::Bytes(value) => arguments.add(value),
             }
             .map_err(Error::Encode)?;
         }

@@ -7,6 +7,7 @@ pub enum Value {
     Real(Option<f64>),
     Text(Option<String>),
     Boolean(Option<bool>),
+    Bytes(Option<Vec<u8>>),
 }
 
 /// A Rust type that can be bound.
@@ -86,6 +87,14 @@ impl Bind for f64 {
 
     fn value(self) -> Value {
         Value::Real(Some(self))
+    }
+}
+
+impl Bind for Vec<u8> {
+    const NULL: Value = Value::Bytes(None);
+
+    fn value(self) -> Value {
+        Value::Bytes(Some(self))
     }
 }
 

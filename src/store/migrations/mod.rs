@@ -31,6 +31,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("0023_updates.sql"),
     include_str!("0024_persons_attempts.sql"),
     include_str!("0025_machines.sql"),
+    include_str!("0026_artifacts.sql"),
     include_str!("0027_key_limits.sql"),
     include_str!("0028_told_changes.sql"),
 ];
@@ -42,6 +43,7 @@ pub const SCHEMA_VERSION: i64 = SCHEMA.version();
 pub(super) const POSTGRES_MIGRATIONS: &[(i64, &str)] = &[
     (24, include_str!("postgres/0024_schema.sql")),
     (25, include_str!("postgres/0025_machines.sql")),
-    (26, include_str!("postgres/0027_key_limits.sql")),
-    (27, include_str!("postgres/0028_told_changes.sql")),
+    (26, include_str!("postgres/0026_artifacts.sql")),
+    (27, include_str!("postgres/0027_key_limits.sql")),
+    (28, include_str!("postgres/0028_told_changes.sql")),
 ];

@@ -13,8 +13,18 @@ use crate::store::rows::outcome_of;
 use crate::store::token_columns::TokenColumns;
 
 /// Key of an attempt, for activity notes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AttemptKey(i64);
+
+impl AttemptKey {
+    pub(in crate::store) fn of_row(row: i64) -> Self {
+        Self(row)
+    }
+
+    pub(in crate::store) fn row(self) -> i64 {
+        self.0
+    }
+}
 
 impl Claim {
     /// Returns the key of the claimed attempt.

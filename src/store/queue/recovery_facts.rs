@@ -8,7 +8,7 @@ use crate::store::error::StoreError;
 use crate::store::open::Store;
 
 impl Store {
-    /// Records the slot and the log directory of the attempt.
+    /// Records the slot, the log directory and the host of the attempt.
     ///
     /// # Errors
     /// [`StoreError::LeaseLost`], or the database cannot be written.
@@ -21,7 +21,9 @@ impl Store {
         self.record(
             claim,
             query(
-                "UPDATE attempts SET slot = ?, log_dir = ? WHERE id = ? AND owner = ? AND ended_at IS NULL",
+                "UPDATE attempts SET slot = ?, log_dir = ?,
+                        host = (SELECT o.host FROM owners o WHERE o.owner = attempts.owner)
+                  WHERE id = ? AND owner = ? AND ended_at IS NULL",
             )
             .bind(slot)
             .bind(log_dir),

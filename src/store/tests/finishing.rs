@@ -44,6 +44,7 @@ async fn landed_attempt_completes_its_phase_and_is_stored_in_full() {
         agent: Some("default".into()),
         slot: Some("slot-1".into()),
         log_dir: Some("/logs/1".into()),
+        host: Some("host".into()),
         landing_commit: Some("c0ffee".into()),
         reverted_by: None,
         usage: finish.usage,

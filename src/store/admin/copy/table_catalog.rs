@@ -6,7 +6,7 @@ use crate::store::backend::{Connection, Value, query_as, query_scalar};
 use crate::store::error::StoreError;
 
 /// All tables, in an order in which rows refer to rows of their own table and of earlier ones.
-pub(super) const TABLES: [&str; 20] = [
+pub(super) const TABLES: [&str; 24] = [
     "owners",
     "runs",
     "phases",
@@ -27,6 +27,10 @@ pub(super) const TABLES: [&str; 20] = [
     "publications",
     "issue_remarks",
     "key_limits",
+    "artifact_uploads",
+    "artifacts",
+    "log_followers",
+    "log_parts",
 ];
 
 /// A table to be written.
@@ -53,6 +57,7 @@ enum Kind {
     Real,
     Text,
     Boolean,
+    Bytes,
 }
 
 impl Table {
@@ -137,6 +142,7 @@ impl Column {
             "REAL" | "double precision" => Kind::Real,
             "TEXT" | "text" => Kind::Text,
             "boolean" => Kind::Boolean,
+            "BLOB" | "bytea" => Kind::Bytes,
             other => {
                 let why = format!("no column of autopack has the type {other}");
                 return Err(StoreError::bad_row(format!("column {table}.{name}"), why));
@@ -155,6 +161,7 @@ impl Column {
             (Kind::Real, _) => Value::Real(None),
             (Kind::Text, _) => Value::Text(None),
             (Kind::Boolean, _) => Value::Boolean(None),
+            (Kind::Bytes, _) => Value::Bytes(None),
         }
     }
 }
@@ -162,7 +169,11 @@ impl Column {
 fn is_null(value: &Value) -> bool {
     matches!(
         value,
-        Value::Integer(None) | Value::Real(None) | Value::Text(None) | Value::Boolean(None)
+        Value::Integer(None)
+            | Value::Real(None)
+            | Value::Text(None)
+            | Value::Boolean(None)
+            | Value::Bytes(None)
     )
 }
 
