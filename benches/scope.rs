@@ -170,6 +170,7 @@ async fn open_memory(workspace: &Path) -> Memory {
         docker_host: None,
         provider_key: None,
         redactor: Redactor::formats_only(),
+        repository: None,
     };
     let opened = Memory::open(&settings, &location, AutostartPermission::CheckOnly).await;
     opened.expect("the memory").memory

@@ -9,7 +9,7 @@ use crate::support::postgres::{Database, database, own_server};
 const GREEN: &str = "ci: {command: [\"true\"]}\n";
 /// Undoes the last migration.
 const OLDER: &str = "UPDATE autopack.autopack_schema SET version = version - 1;
-    DROP TABLE autopack.key_limits; ALTER TABLE autopack.phases DROP COLUMN deferred_key";
+    DROP FUNCTION autopack.tell_of_change CASCADE";
 
 fn project(url: &str) -> Project {
     let project = Project::new().env("AUTOPACK_DATABASE_URL", url);

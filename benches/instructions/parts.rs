@@ -153,9 +153,7 @@ fn queue_steps() -> Work {
             for (parent, member) in
                 parents.iter().flat_map(|parent| members.iter().map(move |m| (parent, m)))
             {
-                let is_red_ahead = ahead % 2 == 1;
-                let step =
-                    next_step(black_box(ahead), is_red_ahead, Some(parent), Some(member), depth);
+                let step = next_step(black_box(ahead), Some(parent), Some(member), depth);
                 drop(black_box(step));
             }
         }

@@ -254,11 +254,7 @@ impl Attempt<'_> {
         commit: &str,
     ) -> Result<Option<Arc<TestResults>>, AttemptError> {
         let key = self.base_key(plan, commit).await?;
-        self.context
-            .bases
-            .find_result(&self.context.store, &self.claim.run_id, &key)
-            .await
-            .map_err(Into::into)
+        self.context.bases.find_result(&self.context.store, &self.claim.run_id, &key).await
     }
 
     /// Returns the green result of a plan on a commit's tree, if CI ran there before.
