@@ -17,7 +17,7 @@ use crate::support::postgres::{OwnServer, WriteTransaction, own_server};
 
 /// Trials run at once, since they mostly wait.
 const AT_ONCE: usize = 6;
-const PHASES: u64 = 8;
+const PHASES: u64 = 6;
 const LEASE: &str = "executor: {lease_seconds: 2}\n";
 
 /// Step of an attempt at which the outage begins.
