@@ -105,11 +105,13 @@ impl AttemptFileFinder<'_> {
         name: Option<&str>,
     ) -> anyhow::Result<FoundFiles> {
         let own = self.own_directory(run, phase, attempt);
-        // Without a mark, the attempt is of a time before there were several machines.
-        let is_own = |path: &Path| {
-            AttemptDirectory::at(path.to_owned()).owner().is_none_or(|owner| owner == attempt.owner)
+        // Without a mark, the attempt is of a time before there were several machines; or the directory has work that a person
+        // discarded here.
+        let is_own = match AttemptDirectory::at(own.clone()).owner() {
+            Some(owner) => owner == attempt.owner,
+            None => !self.store.is_at_server() || attempt.host.is_none(),
         };
-        if own.is_dir() && is_own(&own) {
+        if own.is_dir() && is_own {
             return Ok(FoundFiles::Found(AttemptFiles::at(own, FilesPlace::Here)));
         }
         if let Some(dir) = &self.settings.dir {
