@@ -30,8 +30,8 @@ pub enum AfterRed {
     AgainAlone,
 }
 
-/// Returns what follows a red test. `is_red_real`: the last red tests of the run
-/// were red again when they were repeated; asked only if it matters.
+/// Returns what follows a red test. `is_red_real`: the last repeated test of the
+/// run was red again; asked only if it matters.
 pub fn after_red(runs: RedRuns, company: Company, is_red_real: impl FnOnce() -> bool) -> AfterRed {
     if runs == RedRuns::Alone || !company.is_any() || (runs == RedRuns::First && is_red_real()) {
         return AfterRed::Counts;

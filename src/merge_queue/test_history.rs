@@ -13,9 +13,6 @@ const PARALLEL_FAILURES: u32 = 2;
 /// Runs of CI that were green beside others after a failure, until the failure is forgotten as a flaky test.
 const PARALLEL_PASSES: u32 = 20;
 
-/// Red tests that were red again when repeated, one after the other, after which only every second red test is repeated.
-const REAL_REDS: u32 = 3;
-
 /// How changes of a run are tested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TestMode {
@@ -37,7 +34,8 @@ pub struct TestHistory {
     runs_since_landing: u32,
     parallel_failures: u32,
     parallel_passes: u32,
-    real_reds: u32,
+    /// Whether the last repeated red test was red again, and no red test has counted because of it.
+    was_red_again: bool,
 }
 
 impl TestHistory {
@@ -74,16 +72,12 @@ impl TestHistory {
 
     /// Records a repeated red test: red again, or green.
     pub fn note_repeat(&mut self, is_red: bool) {
-        self.real_reds = if is_red { self.real_reds + 1 } else { 0 };
+        self.was_red_again = is_red;
     }
 
-    /// Returns whether a red test needs no repetition: lately, all were red again. The next one will be repeated.
+    /// Returns whether a red test needs no repetition: the last one was red again. The next one will be repeated.
     pub fn is_red_real(&mut self) -> bool {
-        let is_real = self.real_reds >= REAL_REDS;
-        if is_real {
-            self.real_reds = REAL_REDS - 1;
-        }
-        is_real
+        std::mem::take(&mut self.was_red_again)
     }
 
     /// Records a run of CI that was green beside another.
@@ -126,17 +120,14 @@ mod tests {
     }
 
     #[test]
-    fn after_three_real_red_tests_every_second_one_is_repeated() {
+    fn every_second_red_test_is_repeated_while_they_are_red_again() {
         let mut history = TestHistory::default();
-        for _ in 0..REAL_REDS {
-            assert!(!history.is_red_real());
-            history.note_repeat(true);
-        }
         for _ in 0..3 {
-            assert!(history.is_red_real());
             assert!(!history.is_red_real());
             history.note_repeat(true);
+            assert!(history.is_red_real());
         }
+        history.note_repeat(true);
         history.note_repeat(false);
         assert!(!history.is_red_real());
     }
