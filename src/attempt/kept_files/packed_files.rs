@@ -92,7 +92,7 @@ pub fn unpack(file: &StoredFile) -> io::Result<Vec<u8>> {
     unpack_from(file, 0)
 }
 
-/// Like [`unpack`], for a reader who has the bytes before `offset`.
+/// Like `unpack`, for a reader who has the bytes before `offset`.
 ///
 /// # Errors
 ///
