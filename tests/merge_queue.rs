@@ -101,12 +101,11 @@ fn a_failure_caused_by_a_change_before_is_not_charged() {
 fn a_stop_reaches_a_red_member_in_the_queue_and_is_not_counted() {
     // CI of p0 lasts until p1 was red on top of it, and was stopped.
     let agent = "if phase_id == 'p1': wait_for('p0-ci')\nwrite_deliverables()";
-    let ci = "[ -e d0/a.txt ] || exit 0\n[ -e d1/a.txt ] && exit 1\ntouch \"$MEETING/p0-ci\"\n\
+    let ci = "[ -e d0/a.txt ] || exit 0\n[ -e d1/a.txt ] && { touch \"$MEETING/p1-red\"; exit 1; }\ntouch \"$MEETING/p0-ci\"\n\
               for n in $(seq 3000); do [ -e \"$MEETING/go\" ] && exit 0; sleep 0.01; done; exit 1";
     let project = project(agent, ci, "").plan(apart(2));
     let child = project.spawn(["drain", "--run-id", "run", "--jobs", "2", "--json"]);
-    let red = "SELECT state FROM queue_members WHERE state = 'red'";
-    while texts(&project.path(".autopack/autopack.db"), red).is_empty() {
+    while !meeting(&project, "p1-red").exists() {
         std::thread::yield_now();
     }
     project.autopack(["stop", "run/p1"]).succeeded();
@@ -200,6 +199,24 @@ fn tests_that_were_red_before_keep_nobody_waiting() {
     let runs = std::fs::read_dir(project.outside("meeting")).unwrap();
     let of_ci = |file: &std::fs::DirEntry| file.file_name().to_string_lossy().starts_with("ci-");
     assert_eq!(runs.filter(|file| of_ci(file.as_ref().unwrap())).count(), 3, "once for each phase");
+}
+
+#[test]
+fn a_phases_own_check_with_a_fixed_port_is_charged_to_nobody() {
+    // The lock is taken by the own checks alone; CI passes in any case.
+    let plan = json!({"phases": (0..4).map(|n| json!({
+        "phase_id": format!("p{n}"), "deliverables": [format!("d{n}/a.txt")], "test_cmd": "sh check.sh",
+    })).collect::<Vec<_>>()});
+    let project =
+        project("come(4)\nwrite_deliverables()", "exit 0", "|executor: {max_attempts: 1}\n");
+    let check = format!(
+        "ls d* > /dev/null 2>&1 || exit 0\nexec 9>'{}'\nflock -n 9 || exit 1\nsleep 0.3\n",
+        meeting(&project, "port").display()
+    );
+    let project = project.file("check.sh", &check).commit("check").plan(plan);
+    drain(&project, 4).succeeded();
+    assert_eq!(project.landed().len(), 4);
+    assert_tested_and_clean(&project);
 }
 
 #[test]

@@ -33,13 +33,14 @@ pub enum AfterRed {
 /// Returns what follows a red test. `is_red_real`: the last repeated test of the
 /// run was red again; asked only if it matters.
 pub fn after_red(runs: RedRuns, company: Company, is_red_real: impl FnOnce() -> bool) -> AfterRed {
-    if runs == RedRuns::Alone || !company.is_any() || (runs == RedRuns::First && is_red_real()) {
+    if runs == RedRuns::Alone || !company.is_any() {
         return AfterRed::Counts;
     }
     match runs {
         // One passed beside it: perhaps because it had the resource.
         _ if company.has_unknown => AfterRed::AgainAlone,
         RedRuns::First if company.has_green => AfterRed::AgainAlone,
+        RedRuns::First if is_red_real() => AfterRed::Counts,
         // The first time, no run passed, so none kept the resource from it. Now one did pass.
         RedRuns::SecondBeside if company.has_green => AfterRed::Counts,
         _ if company.is_running => AfterRed::Wait,
@@ -72,7 +73,8 @@ mod tests {
             (RedRuns::First, running, false, Wait),
             (RedRuns::First, red, false, AgainBeside),
             (RedRuns::First, stopped, false, AgainAlone),
-            (RedRuns::First, green, true, Counts),
+            (RedRuns::First, green, true, AgainAlone),
+            (RedRuns::First, red, true, Counts),
             (RedRuns::SecondBeside, NONE, false, Counts),
             (RedRuns::SecondBeside, green, false, Counts),
             (RedRuns::SecondBeside, running, false, Wait),

@@ -46,10 +46,10 @@ impl ServerChanges {
         self.0[kind as usize].send_modify(|count| *count += 1);
     }
 
-    /// Counts a change of each kind: after a pause without news.
-    fn tell_all(&self) {
-        for kind in [ChangeKind::Queue, ChangeKind::Work, ChangeKind::Stop] {
-            self.tell(kind);
+    /// Wakes everybody after a pause without news. Nothing is counted: behind a connection pooler, nothing will be told.
+    fn wake_all(&self) {
+        for count in &*self.0 {
+            count.send_modify(|_| {});
         }
     }
 
@@ -69,7 +69,7 @@ impl ServerChanges {
                 // The lost connection is opened again here, where it is noticed.
                 listener.eager_reconnect(false);
                 listener.listen(CHANNEL).await?;
-                self.tell_all();
+                self.wake_all();
                 pause = FIRST_PAUSE;
                 while let Some(told) = listener.try_recv().await? {
                     match told.payload() {

@@ -40,6 +40,13 @@ pub(crate) struct CiTest {
     own: Option<(CiPlan, CiRun)>,
 }
 
+impl CiTest {
+    /// Returns whether CI passed, without the phase's own check.
+    pub fn has_passed(&self) -> bool {
+        has_passed(&self.run)
+    }
+}
+
 /// Test of a commit.
 pub(crate) enum Tested {
     /// CI ran.

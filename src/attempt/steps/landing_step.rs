@@ -19,7 +19,7 @@ use crate::merge_queue::test_history::{TestHistory, TestMode};
 use crate::phase::{RequeueReason, Verdict};
 use crate::process::StopLevel;
 use crate::progress::Step;
-use crate::store::QueueMember;
+use crate::store::{MemberState, QueueMember};
 use crate::workspace::{CommitMessage, Landing, MeasuredChange, RebaseOutcome, WorkspaceError};
 
 /// Lost races with the user's commits, or conflicts in the queue, until the attempt is requeued.
@@ -155,7 +155,10 @@ impl Attempt<'_> {
             let (count, own) = (ahead.len(), place.own.as_ref());
             match next_step(count, parent.as_deref(), own, depth) {
                 MemberStep::Wait => {
-                    self.record_red(place).await;
+                    // A member whose test goes on may be the cause.
+                    if !ahead.iter().any(|member| member.state == MemberState::Testing) {
+                        self.record_red(place).await;
+                    }
                     if let Some(verdict) = self.wait_behind(&ahead, changes).await {
                         return Ok(Passage::Verdict(verdict));
                     }
@@ -284,7 +287,10 @@ impl Attempt<'_> {
         if own.test != MemberTest::Green && self.stop.level() > StopLevel::Run {
             return Ok(Some(interrupted()));
         }
-        if own.test == MemberTest::Red && self.repeat_in_doubt(place, change).await? {
+        if own.test == MemberTest::Red
+            && !place.is_judged
+            && self.repeat_in_doubt(place, change).await?
+        {
             return Ok(None);
         }
         if !place.is_judged {
@@ -357,7 +363,7 @@ impl Attempt<'_> {
         mut changes: ChangeReceiver,
     ) -> Option<Verdict> {
         self.report_step(&waiting(ahead));
-        let is_others = ahead.last().is_some_and(|last| last.owner != self.claim.owner);
+        let is_others = ahead.iter().any(|member| member.owner != self.claim.owner);
         let queue = &self.context.merge_queue;
         let _waiting = is_others.then(|| queue.changes.wait_for_others());
         tokio::select! {

@@ -20,6 +20,7 @@ async fn a_server_tells_of_work_and_stops_by_other_machines() {
     let listening = tokio::spawn(async move { match listening.listen().await {} });
     next_change(&mut work).await;
     next_change(&mut stop).await;
+    assert_eq!(*work.borrow(), 0, "listening, and nothing was told yet");
     let other = database.open().await;
     let told = *work.borrow_and_update();
     other.import(&plan(vec![phase("p", &[])]), false, NOW).await.unwrap();
@@ -30,12 +31,14 @@ async fn a_server_tells_of_work_and_stops_by_other_machines() {
 #[tokio::test]
 async fn a_lost_connection_is_silence_and_then_news_of_everything() {
     let database = TestDatabase::new().await;
-    let Some((store, [mut queue, ..])) = listening(&database).await else { return };
+    let Some((store, [_, mut work, _])) = listening(&database).await else { return };
     let listening = store.clone();
     let listening = tokio::spawn(async move { match listening.listen().await {} });
-    queue.wait_for(|count| *count > 0).await.unwrap();
+    next_change(&mut work).await;
+    database.open().await.import(&plan(vec![phase("p", &[])]), false, NOW).await.unwrap();
+    work.wait_for(|count| *count > 0).await.unwrap();
     database.end_listeners().await;
-    queue.wait_for(|count| *count == 0).await.unwrap();
-    queue.wait_for(|count| *count > 0).await.unwrap();
+    work.wait_for(|count| *count == 0).await.unwrap();
+    next_change(&mut work).await;
     listening.abort();
 }
