@@ -183,8 +183,9 @@ fn processes_outliving_their_supervisor_are_found_by_their_mark() {
     drain.wait().unwrap();
     wait_for_lock(&at.path().join("lock"));
     assert!(sweep_marked(MARK, &mark) > 0);
+    // A process that was just starting another program had no mark at that moment.
+    while sweep_marked(MARK, &mark) > 0 {}
     assert_eq!(marked(&mark), Vec::<String>::new());
-    assert_eq!(sweep_marked(MARK, &mark), 0);
 }
 
 #[tokio::test]

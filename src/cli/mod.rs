@@ -3,6 +3,7 @@
 //! A command parses its arguments, calls the module that does the work, and prints the result.
 
 use std::ffi::OsStr;
+use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -252,6 +253,9 @@ pub fn parse() -> Result<Cli, clap::Error> {
     parsed.map_err(|error| error.format(&mut command))
 }
 
+/// Longest wait for calls of the system at the end of a command.
+const LAST_CALLS: Duration = Duration::from_secs(5);
+
 /// Runs a command and returns its exit code.
 ///
 /// # Errors
@@ -265,10 +269,13 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
         runtime.thread_stack_size(DEBUG_STACK);
     }
     let runtime = runtime.enable_all().build()?;
-    runtime.block_on(async {
+    let result = runtime.block_on(async {
         context.check_shared_database().await;
         dispatch(cli.verb, &context).await
-    })
+    });
+    // A call to a directory that does not answer would keep the process.
+    runtime.shutdown_timeout(LAST_CALLS);
+    result
 }
 
 #[cfg(test)]

@@ -21,7 +21,8 @@ const WAIT_FOR_THE_UNDO: &str =
     "wait for its end, or start a drain to settle it if the process is dead";
 const BE_NEWER: &str = "use a newer autopack";
 const MIGRATE_IT: &str = "migrate it with `autopack db migrate`; older versions cannot use it then";
-const STOP_THEM: &str = "stop them, or let them fail with `autopack db migrate --force`";
+const STOP_THEM: &str =
+    "stop them with that autopack, or let them fail with `autopack db migrate --force`";
 
 fn import_hint(path: &DatabaseName) -> String {
     format!(

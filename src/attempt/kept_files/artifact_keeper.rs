@@ -191,16 +191,21 @@ impl Keeper {
         if !self.here.has_files(attempt) {
             return Ok(());
         }
-        self.copy_to_shared(attempt).await;
+        let is_shared = self.copy_to_shared(attempt).await;
         let (here, of) = (Arc::clone(&self.here), attempt.clone());
         let packed = tokio::task::spawn_blocking(move || pack_files(&here, &of)).await?;
+        // Nothing is stored anywhere: the next drain tries again, and other machines name this host.
+        if packed.is_empty() && !is_shared {
+            return Ok(());
+        }
         self.here.store.store_files(attempt.key, &packed).await?;
         Ok(())
     }
 
-    /// Copies to the shared directory. Without it, the database still has the beginning and the end of each file.
-    async fn copy_to_shared(&self, attempt: &ExecutedAttempt) {
-        let Some(shared) = self.shared.clone() else { return };
+    /// Copies to the shared directory, and returns whether it did. Without it, the database still has the beginning and the end
+    /// of each file.
+    async fn copy_to_shared(&self, attempt: &ExecutedAttempt) -> bool {
+        let Some(shared) = self.shared.clone() else { return false };
         let ExecutedAttempt { run_id, phase_id, attempt: number, owner, .. } = attempt;
         let to = shared.locate(run_id, phase_id, *number, owner);
         for copy in 1..=COPIES {
@@ -209,7 +214,7 @@ impl Keeper {
             let copying = move || shared.store(&from, &target, &redactor);
             let copied = tokio::task::spawn_blocking(copying).await;
             let why = match copied {
-                Ok(Ok(())) => return,
+                Ok(Ok(())) => return true,
                 Ok(Err(error)) => error.to_string(),
                 Err(error) => error.to_string(),
             };
@@ -219,10 +224,11 @@ impl Keeper {
                     to.display(),
                     self.here.limit / 1024
                 );
-                return;
+                return false;
             }
             tokio::time::sleep(FIRST_PAUSE).await;
         }
+        false
     }
 }
 

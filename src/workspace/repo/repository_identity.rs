@@ -51,9 +51,10 @@ impl Repo {
         let path = match CloneIdentity::parse(identity) {
             None => identity.to_owned(),
             Some(clone) => match &self.machine {
-                Some(machine) if machine.is_same(&clone.machine) => clone.path,
                 // Another machine's clones are not known here.
-                _ => return false,
+                Some(machine) if !machine.is_same(&clone.machine) => return false,
+                // A database in a file may be a copy of one at a server.
+                _ => clone.path,
             },
         };
         match std::fs::canonicalize(path) {
