@@ -269,3 +269,12 @@ fn a_database_in_a_file_gets_no_files() {
     assert!(!project.path(".autopack/attempts/run/good/1/.owner").exists());
     assert_eq!(output(&project, &["log", "good", "--agent"]), "the agent speaks\n");
 }
+
+#[test]
+fn files_that_are_stored_nowhere_are_not_said_to_be_empty() {
+    let Some(machines) = Machines::drained(AGENT, "artifacts: {database_kb: 0}\n") else { return };
+    for verb in ["log", "diff"] {
+        let ran = machines.b.autopack([verb, "bad"]).exited(1);
+        assert!(ran.stderr.contains("nowhere else yet"), "{verb}: {ran:#?}");
+    }
+}

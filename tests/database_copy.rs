@@ -237,3 +237,19 @@ fn a_database_that_does_not_exist_is_told_and_created() {
     let shown = project.autopack(["db", "status"]).succeeded().stdout;
     assert!(shown.contains("contents     0 runs, 0 phases, 0 attempts"), "{shown}");
 }
+
+#[test]
+fn a_run_begun_at_a_server_goes_on_in_a_file() {
+    let Some(database) = database() else { return };
+    let project = Project::new().agent("write_deliverables()");
+    let plan = project.outside("plan.json");
+    let phase = |id: &str| json!({"phase_id": id, "deliverables": [format!("src/{id}.txt")]});
+    std::fs::write(&plan, json!({"phases": [phase("a"), phase("b")]}).to_string()).unwrap();
+    let plan = plan.to_str().unwrap();
+    at(&project, &database.url(), &["import", plan, "--run-id", "run"]);
+    let one = ["drain", "--run-id", "run", "--batch-size", "1", "--max-batches", "1"];
+    at(&project, &database.url(), &one);
+    copy(&project, &database.url(), BACK).succeeded();
+    at(&project, BACK, &["drain", "--run-id", "run"]);
+    assert_eq!(project.landed(), ["a", "b"]);
+}
