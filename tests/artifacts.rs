@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::support::Project;
 use crate::support::clones::{Remote, wait_for, with_settings};
 use crate::support::database::texts;
-use crate::support::postgres::{Database, database};
+use crate::support::postgres::{Database, Session, database};
 use crate::support::process::signal;
 
 /// `good` lands; `bad` leaves its scope, so its change is kept.
@@ -36,6 +36,21 @@ impl Machines {
         let machines = Self { database, _remote: remote, a, b };
         machines.import(&["good", "bad"]);
         Some(machines)
+    }
+
+    /// Kills a drain of `a` between the finish of its attempts and the storing of their files, which the database refuses until the
+    /// session ends.
+    fn kill_before_storing(&self) -> Session {
+        let Self { a, b, database, .. } = self;
+        let locked =
+            database.session("BEGIN; LOCK TABLE autopack.artifact_uploads IN EXCLUSIVE MODE");
+        let mut drain = a.spawn(["drain", "--run-id", "run"]);
+        while b.phase("bad")["state"] != "FAILED" || b.phase("good")["state"] != "COMPLETE" {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        signal(&drain, "-KILL");
+        drain.wait().unwrap();
+        locked
     }
 
     fn import(&self, phases: &[&str]) {
@@ -141,14 +156,8 @@ fn the_middle_of_a_long_file_is_left_out_and_said() {
 #[test]
 fn a_killed_drain_leaves_files_that_the_next_one_stores() {
     let Some(machines) = Machines::new(AGENT, "") else { return };
-    let Machines { a, b, database, .. } = &machines;
-    let locked = database.session("BEGIN; LOCK TABLE autopack.artifact_uploads IN EXCLUSIVE MODE");
-    let mut drain = a.spawn(["drain", "--run-id", "run"]);
-    while b.phase("bad")["state"] != "FAILED" || b.phase("good")["state"] != "COMPLETE" {
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    signal(&drain, "-KILL");
-    drain.wait().unwrap();
+    let locked = machines.kill_before_storing();
+    let Machines { a, b, .. } = &machines;
     let refused = b.autopack(["log", "bad"]).exited(1);
     assert!(
         refused.stderr.contains(", and nowhere else yet: .autopack/attempts/run/bad/1"),
@@ -165,14 +174,8 @@ fn a_killed_drain_leaves_files_that_the_next_one_stores() {
 #[test]
 fn gc_stores_what_was_left_and_removes_what_is_used_up() {
     let Some(machines) = Machines::new(AGENT, "") else { return };
+    let locked = machines.kill_before_storing();
     let Machines { a, b, database, .. } = &machines;
-    let locked = database.session("BEGIN; LOCK TABLE autopack.artifact_uploads IN EXCLUSIVE MODE");
-    let mut drain = a.spawn(["drain", "--run-id", "run"]);
-    while b.phase("bad")["state"] != "FAILED" || b.phase("good")["state"] != "COMPLETE" {
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    signal(&drain, "-KILL");
-    drain.wait().unwrap();
     drop(locked);
     // The clone of another machine has nothing to store.
     output(b, &["gc", "--dry-run"]);

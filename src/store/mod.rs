@@ -4,6 +4,13 @@
 //! The store records decisions and refuses contradictions: a step that [`crate::phase::state`] does not allow, or
 //! finishing an attempt after another drain reclaimed the phase. Decisions about phases are made elsewhere.
 
+/// The time by the clock of the database, in milliseconds.
+macro_rules! database_now {
+    () => {
+        "CAST(unixepoch('subsec') * 1000 AS BIGINT)"
+    };
+}
+
 mod admin;
 mod artifacts;
 mod backend;

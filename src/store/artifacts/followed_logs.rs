@@ -1,6 +1,6 @@
 //! Logs of running attempts, for followers on other machines: a follower leaves a mark, and the drain adds what is new.
 
-use super::{attempt_row, database_time};
+use super::attempt_row;
 use crate::phase::{PhaseId, RunId};
 use crate::store::backend::{query, query_as, query_scalar};
 use crate::store::columns::{number, signed};
@@ -37,7 +37,7 @@ impl Store {
         self.named(|| async move {
             query(concat!(
                 "INSERT INTO log_followers (attempt, asked_at) SELECT id, ",
-                database_time!(),
+                database_now!(),
                 " FROM attempts WHERE ended_at IS NULL AND id = ",
                 attempt_row!(),
                 " ON CONFLICT (attempt) DO UPDATE SET asked_at = excluded.asked_at"
@@ -60,7 +60,7 @@ impl Store {
         self.named(|| async move {
             let rows: Vec<i64> = query_scalar(concat!(
                 "SELECT attempt FROM log_followers WHERE asked_at > ",
-                database_time!(),
+                database_now!(),
                 " - 30000"
             ))
             .fetch_all(&self.reader)

@@ -6,14 +6,6 @@
 pub mod followed_logs;
 pub mod stored_files;
 
-/// The time by the clock of the database, in milliseconds.
-macro_rules! database_time {
-    () => {
-        "CAST(unixepoch('subsec') * 1000 AS BIGINT)"
-    };
-}
-use database_time;
-
 /// Selects the row of an attempt; the parameters 1 to 3 are run, phase and number.
 macro_rules! attempt_row {
     () => {

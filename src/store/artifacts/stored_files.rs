@@ -2,7 +2,7 @@
 
 use sqlx::FromRow;
 
-use super::{attempt_row, database_time};
+use super::attempt_row;
 use crate::phase::{AttemptOutcome, PhaseId, RunId};
 use crate::store::backend::{query, query_as, query_scalar};
 use crate::store::columns::{number, parse, signed};
@@ -111,7 +111,7 @@ impl Store {
             let mut tx = self.artifacts.begin().await?;
             let begun = query(concat!(
                 "INSERT INTO artifact_uploads (attempt, stored_at) SELECT id, ",
-                database_time!(),
+                database_now!(),
                 " FROM attempts WHERE id = ? AND ended_at IS NOT NULL ON CONFLICT (attempt) DO NOTHING"
             ))
             .bind(attempt.row())
@@ -252,9 +252,9 @@ impl Store {
                 }
                 query(concat!(
                     "INSERT INTO artifact_uploads (attempt, stored_at, removed_at) VALUES (?, ",
-                    database_time!(),
+                    database_now!(),
                     ", ",
-                    database_time!(),
+                    database_now!(),
                     ") ON CONFLICT (attempt) DO UPDATE SET removed_at = excluded.removed_at"
                 ))
                 .bind(attempt.row())

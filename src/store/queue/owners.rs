@@ -100,13 +100,6 @@ pub(crate) struct OwnerRecord {
     pub silent_ms: Option<i64>,
 }
 
-/// The time by the clock of the database, in milliseconds.
-macro_rules! database_now {
-    () => {
-        "CAST(unixepoch('subsec') * 1000 AS BIGINT)"
-    };
-}
-
 /// Selects every [`OwnerRecord`], oldest first.
 pub(crate) const OWNERS: &str = concat!(
     "SELECT owners.*, ",
