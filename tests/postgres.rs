@@ -223,14 +223,20 @@ fn link_without_some_answers(server: u16) -> (Link, Arc<AtomicUsize>) {
 
 #[test]
 fn a_pooler_that_gives_each_transaction_another_connection_works() {
-    let Some(database) = database() else { return };
-    let Some(pooler) = Pooler::start(&database) else { return };
-    let project = project(&database.url_at(pooler.port), "write_deliverables()").plan(phases(8));
-    let drains = [(); 2].map(|()| project.spawn(["drain", "--run-id", "run", "--jobs", "2"]));
-    for drain in drains {
-        project.wait(drain).succeeded();
+    // One that refuses the setting by which a direct connection is recognized, and one that ignores it.
+    for (ignored, parameters) in
+        [("extra_float_digits", ""), ("options", "?statement-cache-capacity=20")]
+    {
+        let Some(database) = database() else { return };
+        let Some(pooler) = Pooler::start(&database, ignored) else { return };
+        let url = database.url_at(pooler.port) + parameters;
+        let project = project(&url, "write_deliverables()").plan(phases(8));
+        let drains = [(); 2].map(|()| project.spawn(["drain", "--run-id", "run", "--jobs", "2"]));
+        for drain in drains {
+            project.wait(drain).succeeded();
+        }
+        assert_landed_once(&project, 8);
     }
-    assert_landed_once(&project, 8);
 }
 
 /// PgBouncer with pooling by transaction.
@@ -241,7 +247,8 @@ struct Pooler {
 }
 
 impl Pooler {
-    fn start(database: &Database) -> Option<Self> {
+    /// `ignored`: settings of a new connection that it ignores; it refuses others.
+    fn start(database: &Database, ignored: &str) -> Option<Self> {
         let program = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"].into_iter();
         let Some(program) = program.into_iter().find(|at| std::path::Path::new(at).exists()) else {
             skip("pgbouncer", "there is no pgbouncer");
@@ -252,7 +259,7 @@ impl Pooler {
         let settings = format!(
             "[databases]\n* = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
              unix_socket_dir =\nauth_type = any\npool_mode = transaction\ndefault_pool_size = 3\nmax_client_conn = 50\n\
-             ",
+             ignore_startup_parameters = {ignored}\n",
             database.port()
         );
         let settings = settings.replace("* = host=127.0.0.1", "* = user=autopack host=127.0.0.1");

@@ -100,8 +100,8 @@ impl Store {
 
     /// Listens to the server's changes, until dropped. Never returns; for a file, it only waits.
     pub async fn listen(&self) -> Infallible {
-        let Pool::Postgres(writers, _) = &self.writer else { return std::future::pending().await };
-        let options = writers.connect_options().as_ref().clone();
+        let Pool::Postgres(writers) = &self.writer else { return std::future::pending().await };
+        let options = writers.connections.connect_options().as_ref().clone();
         // A connection of its own: the others belong to transactions.
         let server = PgPoolOptions::new().max_connections(1).connect_lazy_with(options);
         self.changes.listen(server).await

@@ -8,7 +8,7 @@ use sqlx::sqlite::{Sqlite, SqliteConnection, SqlitePool};
 use sqlx::{Error, Transaction};
 
 use super::postgres::commit;
-use super::postgres::server::{Patience, READERS, Server};
+use super::postgres::server::{Patience, Preparation, READERS, Server};
 use super::postgres::session::{BEGIN_NOTE, BEGIN_READ, BEGIN_WRITE};
 use super::postgres::transaction::PgTransaction;
 
@@ -16,7 +16,15 @@ use super::postgres::transaction::PgTransaction;
 #[derive(Clone, Debug)]
 pub enum Pool {
     Sqlite(SqlitePool),
-    Postgres(PgPool, Purpose),
+    Postgres(ServerPool),
+}
+
+/// Connections to a Postgres server.
+#[derive(Clone, Debug)]
+pub struct ServerPool {
+    pub connections: PgPool,
+    pub purpose: Purpose,
+    pub preparation: Preparation,
 }
 
 /// What the connections of a Postgres pool are for; SQLite's are opened with their purpose.
@@ -55,22 +63,29 @@ pub struct Tx {
 impl Pool {
     /// The single writer: transactions of one process wait here, not at the server.
     pub fn writer_at(server: &Server, patience: &Patience) -> Self {
-        Self::Postgres(server.pool(1), Purpose::Write(patience.clone()))
+        Self::of_server(server, 1, Purpose::Write(patience.clone()))
     }
 
     pub fn readers_at(server: &Server) -> Self {
-        Self::Postgres(server.pool(READERS), Purpose::Read)
+        Self::of_server(server, READERS, Purpose::Read)
     }
 
     pub fn notes_at(server: &Server) -> Self {
-        Self::Postgres(server.pool(1), Purpose::Note)
+        Self::of_server(server, 1, Purpose::Note)
+    }
+
+    fn of_server(server: &Server, connections: u32, purpose: Purpose) -> Self {
+        let connections = server.pool(connections);
+        Self::Postgres(ServerPool { connections, purpose, preparation: server.preparation() })
     }
 
     /// The same connections, for notes.
     pub fn for_notes(&self) -> Self {
         match self {
             Self::Sqlite(pool) => Self::Sqlite(pool.clone()),
-            Self::Postgres(pool, _) => Self::Postgres(pool.clone(), Purpose::Note),
+            Self::Postgres(pool) => {
+                Self::Postgres(ServerPool { purpose: Purpose::Note, ..pool.clone() })
+            }
         }
     }
 
@@ -91,11 +106,12 @@ impl Pool {
                 let handle = Handle::Transaction(pool.begin_with(sqlite).await?);
                 Tx { connection: Connection::Sqlite(handle), settle: None }
             }
-            Self::Postgres(pool, purpose) => {
-                let begun = PgTransaction::begin(pool, purpose.begin()).await?;
+            Self::Postgres(ServerPool { connections, purpose, preparation }) => {
+                let preparation = preparation.clone();
+                let begun = PgTransaction::begin(connections, purpose.begin(), preparation).await?;
                 let connection = Connection::Postgres(begun);
                 let settle = match purpose {
-                    Purpose::Write(patience) => Some((pool.clone(), patience.clone())),
+                    Purpose::Write(patience) => Some((connections.clone(), patience.clone())),
                     Purpose::Read | Purpose::Note => None,
                 };
                 Tx { connection, settle }
@@ -118,7 +134,7 @@ impl Pool {
     pub async fn close(&self) {
         match self {
             Self::Sqlite(pool) => pool.close().await,
-            Self::Postgres(pool, _) => pool.close().await,
+            Self::Postgres(pool) => pool.connections.close().await,
         }
     }
 }

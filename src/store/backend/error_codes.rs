@@ -15,10 +15,9 @@ impl DatabaseErrorKind {
                 _ => Self::Other,
             };
         };
-        let code = reported.code().unwrap_or_default();
         match reported.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
-            Some(_) => postgres::errors::kind_of(&code),
-            None => sqlite::kind_of(&code),
+            Some(error) => postgres::errors::kind_of(error),
+            None => sqlite::kind_of(&reported.code().unwrap_or_default()),
         }
     }
 }

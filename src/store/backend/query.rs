@@ -110,14 +110,20 @@ impl Query {
                 query.execute(connection).await?.rows_affected()
             }
             Driver::Postgres(tx) => {
+                let is_persistent = tx.is_prepared() && self.is_literal();
                 let (sql, values) = self.for_postgres()?;
-                let query = sqlx::query_with::<Postgres, _>(sql, values).persistent(false);
+                let query = sqlx::query_with::<Postgres, _>(sql, values).persistent(is_persistent);
                 let done = tx.run(|connection| Box::pin(query.execute(connection))).await?;
                 done.rows_affected()
             }
         };
         session.end().await?;
         Ok(QueryResult { rows })
+    }
+
+    /// Returns whether the text is one of a limited number.
+    fn is_literal(&self) -> bool {
+        matches!(self.sql.0, Cow::Borrowed(_))
     }
 
     fn for_sqlite(self) -> Result<(AssertSqlSafe<Cow<'static, str>>, SqliteArguments), Error> {
@@ -169,8 +175,10 @@ impl<T: Record> QueryAs<T> {
                 sqlx::query_as_with::<Sqlite, T, _>(sql, values).fetch_all(connection).await?
             }
             Driver::Postgres(tx) => {
+                let is_persistent = tx.is_prepared() && self.query.is_literal();
                 let (sql, values) = self.query.for_postgres()?;
-                let query = sqlx::query_as_with::<Postgres, T, _>(sql, values).persistent(false);
+                let query =
+                    sqlx::query_as_with::<Postgres, T, _>(sql, values).persistent(is_persistent);
                 tx.run(|connection| Box::pin(query.fetch_all(connection))).await?
             }
         };
@@ -190,8 +198,10 @@ impl<T: Record> QueryAs<T> {
                 sqlx::query_as_with::<Sqlite, T, _>(sql, values).fetch_optional(connection).await?
             }
             Driver::Postgres(tx) => {
+                let is_persistent = tx.is_prepared() && self.query.is_literal();
                 let (sql, values) = self.query.for_postgres()?;
-                let query = sqlx::query_as_with::<Postgres, T, _>(sql, values).persistent(false);
+                let query =
+                    sqlx::query_as_with::<Postgres, T, _>(sql, values).persistent(is_persistent);
                 tx.run(|connection| Box::pin(query.fetch_optional(connection))).await?
             }
         };

@@ -9,6 +9,7 @@ mod history;
 mod importing;
 mod opening;
 mod operating;
+mod preparing;
 mod querying;
 mod reclaiming;
 mod repairing;

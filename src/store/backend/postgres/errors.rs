@@ -1,13 +1,24 @@
 //! Classifies errors of a Postgres server and of the connection to it.
 
+use sqlx::postgres::PgDatabaseError;
+
 use crate::store::backend::error_kind::DatabaseErrorKind;
 
 /// invalid_parameter_value.
 pub const INVALID_PARAMETER: &str = "22023";
 
+/// Returns the kind of an error.
+pub fn kind_of(error: &PgDatabaseError) -> DatabaseErrorKind {
+    match is_about_preparation(error) {
+        // The next transaction has another connection, without prepared statements.
+        true => DatabaseErrorKind::Unreachable,
+        false => kind_of_code(error.code()),
+    }
+}
+
 /// Returns the kind of an error by its SQLSTATE:
 /// <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
-pub fn kind_of(code: &str) -> DatabaseErrorKind {
+fn kind_of_code(code: &str) -> DatabaseErrorKind {
     match code {
         "53100" => DatabaseErrorKind::Full,
         "58030" => DatabaseErrorKind::Io,
@@ -25,6 +36,29 @@ pub fn kind_of(code: &str) -> DatabaseErrorKind {
         code if code.starts_with("08") => DatabaseErrorKind::Unreachable,
         _ => DatabaseErrorKind::Other,
     }
+}
+
+/// Returns whether the server does not have a prepared statement as it should: another client prepared one of this name in the same
+/// process, behind a pooler, or nobody did; or a migration changed the types of its columns.
+pub fn is_about_preparation(error: &PgDatabaseError) -> bool {
+    // The code of the last one, feature_not_supported, is also that of a standby.
+    matches!(error.code(), "42P05" | "26000") || error.routine() == Some("RevalidateCachedQuery")
+}
+
+/// Returns whether a connection cannot be used after an error.
+pub fn is_unusable_after(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => true,
+        sqlx::Error::Database(error) => {
+            error.try_downcast_ref::<PgDatabaseError>().is_some_and(is_about_preparation)
+        }
+        _ => false,
+    }
+}
+
+/// Returns whether statements are not to be prepared any more.
+pub fn forbids_preparation(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(_)) && is_unusable_after(error)
 }
 
 /// Returns whether the connection to the server broke, or none could be made.

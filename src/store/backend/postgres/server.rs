@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::{ConnectOptions as _, Error};
 
 use super::session::BEGIN_READ;
 
@@ -38,6 +38,15 @@ const PARAMETERS: [&str; 18] = [
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// An idle connection is closed after this time: a server has a hundred by default, and many machines share them.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Prepared statements that a connection keeps at the server, unless the URL says how many.
+const PREPARED_STATEMENTS: usize = 100;
+const STATEMENTS_PARAMETER: &str = "statement-cache-capacity";
+/// Setting to which the first connection asks for a random value; it only serves `geqo`, the planner of large joins. If the
+/// session has this value from its start, the server process was started for this connection. Connection poolers refuse or ignore
+/// the setting, or execute `SET`; a process started for another client has another value.
+const SETTING: &str = "geqo_seed";
+/// Classes of errors that are not about a setting: wrong passwords, no such database, missing resources, a server that starts.
+const OTHER_REFUSALS: [&str; 4] = ["28", "3D", "53", "57"];
 /// Readers of a process.
 pub const READERS: u32 = 4;
 
@@ -46,6 +55,17 @@ pub const READERS: u32 = 4;
 pub struct Server {
     options: PgConnectOptions,
     name: Arc<str>,
+    preparation: Preparation,
+}
+
+/// Whether statements are prepared once for each connection. Behind a pooler, the next transaction may run in another server
+/// process, which does not have the statement, or has another one of this name.
+#[derive(Clone, Debug)]
+pub enum Preparation {
+    /// Never, as the URL says.
+    Off,
+    /// Once a server process was seen that belongs to one connection.
+    Learned(Arc<AtomicBool>),
 }
 
 /// How long operations wait for a server that does not answer. Shared by all handles of a store.
@@ -78,10 +98,10 @@ impl Server {
             }
         }
         // The parser's own errors may repeat parts of the URL.
+        let capacity = capacity_in(rest)?;
         let options = PgConnectOptions::from_str(&format!("{scheme}://{rest}"))
             .map_err(|_| "it is no valid URL of a Postgres server".to_owned())?
-            // A connection pooler may give each transaction another server process, which knows no statements of ours.
-            .statement_cache_capacity(0)
+            .statement_cache_capacity(capacity.unwrap_or(PREPARED_STATEMENTS))
             // Poolers refuse parameters that they do not know; values are exchanged in binary anyway.
             .extra_float_digits(None)
             .disable_statement_logging();
@@ -90,14 +110,31 @@ impl Server {
             None => options.application_name("autopack"),
         };
         let name = name_of(&options).into();
-        Ok(Self { options, name })
+        Ok(Self { options, name, preparation: Preparation::new(capacity) })
     }
 
     /// Returns a single connection, within a transaction that reads; it ends with the connection.
-    pub async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
-        let mut connection = self.options.connect().await?;
-        sqlx::raw_sql(BEGIN_READ).execute(&mut connection).await?;
+    pub async fn connect(&self) -> Result<PgConnection, Error> {
+        let Preparation::Learned(is_own) = &self.preparation else {
+            return begun(self.options.connect().await?).await;
+        };
+        let value = format!("0.{}1", 1000 + fastrand::u32(..9000));
+        let asking = self.options.clone().options([(SETTING, &value)]);
+        let connection = match asking.connect().await {
+            Err(error) if may_be_about_the_setting(&error) => self.options.connect().await?,
+            connected => connected?,
+        };
+        let mut connection = begun(connection).await?;
+        let asked = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_settings WHERE name = $1 AND setting = $2 AND source = 'client')",
+        );
+        let asked = asked.bind(SETTING).bind(value).persistent(false);
+        is_own.store(asked.fetch_one(&mut connection).await?, Ordering::Relaxed);
         Ok(connection)
+    }
+
+    pub fn preparation(&self) -> Preparation {
+        self.preparation.clone()
     }
 
     /// Returns a pool, whose connections are opened on first use.
@@ -109,6 +146,58 @@ impl Server {
             // The first statement of a transaction tells as well, and saves a round trip.
             .test_before_acquire(false)
             .connect_lazy_with(self.options.clone())
+    }
+}
+
+impl Preparation {
+    fn new(capacity: Option<usize>) -> Self {
+        match capacity {
+            Some(0) => Self::Off,
+            Some(_) | None => Self::Learned(Arc::default()),
+        }
+    }
+
+    /// Returns whether statements are prepared.
+    pub fn is_on(&self) -> bool {
+        match self {
+            Self::Off => false,
+            Self::Learned(is_own) => is_own.load(Ordering::Relaxed),
+        }
+    }
+
+    /// From now on, no statement is prepared: a server process did not have one as it should.
+    pub fn turn_off(&self) {
+        if let Self::Learned(is_own) = self {
+            is_own.store(false, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Returns the number of prepared statements in the parameters of a URL.
+fn capacity_in(url: &str) -> Result<Option<usize>, String> {
+    let (_, query) = url.split_once('?').unwrap_or_default();
+    let query = query.split('#').next().unwrap_or_default();
+    let mut values = query.split('&').filter_map(|pair| {
+        pair.strip_prefix(STATEMENTS_PARAMETER).and_then(|rest| rest.strip_prefix('='))
+    });
+    let bad = |_| format!("its {STATEMENTS_PARAMETER} is no number");
+    values.next_back().map(|value| value.parse().map_err(bad)).transpose()
+}
+
+/// Begins a transaction that reads.
+async fn begun(mut connection: PgConnection) -> Result<PgConnection, Error> {
+    sqlx::raw_sql(BEGIN_READ).execute(&mut connection).await?;
+    Ok(connection)
+}
+
+fn may_be_about_the_setting(error: &Error) -> bool {
+    match error {
+        Error::Database(why) => {
+            let code = why.code().unwrap_or_default();
+            !OTHER_REFUSALS.iter().any(|class| code.starts_with(class))
+        }
+        Error::Protocol(_) => true,
+        _ => false,
     }
 }
 
@@ -180,6 +269,24 @@ mod tests {
         ] {
             assert_eq!(Server::parse(url).unwrap().to_string(), name, "{url}");
         }
+    }
+
+    #[test]
+    fn the_url_may_say_whether_statements_are_prepared() {
+        for (parameters, expected) in [
+            ("", true),
+            ("?sslmode=disable", true),
+            ("?statement-cache-capacity=0", false),
+            ("?statement-cache-capacity=0#x", false),
+            ("?sslmode=disable&statement-cache-capacity=20", true),
+        ] {
+            let server = Server::parse(&format!("postgres://h/d{parameters}")).unwrap();
+            let may_be_on = matches!(server.preparation(), Preparation::Learned(_));
+            assert_eq!(may_be_on, expected, "{parameters}");
+            assert!(!server.preparation().is_on(), "the server was not asked");
+        }
+        let why = Server::parse("postgres://h/d?statement-cache-capacity=many").unwrap_err();
+        assert_eq!(why, "its statement-cache-capacity is no number");
     }
 
     #[test]

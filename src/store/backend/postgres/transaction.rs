@@ -8,6 +8,9 @@ use sqlx::Error;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnection, PgPool, Postgres};
 
+use super::errors::{forbids_preparation, is_unusable_after};
+use super::server::Preparation;
+
 type BoxFuture<'c, T> = Pin<Box<dyn Future<Output = T> + Send + 'c>>;
 
 /// Longest wait for the answer to a statement; longer than the wait for the writers' lock. A network that drops packets breaks
@@ -23,17 +26,23 @@ pub struct PgTransaction {
     /// Whether a statement is under way, or the connection broke.
     is_in_doubt: bool,
     is_open: bool,
+    preparation: Preparation,
 }
 
 impl PgTransaction {
     /// Begins a transaction by these statements.
-    pub async fn begin(pool: &PgPool, statements: &'static str) -> Result<Self, Error> {
+    pub async fn begin(
+        pool: &PgPool,
+        statements: &'static str,
+        preparation: Preparation,
+    ) -> Result<Self, Error> {
         let connection = pool.acquire().await.map_err(|error| match error {
             // A pool tries again while the server refuses connections, and hides the reason.
             Error::PoolTimedOut => Error::Io(std::io::ErrorKind::TimedOut.into()),
             error => error,
         })?;
-        let mut tx = Self { connection: Some(connection), is_in_doubt: true, is_open: true };
+        let mut tx =
+            Self { connection: Some(connection), is_in_doubt: true, is_open: true, preparation };
         let begun = within(DEADLINE, sqlx::raw_sql(statements).execute(tx.connection())).await;
         // A failed statement of several leaves the transaction open and aborted.
         tx.is_in_doubt = begun.is_err();
@@ -65,9 +74,17 @@ impl PgTransaction {
         let result = within(DEADLINE, statement(self.connection())).await;
         self.is_in_doubt = match &result {
             Ok(_) => false,
-            Err(error) => matches!(error, Error::Io(_) | Error::Tls(_) | Error::Protocol(_)),
+            Err(error) => is_unusable_after(error),
         };
+        if result.as_ref().is_err_and(forbids_preparation) {
+            self.preparation.turn_off();
+        }
         result
+    }
+
+    /// Returns whether queries are prepared once for the connection.
+    pub fn is_prepared(&self) -> bool {
+        self.preparation.is_on()
     }
 
     /// Returns the connection.
