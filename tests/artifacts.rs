@@ -150,6 +150,12 @@ fn the_middle_of_a_long_file_is_left_out_and_said() {
     let diff = b.autopack(["diff", "bad"]).succeeded();
     assert!(diff.stderr.contains("the whole patch is in "), "{diff:#?}");
     assert!(output(a, &["diff", "bad"]).len() > diff.stdout.len());
+    // Work cannot start from half a patch.
+    for verb in ["shell", "attach"] {
+        let started = b.autopack([verb, "bad", "--", "true"]).succeeded();
+        let said = "without the work of attempt 1: its patch is longer than artifacts.database_kb";
+        assert!(started.stderr.contains(said), "{started:#?}");
+    }
 }
 
 /// The database refuses the files, so the drain is killed between the finish and their storing.
@@ -162,6 +168,11 @@ fn a_killed_drain_leaves_files_that_the_next_one_stores() {
     assert!(
         refused.stderr.contains(", and nowhere else yet: .autopack/attempts/run/bad/1"),
         "{refused:#?}"
+    );
+    let shell = b.autopack(["shell", "bad", "--", "true"]).succeeded();
+    assert!(
+        shell.stderr.contains("without the work of attempt 1: its files are on "),
+        "{shell:#?}"
     );
     drop(locked);
     // No attempt was counted or repeated for it.

@@ -208,7 +208,7 @@ pub fn copy_plain(file: &Path, to: &Path) -> io::Result<()> {
     write_plain(to, &bytes)
 }
 
-fn kept_patch(directory: &Path) -> Option<PathBuf> {
+pub(super) fn kept_patch(directory: &Path) -> Option<PathBuf> {
     Some(directory.join(AttemptDirectory::PATCH)).filter(|patch| patch.is_file())
 }
 

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use super::DrainContext;
-use super::artifacts::AttemptDirectory;
+use super::artifacts::{AttemptDirectory, kept_patch};
 use super::kept_files::{AttemptFileFinder, AttemptFiles, FilesPlace, FoundFiles};
 use crate::phase::{PhaseId, RunId};
-use crate::store::Claim;
+use crate::progress::printable;
+use crate::store::{AttemptRow, Claim};
 
 impl DrainContext {
     /// Finds the files of an attempt of another machine. `None` if it was executed here, or its files are not stored yet: the
@@ -17,17 +18,57 @@ impl DrainContext {
         phase: &PhaseId,
         attempt: u32,
     ) -> Option<AttemptFiles> {
+        match self.find_at_server(run, phase, attempt).await? {
+            (FoundFiles::Found(files), _) if files.place != FilesPlace::Here => Some(files),
+            _ => None,
+        }
+    }
+
+    /// Finds what the last attempt of a phase left, for a person who goes on with it.
+    pub async fn kept_work(&self, run: &RunId, phase: &PhaseId, attempt: u32) -> KeptWork {
+        let own = AttemptDirectory::locate(&self.repo.autopack_dir(), run, phase, attempt);
+        let Some((found, row)) = self.find_at_server(run, phase, attempt).await else {
+            return KeptWork::here(own);
+        };
+        let missing = explain_missing_work(&found, &row);
+        match found {
+            FoundFiles::Found(files) if files.place == FilesPlace::Here => {
+                KeptWork::here(files.path)
+            }
+            FoundFiles::Found(files) => KeptWork {
+                directory: Some(files.path.clone()),
+                patch: files.whole_patch(),
+                missing,
+                _files: Some(files),
+            },
+            // A mark tells that the directory is of another attempt with this number; a person's discarded work has none.
+            FoundFiles::Removed | FoundFiles::NotStored
+                if AttemptDirectory::at(own.clone()).owner().is_none()
+                    && kept_patch(&own).is_some() =>
+            {
+                KeptWork::here(own)
+            }
+            FoundFiles::Removed | FoundFiles::NotStored => {
+                KeptWork { missing, ..KeptWork::default() }
+            }
+        }
+    }
+
+    async fn find_at_server(
+        &self,
+        run: &RunId,
+        phase: &PhaseId,
+        attempt: u32,
+    ) -> Option<(FoundFiles, AttemptRow)> {
         if !self.store.is_at_server() {
             return None;
         }
         let detail = self.store.phase(run, phase).await.ok()?;
-        let row = detail.attempt_log.iter().find(|row| row.attempt == attempt)?;
+        let row = detail.attempt_log.into_iter().find(|row| row.attempt == attempt)?;
         let (root, settings) = (self.repo.root(), &self.settings.artifacts);
         let finder = AttemptFileFinder { root, store: &self.store, settings };
-        match finder.find(run, phase, row, None).await {
-            Ok(FoundFiles::Found(files)) if files.place != FilesPlace::Here => Some(files),
-            _ => None,
-        }
+        let found = finder.find(run, phase, &row, None).await.ok()?;
+        Some((found, row))
     }
 
     /// Copies the patch of the previous attempt into the directory of a claim's attempt.
@@ -38,9 +79,45 @@ impl DrainContext {
     ) -> Option<PathBuf> {
         let earlier = claim.attempt.checked_sub(1).filter(|earlier| *earlier > 0)?;
         let files = self.files_of_other_machine(&claim.run_id, &claim.phase_id, earlier).await?;
-        let patch = std::fs::read(files.path.join(AttemptDirectory::PATCH)).ok()?;
+        let patch = std::fs::read(files.whole_patch()?).ok()?;
         let path = directory.path().join(AttemptDirectory::EARLIER_PATCH);
         directory.write(&path, patch).ok()?;
         Some(path)
     }
+}
+
+/// What the last attempt of a phase left.
+#[derive(Debug, Default)]
+pub struct KeptWork {
+    /// Directory of the attempt.
+    pub directory: Option<PathBuf>,
+    /// The patch.
+    pub patch: Option<PathBuf>,
+    /// Why the patch is not here, if there may be one.
+    pub missing: Option<String>,
+    /// A temporary copy lasts as long.
+    _files: Option<AttemptFiles>,
+}
+
+impl KeptWork {
+    fn here(directory: PathBuf) -> Self {
+        Self { patch: kept_patch(&directory), directory: Some(directory), ..Self::default() }
+    }
+}
+
+fn explain_missing_work(found: &FoundFiles, row: &AttemptRow) -> Option<String> {
+    row.log_dir.as_ref()?;
+    let host = row.host.as_deref().map(printable);
+    let host = host.map_or("another machine".to_owned(), |host| host.to_string());
+    let why = match found {
+        FoundFiles::Found(files) if files.is_patch_cut() => format!(
+            "its patch is longer than artifacts.database_kb, so only {host} has the whole patch; artifacts.dir shares whole files"
+        ),
+        FoundFiles::Found(_) => return None,
+        FoundFiles::Removed => format!("its files were on {host}, and `autopack gc` removed them"),
+        FoundFiles::NotStored => format!(
+            "its files are on {host}, and nowhere else yet; the next drain in the clone there stores them, and so does `autopack gc`"
+        ),
+    };
+    Some(format!("without the work of attempt {}: {why}", row.attempt))
 }

@@ -133,8 +133,12 @@ impl AttemptFiles {
     /// Returns the patch, if there is one and it is whole.
     pub fn whole_patch(&self) -> Option<PathBuf> {
         let patch = self.path.join(AttemptDirectory::PATCH);
-        let is_cut = self.cut.iter().any(|(name, _)| name == AttemptDirectory::PATCH);
-        (patch.is_file() && !is_cut).then_some(patch)
+        (patch.is_file() && !self.is_patch_cut()).then_some(patch)
+    }
+
+    /// Whether the patch is without its middle.
+    pub fn is_patch_cut(&self) -> bool {
+        self.cut.iter().any(|(name, _)| name == AttemptDirectory::PATCH)
     }
 
     fn at(path: PathBuf, place: FilesPlace) -> Self {

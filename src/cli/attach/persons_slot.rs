@@ -38,18 +38,14 @@ impl PersonsSlot<'_> {
         let stop = StopReceiver::never();
         context.place_for_person(&mut slot, &tip.commit, &directory, &stop).await?;
         let (run, phase, number) = (&row.run_id, &row.phase_id, row.executions);
-        let home = context.repo.autopack_dir();
-        let elsewhere = context.files_of_other_machine(run, phase, number).await;
-        let last = match &elsewhere {
-            Some(files) => files.path.clone(),
-            None => AttemptDirectory::locate(&home, run, phase, number),
-        };
-        copy_briefing(&AttemptDirectory::at(last), &directory)?;
-        let patch = match &elsewhere {
-            Some(files) => files.whole_patch(),
-            None => AttemptDirectory::patch_of(&home, run, phase, number),
-        };
-        let (what, conflicts) = match &patch {
+        let last = context.kept_work(run, phase, number).await;
+        if let Some(directory_of_last) = &last.directory {
+            copy_briefing(&AttemptDirectory::at(directory_of_last.clone()), &directory)?;
+        }
+        if let Some(why) = &last.missing {
+            tracing::warn!(target: NOTES, "{why}");
+        }
+        let (what, conflicts) = match &last.patch {
             Some(patch) => self.apply(&slot, patch).await?,
             None => ("without work of an attempt", Vec::new()),
         };
