@@ -19,7 +19,7 @@ fn killed_hosts_and_a_killed_server_lose_and_double_nothing() {
     let Some(server) = own_server() else { return };
     let mut dice = Dice::thrown();
     let seed = dice.seed();
-    let (kills, phases, jobs) = (size("OUTAGES", 4, 20), size("OUTAGE_PHASES", 18, 800), jobs(2));
+    let (kills, phases, jobs) = (size("OUTAGES", 4, 20), size("OUTAGE_PHASES", 18, 1500), jobs(2));
     let fleet = Fleet::new(&server, Remote::by_file());
     let lease = "executor: {lease_seconds: 2}\n";
     let host = |_| fleet.host("deliver", lease);
