@@ -163,6 +163,20 @@ fn a_red_member_is_run_once_more_in_place() {
 }
 
 #[test]
+fn the_second_of_two_workers_waits_for_the_first_test() {
+    // Tests of changes take less than the test of the base, so the other worker expects their end soon.
+    let ci = "ls d*/a.txt > /dev/null 2>&1 || { sleep 3; exit 0; }\nmkdir \"$MEETING/runs\" || { touch \"$MEETING/BESIDE\"; exit 1; }\n\
+              sleep 0.2\nrmdir \"$MEETING/runs\"\n[ ! -e d0/a.txt ]";
+    let project = project("come(2)\nwrite_deliverables()", ci, "|executor: {max_attempts: 1}\n");
+    let project = project.plan(apart(2));
+    drain(&project, 2).exited(3);
+    assert_eq!(project.landed(), ["p1"]);
+    assert!(!meeting(&project, "BESIDE").exists());
+    assert_eq!(lines(&project, "trees").len(), 3, "the base, p0, and p1 without p0");
+    assert_tested_and_clean(&project);
+}
+
+#[test]
 fn those_behind_a_red_member_are_tested_without_it_while_it_is_tested_again() {
     // Both are red together. Then CI of p0 ends once CI of p1 without p0 has started, and the other way around.
     let ci = "come() { touch \"$MEETING/$1\"; for n in $(seq 3000); do [ -e \"$MEETING/$2\" ] && return; sleep 0.01; done; touch \"$MEETING/LATE\"; }\n\

@@ -9,6 +9,7 @@ use crate::attempt::{CheckoutRunner, CloneRun, CloneTest, InheritedEnvironments,
 use crate::ci::{BaseState, CiOutcome, CiPlan, CiRun, Pythons, judge_base, name_withheld};
 use crate::config::{Env, RedBase, Settings};
 use crate::merge_queue::ci_permits::CiPermits;
+use crate::merge_queue::queue_changes::QueueChanges;
 use crate::phase::shell;
 use crate::phase::words::short_commit;
 use crate::process::{Redactor, StopReceiver, UsersCheckout};
@@ -62,7 +63,11 @@ async fn in_clean_clone(
         redactor: &redact,
         pythons: &Pythons::default(),
         views: &views,
-        ci_permits: &CiPermits::new(&repo.autopack_dir(), &settings.ci),
+        ci_permits: &CiPermits::new(
+            &repo.autopack_dir(),
+            &settings.ci,
+            QueueChanges::default().notifier(),
+        ),
     };
     let stop = StopReceiver::never();
     let tested = runner.test_in_clean_clone(&commit, logs.path(), CloneTest::AsBase, &stop).await?;

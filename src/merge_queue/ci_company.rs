@@ -1,6 +1,9 @@
 //! Runs of CI that went on at the same time, and how they ended: whether one may have made another red.
 
 use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// Ended runs remembered.
 const REMEMBERED: usize = 512;
@@ -48,6 +51,9 @@ pub struct RunLog {
 #[derive(Debug)]
 struct LoggedRun {
     number: u64,
+    started: Instant,
+    /// Duration, of a run that passed: one that failed may have ended early.
+    took: Option<Duration>,
     /// The end, and the number of runs begun until then.
     ended: Option<(RunEnd, u64)>,
 }
@@ -56,7 +62,12 @@ impl RunLog {
     /// Records the start of a run, and returns its number.
     pub fn begin(&mut self) -> u64 {
         self.begun += 1;
-        self.runs.push_back(LoggedRun { number: self.begun, ended: None });
+        self.runs.push_back(LoggedRun {
+            number: self.begun,
+            started: Instant::now(),
+            took: None,
+            ended: None,
+        });
         while self.runs.len() > REMEMBERED
             && let Some((_, last)) = self.runs.front().and_then(|run| run.ended)
         {
@@ -69,9 +80,28 @@ impl RunLog {
     /// Records the end of a run. A later end of the same run is ignored.
     pub fn end(&mut self, number: u64, end: RunEnd) {
         let begun = self.begun;
-        if let Some(run) = self.runs.iter_mut().rev().find(|run| run.number == number) {
-            run.ended.get_or_insert((end, begun));
+        if let Some(run) = self.runs.iter_mut().rev().find(|run| run.number == number)
+            && run.ended.is_none()
+        {
+            run.ended = Some((end, begun));
+            run.took = (end == RunEnd::Green).then(|| run.started.elapsed());
         }
+    }
+
+    /// Returns the expected time until the last run ends, in mean durations of those that passed; `starts`: another one is about
+    /// to start, if none goes on. For a run that takes longer than that: by how much. `None` if no run goes on, or none has passed.
+    pub fn remaining(&self, starts: bool) -> Option<f64> {
+        let took: Vec<f64> =
+            self.runs.iter().filter_map(|run| run.took).map(|took| took.as_secs_f64()).collect();
+        let mean = took.iter().sum::<f64>() / took.len() as f64;
+        let running = self.runs.iter().filter(|run| run.ended.is_none());
+        let elapsed = running.map(|run| run.started.elapsed().as_secs_f64());
+        let starting = (starts && !self.is_running()).then_some(0.0);
+        elapsed
+            .chain(starting)
+            .map(|elapsed| (1.0 - elapsed / mean).abs())
+            .reduce(f64::max)
+            .filter(|remaining| remaining.is_finite())
     }
 
     /// Returns whether a run goes on.
@@ -129,6 +159,29 @@ mod tests {
         let fourth = log.begin();
         assert!(!log.company(&[fourth]).is_any());
         assert!(!log.company(&[second, third]).is_any(), "runs of one test are no company");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_time_until_runs_end_is_expected_from_those_before() {
+        let mut log = RunLog::default();
+        let first = log.begin();
+        assert_eq!(log.remaining(false), None, "none has passed");
+        tokio::time::advance(Duration::from_secs(4)).await;
+        log.end(first, RunEnd::Green);
+        assert_eq!(log.remaining(false), None, "none goes on");
+        assert_eq!(log.remaining(true), Some(1.0));
+        let red = log.begin();
+        log.end(red, RunEnd::Red);
+        let stopped = log.begin();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let last = log.begin();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(log.remaining(false), Some(0.75));
+        log.end(stopped, RunEnd::Unknown);
+        tokio::time::advance(Duration::from_secs(9)).await;
+        assert_eq!(log.remaining(false), Some(1.5), "6 s longer than usual");
+        log.end(last, RunEnd::Red);
+        assert_eq!(log.remaining(false), None);
     }
 
     #[test]

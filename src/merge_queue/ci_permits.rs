@@ -17,6 +17,7 @@ use tokio::sync::{
 };
 
 use super::ci_company::{Company, RunEnd, RunLog};
+use super::queue_changes::Notifier;
 use crate::config::{CiSettings, Env};
 use crate::process::{FileLock, StopLevel, StopReceiver, lock};
 
@@ -38,6 +39,8 @@ pub struct CiPermits {
     /// Most runs of this drain at once, if configured.
     most: Option<Arc<Semaphore>>,
     log: Arc<Mutex<RunLog>>,
+    /// Told of each end of a run.
+    ends: Notifier,
 }
 
 /// Permit for one run of CI, until dropped.
@@ -52,6 +55,7 @@ pub struct CiPermit {
     /// Number of the run in the log.
     number: u64,
     log: Arc<Mutex<RunLog>>,
+    ends: Notifier,
 }
 
 /// Runs of CI of one test.
@@ -77,7 +81,7 @@ enum Guard {
 
 impl CiPermits {
     /// Creates the permits. `directory` is shared by all drains of the repository.
-    pub fn new(directory: &Path, settings: &CiSettings) -> Self {
+    pub fn new(directory: &Path, settings: &CiSettings, ends: Notifier) -> Self {
         Self {
             running_alone: Arc::default(),
             lock: directory.join("ci.lock"),
@@ -86,6 +90,7 @@ impl CiPermits {
             one_at_a_time: AtomicBool::new(settings.parallel == Some(1)),
             most: settings.parallel.map(|most| Arc::new(Semaphore::new(most as usize))),
             log: Arc::default(),
+            ends,
         }
     }
 
@@ -94,6 +99,11 @@ impl CiPermits {
         let mut company = locked(&self.log).company(&test.numbers);
         company.has_unknown |= test.is_beside_other_drain;
         company
+    }
+
+    /// Returns the expected time until no run of this drain goes on; see [`RunLog::remaining`].
+    pub fn remaining(&self, starts: bool) -> Option<f64> {
+        locked(&self.log).remaining(starts)
     }
 
     /// From now on, CI runs one at a time.
@@ -129,6 +139,7 @@ impl CiPermits {
             is_beside_other_drain,
             number,
             log: Arc::clone(&self.log),
+            ends: self.ends.clone(),
         }
     }
 
@@ -192,6 +203,7 @@ impl CiPermit {
 impl Drop for CiPermit {
     fn drop(&mut self) {
         locked(&self.log).end(self.number, RunEnd::Unknown);
+        self.ends.notify();
     }
 }
 
@@ -230,11 +242,17 @@ fn machine_directory() -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::merge_queue::queue_changes::QueueChanges;
+
+    fn permits(directory: &tempfile::TempDir) -> CiPermits {
+        let ends = QueueChanges::default().notifier();
+        CiPermits::new(directory.path(), &CiSettings::default(), ends)
+    }
 
     #[tokio::test(start_paused = true)]
     async fn runs_beside_each_other_have_company_and_a_run_alone_has_none() {
         let directory = tempfile::tempdir().unwrap();
-        let permits = CiPermits::new(directory.path(), &CiSettings::default());
+        let permits = permits(&directory);
         let first = permits.acquire(false).await;
         let second = permits.acquire(false).await;
         let mut alone = std::pin::pin!(permits.acquire(true));
@@ -254,7 +272,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn drains_of_a_repository_take_turns() {
         let directory = tempfile::tempdir().unwrap();
-        let drains = [(); 2].map(|()| CiPermits::new(directory.path(), &CiSettings::default()));
+        let drains = [(); 2].map(|()| permits(&directory));
         let alone = drains[0].acquire(true).await;
         let mut beside = std::pin::pin!(drains[1].acquire(false));
         tokio::select! {

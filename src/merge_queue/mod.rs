@@ -24,6 +24,9 @@ use ci_permits::CiPermits;
 use queue_changes::QueueChanges;
 use test_history::{TestHistory, TestMode};
 
+/// Workers with one other member at most. With more, CI seldom rests, and waiting for the others delays more than it saves.
+const FEW_WORKERS: u32 = 2;
+
 /// State of the merge queue shared by the workers of a drain.
 #[derive(Debug)]
 pub struct MergeQueue {
@@ -36,7 +39,7 @@ pub struct MergeQueue {
     histories: Mutex<HashMap<RunId, TestHistory>>,
     /// Phases on their way through the queue in this drain.
     present: Arc<Mutex<HashSet<(RunId, PhaseId)>>>,
-    is_shared: bool,
+    workers: u32,
 }
 
 /// Marks a phase as being on its way through the queue, until dropped.
@@ -49,24 +52,26 @@ pub struct Presence {
 impl MergeQueue {
     /// Creates the state for a drain. `directory` has the locks that all drains of the repository share.
     pub fn new(settings: &CiSettings, directory: &Path) -> Self {
+        let changes = QueueChanges::default();
+        let permits = CiPermits::new(directory, settings, changes.notifier());
         Self {
-            changes: QueueChanges::default(),
-            permits: Arc::new(CiPermits::new(directory, settings)),
+            changes,
+            permits: Arc::new(permits),
             parallel: settings.parallel,
             histories: Mutex::default(),
             present: Arc::default(),
-            is_shared: false,
+            workers: 1,
         }
     }
 
     /// Sets the number of workers.
     pub fn set_workers(&mut self, workers: u32) {
-        self.is_shared = workers > 1;
+        self.workers = workers;
     }
 
     /// Returns whether this drain has several workers, whose members build on each other.
     pub fn is_shared(&self) -> bool {
-        self.is_shared
+        self.workers > 1
     }
 
     /// Marks a phase as being on its way through the queue.
@@ -81,10 +86,11 @@ impl MergeQueue {
         locked(&self.present).contains(&(run.clone(), phase.clone()))
     }
 
-    /// Returns the number of members of a run that may be tested at once.
-    pub fn depth(&self, run: &RunId) -> usize {
+    /// Returns the number of members of a run that may be tested at once now. `starts`: the test of another one is about to start.
+    pub fn depth(&self, run: &RunId, starts: bool) -> usize {
         match self.mode(run) {
             TestMode::OneAtATime => 1,
+            _ if self.waits_for_company(run, starts) => 1,
             TestMode::InQueue | TestMode::AloneFirst => {
                 self.parallel.map_or(usize::MAX, |parallel| parallel as usize)
             }
@@ -93,7 +99,23 @@ impl MergeQueue {
 
     /// Returns how changes of a run are tested.
     pub fn mode(&self, run: &RunId) -> TestMode {
-        self.history(run, |history| history.mode())
+        match self.history(run, |history| history.mode()) {
+            // The second run of CI for each change costs more than waiting for one member does.
+            TestMode::AloneFirst if self.has_few_workers(run) => TestMode::OneAtATime,
+            mode => mode,
+        }
+    }
+
+    fn has_few_workers(&self, run: &RunId) -> bool {
+        self.workers <= FEW_WORKERS && !self.history(run, |history| history.has_other_drains)
+    }
+
+    /// Returns whether a test of few workers waits until the runs of CI that go on have ended, because it gains little. If it
+    /// is green, it ends sooner by what remains of the others. If it is red, it is in doubt because of them, and repeated.
+    fn waits_for_company(&self, run: &RunId, starts: bool) -> bool {
+        let remaining = self.permits.remaining(starts).filter(|_| self.has_few_workers(run));
+        remaining
+            .is_some_and(|remaining| remaining <= self.history(run, |history| history.red_rate()))
     }
 
     /// Reads or extends the test history of a run.

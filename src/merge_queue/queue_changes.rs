@@ -22,6 +22,10 @@ pub struct QueueChanges {
     told: watch::Receiver<u64>,
 }
 
+/// Tells the waiting members of a change.
+#[derive(Clone, Debug)]
+pub struct Notifier(watch::Sender<u64>);
+
 /// Receiver of the changes after its creation.
 #[derive(Debug)]
 pub struct ChangeReceiver {
@@ -51,7 +55,12 @@ impl QueueChanges {
 
     /// Tells the waiting members to look at the queue again.
     pub fn notify(&self) {
-        self.count.send_modify(|count| *count += 1);
+        self.notifier().notify();
+    }
+
+    /// Returns what tells the waiting members.
+    pub fn notifier(&self) -> Notifier {
+        Notifier(self.count.clone())
     }
 
     /// Returns a receiver; to be created before the queue is read, so that no change is missed.
@@ -78,6 +87,13 @@ impl QueueChanges {
                 return;
             }
         }
+    }
+}
+
+impl Notifier {
+    /// Tells the waiting members to look at the queue again.
+    pub fn notify(&self) {
+        self.0.send_modify(|count| *count += 1);
     }
 }
 

@@ -36,6 +36,8 @@ pub struct TestHistory {
     parallel_passes: u32,
     /// Whether the last repeated red test was red again, and no red test has counted because of it.
     was_red_again: bool,
+    /// Whether other drains work on the run.
+    pub has_other_drains: bool,
 }
 
 impl TestHistory {
@@ -78,6 +80,16 @@ impl TestHistory {
     /// Returns whether a red test needs no repetition: the last one was red again. The next one will be repeated.
     pub fn is_red_real(&mut self) -> bool {
         std::mem::take(&mut self.was_red_again)
+    }
+
+    /// Returns the share of red tests to expect. Few tests are mixed with the guess that one of four is red; before the first one,
+    /// the worst is assumed.
+    pub fn red_rate(&self) -> f64 {
+        if self.tests.is_empty() {
+            return 1.0;
+        }
+        let red = self.tests.iter().filter(|is_red| **is_red).count();
+        (red + 1) as f64 / (self.tests.len() + 4) as f64
     }
 
     /// Records a run of CI that was green beside another.
@@ -130,6 +142,16 @@ mod tests {
         history.note_repeat(true);
         history.note_repeat(false);
         assert!(!history.is_red_real());
+    }
+
+    #[test]
+    fn the_expected_share_of_red_tests_follows_the_last_ones() {
+        let mut history = TestHistory::default();
+        assert_eq!(history.red_rate(), 1.0);
+        history.note_test(true);
+        assert_eq!(history.red_rate(), 0.4);
+        (0..REMEMBERED).for_each(|_| history.note_test(false));
+        assert_eq!(history.red_rate(), 1.0 / 24.0);
     }
 
     #[test]

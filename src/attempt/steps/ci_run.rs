@@ -74,7 +74,6 @@ impl Attempt<'_> {
         if let Some(permit) = permit {
             let end = run.as_ref().map_or(RunEnd::Unknown, |run| end_of(run.outcome()));
             self.ci_turn.runs.extend(permit.end(end));
-            self.context.merge_queue.changes.notify();
         }
         let ViewReport { notes, refused_hosts } = opened.close().await;
         let run = CiRun { refused_hosts, ..run? };

@@ -78,6 +78,7 @@ impl Attempt<'_> {
             // From before the row is there until it is gone, so that no worker of this drain waits for a row left behind.
             let present = queue.presence(&claim.run_id, &claim.phase_id);
             let (position, has_others) = self.enter().await?;
+            queue.history(&claim.run_id, |history| history.has_other_drains = has_others);
             let place = QueuePlace::new(position, has_others, has_others || queue.is_shared());
             let passed = self.pass_queue(place, &mut change).await;
             drop(present);
@@ -151,7 +152,11 @@ impl Attempt<'_> {
             let ahead = members_ahead(context, run, &claim.owner, place.position).await?;
             let guess = place.own.as_ref().map_or(&change.base, |own| &own.parent);
             let parent = expected_parent(context, run, &ahead, guess).await?;
-            let depth = queue.depth(run);
+            // Not seen as a run of CI yet, or not any more.
+            let starts = ahead
+                .iter()
+                .any(|member| matches!(member.state, MemberState::Building | MemberState::Testing));
+            let depth = queue.depth(run, starts);
             let (count, own) = (ahead.len(), place.own.as_ref());
             match next_step(count, parent.as_deref(), own, depth) {
                 MemberStep::Wait => {
