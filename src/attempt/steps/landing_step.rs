@@ -4,15 +4,14 @@
 //! A red result counts only once everything before the member has landed: until then, a change before it may be the cause.
 //! Where many changes are red, each is tested on its own base first, and enters the queue only when green.
 
-use std::time::Duration;
-
 use super::ci_gate::Gate;
 use super::commit_landing::CommitLanding;
+use super::member_build::Change;
 use super::member_test::TestEnd;
 use super::queue_place::{QueuePlace, expected_parent, members_ahead};
 use crate::attempt::{Attempt, AttemptError};
 use crate::clock::now;
-use crate::merge_queue::member_step::{MemberCommit, MemberStep, MemberTest, next_step};
+use crate::merge_queue::member_step::{MemberStep, MemberTest, next_step};
 use crate::merge_queue::queue_changes::ChangeReceiver;
 use crate::merge_queue::red_doubt::{AfterRed, RedRuns};
 use crate::merge_queue::test_history::{TestHistory, TestMode};
@@ -20,23 +19,10 @@ use crate::phase::{RequeueReason, Verdict};
 use crate::process::StopLevel;
 use crate::progress::Step;
 use crate::store::{MemberState, QueueMember};
-use crate::workspace::{CommitMessage, Landing, MeasuredChange, RebaseOutcome, WorkspaceError};
+use crate::workspace::{CommitMessage, Landing, MeasuredChange, RebaseOutcome};
 
 /// Lost races with the user's commits, or conflicts in the queue, until the attempt is requeued.
 const ROUNDS: u32 = 20;
-/// Rounds for a commit that a `git gc` interferes with.
-const GC_ROUNDS: u32 = 6;
-const GC_PAUSE: Duration = Duration::from_millis(200);
-
-/// Change of an attempt, as a commit on its own base.
-struct Change {
-    base: String,
-    commit: String,
-    /// Whether CI was green with the commit, compared with its base.
-    is_green: bool,
-    /// Whether the test history knows the result.
-    is_noted: bool,
-}
 
 /// End of a member's way through the queue.
 enum Passage {
@@ -175,7 +161,7 @@ impl Attempt<'_> {
                             None => continue,
                         }
                     }
-                    match self.build(place, change, &parent).await {
+                    match self.build_member(place, change, &parent).await {
                         Ok(None) => {}
                         Ok(Some(paths)) if ahead.is_empty() => {
                             return Ok(Passage::Verdict(conflict(&paths)));
@@ -211,73 +197,6 @@ impl Attempt<'_> {
                 }
             }
         }
-    }
-
-    /// Makes the member's commit on a parent. Returns the conflicting paths if the change does not fit.
-    async fn build(
-        &mut self,
-        place: &mut QueuePlace,
-        change: &Change,
-        parent: &str,
-    ) -> Result<Option<Vec<String>>, AttemptError> {
-        place.forget_commit();
-        let is_base = parent == change.base;
-        let mut round = 1;
-        let made = loop {
-            match self.make_commit(place, change, parent).await {
-                // A `git gc` of the user may remove objects and directories until a ref names the commit.
-                Err(error) if round < GC_ROUNDS => {
-                    tracing::debug!("making the commit again: {error}");
-                    self.slot.forget_handing_over();
-                    tokio::time::sleep(GC_PAUSE).await;
-                }
-                made => break made?,
-            }
-            round += 1;
-        };
-        let commit = match made {
-            RebaseOutcome::Commit(commit) => commit,
-            RebaseOutcome::Conflict { paths } => return Ok(Some(paths)),
-        };
-        self.record.landing = Some(commit.clone());
-        let record =
-            || self.context.store.record_member_commit(self.claim, place.position, parent, &commit);
-        // The work is complete, so a full disk is waited for.
-        self.context.disk.retry_while_full(&self.stop, record).await?;
-        self.context.merge_queue.changes.notify();
-        self.base = parent.to_owned();
-        let is_tested = is_base && change.is_green;
-        let test = if is_tested { MemberTest::Green } else { MemberTest::Missing };
-        place.is_judged = is_tested;
-        place.own = Some(MemberCommit { parent: parent.to_owned(), commit, test });
-        Ok(None)
-    }
-
-    /// Makes the commit, writes its objects where the members behind read them, and points the member's ref at it.
-    async fn make_commit(
-        &self,
-        place: &mut QueuePlace,
-        change: &Change,
-        parent: &str,
-    ) -> Result<RebaseOutcome, WorkspaceError> {
-        let repo = &self.context.repo;
-        if repo.wait_for_gc().await {
-            self.slot.forget_handing_over();
-        }
-        let commit = match parent == change.base {
-            true => change.commit.clone(),
-            false => match self.slot.rebase(&change.commit, parent).await? {
-                RebaseOutcome::Commit(commit) => commit,
-                conflict @ RebaseOutcome::Conflict { .. } => return Ok(conflict),
-            },
-        };
-        self.slot.copy_objects(&commit, parent).await?;
-        if place.is_shared {
-            let run = &self.claim.run_id;
-            place.kept = Some(repo.put_queue_ref(run, place.position, &commit).await?);
-        }
-        Box::pin(self.share_member(place, &commit)).await?;
-        Ok(RebaseOutcome::Commit(commit))
     }
 
     /// Compares the results with the tip, and lands. Returns `None` if the member is to look at the queue again.

@@ -13,6 +13,7 @@ pub mod judge_step;
 pub mod landing_step;
 pub mod lost_work_step;
 pub mod measure_step;
+mod member_build;
 mod member_test;
 pub mod memory_step;
 pub mod prompt_step;
