@@ -88,20 +88,21 @@ impl RunLog {
         }
     }
 
-    /// Returns the expected time until the last run ends, in mean durations of those that passed; `starts`: another one is about
-    /// to start, if none goes on. For a run that takes longer than that: by how much. `None` if no run goes on, or none has passed.
+    /// Returns the mean duration of the runs that passed.
+    pub fn mean_duration(&self) -> Option<Duration> {
+        let took: Vec<Duration> = self.runs.iter().filter_map(|run| run.took).collect();
+        let number = u32::try_from(took.len()).ok().filter(|number| *number > 0)?;
+        Some(took.iter().sum::<Duration>() / number)
+    }
+
+    /// Returns the expected time until the last run ends, in mean durations; `starts`: another one is about to start, if none
+    /// goes on. For a run that takes longer than that: by how much. `None` if no run goes on, or none has passed.
     pub fn remaining(&self, starts: bool) -> Option<f64> {
-        let took: Vec<f64> =
-            self.runs.iter().filter_map(|run| run.took).map(|took| took.as_secs_f64()).collect();
-        let mean = took.iter().sum::<f64>() / took.len() as f64;
+        let mean = self.mean_duration()?.as_secs_f64();
         let running = self.runs.iter().filter(|run| run.ended.is_none());
         let elapsed = running.map(|run| run.started.elapsed().as_secs_f64());
         let starting = (starts && !self.is_running()).then_some(0.0);
-        elapsed
-            .chain(starting)
-            .map(|elapsed| (1.0 - elapsed / mean).abs())
-            .reduce(f64::max)
-            .filter(|remaining| remaining.is_finite())
+        elapsed.chain(starting).map(|elapsed| (1.0 - elapsed / mean).abs()).reduce(f64::max)
     }
 
     /// Returns whether a run goes on.

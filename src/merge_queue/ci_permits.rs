@@ -101,6 +101,11 @@ impl CiPermits {
         company
     }
 
+    /// Returns the mean duration of the runs that passed.
+    pub fn mean_duration(&self) -> Option<Duration> {
+        locked(&self.log).mean_duration()
+    }
+
     /// Returns the expected time until no run of this drain goes on; see [`RunLog::remaining`].
     pub fn remaining(&self, starts: bool) -> Option<f64> {
         locked(&self.log).remaining(starts)

@@ -17,6 +17,7 @@ pub mod test_history;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::config::CiSettings;
 use crate::phase::{PhaseId, RunId};
@@ -24,8 +25,9 @@ use ci_permits::CiPermits;
 use queue_changes::QueueChanges;
 use test_history::{TestHistory, TestMode};
 
-/// Workers with one other member at most. With more, CI seldom rests, and waiting for the others delays more than it saves.
+/// Workers with one other member at most: one run of CI at a time about keeps up with them.
 const FEW_WORKERS: u32 = 2;
+const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 
 /// State of the merge queue shared by the workers of a drain.
 #[derive(Debug)]
@@ -86,11 +88,10 @@ impl MergeQueue {
         locked(&self.present).contains(&(run.clone(), phase.clone()))
     }
 
-    /// Returns the number of members of a run that may be tested at once now. `starts`: the test of another one is about to start.
-    pub fn depth(&self, run: &RunId, starts: bool) -> usize {
+    /// Returns the number of members of a run that may be tested at once.
+    pub fn depth(&self, run: &RunId) -> usize {
         match self.mode(run) {
             TestMode::OneAtATime => 1,
-            _ if self.waits_for_company(run, starts) => 1,
             TestMode::InQueue | TestMode::AloneFirst => {
                 self.parallel.map_or(usize::MAX, |parallel| parallel as usize)
             }
@@ -100,22 +101,31 @@ impl MergeQueue {
     /// Returns how changes of a run are tested.
     pub fn mode(&self, run: &RunId) -> TestMode {
         match self.history(run, |history| history.mode()) {
-            // The second run of CI for each change costs more than waiting for one member does.
-            TestMode::AloneFirst if self.has_few_workers(run) => TestMode::OneAtATime,
+            // The second run of CI for each change costs more than waiting for the others does.
+            TestMode::AloneFirst if self.is_one_enough(run) => TestMode::OneAtATime,
             mode => mode,
         }
     }
 
-    fn has_few_workers(&self, run: &RunId) -> bool {
-        self.workers <= FEW_WORKERS && !self.history(run, |history| history.has_other_drains)
+    /// Returns whether one run of CI at a time about keeps up with the workers.
+    fn is_one_enough(&self, run: &RunId) -> bool {
+        let (has_other_drains, agent) =
+            self.history(run, |history| (history.has_other_drains, history.agent_time()));
+        if has_other_drains || self.workers <= FEW_WORKERS {
+            return !has_other_drains;
+        }
+        let ci = self.permits.mean_duration();
+        ci.zip(agent).is_some_and(|(ci, agent)| ci * self.workers <= agent + ci)
     }
 
-    /// Returns whether a test of few workers waits until the runs of CI that go on have ended, because it gains little. If it
-    /// is green, it ends sooner by what remains of the others. If it is red, it is in doubt because of them, and repeated.
-    fn waits_for_company(&self, run: &RunId, starts: bool) -> bool {
-        let remaining = self.permits.remaining(starts).filter(|_| self.has_few_workers(run));
-        remaining
-            .is_some_and(|remaining| remaining <= self.history(run, |history| history.red_rate()))
+    /// Returns whether a test waits for the runs of CI that go on, because it gains little beside them, and when to ask again.
+    /// `starts`: the test of another member is about to start. If the test is green, it ends sooner by what remains of the others.
+    /// If it is red, it is in doubt because of them, and repeated.
+    pub fn pause(&self, run: &RunId, starts: bool) -> Option<Duration> {
+        let remaining = self.permits.remaining(starts).filter(|_| self.is_one_enough(run))?;
+        let red_rate = self.history(run, |history| history.red_rate());
+        let mean = self.permits.mean_duration()?;
+        (remaining <= red_rate).then(|| mean.max(SHORTEST_PAUSE))
     }
 
     /// Reads or extends the test history of a run.

@@ -1,6 +1,7 @@
 //! Recent tests of a run, and how changes are tested because of them.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// Tests and landings remembered.
 const REMEMBERED: usize = 20;
@@ -36,6 +37,8 @@ pub struct TestHistory {
     parallel_passes: u32,
     /// Whether the last repeated red test was red again, and no red test has counted because of it.
     was_red_again: bool,
+    /// Times that agents took.
+    agents: VecDeque<Duration>,
     /// Whether other drains work on the run.
     pub has_other_drains: bool,
 }
@@ -60,6 +63,17 @@ impl TestHistory {
     /// Records a change's result: green as soon as CI passed, red once it counts against the change.
     pub fn note_test(&mut self, is_red: bool) {
         push(&mut self.tests, is_red);
+    }
+
+    /// Records the time that the agent of a change took.
+    pub fn note_agent(&mut self, took: Duration) {
+        push(&mut self.agents, took);
+    }
+
+    /// Returns the mean time of agents.
+    pub fn agent_time(&self) -> Option<Duration> {
+        let number = u32::try_from(self.agents.len()).ok().filter(|number| *number > 0)?;
+        Some(self.agents.iter().sum::<Duration>() / number)
     }
 
     /// Records a run of CI in the queue.

@@ -4,6 +4,8 @@
 //! A red result counts only once everything before the member has landed: until then, a change before it may be the cause.
 //! Where many changes are red, each is tested on its own base first, and enters the queue only when green.
 
+use std::time::Duration;
+
 use super::ci_gate::Gate;
 use super::commit_landing::CommitLanding;
 use super::member_build::Change;
@@ -51,6 +53,9 @@ impl Attempt<'_> {
         let commit = self.slot.commit(&measured.tree, &base, &message).await?;
         let mut change = Change { base, commit, is_green: false, is_noted: false };
         let queue = &self.context.merge_queue;
+        if let Some(ms) = self.record.agent_ms {
+            queue.history(&claim.run_id, |history| history.note_agent(Duration::from_millis(ms)));
+        }
         if queue.mode(&claim.run_id) == TestMode::AloneFirst {
             let tested = self.test_alone_first(&change.commit).await?;
             let gate = self.judge_test(tested, &change.commit).await?;
@@ -142,7 +147,8 @@ impl Attempt<'_> {
             let starts = ahead
                 .iter()
                 .any(|member| matches!(member.state, MemberState::Building | MemberState::Testing));
-            let depth = queue.depth(run, starts);
+            let pause = queue.pause(run, starts);
+            let depth = if pause.is_some() { 1 } else { queue.depth(run) };
             let (count, own) = (ahead.len(), place.own.as_ref());
             match next_step(count, parent.as_deref(), own, depth) {
                 MemberStep::Wait => {
@@ -150,7 +156,12 @@ impl Attempt<'_> {
                     if !ahead.iter().any(|member| member.state == MemberState::Testing) {
                         self.record_red(place).await;
                     }
-                    if let Some(verdict) = self.wait_behind(&ahead, changes).await {
+                    let waiting = self.wait_behind(&ahead, changes);
+                    let waited = match pause {
+                        Some(pause) => tokio::time::timeout(pause, waiting).await,
+                        None => Ok(waiting.await),
+                    };
+                    if let Ok(Some(verdict)) = waited {
                         return Ok(Passage::Verdict(verdict));
                     }
                 }
