@@ -18,20 +18,29 @@ impl DrainContext {
         phase: &PhaseId,
         attempt: u32,
     ) -> Option<AttemptFiles> {
-        match self.find_at_server(run, phase, attempt).await? {
+        match self.find_at_server(run, phase, attempt).await.ok()?? {
             (FoundFiles::Found(files), _) if files.place != FilesPlace::Here => Some(files),
             _ => None,
         }
     }
 
     /// Finds what the last attempt of a phase left, for a person who goes on with it.
-    pub async fn kept_work(&self, run: &RunId, phase: &PhaseId, attempt: u32) -> KeptWork {
+    ///
+    /// # Errors
+    ///
+    /// The database or a file cannot be read.
+    pub async fn kept_work(
+        &self,
+        run: &RunId,
+        phase: &PhaseId,
+        attempt: u32,
+    ) -> anyhow::Result<KeptWork> {
         let own = AttemptDirectory::locate(&self.repo.autopack_dir(), run, phase, attempt);
-        let Some((found, row)) = self.find_at_server(run, phase, attempt).await else {
-            return KeptWork::here(own);
+        let Some((found, row)) = self.find_at_server(run, phase, attempt).await? else {
+            return Ok(KeptWork::here(own));
         };
         let missing = explain_missing_work(&found, &row);
-        match found {
+        Ok(match found {
             FoundFiles::Found(files) if files.place == FilesPlace::Here => {
                 KeptWork::here(files.path)
             }
@@ -41,17 +50,10 @@ impl DrainContext {
                 missing,
                 _files: Some(files),
             },
-            // A mark tells that the directory is of another attempt with this number; a person's discarded work has none.
-            FoundFiles::Removed | FoundFiles::NotStored
-                if AttemptDirectory::at(own.clone()).owner().is_none()
-                    && kept_patch(&own).is_some() =>
-            {
-                KeptWork::here(own)
-            }
             FoundFiles::Removed | FoundFiles::NotStored => {
                 KeptWork { missing, ..KeptWork::default() }
             }
-        }
+        })
     }
 
     async fn find_at_server(
@@ -59,16 +61,17 @@ impl DrainContext {
         run: &RunId,
         phase: &PhaseId,
         attempt: u32,
-    ) -> Option<(FoundFiles, AttemptRow)> {
+    ) -> anyhow::Result<Option<(FoundFiles, AttemptRow)>> {
         if !self.store.is_at_server() {
-            return None;
+            return Ok(None);
         }
-        let detail = self.store.phase(run, phase).await.ok()?;
-        let row = detail.attempt_log.into_iter().find(|row| row.attempt == attempt)?;
+        let detail = self.store.phase(run, phase).await?;
+        let row = detail.attempt_log.into_iter().find(|row| row.attempt == attempt);
+        let Some(row) = row else { return Ok(None) };
         let (root, settings) = (self.repo.root(), &self.settings.artifacts);
         let finder = AttemptFileFinder { root, store: &self.store, settings };
-        let found = finder.find(run, phase, &row, None).await.ok()?;
-        Some((found, row))
+        let found = finder.find(run, phase, &row, None).await?;
+        Ok(Some((found, row)))
     }
 
     /// Copies the patch of the previous attempt into the directory of a claim's attempt.

@@ -96,7 +96,7 @@ async fn start_of_phase(
             drain_context.ensure_branch(run).await?.1.commit
         }
     };
-    let work = drain_context.kept_work(run, phase, number).await;
+    let work = drain_context.kept_work(run, phase, number).await?;
     if let Some(why) = &work.missing {
         tracing::warn!(target: NOTES, "{why}");
     }

@@ -38,7 +38,7 @@ impl PersonsSlot<'_> {
         let stop = StopReceiver::never();
         context.place_for_person(&mut slot, &tip.commit, &directory, &stop).await?;
         let (run, phase, number) = (&row.run_id, &row.phase_id, row.executions);
-        let last = context.kept_work(run, phase, number).await;
+        let last = context.kept_work(run, phase, number).await?;
         if let Some(directory_of_last) = &last.directory {
             copy_briefing(&AttemptDirectory::at(directory_of_last.clone()), &directory)?;
         }
