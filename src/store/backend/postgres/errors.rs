@@ -41,8 +41,10 @@ fn kind_of_code(code: &str) -> DatabaseErrorKind {
 /// Returns whether the server does not have a prepared statement as it should: another client prepared one of this name in the same
 /// process, behind a pooler, or nobody did; or a migration changed the types of its columns.
 pub fn is_about_preparation(error: &PgDatabaseError) -> bool {
-    // The code of the last one, feature_not_supported, is also that of a standby.
-    matches!(error.code(), "42P05" | "26000") || error.routine() == Some("RevalidateCachedQuery")
+    // 08P01: the other statement has another number of parameters. The code of an outdated one, feature_not_supported, is also
+    // that of a standby.
+    matches!(error.code(), "42P05" | "26000" | "08P01")
+        || error.routine() == Some("RevalidateCachedQuery")
 }
 
 /// Returns whether a connection cannot be used after an error.

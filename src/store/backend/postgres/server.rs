@@ -1,6 +1,7 @@
 //! Connections to a Postgres server: how its URL is read, and its pools.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::str::FromStr as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -197,6 +198,9 @@ fn may_be_about_the_setting(error: &Error) -> bool {
             !OTHER_REFUSALS.iter().any(|class| code.starts_with(class))
         }
         Error::Protocol(_) => true,
+        Error::Io(why) => {
+            matches!(why.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset)
+        }
         _ => false,
     }
 }

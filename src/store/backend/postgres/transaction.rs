@@ -4,9 +4,9 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use sqlx::Error;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnection, PgPool, Postgres};
+use sqlx::{Connection as _, Error};
 
 use super::errors::{forbids_preparation, is_unusable_after};
 use super::server::Preparation;
@@ -36,11 +36,12 @@ impl PgTransaction {
         statements: &'static str,
         preparation: Preparation,
     ) -> Result<Self, Error> {
-        let connection = pool.acquire().await.map_err(|error| match error {
-            // A pool tries again while the server refuses connections, and hides the reason.
-            Error::PoolTimedOut => Error::Io(std::io::ErrorKind::TimedOut.into()),
-            error => error,
-        })?;
+        let mut connection = acquired(pool).await?;
+        // A statement that was prepared before would be used again.
+        while !preparation.is_on() && connection.cached_statements_size() > 0 {
+            connection.close_on_drop();
+            connection = acquired(pool).await?;
+        }
         let mut tx =
             Self { connection: Some(connection), is_in_doubt: true, is_open: true, preparation };
         let begun = within(DEADLINE, sqlx::raw_sql(statements).execute(tx.connection())).await;
@@ -91,6 +92,14 @@ impl PgTransaction {
     pub fn connection(&mut self) -> &mut PgConnection {
         self.connection.as_mut().expect("the connection leaves only when the value is dropped")
     }
+}
+
+async fn acquired(pool: &PgPool) -> Result<PoolConnection<Postgres>, Error> {
+    pool.acquire().await.map_err(|error| match error {
+        // A pool tries again while the server refuses connections, and hides the reason.
+        Error::PoolTimedOut => Error::Io(std::io::ErrorKind::TimedOut.into()),
+        error => error,
+    })
 }
 
 /// Limits the wait for an answer.
