@@ -27,7 +27,7 @@ use test_history::{TestHistory, TestMode};
 
 /// Workers with one other member at most: one run of CI at a time about keeps up with them.
 const FEW_WORKERS: u32 = 2;
-const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// State of the merge queue shared by the workers of a drain.
 #[derive(Debug)]
@@ -125,7 +125,7 @@ impl MergeQueue {
         let remaining = self.permits.remaining(starts).filter(|_| self.is_one_enough(run))?;
         let red_rate = self.history(run, |history| history.red_rate());
         let mean = self.permits.mean_duration()?;
-        (remaining <= red_rate).then(|| mean.max(SHORTEST_PAUSE))
+        (remaining <= red_rate).then(|| mean.mul_f64(remaining + red_rate).max(SHORTEST_PAUSE))
     }
 
     /// Reads or extends the test history of a run.
