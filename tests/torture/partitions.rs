@@ -228,7 +228,12 @@ if [ "$push" = {push} ]; then {step}; fi"#
         fleet.remote.hook(name, &script);
     }
     let project = with_git(host.project, &meddling);
-    host.project = project.env("AUTOPACK_DATABASE_URL", fleet.database.url_on(database.address()));
+    let mut url = fleet.database.url_on(database.address());
+    if trial.moment == Moment::Finish {
+        // The text of a prepared statement is sent once.
+        url += "?statement-cache-capacity=0";
+    }
+    host.project = project.env("AUTOPACK_DATABASE_URL", url);
     host
 }
 
