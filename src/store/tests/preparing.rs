@@ -3,12 +3,6 @@
 use super::*;
 use crate::store::backend::{query, query_scalar};
 
-/// Statements prepared on a connection of the readers, with this one.
-async fn prepared(store: &Store) -> i64 {
-    let count = "SELECT COUNT(*) FROM pg_catalog.pg_prepared_statements";
-    query_scalar(count).fetch_one(&store.reader).await.unwrap()
-}
-
 #[tokio::test]
 async fn statements_are_prepared_once_on_a_direct_connection() {
     let database = TestDatabase::new().await;
@@ -16,12 +10,14 @@ async fn statements_are_prepared_once_on_a_direct_connection() {
     if store.file().is_some() {
         return;
     }
-    assert_eq!(prepared(&store).await, 1);
-    store.owners().await.unwrap();
-    let first = prepared(&store).await;
-    assert!(first > 1);
-    store.owners().await.unwrap();
-    assert_eq!(prepared(&store).await, first);
+    let mut tx = store.reader.begin().await.unwrap();
+    for _ in 0..2 {
+        let owners = query_scalar::<i64>("SELECT COUNT(*) FROM owners");
+        assert_eq!(owners.fetch_one(&mut tx).await.unwrap(), 0);
+    }
+    // With this one.
+    let prepared = "SELECT COUNT(*) FROM pg_catalog.pg_prepared_statements";
+    assert_eq!(query_scalar::<i64>(prepared).fetch_one(&mut tx).await.unwrap(), 2);
 }
 
 #[tokio::test]
