@@ -90,9 +90,7 @@ impl RunLog {
 
     /// Returns the mean duration of the runs that passed.
     pub fn mean_duration(&self) -> Option<Duration> {
-        let took: Vec<Duration> = self.runs.iter().filter_map(|run| run.took).collect();
-        let number = u32::try_from(took.len()).ok().filter(|number| *number > 0)?;
-        Some(took.iter().sum::<Duration>() / number)
+        mean(self.runs.iter().filter_map(|run| run.took))
     }
 
     /// Returns the expected time until the last run ends, in mean durations; `starts`: another one is about to start, if none
@@ -137,6 +135,13 @@ impl LoggedRun {
         let last = |run: &Self| run.ended.map_or(u64::MAX, |(_, last)| last);
         self.number <= last(other) && other.number <= last(self)
     }
+}
+
+/// Returns the mean of durations, if there are any.
+pub(super) fn mean(durations: impl Iterator<Item = Duration>) -> Option<Duration> {
+    let (sum, number) =
+        durations.fold((Duration::ZERO, 0), |(sum, number), one| (sum + one, number + 1));
+    (number > 0).then(|| sum / number)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What a red test is followed by: whether it counts, or another run of CI at the same time may be its cause.
+//! Decision after a red test: the test counts, or runs again because another run of CI at the same time may be the cause.
 //!
 //! Tests that share a resource, such as a fixed port or one database, fail because of each other. Mostly one of them passes,
 //! or none if they destroy each other's data. A run alone decides, and keeps all others waiting. So it is the last choice.
@@ -30,8 +30,8 @@ pub enum AfterRed {
     AgainAlone,
 }
 
-/// Returns what follows a red test. `is_red_real`: the last repeated test of the
-/// run was red again; asked only if it matters.
+/// Returns the decision after a red test. `is_red_real`: the last repeated test of the run was red again. Called only if the
+/// answer matters.
 pub fn after_red(runs: RedRuns, company: Company, is_red_real: impl FnOnce() -> bool) -> AfterRed {
     if runs == RedRuns::Alone || !company.is_any() {
         return AfterRed::Counts;

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::ci_company::mean;
+
 /// Tests and landings remembered.
 const REMEMBERED: usize = 20;
 /// Tests known before their results count.
@@ -49,7 +51,7 @@ impl TestHistory {
         if self.parallel_failures >= PARALLEL_FAILURES {
             return TestMode::OneAtATime;
         }
-        let red = self.tests.iter().filter(|is_red| **is_red).count();
+        let red = self.red_tests();
         let is_often_red = self.tests.len() >= ENOUGH && red * 4 > self.tests.len();
         let runs: u32 = self.landings.iter().sum();
         let is_wasteful = self.landings.len() == REMEMBERED
@@ -72,8 +74,7 @@ impl TestHistory {
 
     /// Returns the mean time of agents.
     pub fn agent_time(&self) -> Option<Duration> {
-        let number = u32::try_from(self.agents.len()).ok().filter(|number| *number > 0)?;
-        Some(self.agents.iter().sum::<Duration>() / number)
+        mean(self.agents.iter().copied())
     }
 
     /// Records a run of CI in the queue.
@@ -96,14 +97,17 @@ impl TestHistory {
         std::mem::take(&mut self.was_red_again)
     }
 
+    fn red_tests(&self) -> usize {
+        self.tests.iter().filter(|is_red| **is_red).count()
+    }
+
     /// Returns the share of red tests to expect. Few tests are mixed with the guess that one of four is red; before the first one,
     /// the worst is assumed.
     pub fn red_rate(&self) -> f64 {
         if self.tests.is_empty() {
             return 1.0;
         }
-        let red = self.tests.iter().filter(|is_red| **is_red).count();
-        (red + 1) as f64 / (self.tests.len() + 4) as f64
+        (self.red_tests() + 1) as f64 / (self.tests.len() + 4) as f64
     }
 
     /// Records a run of CI that was green beside another.
