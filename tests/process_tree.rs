@@ -177,9 +177,12 @@ fn processes_outliving_their_supervisor_are_found_by_their_mark() {
     // All at once, like `killall -9`: the leader goes with its supervisor, the others stay.
     let supervisors = children_named(drain.id(), "ap-supervise");
     assert_eq!(supervisors.len(), 1);
-    drain.kill().unwrap();
     let supervisor = nix::unistd::Pid::from_raw(supervisors[0]);
-    nix::sys::signal::kill(supervisor, nix::sys::signal::Signal::SIGKILL).unwrap();
+    let send = |signal| nix::sys::signal::kill(supervisor, signal).unwrap();
+    // Stopped first: at the end of its drain, a supervisor ends its programs and itself.
+    send(nix::sys::signal::Signal::SIGSTOP);
+    drain.kill().unwrap();
+    send(nix::sys::signal::Signal::SIGKILL);
     drain.wait().unwrap();
     wait_for_lock(&at.path().join("lock"));
     assert!(sweep_marked(MARK, &mark) > 0);

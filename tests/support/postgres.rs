@@ -5,6 +5,9 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 use tempfile::TempDir;
@@ -187,10 +190,12 @@ impl OwnServer {
     pub fn kill(&self) {
         let pid = fs::read_to_string(self.data().join("postmaster.pid")).unwrap();
         let pid = pid.lines().next().unwrap().trim().to_owned();
+        // A stopped server starts no child unseen. A child that ends meanwhile needs no signal.
+        signal(&pid, Signal::SIGSTOP);
         let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
         let all: Vec<&str> =
             std::iter::once(pid.as_str()).chain(children.split_whitespace()).collect();
-        assert!(run(Command::new("kill").arg("-9").args(&all)));
+        all.iter().for_each(|pid| signal(pid, Signal::SIGKILL));
         for pid in all {
             while Path::new(&format!("/proc/{pid}")).exists() && !is_zombie(pid) {
                 std::thread::yield_now();
@@ -224,6 +229,14 @@ impl Drop for OwnServer {
     fn drop(&mut self) {
         let mut stop = self.command("pg_ctl");
         run(stop.args(["-s", "-m", "immediate", "-D"]).arg(self.data()).arg("stop"));
+    }
+}
+
+fn signal(pid: &str, signal: Signal) {
+    let pid = Pid::from_raw(pid.parse().unwrap());
+    match nix::sys::signal::kill(pid, signal) {
+        Ok(()) | Err(Errno::ESRCH) => {}
+        Err(error) => panic!("{signal} to {pid}: {error}"),
     }
 }
 
