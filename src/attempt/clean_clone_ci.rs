@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::checkout_runner::{CheckoutRunner, InstallReport, SetupEnd};
 use super::child_environment::Purpose;
 use super::program_view::ViewedProgram;
+use super::steps::ci_run::end_of;
 use super::{AttemptError, DrainContext};
 use crate::ci::{self, CiOutcome, CiPlan, CiRun, merge_base_rerun, plan_base_rerun};
 use crate::config::WorkspaceSettings;
@@ -166,7 +167,8 @@ impl CheckoutRunner<'_> {
         let logs = log.parent().unwrap_or(&log);
         let program = ViewedProgram::new(ViewPurpose::Ci, (slot, Side::Ci), &words, logs);
         let opened = self.open_view(&program, &mut env)?;
-        let mut permit = self.ci_permits.acquire_unless_stopped(false, stop).await;
+        let program = plan.display();
+        let mut permit = self.ci_permits.acquire_unless_stopped(&program, false, stop).await;
         let request = ci::CiRequest {
             dir: slot.path_of(Side::Ci),
             checkout: self.repo.root(),
@@ -178,6 +180,9 @@ impl CheckoutRunner<'_> {
             view: opened.child.clone(),
         };
         let run = ci::run(plan, request, stop).await;
+        if let (Some(permit), Ok(run)) = (permit, &run) {
+            permit.end(end_of(run));
+        }
         let refused_hosts = opened.close().await.refused_hosts;
         Ok(CiRun { refused_hosts, ..run? })
     }

@@ -39,6 +39,15 @@ impl Company {
     }
 }
 
+/// Expected rest of a run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Remaining {
+    /// Part of the mean duration that remains. For a run that takes longer: by how much.
+    pub share: f64,
+    /// Mean duration of the runs that passed.
+    pub of: Duration,
+}
+
 /// Runs of this drain, in the order of their starts.
 #[derive(Debug, Default)]
 pub struct RunLog {
@@ -51,6 +60,8 @@ pub struct RunLog {
 #[derive(Debug)]
 struct LoggedRun {
     number: u64,
+    /// The command, which tells CI and a phase's own check apart.
+    program: String,
     started: Instant,
     /// Duration, of a run that passed: one that failed may have ended early.
     took: Option<Duration>,
@@ -59,11 +70,12 @@ struct LoggedRun {
 }
 
 impl RunLog {
-    /// Records the start of a run, and returns its number.
-    pub fn begin(&mut self) -> u64 {
+    /// Records the start of a run of this command, and returns its number.
+    pub fn begin(&mut self, program: &str) -> u64 {
         self.begun += 1;
         self.runs.push_back(LoggedRun {
             number: self.begun,
+            program: program.to_owned(),
             started: Instant::now(),
             took: None,
             ended: None,
@@ -93,14 +105,32 @@ impl RunLog {
         mean(self.runs.iter().filter_map(|run| run.took))
     }
 
-    /// Returns the expected time until the last run ends, in mean durations; `starts`: another one is about to start, if none
-    /// goes on. For a run that takes longer than that: by how much. `None` if no run goes on, or none has passed.
-    pub fn remaining(&self, starts: bool) -> Option<f64> {
-        let mean = self.mean_duration()?.as_secs_f64();
-        let running = self.runs.iter().filter(|run| run.ended.is_none());
-        let elapsed = running.map(|run| run.started.elapsed().as_secs_f64());
-        let starting = (starts && !self.is_running()).then_some(0.0);
-        elapsed.chain(starting).map(|elapsed| (1.0 - elapsed / mean).abs()).reduce(f64::max)
+    /// Returns what is expected to remain of the runs that go on; `starts`: another one is about to start, if none goes on.
+    /// `None` if no run goes on, or one whose command has not passed.
+    pub fn remaining(&self, starts: bool) -> Option<Remaining> {
+        let mean_of = |program: &str| {
+            mean(self.runs.iter().filter(|run| run.program == program).filter_map(|run| run.took))
+        };
+        let mut most: Option<Remaining> = None;
+        for run in self.runs.iter().filter(|run| run.ended.is_none()) {
+            let of = mean_of(&run.program)?;
+            let share = (1.0 - run.started.elapsed().as_secs_f64() / of.as_secs_f64()).abs();
+            if most.is_none_or(|most| most.share < share) {
+                most = Some(Remaining { share, of });
+            }
+        }
+        let starting = || starts.then(|| Some(Remaining { share: 1.0, of: self.mean_duration()? }));
+        most.or_else(|| starting().flatten())
+    }
+
+    /// Returns whether a run of the test passed, and so did another run of the same command during at least half of it: they
+    /// share nothing that only one can have.
+    pub fn passed_together(&self, test: &[u64]) -> bool {
+        let of_test = |run: &&LoggedRun| test.contains(&run.number);
+        self.runs.iter().filter(of_test).any(|own| {
+            let others = self.runs.iter().filter(|other| !of_test(other));
+            others.into_iter().any(|other| own.passed_together_with(other))
+        })
     }
 
     /// Returns whether a run goes on.
@@ -135,6 +165,16 @@ impl LoggedRun {
         let last = |run: &Self| run.ended.map_or(u64::MAX, |(_, last)| last);
         self.number <= last(other) && other.number <= last(self)
     }
+
+    fn passed_together_with(&self, other: &Self) -> bool {
+        let (Some(took), Some(other_took)) = (self.took, other.took) else { return false };
+        if self.program != other.program {
+            return false;
+        }
+        let end = (self.started + took).min(other.started + other_took);
+        let together = end.saturating_duration_since(self.started.max(other.started));
+        together * 2 >= took.max(other_took)
+    }
 }
 
 /// Returns the mean of durations, if there are any.
@@ -151,18 +191,18 @@ mod tests {
     #[test]
     fn runs_are_beside_each_other_from_start_to_end() {
         let mut log = RunLog::default();
-        let first = log.begin();
+        let first = log.begin("ci");
         log.end(first, RunEnd::Green);
         assert!(!log.company(&[first]).is_any());
-        let second = log.begin();
-        let third = log.begin();
+        let second = log.begin("ci");
+        let third = log.begin("ci");
         assert!(log.company(&[second]).is_running);
         log.end(third, RunEnd::Red);
         log.end(third, RunEnd::Green);
         log.end(second, RunEnd::Green);
         let red = Company { has_red: true, ..Company::default() };
         assert_eq!(log.company(&[second]), red, "the first ended before, and an end counts once");
-        let fourth = log.begin();
+        let fourth = log.begin("ci");
         assert!(!log.company(&[fourth]).is_any());
         assert!(!log.company(&[second, third]).is_any(), "runs of one test are no company");
     }
@@ -170,39 +210,75 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_time_until_runs_end_is_expected_from_those_before() {
         let mut log = RunLog::default();
-        let first = log.begin();
+        let first = log.begin("ci");
+        let rest = |share| Some(Remaining { share, of: Duration::from_secs(4) });
         assert_eq!(log.remaining(false), None, "none has passed");
         tokio::time::advance(Duration::from_secs(4)).await;
         log.end(first, RunEnd::Green);
         assert_eq!(log.remaining(false), None, "none goes on");
-        assert_eq!(log.remaining(true), Some(1.0));
-        let red = log.begin();
+        assert_eq!(log.remaining(true), rest(1.0));
+        let other = log.begin("check");
+        assert_eq!(log.remaining(true), None, "none of this command has passed");
+        log.end(other, RunEnd::Unknown);
+        let red = log.begin("ci");
         log.end(red, RunEnd::Red);
-        let stopped = log.begin();
+        let stopped = log.begin("ci");
         tokio::time::advance(Duration::from_secs(1)).await;
-        let last = log.begin();
+        let last = log.begin("ci");
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert_eq!(log.remaining(false), Some(0.75));
+        assert_eq!(log.remaining(false), rest(0.75));
         log.end(stopped, RunEnd::Unknown);
         tokio::time::advance(Duration::from_secs(9)).await;
-        assert_eq!(log.remaining(false), Some(1.5), "6 s longer than usual");
+        assert_eq!(log.remaining(false), rest(1.5), "6 s longer than usual");
         log.end(last, RunEnd::Red);
         assert_eq!(log.remaining(false), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn runs_that_pass_during_half_of_each_other_share_nothing() {
+        let mut log = RunLog::default();
+        let advance = |seconds| tokio::time::advance(Duration::from_secs(seconds));
+        let first = log.begin("ci");
+        advance(3).await;
+        let second = log.begin("ci");
+        advance(1).await;
+        log.end(first, RunEnd::Green);
+        assert!(!log.passed_together(&[first]), "the second goes on");
+        advance(3).await;
+        log.end(second, RunEnd::Green);
+        assert!(!log.passed_together(&[second]), "one second of four");
+        let [third, red] = [log.begin("ci"), log.begin("ci")];
+        advance(1).await;
+        let fourth = log.begin("ci");
+        advance(1).await;
+        log.end(red, RunEnd::Red);
+        log.end(third, RunEnd::Green);
+        assert!(!log.passed_together(&[third]), "beside a red one, and one that goes on");
+        log.end(fourth, RunEnd::Green);
+        assert!(log.passed_together(&[fourth]) && log.passed_together(&[third]));
+        assert!(!log.passed_together(&[red]));
+        assert!(!log.passed_together(&[third, fourth]), "runs of one test");
+        let [ci, check] = ["ci", "check"].map(|program| log.begin(program));
+        advance(1).await;
+        for run in [ci, check] {
+            log.end(run, RunEnd::Green);
+        }
+        assert!(!log.passed_together(&[ci]), "they may use different ports");
     }
 
     #[test]
     fn forgotten_runs_are_unknown_company() {
         let mut log = RunLog::default();
-        let [gone, long] = [log.begin(), log.begin()];
+        let [gone, long] = [log.begin("ci"), log.begin("ci")];
         log.end(gone, RunEnd::Green);
         for _ in 0..REMEMBERED * 2 {
-            let run = log.begin();
+            let run = log.begin("ci");
             log.end(run, RunEnd::Red);
         }
         let red = Company { has_red: true, has_unknown: true, ..Company::default() };
         assert_eq!(log.company(&[long]), red, "beside the first one, which is forgotten");
         log.end(long, RunEnd::Red);
-        let last = log.begin();
+        let last = log.begin("ci");
         assert!(log.runs.len() <= REMEMBERED);
         assert!(!log.company(&[last]).is_any());
     }

@@ -16,7 +16,7 @@ use tokio::sync::{
     OwnedRwLockReadGuard, OwnedRwLockWriteGuard, OwnedSemaphorePermit, RwLock, Semaphore,
 };
 
-use super::ci_company::{Company, RunEnd, RunLog};
+use super::ci_company::{Company, Remaining, RunEnd, RunLog};
 use super::queue_changes::Notifier;
 use crate::config::{CiSettings, Env};
 use crate::process::{FileLock, StopLevel, StopReceiver, lock};
@@ -106,9 +106,14 @@ impl CiPermits {
         locked(&self.log).mean_duration()
     }
 
-    /// Returns the expected time until no run of this drain goes on; see [`RunLog::remaining`].
-    pub fn remaining(&self, starts: bool) -> Option<f64> {
+    /// Returns what is expected to remain of the runs of this drain; see [`RunLog::remaining`].
+    pub fn remaining(&self, starts: bool) -> Option<Remaining> {
         locked(&self.log).remaining(starts)
+    }
+
+    /// Returns whether a test passed at the same time as another one; see [`RunLog::passed_together`].
+    pub fn passed_together(&self, test: &TestRuns) -> bool {
+        locked(&self.log).passed_together(&test.numbers)
     }
 
     /// From now on, CI runs one at a time.
@@ -116,8 +121,8 @@ impl CiPermits {
         self.one_at_a_time.store(true, Ordering::Relaxed);
     }
 
-    /// Waits for a permit; for a run without another run beside it if `alone`.
-    pub async fn acquire(&self, alone: bool) -> CiPermit {
+    /// Waits for a permit to run this command; without another run beside it if `alone`.
+    pub async fn acquire(&self, program: &str, alone: bool) -> CiPermit {
         let alone = alone || self.one_at_a_time.load(Ordering::Relaxed);
         let most = match &self.most {
             Some(most) => Arc::clone(most).acquire_owned().await.ok(),
@@ -135,7 +140,7 @@ impl CiPermits {
                 (Guard::Shared { _held: guard }, self.lock_shared().await, others)
             }
         };
-        let number = locked(&self.log).begin();
+        let number = locked(&self.log).begin(program);
         CiPermit {
             _guard: guard,
             _most: most,
@@ -151,11 +156,12 @@ impl CiPermits {
     /// Waits for a permit. `None` after a stop: the run that follows ends at once.
     pub async fn acquire_unless_stopped(
         &self,
+        program: &str,
         alone: bool,
         stop: &StopReceiver,
     ) -> Option<CiPermit> {
         tokio::select! {
-            permit = self.acquire(alone) => Some(permit),
+            permit = self.acquire(program, alone) => Some(permit),
             () = stop.reached(StopLevel::Graceful) => None,
         }
     }
@@ -258,9 +264,9 @@ mod tests {
     async fn runs_beside_each_other_have_company_and_a_run_alone_has_none() {
         let directory = tempfile::tempdir().unwrap();
         let permits = permits(&directory);
-        let first = permits.acquire(false).await;
-        let second = permits.acquire(false).await;
-        let mut alone = std::pin::pin!(permits.acquire(true));
+        let first = permits.acquire("ci", false).await;
+        let second = permits.acquire("ci", false).await;
+        let mut alone = std::pin::pin!(permits.acquire("ci", true));
         tokio::select! {
             biased;
             _ = &mut alone => panic!("not alone"),
@@ -270,7 +276,7 @@ mod tests {
         assert_eq!(permits.company(&first), Company { has_green: true, ..Company::default() });
         assert_eq!(permits.company(&second), Company { has_red: true, ..Company::default() });
         let alone = alone.await.end(RunEnd::Red);
-        let last = permits.acquire(false).await.end(RunEnd::Red);
+        let last = permits.acquire("ci", false).await.end(RunEnd::Red);
         assert!(!permits.company(&alone).is_any() && !permits.company(&last).is_any());
     }
 
@@ -278,8 +284,8 @@ mod tests {
     async fn drains_of_a_repository_take_turns() {
         let directory = tempfile::tempdir().unwrap();
         let drains = [(); 2].map(|()| permits(&directory));
-        let alone = drains[0].acquire(true).await;
-        let mut beside = std::pin::pin!(drains[1].acquire(false));
+        let alone = drains[0].acquire("ci", true).await;
+        let mut beside = std::pin::pin!(drains[1].acquire("ci", false));
         tokio::select! {
             biased;
             _ = &mut beside => panic!("the other drain runs alone"),
@@ -287,7 +293,7 @@ mod tests {
         }
         drop(alone);
         let beside = beside.await;
-        let other = drains[0].acquire(false).await;
+        let other = drains[0].acquire("ci", false).await;
         let [other, beside] = [other, beside].map(|permit| permit.end(RunEnd::Red));
         assert!(drains[0].company(&other).has_unknown && drains[1].company(&beside).is_any());
     }

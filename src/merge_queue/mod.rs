@@ -124,8 +124,8 @@ impl MergeQueue {
     pub fn pause(&self, run: &RunId, starts: bool) -> Option<Duration> {
         let remaining = self.permits.remaining(starts).filter(|_| self.is_one_enough(run))?;
         let red_rate = self.history(run, |history| history.red_rate());
-        let mean = self.permits.mean_duration()?;
-        (remaining <= red_rate).then(|| mean.mul_f64(remaining + red_rate).max(SHORTEST_PAUSE))
+        let wait = || remaining.of.mul_f64(remaining.share + red_rate).max(SHORTEST_PAUSE);
+        (remaining.share <= red_rate).then(wait)
     }
 
     /// Reads or extends the test history of a run.

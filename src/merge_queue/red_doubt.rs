@@ -1,7 +1,8 @@
 //! Decision after a red test: the test counts, or runs again because another run of CI at the same time may be the cause.
 //!
 //! Tests that share a resource, such as a fixed port or one database, fail because of each other. Mostly one of them passes,
-//! or none if they destroy each other's data. A run alone decides, and keeps all others waiting. So it is the last choice.
+//! or none if they destroy each other's data. A run alone decides, and keeps all others waiting. So it is the last choice
+//! once tests have passed at the same time. Before, a red run beside it may have had the resource, and failed for its own reason.
 
 use super::ci_company::Company;
 
@@ -30,18 +31,23 @@ pub enum AfterRed {
     AgainAlone,
 }
 
-/// Returns the decision after a red test. `is_red_real`: the last repeated test of the run was red again. Called only if the
-/// answer matters.
-pub fn after_red(runs: RedRuns, company: Company, is_red_real: impl FnOnce() -> bool) -> AfterRed {
+/// Returns the decision after a red test. `is_safe`: runs of CI are known not to disturb each other. `is_red_real`: the last
+/// repeated test of the run was red again. Called only if the answer matters.
+pub fn after_red(
+    runs: RedRuns,
+    company: Company,
+    is_safe: bool,
+    is_red_real: impl FnOnce() -> bool,
+) -> AfterRed {
     if runs == RedRuns::Alone || !company.is_any() {
         return AfterRed::Counts;
     }
     match runs {
-        // One passed beside it: perhaps because it had the resource.
-        _ if company.has_unknown => AfterRed::AgainAlone,
+        _ if company.has_unknown || !is_safe => AfterRed::AgainAlone,
+        // Perhaps because it had the resource.
         RedRuns::First if company.has_green => AfterRed::AgainAlone,
         RedRuns::First if is_red_real() => AfterRed::Counts,
-        // The first time, no run passed, so none kept the resource from it. Now one did pass.
+        // The first time, no run passed, and now one did.
         RedRuns::SecondBeside if company.has_green => AfterRed::Counts,
         _ if company.is_running => AfterRed::Wait,
         // All are red. Those behind it contain the same change, which explains that best.
@@ -66,26 +72,31 @@ mod tests {
         let red = Company { has_red: true, ..NONE };
         let running = Company { is_running: true, ..red };
         let stopped = Company { has_unknown: true, ..red };
-        for (runs, company, are_reds_real, expected) in [
-            (RedRuns::First, NONE, false, Counts),
-            (RedRuns::First, green, false, AgainAlone),
-            (RedRuns::First, Company { is_running: true, ..green }, false, AgainAlone),
-            (RedRuns::First, running, false, Wait),
-            (RedRuns::First, red, false, AgainBeside),
-            (RedRuns::First, stopped, false, AgainAlone),
-            (RedRuns::First, green, true, AgainAlone),
-            (RedRuns::First, red, true, Counts),
-            (RedRuns::SecondBeside, NONE, false, Counts),
-            (RedRuns::SecondBeside, green, false, Counts),
-            (RedRuns::SecondBeside, running, false, Wait),
-            (RedRuns::SecondBeside, red, false, AgainAlone),
-            (RedRuns::SecondBeside, stopped, false, AgainAlone),
-            (RedRuns::Alone, stopped, false, Counts),
+        for (runs, company, is_safe, are_reds_real, expected) in [
+            (RedRuns::First, NONE, true, false, Counts),
+            (RedRuns::First, NONE, false, false, Counts),
+            (RedRuns::First, green, true, false, AgainAlone),
+            (RedRuns::First, Company { is_running: true, ..green }, true, false, AgainAlone),
+            (RedRuns::First, running, true, false, Wait),
+            (RedRuns::First, running, false, true, AgainAlone),
+            (RedRuns::First, red, true, false, AgainBeside),
+            (RedRuns::First, red, false, false, AgainAlone),
+            (RedRuns::First, red, false, true, AgainAlone),
+            (RedRuns::First, stopped, true, false, AgainAlone),
+            (RedRuns::First, green, true, true, AgainAlone),
+            (RedRuns::First, red, true, true, Counts),
+            (RedRuns::SecondBeside, NONE, true, false, Counts),
+            (RedRuns::SecondBeside, green, true, false, Counts),
+            (RedRuns::SecondBeside, green, false, false, AgainAlone),
+            (RedRuns::SecondBeside, running, true, false, Wait),
+            (RedRuns::SecondBeside, red, true, false, AgainAlone),
+            (RedRuns::SecondBeside, stopped, true, false, AgainAlone),
+            (RedRuns::Alone, stopped, false, false, Counts),
         ] {
             assert_eq!(
-                after_red(runs, company, || are_reds_real),
+                after_red(runs, company, is_safe, || are_reds_real),
                 expected,
-                "{runs:?} {company:?}"
+                "{runs:?} {company:?} {is_safe}"
             );
         }
     }
@@ -93,12 +104,12 @@ mod tests {
     proptest! {
         #[test]
         fn each_red_test_counts_after_at_most_two_more_runs(
-            company in prop::collection::vec(any::<[bool; 3]>(), 3),
+            company in prop::collection::vec(any::<[bool; 4]>(), 3),
         ) {
             let mut runs = RedRuns::First;
-            for [has_green, has_red, has_unknown] in company {
+            for [has_green, has_red, has_unknown, is_safe] in company {
                 let company = Company { has_green, has_red, has_unknown, is_running: false };
-                runs = match after_red(runs, company, || false) {
+                runs = match after_red(runs, company, is_safe, || false) {
                     AfterRed::Counts => return Ok(()),
                     AfterRed::Wait => return Err(TestCaseError::fail("nothing to wait for")),
                     AfterRed::AgainBeside => RedRuns::SecondBeside,

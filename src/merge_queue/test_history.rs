@@ -13,8 +13,10 @@ const ENOUGH: usize = 8;
 const MOST_RUNS: f64 = 2.0;
 /// Failures beside other runs of CI that passed alone, after which CI runs one at a time.
 const PARALLEL_FAILURES: u32 = 2;
-/// Runs of CI that were green beside others after a failure, until the failure is forgotten as a flaky test.
+/// Tests that passed at the same time as another one after a failure, until the failure is forgotten as a flaky test.
 const PARALLEL_PASSES: u32 = 20;
+/// Tests that passed at the same time as another one until runs of CI count as independent of each other.
+const PARALLEL_PROOF: u32 = 2;
 
 /// How changes of a run are tested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +112,12 @@ impl TestHistory {
         (self.red_tests() + 1) as f64 / (self.tests.len() + 4) as f64
     }
 
-    /// Records a run of CI that was green beside another.
+    /// Returns whether runs of CI are known not to disturb each other.
+    pub fn is_parallel_safe(&self) -> bool {
+        self.parallel_failures == 0 && self.parallel_passes >= PARALLEL_PROOF
+    }
+
+    /// Records a test that passed at the same time as another one.
     pub fn note_parallel_pass(&mut self) {
         self.parallel_passes += 1;
         if self.parallel_passes >= PARALLEL_PASSES {
@@ -186,9 +193,16 @@ mod tests {
     #[test]
     fn failures_beside_others_that_pass_alone_end_parallel_runs() {
         let mut history = TestHistory::default();
+        assert!(!history.is_parallel_safe());
+        (0..PARALLEL_PROOF).for_each(|_| history.note_parallel_pass());
+        assert!(history.is_parallel_safe());
         assert!(!history.note_parallel_failure());
-        (0..PARALLEL_PASSES).for_each(|_| history.note_parallel_pass());
-        assert!(!history.note_parallel_failure(), "the first is forgotten");
+        (0..PARALLEL_PASSES).for_each(|_| {
+            assert!(!history.is_parallel_safe());
+            history.note_parallel_pass();
+        });
+        assert!(history.is_parallel_safe(), "the failure is forgotten");
+        assert!(!history.note_parallel_failure());
         assert_eq!(history.mode(), TestMode::InQueue);
         assert!(history.note_parallel_failure());
         assert_eq!(history.mode(), TestMode::OneAtATime);

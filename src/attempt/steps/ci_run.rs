@@ -57,7 +57,7 @@ impl Attempt<'_> {
         let words = plan.words();
         let (place, directory) = ((&self.slot, Side::Ci), self.directory.path());
         let program = ViewedProgram::new(ViewPurpose::Ci, place, &words, directory);
-        let mut permit = self.ci_permit().await;
+        let mut permit = self.ci_permit(plan).await;
         let opened = runner.open_view(&program, &mut env)?;
         let request = ci::CiRequest {
             lent: permit.as_mut().map(CiPermit::lend).unwrap_or_default(),
@@ -72,7 +72,7 @@ impl Attempt<'_> {
         tracing::debug!(command = plan.display(), "ci starts");
         let run = ci::run(plan, request, &self.stop).await;
         if let Some(permit) = permit {
-            let end = run.as_ref().map_or(RunEnd::Unknown, |run| end_of(run.outcome()));
+            let end = run.as_ref().map_or(RunEnd::Unknown, end_of);
             self.ci_turn.runs.extend(permit.end(end));
         }
         let ViewReport { notes, refused_hosts } = opened.close().await;
@@ -86,11 +86,15 @@ impl Attempt<'_> {
     }
 
     /// Waits for a permit to run CI. `None` after a stop: the run then ends at once.
-    async fn ci_permit(&self) -> Option<CiPermit> {
+    async fn ci_permit(&self, plan: &CiPlan) -> Option<CiPermit> {
         let queue = &self.context.merge_queue;
         let permits = &queue.permits;
-        let mut permit =
-            std::pin::pin!(permits.acquire_unless_stopped(self.ci_turn.alone, &self.stop));
+        let program = plan.display();
+        let mut permit = std::pin::pin!(permits.acquire_unless_stopped(
+            &program,
+            self.ci_turn.alone,
+            &self.stop
+        ));
         if let Ok(permit) = tokio::time::timeout(PERMIT_WAIT, &mut permit).await {
             return permit;
         }
@@ -116,9 +120,9 @@ impl Attempt<'_> {
     }
 }
 
-/// Returns what a run beside another one tells.
-fn end_of(outcome: &CiOutcome) -> RunEnd {
-    match outcome {
+/// Returns what a run tells of the runs beside it.
+pub(crate) fn end_of(run: &CiRun) -> RunEnd {
+    match run.outcome() {
         CiOutcome::Passed | CiOutcome::NoTests | CiOutcome::NotConfigured => RunEnd::Green,
         CiOutcome::Failed | CiOutcome::CollectionError => RunEnd::Red,
         _ => RunEnd::Unknown,

@@ -101,7 +101,8 @@ impl Attempt<'_> {
         // Their runs are not known here.
         company.has_unknown |= has_other_drains && company.is_any();
         queue.history(&self.claim.run_id, |history| {
-            let after = after_red(runs, company, || history.is_red_real());
+            let is_safe = history.is_parallel_safe();
+            let after = after_red(runs, company, is_safe, || history.is_red_real());
             if after == AfterRed::Counts && runs != RedRuns::First {
                 history.note_repeat(true);
             }
@@ -171,9 +172,9 @@ impl Attempt<'_> {
             return;
         }
         let queue = &self.context.merge_queue;
-        let is_beside_others = queue.permits.company(test).is_any();
+        let passed_together = queue.permits.passed_together(test);
         let is_new = queue.history(&self.claim.run_id, |history| {
-            if is_beside_others {
+            if passed_together {
                 history.note_parallel_pass();
             }
             if is_repeated {

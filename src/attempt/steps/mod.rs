@@ -4,7 +4,7 @@ pub mod agent_files;
 pub mod agent_step;
 pub mod base_step;
 pub mod ci_gate;
-mod ci_run;
+pub(super) mod ci_run;
 mod commit_landing;
 pub mod diff_gate;
 pub mod finish_step;

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::ci_run::end_of;
 use crate::agent::Checks;
 use crate::attempt::child_environment::Purpose;
 use crate::attempt::program_view::{ProgramView, ViewedProgram};
@@ -76,7 +77,8 @@ impl Checks for RequestedChecks {
                 return "no CI is configured; only the deliverables are checked".to_owned();
             }
             let number = self.runs.fetch_add(1, Ordering::Relaxed) + 1;
-            let mut permit = self.permits.acquire_unless_stopped(false, &self.stop).await;
+            let program = self.plan.display();
+            let mut permit = self.permits.acquire_unless_stopped(&program, false, &self.stop).await;
             let request = ci::CiRequest {
                 dir: &self.agent_checkout,
                 checkout: &self.users_checkout,
@@ -88,6 +90,9 @@ impl Checks for RequestedChecks {
                 view: self.view.child.clone(),
             };
             let run = ci::run(&self.plan, request, &self.stop).await;
+            if let (Some(permit), Ok(run)) = (permit, &run) {
+                permit.end(end_of(run));
+            }
             self.view.remove_mount_points();
             match run {
                 Ok(run) => self.describe(&run),
