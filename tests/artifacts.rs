@@ -183,6 +183,25 @@ fn a_killed_drain_leaves_files_that_the_next_one_stores() {
 }
 
 #[test]
+fn files_that_cannot_be_stored_hold_up_no_others() {
+    let Some(machines) = Machines::new(AGENT, "") else { return };
+    let Machines { a, database, .. } = &machines;
+    database.execute(
+        "CREATE FUNCTION autopack.refuse_files() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+           IF EXISTS (SELECT 1 FROM autopack.attempts a JOIN autopack.phases p ON p.id = a.phase
+                       WHERE a.id = NEW.attempt AND p.phase_id = 'good') THEN RAISE 'no room for good'; END IF;
+           RETURN NEW; END $$;
+         CREATE TRIGGER refuse_files BEFORE INSERT ON autopack.artifacts FOR EACH ROW EXECUTE FUNCTION autopack.refuse_files()",
+    );
+    let ran = a.drain().exited(3);
+    assert!(machines.stored("good").is_empty());
+    assert!(machines.stored("bad").contains(&"agent.log".to_owned()), "{ran:#?}");
+    let said = format!("{}{}", ran.stdout, ran.stderr);
+    assert!(said.contains("the logs of 1 attempt are not in the database yet"), "{said}");
+    assert!(said.contains("no room for good"), "{said}");
+}
+
+#[test]
 fn gc_stores_what_was_left_and_removes_what_is_used_up() {
     let Some(machines) = Machines::new(AGENT, "") else { return };
     let locked = machines.kill_before_storing();

@@ -108,10 +108,15 @@ impl KeptWork {
     }
 }
 
+/// Returns the host of an attempt, for people.
+pub fn shown_host(row: &AttemptRow) -> String {
+    let host = row.host.as_deref().map(printable);
+    host.map_or("another machine".to_owned(), |host| host.to_string())
+}
+
 fn explain_missing_work(found: &FoundFiles, row: &AttemptRow) -> Option<String> {
     row.log_dir.as_ref()?;
-    let host = row.host.as_deref().map(printable);
-    let host = host.map_or("another machine".to_owned(), |host| host.to_string());
+    let host = shown_host(row);
     let why = match found {
         FoundFiles::Found(files) if files.is_patch_cut() => format!(
             "its patch is longer than artifacts.database_kb, so only {host} has the whole patch; artifacts.dir shares whole files"

@@ -64,7 +64,7 @@ pub use base_update::{UpdateEnd, land_update};
 pub(crate) use checkout_runner::CheckoutRunner;
 pub(crate) use clean_clone_ci::{CloneRun, CloneTest};
 pub use drain_context::DrainContext;
-pub use earlier_patch::KeptWork;
+pub use earlier_patch::{KeptWork, shown_host};
 pub use error::AttemptError;
 pub use estimator::{Estimate, Estimator};
 pub use inherited_environments::InheritedEnvironments;

@@ -5,10 +5,11 @@ use std::path::Path;
 
 use super::Context;
 use super::attempt_choice::AttemptChoice;
-use crate::attempt::{AttemptDirectory, AttemptFileFinder, AttemptFiles, FilesPlace, FoundFiles};
+use crate::attempt::{
+    AttemptDirectory, AttemptFileFinder, AttemptFiles, FilesPlace, FoundFiles, shown_host,
+};
 use crate::drain::executes_here;
 use crate::failure::Failure;
-use crate::progress::printable;
 use crate::store::OwnerRow;
 use crate::workspace::Repo;
 
@@ -54,8 +55,7 @@ impl AttemptChoice {
 
     /// Returns the host of the attempt, for people.
     pub fn host(&self) -> String {
-        let host = self.attempt.host.as_deref().map(printable);
-        host.map_or("another machine".to_owned(), |host| host.to_string())
+        shown_host(&self.attempt)
     }
 
     /// Returns the attempt's directory as other machines name it.

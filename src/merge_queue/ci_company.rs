@@ -123,8 +123,8 @@ impl RunLog {
         most.or_else(|| starting().flatten())
     }
 
-    /// Returns whether a run of the test passed, and so did another run of the same command during at least half of it: they
-    /// share nothing that only one can have.
+    /// Returns whether a run of the test passed, and so did another run of the same command during at least half of it:
+    /// evidence that they share nothing that only one can have.
     pub fn passed_together(&self, test: &[u64]) -> bool {
         let of_test = |run: &&LoggedRun| test.contains(&run.number);
         self.runs.iter().filter(of_test).any(|own| {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::executed_here::ExecutedHere;
 use super::log_streaming::stream_logs;
@@ -171,15 +172,41 @@ impl Drop for KeeperTasks {
     }
 }
 
-/// Stores one attempt after the other, each until it is stored.
+/// An attempt to be stored, perhaps after failures.
+struct Pending {
+    attempt: ExecutedAttempt,
+    /// Pause after the next failure.
+    pause: Duration,
+    /// Time of the next try.
+    due: Instant,
+}
+
+/// Stores one attempt after the other. One that fails is tried again later, and holds up no other.
 async fn store_queued(keeper: Arc<Keeper>, mut queued: mpsc::UnboundedReceiver<ExecutedAttempt>) {
-    while let Some(attempt) = queued.recv().await {
-        let mut pause = FIRST_PAUSE;
-        while let Err(error) = keeper.store_files(&attempt).await {
+    let mut failed: Vec<Pending> = Vec::new();
+    loop {
+        let next = (0..failed.len()).min_by_key(|index| failed[*index].due);
+        let due = next.map_or_else(Instant::now, |index| failed[index].due);
+        let mut pending = tokio::select! {
+            attempt = queued.recv() => match attempt {
+                Some(attempt) => Pending { attempt, pause: FIRST_PAUSE, due },
+                None => return,
+            },
+            () = tokio::time::sleep_until(due), if next.is_some() => {
+                failed.swap_remove(next.unwrap_or_default())
+            }
+        };
+        let attempt = &pending.attempt;
+        if let Err(error) = keeper.store_files(attempt).await {
             tracing::debug!("cannot store the files of {}: {error:#}", attempt.phase_id);
             *lock(&keeper.last_error) = Some(format!("{error:#}"));
-            tokio::time::sleep(pause).await;
-            pause = LONGEST_PAUSE.min(pause * 2);
+            pending.due = Instant::now() + pending.pause;
+            pending.pause = LONGEST_PAUSE.min(pending.pause * 2);
+            failed.push(pending);
+            continue;
+        }
+        if failed.is_empty() {
+            *lock(&keeper.last_error) = None;
         }
         lock(&keeper.queued).remove(&attempt.key);
         keeper.waiting.send_modify(|count| *count -= 1);

@@ -10,6 +10,7 @@ use sqlx::{Arguments as _, AssertSqlSafe, Error, FromRow};
 
 use super::connection::{Driver, Target};
 use super::postgres::dialect;
+use super::postgres::transaction::PgTransaction;
 use super::value::{Bind, Value};
 
 /// The text of a statement: a literal, or text that the store put together without anything of a user in it.
@@ -110,8 +111,7 @@ impl Query {
                 query.execute(connection).await?.rows_affected()
             }
             Driver::Postgres(tx) => {
-                let is_persistent = tx.is_prepared() && self.is_literal();
-                let (sql, values) = self.for_postgres()?;
+                let (sql, values, is_persistent) = self.for_postgres(tx)?;
                 let query = sqlx::query_with::<Postgres, _>(sql, values).persistent(is_persistent);
                 let done = tx.run(|connection| Box::pin(query.execute(connection))).await?;
                 done.rows_affected()
@@ -119,11 +119,6 @@ impl Query {
         };
         session.end().await?;
         Ok(QueryResult { rows })
-    }
-
-    /// Returns whether the text is one of a limited number.
-    fn is_literal(&self) -> bool {
-        matches!(self.sql.0, Cow::Borrowed(_))
     }
 
     fn for_sqlite(self) -> Result<(AssertSqlSafe<Cow<'static, str>>, SqliteArguments), Error> {
@@ -141,7 +136,11 @@ impl Query {
         Ok((AssertSqlSafe(self.sql.0), arguments))
     }
 
-    fn for_postgres(self) -> Result<(AssertSqlSafe<String>, PgArguments), Error> {
+    /// Returns text, values, and whether to prepare the text once for the connection: only texts of a limited number.
+    fn for_postgres(
+        self,
+        tx: &PgTransaction,
+    ) -> Result<(AssertSqlSafe<String>, PgArguments, bool), Error> {
         let mut arguments = PgArguments::default();
         for value in self.values {
             match value {
@@ -153,7 +152,8 @@ impl Query {
             }
             .map_err(Error::Encode)?;
         }
-        Ok((AssertSqlSafe(dialect::statement(&self.sql.0)), arguments))
+        let is_persistent = tx.is_prepared() && matches!(self.sql.0, Cow::Borrowed(_));
+        Ok((AssertSqlSafe(dialect::statement(&self.sql.0)), arguments, is_persistent))
     }
 }
 
@@ -175,8 +175,7 @@ impl<T: Record> QueryAs<T> {
                 sqlx::query_as_with::<Sqlite, T, _>(sql, values).fetch_all(connection).await?
             }
             Driver::Postgres(tx) => {
-                let is_persistent = tx.is_prepared() && self.query.is_literal();
-                let (sql, values) = self.query.for_postgres()?;
+                let (sql, values, is_persistent) = self.query.for_postgres(tx)?;
                 let query =
                     sqlx::query_as_with::<Postgres, T, _>(sql, values).persistent(is_persistent);
                 tx.run(|connection| Box::pin(query.fetch_all(connection))).await?
@@ -198,8 +197,7 @@ impl<T: Record> QueryAs<T> {
                 sqlx::query_as_with::<Sqlite, T, _>(sql, values).fetch_optional(connection).await?
             }
             Driver::Postgres(tx) => {
-                let is_persistent = tx.is_prepared() && self.query.is_literal();
-                let (sql, values) = self.query.for_postgres()?;
+                let (sql, values, is_persistent) = self.query.for_postgres(tx)?;
                 let query =
                     sqlx::query_as_with::<Postgres, T, _>(sql, values).persistent(is_persistent);
                 tx.run(|connection| Box::pin(query.fetch_optional(connection))).await?
