@@ -77,7 +77,7 @@ fn bad_values_are_named_with_key_and_line() {
     insta::assert_snapshot!(autopack_error("executor: {budgets: {attempt: {wall_seconds: 0}}}"),
         @"error: cannot read config/autopack.yaml: executor.budgets.attempt.wall_seconds at line 1 is 0; must be at least 1");
     insta::assert_snapshot!(autopack_error("artifacts: {database_kb: 65537}"),
-        @"error: cannot read config/autopack.yaml: artifacts.database_kb at line 1 must be at most 65536; whole files belong in artifacts.dir");
+        @"error: cannot read config/autopack.yaml: artifacts.database_kb at line 1 is 65537; must be at most 65536; artifacts.dir takes whole files");
     insta::assert_snapshot!(autopack_error("workspace: {link: [./.git/hooks]}"),
         @r#"error: cannot read config/autopack.yaml: workspace.link at line 1 has "./.git/hooks"; .git is never linked"#);
     insta::assert_snapshot!(autopack_error("workspace: {link: [.]}"),

@@ -6,12 +6,11 @@ use std::path::{Path, PathBuf};
 
 use super::checkout_runner::{CheckoutRunner, InstallReport, SetupEnd};
 use super::child_environment::Purpose;
+use super::permitted_ci::run_permitted;
 use super::program_view::ViewedProgram;
-use super::steps::ci_run::end_of;
 use super::{AttemptError, DrainContext};
 use crate::ci::{self, CiOutcome, CiPlan, CiRun, merge_base_rerun, plan_base_rerun};
 use crate::config::WorkspaceSettings;
-use crate::merge_queue::ci_permits::CiPermit;
 use crate::phase::words::short_commit;
 use crate::phase::{PhaseCi, RunId};
 use crate::process::StopReceiver;
@@ -168,7 +167,7 @@ impl CheckoutRunner<'_> {
         let program = ViewedProgram::new(ViewPurpose::Ci, (slot, Side::Ci), &words, logs);
         let opened = self.open_view(&program, &mut env)?;
         let program = plan.display();
-        let mut permit = self.ci_permits.acquire_unless_stopped(&program, false, stop).await;
+        let permit = self.ci_permits.acquire_unless_stopped(&program, false, stop).await;
         let request = ci::CiRequest {
             dir: slot.path_of(Side::Ci),
             checkout: self.repo.root(),
@@ -176,13 +175,10 @@ impl CheckoutRunner<'_> {
             log: log.clone(),
             redact: self.redactor.clone(),
             hold: Some(slot.lock_fd()?),
-            lent: permit.as_mut().map(CiPermit::lend).unwrap_or_default(),
+            lent: Vec::new(),
             view: opened.child.clone(),
         };
-        let run = ci::run(plan, request, stop).await;
-        if let (Some(permit), Ok(run)) = (permit, &run) {
-            permit.end(end_of(run));
-        }
+        let (run, _) = run_permitted(permit, plan, request, stop).await;
         let refused_hosts = opened.close().await.refused_hosts;
         Ok(CiRun { refused_hosts, ..run? })
     }

@@ -27,6 +27,7 @@ mod last_landing;
 mod lesson;
 mod likely_files;
 mod limits;
+mod permitted_ci;
 mod persons_attempt;
 mod persons_view;
 mod program_view;

@@ -8,6 +8,8 @@ use super::settings::MAX_JOBS;
 
 /// Upper limit of all durations: longer waits are mistakes, and clocks overflow far beyond.
 const LONGEST_SECONDS: u64 = 30 * 24 * 60 * 60;
+/// Most KiB of a file in the database: a part is one value, and whole in memory while it is stored or shown.
+const MOST_DATABASE_KB: u64 = 64 * 1024;
 
 pub(super) fn at_least_one(number: u64) -> Result<(), String> {
     if number == 0 { Err("is 0; must be at least 1".to_owned()) } else { Ok(()) }
@@ -15,18 +17,20 @@ pub(super) fn at_least_one(number: u64) -> Result<(), String> {
 
 pub(super) fn jobs(jobs: u32) -> Result<(), String> {
     at_least_one(jobs.into())?;
-    match jobs > MAX_JOBS {
-        true => Err(format!("is {jobs}; must be at most {MAX_JOBS}")),
-        false => Ok(()),
-    }
+    at_most(MAX_JOBS.into(), jobs.into())
+}
+
+pub(super) fn database_kb(kb: u64) -> Result<(), String> {
+    at_most(MOST_DATABASE_KB, kb).map_err(|why| format!("{why}; artifacts.dir takes whole files"))
+}
+
+fn at_most(most: u64, number: u64) -> Result<(), String> {
+    if number > most { Err(format!("is {number}; must be at most {most}")) } else { Ok(()) }
 }
 
 pub(super) fn seconds(seconds: u64) -> Result<(), String> {
     at_least_one(seconds)?;
-    if seconds > LONGEST_SECONDS {
-        return Err(format!("is {seconds}; must be at most {LONGEST_SECONDS} (30 days)"));
-    }
-    Ok(())
+    at_most(LONGEST_SECONDS, seconds).map_err(|why| format!("{why} (30 days)"))
 }
 
 pub(super) fn dollars(amount: f64) -> Result<(), String> {

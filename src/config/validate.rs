@@ -5,10 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::agent_settings::{AgentSettings, AgentsSettings, ProgramAgentSettings};
-use super::artifacts_settings::MOST_DATABASE_KB;
 use super::bounds::{
-    at_least_one, command_line, dollars, filled, host, inside, jobs, key_variable, linked,
-    passed_name, revision, seconds, secret_url, shared_directory, url, variable, without_nul, word,
+    at_least_one, command_line, database_kb, dollars, filled, host, inside, jobs, key_variable,
+    linked, passed_name, revision, seconds, secret_url, shared_directory, url, variable,
+    without_nul, word,
 };
 use super::command_setting::CommandLine;
 use super::memory_settings::{EmbedderSettings, MemorySettings};
@@ -71,11 +71,7 @@ pub fn settings(settings: &Settings) -> Result<(), Problem> {
     at("publish.remote", publish.remote.as_deref().map_or(Ok(()), revision))?;
     at("publish.base", publish.base.as_deref().map_or(Ok(()), revision))?;
     at("publish.forge", publish.forge.as_deref().map_or(Ok(()), filled))?;
-    if artifacts.database_kb > MOST_DATABASE_KB {
-        let why =
-            format!("must be at most {MOST_DATABASE_KB}; whole files belong in artifacts.dir");
-        at("artifacts.database_kb", Err(why))?;
-    }
+    at("artifacts.database_kb", database_kb(artifacts.database_kb))?;
     at("artifacts.dir", artifacts.dir.as_deref().map_or(Ok(()), shared_directory))?;
     sandbox_validation::settings(sandbox)
         .or_else(|(key, why)| at(&format!("sandbox.{key}"), Err(why)))

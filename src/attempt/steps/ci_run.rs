@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use crate::attempt::checkout_runner::CheckoutRunner;
 use crate::attempt::child_environment::Purpose;
+use crate::attempt::permitted_ci::run_permitted;
 use crate::attempt::program_view::{ViewReport, ViewedProgram};
 use crate::attempt::{Attempt, AttemptError, Views};
 use crate::ci::{self, CiOutcome, CiPlan, CiRun};
-use crate::merge_queue::ci_company::RunEnd;
 use crate::merge_queue::ci_permits::CiPermit;
 use crate::process::child_env::OWNER;
 use crate::process::view::ViewMode;
@@ -57,10 +57,10 @@ impl Attempt<'_> {
         let words = plan.words();
         let (place, directory) = ((&self.slot, Side::Ci), self.directory.path());
         let program = ViewedProgram::new(ViewPurpose::Ci, place, &words, directory);
-        let mut permit = self.ci_permit(plan).await;
+        let permit = self.ci_permit(plan).await;
         let opened = runner.open_view(&program, &mut env)?;
         let request = ci::CiRequest {
-            lent: permit.as_mut().map(CiPermit::lend).unwrap_or_default(),
+            lent: Vec::new(),
             dir: self.slot.path_of(Side::Ci),
             checkout: self.context.repo.root(),
             env: &env,
@@ -70,11 +70,8 @@ impl Attempt<'_> {
             view: opened.child.clone(),
         };
         tracing::debug!(command = plan.display(), "ci starts");
-        let run = ci::run(plan, request, &self.stop).await;
-        if let Some(permit) = permit {
-            let end = run.as_ref().map_or(RunEnd::Unknown, end_of);
-            self.ci_turn.runs.extend(permit.end(end));
-        }
+        let (run, beside) = run_permitted(permit, plan, request, &self.stop).await;
+        self.ci_turn.runs.extend(beside);
         let ViewReport { notes, refused_hosts } = opened.close().await;
         let run = CiRun { refused_hosts, ..run? };
         tracing::debug!(outcome = ?run.outcome(), "ci ended");
@@ -117,14 +114,5 @@ impl Attempt<'_> {
         };
         let home = self.context.environments.ci.env.get(OsStr::new("HOME")).map(Path::new);
         ci::name_sandbox_keys(message, &run.log_tail, self.context.repo.root(), home)
-    }
-}
-
-/// Returns what a run tells of the runs beside it.
-pub(crate) fn end_of(run: &CiRun) -> RunEnd {
-    match run.outcome() {
-        CiOutcome::Passed | CiOutcome::NoTests | CiOutcome::NotConfigured => RunEnd::Green,
-        CiOutcome::Failed | CiOutcome::CollectionError => RunEnd::Red,
-        _ => RunEnd::Unknown,
     }
 }

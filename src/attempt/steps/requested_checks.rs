@@ -7,14 +7,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::ci_run::end_of;
 use crate::agent::Checks;
 use crate::attempt::child_environment::Purpose;
+use crate::attempt::permitted_ci::run_permitted;
 use crate::attempt::program_view::{ProgramView, ViewedProgram};
 use crate::attempt::{Attempt, AttemptError};
 use crate::ci::{self, CiOutcome, CiPlan};
 use crate::config::AgentSettings;
-use crate::merge_queue::ci_permits::{CiPermit, CiPermits};
+use crate::merge_queue::ci_permits::CiPermits;
 use crate::process::child_env::Env;
 use crate::process::{Redactor, StopReceiver};
 use crate::workspace::Side;
@@ -78,7 +78,7 @@ impl Checks for RequestedChecks {
             }
             let number = self.runs.fetch_add(1, Ordering::Relaxed) + 1;
             let program = self.plan.display();
-            let mut permit = self.permits.acquire_unless_stopped(&program, false, &self.stop).await;
+            let permit = self.permits.acquire_unless_stopped(&program, false, &self.stop).await;
             let request = ci::CiRequest {
                 dir: &self.agent_checkout,
                 checkout: &self.users_checkout,
@@ -86,13 +86,10 @@ impl Checks for RequestedChecks {
                 log: self.log_dir.join(format!("ci-by-agent-{number}.log")),
                 redact: self.redact.clone(),
                 hold: Some(Arc::clone(&self.slot_lock)),
-                lent: permit.as_mut().map(CiPermit::lend).unwrap_or_default(),
+                lent: Vec::new(),
                 view: self.view.child.clone(),
             };
-            let run = ci::run(&self.plan, request, &self.stop).await;
-            if let (Some(permit), Ok(run)) = (permit, &run) {
-                permit.end(end_of(run));
-            }
+            let (run, _) = run_permitted(permit, &self.plan, request, &self.stop).await;
             self.view.remove_mount_points();
             match run {
                 Ok(run) => self.describe(&run),
