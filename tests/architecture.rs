@@ -29,7 +29,7 @@ const FLOORS: [&[&str]; 10] = [
     ],
     &["git"],
     &["failure", "http", "process", "schema_version"],
-    &["clock", "config", "file_stamp"],
+    &["clock", "config", "file_stamp", "parallel"],
     &["phase"],
 ];
 

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
+use compact_str::CompactString;
+
 use crate::config::suggestion::suggestion;
 
 use super::csv_table::CsvTable;
@@ -110,11 +112,11 @@ impl CsvColumns {
     }
 
     fn guess(table: &CsvTable) -> Self {
-        let plain: Vec<String> = table.header.iter().map(|name| plain_key(name)).collect();
+        let plain: Vec<_> = table.header.iter().map(|name| plain_key(name)).collect();
         let mut columns = BTreeMap::new();
         for (field, names) in FIELDS {
             let found = |name: &&str| -> Vec<usize> {
-                let is_named = |(_, plain): &(usize, &String)| plain == name;
+                let is_named = |(_, plain): &(usize, &CompactString)| plain == name;
                 plain.iter().enumerate().filter(is_named).map(|(at, _)| at).collect()
             };
             let mut found = names.iter().map(found).filter(|at| !at.is_empty());

@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
+use crate::parallel;
 use crate::phase::needs::Needs;
 use crate::phase::plan::{Plan, PlanPhase, PlanRun};
 use crate::phase::{PhaseId, PhaseState, RawSpec, RunId};
@@ -55,6 +56,8 @@ const LIKE_DEPENDENCIES: [&str; 11] = [
     "runafter",
     "runsafter",
 ];
+/// Fewest phases for a thread, which takes as long to start as some phases take to read.
+const FEW: usize = 64;
 /// Length of a reported note, in characters.
 const SHOWN_CHARS: usize = 120;
 
@@ -138,12 +141,16 @@ fn resolve(
     let own = run.phases.iter().map(|draft| draft.phase.phase_id.as_str());
     let known: HashSet<&str> =
         own.chain(stored.iter().flat_map(|s| s.keys().map(PhaseId::as_str))).collect();
-    let mut errors = Vec::new();
-    let mut all: Vec<PhaseDependencies> = run
-        .phases
-        .iter()
-        .map(|draft| phase_dependencies(run, draft, &known, &mut errors))
-        .collect();
+    let read = |phases: &[DraftPhase]| {
+        let mut errors = Vec::new();
+        let read = |draft| phase_dependencies(run, draft, &known, &mut errors);
+        (phases.iter().map(read).collect::<Vec<_>>(), errors)
+    };
+    let (mut all, mut errors) = (Vec::with_capacity(run.phases.len()), Vec::new());
+    for (read, wrong) in parallel::of_parts(&run.phases, FEW, read) {
+        all.extend(read);
+        errors.extend(wrong);
+    }
     let cycles = break_all_cycles(run, &mut all, stored);
     if !cycles.is_empty() && !break_cycles {
         errors.push(ImportError::Cycle {

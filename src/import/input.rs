@@ -10,9 +10,9 @@ use crate::phase::RunId;
 
 use super::error::ImportError;
 use super::input_directory::InputDirectory;
-use super::json_text;
 use super::source_place::SourcePosition;
 use super::text_decoding;
+use super::{json, json_text};
 
 /// Name of standard input on the command line.
 pub const STDIN: &str = "-";
@@ -183,7 +183,8 @@ impl Input {
     pub(super) fn json(&self) -> Option<&Value> {
         let parse = || {
             let text = self.text().ok()?;
-            let is_json = text.trim_start().starts_with(['{', '[']);
+            // A large text of several values is left at the end of the first one.
+            let is_json = text.trim_start().starts_with(['{', '[']) && json::is_complete(text);
             is_json.then(|| serde_json::from_str(&json_text::quote_names(text)).ok())?
         };
         self.json.get_or_init(parse).as_ref()
@@ -204,11 +205,21 @@ impl Input {
         in_list: impl Fn(&Value) -> bool,
         outside: impl Fn(&Value) -> bool,
     ) -> bool {
-        let is_list = self.json().is_some_and(Value::is_array);
-        self.json_items().is_some_and(|items| match is_list {
-            true => items.first().is_some_and(in_list),
-            false => !items.is_empty() && items.iter().all(outside),
-        })
+        match self.json() {
+            Some(Value::Array(items)) => items.first().is_some_and(in_list),
+            Some(object) => outside(object),
+            // Other formats have large texts, too.
+            None if self
+                .text()
+                .ok()
+                .and_then(json_text::first_object)
+                .is_none_or(|it| outside(&it)) =>
+            {
+                let items = self.json_items().unwrap_or_default();
+                !items.is_empty() && items.iter().all(outside)
+            }
+            None => false,
+        }
     }
 
     /// Positions of the items of lists, in the order of the text: of the list that is the whole text, and of the lists

@@ -14,6 +14,10 @@ use serde_json::{Map, Value};
 use super::plan_document::{Document, PHASES};
 use super::source_place::SourcePosition;
 use super::{ImportError, json_text};
+use crate::parallel;
+
+/// Fewest lines for a thread, which takes as long to start as some lines take to read.
+const FEW: usize = 64;
 
 /// Checks that the text is a single JSON value.
 pub(super) fn is_complete(text: &str) -> bool {
@@ -67,23 +71,24 @@ fn values(name: &str, text: &str) -> Result<Vec<Document>, ImportError> {
 /// Parses a value per line, skipping blank lines. Reports every invalid line.
 pub(super) fn lines(name: &str, text: &str) -> Result<Vec<Document>, ImportError> {
     let file: Arc<str> = name.into();
-    let mut documents = Vec::new();
-    let mut errors = Vec::new();
     let used = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    for (index, line) in used {
-        match strict(line) {
+    let used: Vec<(usize, &str)> = used.collect();
+    // A JSON file with another extension: a single value over several lines.
+    if let Some(Err(error)) = used.first().map(|(_, line)| strict(line))
+        && error.classify() == Category::Eof
+        && is_complete(text)
+    {
+        return whole(name, text);
+    }
+    let parse = |lines: &[(usize, &str)]| lines.iter().map(|(_, line)| strict(line)).collect();
+    let values: Vec<Vec<_>> = parallel::of_parts(&used, FEW, parse);
+    let mut documents = Vec::with_capacity(used.len());
+    let mut errors = Vec::new();
+    for ((index, _), value) in used.into_iter().zip(values.into_iter().flatten()) {
+        match value {
             Ok(value) => {
                 let place = SourcePosition::Line(file.clone(), index + 1);
                 documents.push(Document { value, place, lines: Vec::new() });
-            }
-            // A JSON file with another extension: a single value over several lines.
-            Err(error)
-                if documents.is_empty()
-                    && errors.is_empty()
-                    && error.classify() == Category::Eof
-                    && is_complete(text) =>
-            {
-                return whole(name, text);
             }
             Err(error) => {
                 let place = format!("{name}:{}:{}", index + 1, error.column());
@@ -185,6 +190,20 @@ mod tests {
     fn lines_may_be_blank_and_end_in_crlf() {
         let documents = lines("f", "\r\n{\"a\":1}\r\n\r\n{\"a\":2}\r\n").unwrap();
         assert_eq!(places(&documents), ["f:2", "f:4"]);
+    }
+
+    #[test]
+    fn many_lines_keep_their_order() {
+        let text: String = (1..=1_000).map(|n| format!("{{\"a\":{n}}}\n")).collect();
+        let documents = lines("f", &text).unwrap();
+        let values = documents.iter().map(|document| document.value["a"].as_u64());
+        assert!(values.eq((1..=1_000).map(Some)));
+        assert_eq!(places(&documents)[999], "f:1000");
+        let broken = text.replace("0}", "0");
+        let Err(ImportError::Several(errors)) = lines("f", &broken) else { panic!("no errors") };
+        assert_eq!(errors.len(), 100);
+        assert!(errors[0].to_string().starts_with("f:10:"), "{}", errors[0]);
+        assert!(errors[99].to_string().starts_with("f:1000:"), "{}", errors[99]);
     }
 
     #[test]

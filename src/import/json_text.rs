@@ -163,6 +163,14 @@ fn loses_text(word: &str) -> bool {
     number.is_some_and(|number| written_numbers::is_another(&number.to_string(), word))
 }
 
+/// Returns the object at the beginning of a text.
+pub(super) fn first_object(text: &str) -> Option<Value> {
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<serde::de::IgnoredAny>();
+    values.next()?.ok()?;
+    let first = &text[..values.byte_offset()];
+    serde_json::from_str(&quote_names(first)).ok().filter(Value::is_object)
+}
+
 /// Returns the items of lists and the objects that follow each other; `None` for other texts.
 pub(super) fn items(text: &str) -> Option<Vec<Value>> {
     if !text.trim_start().starts_with(['{', '[']) {
@@ -309,6 +317,15 @@ mod tests {
             ),
         ] {
             assert_eq!(quote_names(text), expected);
+        }
+    }
+
+    #[test]
+    fn the_first_object_is_read_alone() {
+        let first = |text| first_object(text).map(|object| object.to_string());
+        assert_eq!(first("{\"id\": 1.10}\n{\"broken").as_deref(), Some(r#"{"id":"1.10"}"#));
+        for text in ["", "[{}]\n", "{\"a\": ", "7 {}"] {
+            assert_eq!(first(text), None, "{text}");
         }
     }
 

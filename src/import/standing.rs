@@ -1,5 +1,6 @@
 //! Progress of phases according to the plan: work done elsewhere is not repeated.
 
+use compact_str::CompactString;
 use serde_json::{Map, Value};
 
 /// Status of a phase in the source.
@@ -245,9 +246,14 @@ fn unread_of(within: &str, fields: &Map<String, Value>, is_read: bool) -> Vec<St
 }
 
 /// Returns a key without case, spaces, `_` and `-`: names differ in these from tool to tool.
-pub(super) fn plain_key(key: &str) -> String {
-    let letters = key.chars().filter(|c| !c.is_whitespace() && !matches!(c, '_' | '-'));
-    letters.flat_map(char::to_lowercase).collect()
+pub(super) fn plain_key(key: &str) -> CompactString {
+    let words = key.split(|c: char| c.is_whitespace() || matches!(c, '_' | '-'));
+    if !key.is_ascii() {
+        return words.flat_map(str::chars).flat_map(char::to_lowercase).collect();
+    }
+    let mut plain: CompactString = words.collect();
+    plain.make_ascii_lowercase();
+    plain
 }
 
 fn is_one_of(key: &str, plain: &[&str]) -> bool {

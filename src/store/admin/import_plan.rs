@@ -125,10 +125,13 @@ pub(super) async fn import_run(
     report.added += new.len() as u64;
     let mut ids: HashMap<String, i64> =
         existing.iter().map(|(id, phase)| (id.as_str().to_owned(), phase.id)).collect();
-    ids.extend(insert_phases(tx, row, last, &new).await?.into_iter().map(|(id, name)| (name, id)));
+    let inserted = insert_phases(tx, (row, run), last, &new).await?;
+    ids.extend(inserted.into_iter().map(|(id, name)| (name, id)));
     with_new_dependencies.append(&mut new);
     insert_dependencies(tx, &run.run_id, &with_new_dependencies, &ids).await?;
-    record_source(tx, row, run).await?;
+    if !existing.is_empty() {
+        record_source(tx, row, run).await?;
+    }
     record_part(tx, row, run).await?;
     if is_update(mode) {
         settle_left_out(tx, run, &existing, report).await?;
@@ -171,39 +174,53 @@ async fn run_row(
 /// Rows per INSERT: each statement costs a round trip to SQLite's thread.
 const ROWS: usize = 100;
 
-/// Inserts new phases in order, after position `after`. Returns their row ids.
+/// Inserts new phases in order, after position `after`. Returns their row ids. While SQLite's thread inserts rows, the next
+/// ones are made.
 async fn insert_phases(
     tx: &mut Connection,
-    run: i64,
+    (row, run): (i64, &PlanRun),
     after: i64,
     phases: &[&PlanPhase],
 ) -> Result<Vec<(i64, String)>, StoreError> {
     let mut ids = Vec::with_capacity(phases.len());
-    let mut with_positions = (after + 1..).zip(phases.iter().copied()).peekable();
-    while with_positions.peek().is_some() {
-        let mut insert = QueryBuilder::new(
-            "INSERT INTO phases (run, phase_id, position, state, attempts, max_attempts, name, note,
-                    last_failure, raw_spec, evidence) ",
-        );
-        insert.push_values(with_positions.by_ref().take(ROWS), |mut row, (position, phase)| {
-            row.push_bind(run)
-                .push_bind(phase.phase_id.as_str())
-                .push_bind(position)
-                .push_bind(phase.state.as_str())
-                .push_bind(phase.attempts)
-                .push_bind(phase.max_attempts)
-                .push_bind(&phase.name)
-                .push_bind(&phase.note)
-                .push_bind(phase.last_failure.as_ref().map(to_json))
-                .push_bind(to_json(&phase.spec))
-                // Every phase imported as COMPLETE or SKIPPED gets this evidence, including phases done elsewhere.
-                .push_bind(phase.state.satisfies_dependents().then_some(IMPORT));
-        });
-        insert.push(" RETURNING id, phase_id");
-        ids.extend(insert.build_query_as::<(i64, String)>().fetch_all(&mut *tx).await?);
+    let mut inserts = (after + 1..)
+        .step_by(ROWS)
+        .zip(phases.chunks(ROWS))
+        .map(|chunk| insert_of((row, &run.origin), chunk));
+    let mut next = inserts.next();
+    while let Some(insert) = next {
+        let inserted = insert.build_query_as::<(i64, String)>().fetch_all(&mut *tx);
+        let (inserted, following) = tokio::join!(inserted, async { inserts.next() });
+        ids.extend(inserted?);
+        next = following;
     }
-    record_inserted_evidence(tx, run, after).await?;
+    record_inserted_evidence(tx, row, after).await?;
     Ok(ids)
+}
+
+/// Returns the INSERT of phases of a run and its source, from this position on.
+fn insert_of((run, source): (i64, &str), (first, phases): (i64, &[&PlanPhase])) -> QueryBuilder {
+    let mut insert = QueryBuilder::new(
+        "INSERT INTO phases (run, phase_id, position, state, attempts, max_attempts, name, note,
+                last_failure, raw_spec, source, evidence) ",
+    );
+    insert.push_values((first..).zip(phases), |mut row, (position, phase)| {
+        row.push_bind(run)
+            .push_bind(phase.phase_id.as_str())
+            .push_bind(position)
+            .push_bind(phase.state.as_str())
+            .push_bind(phase.attempts)
+            .push_bind(phase.max_attempts)
+            .push_bind(&phase.name)
+            .push_bind(&phase.note)
+            .push_bind(phase.last_failure.as_ref().map(to_json))
+            .push_bind(to_json(&phase.spec))
+            .push_bind(source)
+            // Every phase imported as COMPLETE or SKIPPED gets this evidence, including phases done elsewhere.
+            .push_bind(phase.state.satisfies_dependents().then_some(IMPORT));
+    });
+    insert.push(" RETURNING id, phase_id");
+    insert
 }
 
 fn refuse_executing(run: &RunId, phase: &PlanPhase) -> Result<(), StoreError> {

@@ -17,7 +17,7 @@ pub struct RemovedPhase {
     pub state: PhaseState,
 }
 
-/// Records where the phases of the plan come from.
+/// Records where the stored phases of the plan come from.
 pub(super) async fn record_source(
     tx: &mut Connection,
     row: i64,

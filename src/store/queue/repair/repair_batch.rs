@@ -1,10 +1,10 @@
 //! Repair of a batch of queued phases on all processors. Does not access the database.
 
 use std::sync::Arc;
-use std::thread;
 
 use sqlx::FromRow;
 
+use crate::parallel;
 use crate::phase::{Failure, FixedSpec, PhaseId, RawSpec, RunId};
 use crate::store::Fixer;
 use crate::store::columns::json;
@@ -42,26 +42,11 @@ pub(super) struct Batch {
 impl Batch {
     /// Repairs the rows. If several cannot be read, returns the first error.
     pub fn of(rows: &[QueuedPhase], run_id: &RunId, fix: &Fixer<'_>) -> Result<Self, StoreError> {
-        let threads = thread::available_parallelism().map_or(1, usize::from);
-        let mut parts = rows.chunks(rows.len().div_ceil(threads).max(FEW));
-        let Some(first) = parts.next() else { return Ok(Self::default()) };
-        thread::scope(|scope| {
-            let begin = |part| {
-                let work = move || Self::repair(part, run_id, fix);
-                (part, thread::Builder::new().spawn_scoped(scope, work).ok())
-            };
-            let others: Vec<_> = parts.map(begin).collect();
-            let mut whole = Self::repair(first, run_id, fix)?;
-            for (part, thread) in others {
-                let part = match thread.map(thread::ScopedJoinHandle::join) {
-                    Some(ended) => ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-                    // No further thread is available.
-                    None => Self::repair(part, run_id, fix),
-                };
-                whole.append(part?);
-            }
-            Ok(whole)
-        })
+        let mut whole = Self::default();
+        for part in parallel::of_parts(rows, FEW, |part| Self::repair(part, run_id, fix)) {
+            whole.append(part?);
+        }
+        Ok(whole)
     }
 
     fn repair(rows: &[QueuedPhase], run_id: &RunId, fix: &Fixer<'_>) -> Result<Self, StoreError> {
