@@ -17,8 +17,9 @@ if [ ! -e .git ]; then
   git clone --quiet --no-checkout "$AUTOPACK_REMOTE" "$part"
   mv "$part/.git" .
   rmdir "$part"
-  git reset --quiet --hard
 fi
+# A worker killed before this line left a clone without files.
+[ -e .git/index ] || git reset --quiet --hard
 
 autopack drain "$AUTOPACK_RUN" "$@" &
 drain=$!

@@ -3,13 +3,17 @@
 use std::panic::resume_unwind;
 use std::thread;
 
-/// Returns the result of each part of a list, in order. A part has at least `few` items, because a thread costs time, too.
+/// Returns the result of each part of a list, in order. Parts have `few` items or more, except the last: a thread costs time, too.
 pub fn of_parts<T: Sync, R: Send>(
     items: &[T],
     few: usize,
     work: impl Fn(&[T]) -> R + Sync,
 ) -> Vec<R> {
-    let threads = thread::available_parallelism().map_or(1, usize::from);
+    // The number of processors is asked for only if it matters: it is read from files.
+    let threads = match items.len() > few {
+        true => thread::available_parallelism().map_or(1, usize::from),
+        false => 1,
+    };
     let mut parts = items.chunks(items.len().div_ceil(threads).max(few).max(1));
     let Some(first) = parts.next() else { return Vec::new() };
     let work = &work;

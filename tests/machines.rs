@@ -21,6 +21,14 @@ fn phases_run_only_where_their_labels_are_given() {
         {"phase_id": "docs", "deliverables": ["b/b.txt"]},
         {"phase_id": "render", "deliverables": ["c/c.txt"], "machine_labels": "gpu"},
     ]}));
+    let preview = project.autopack(["drain", "--run-id", "run", "--dry-run"]).succeeded().stdout;
+    assert!(preview.starts_with("1 phase would run, 2 would not\n"), "{preview}");
+    assert!(preview.contains("needs a machine with the label gpu"), "{preview}");
+    let preview = ["drain", "--run-id", "run", "--dry-run", "--label", "gpu", "--json"];
+    let planned = project.json(preview);
+    let label = |n: usize| (planned[n]["phase_id"].as_str(), planned[n]["missing_label"].as_str());
+    assert_eq!(label(0), (Some("train"), Some("large")), "{planned:#}");
+    assert_eq!(label(1), (Some("docs"), None), "{planned:#}");
     let ran = project.autopack(["drain", "--run-id", "run"]).succeeded();
     let note = "phases need a machine with the label gpu; start a drain there with --label gpu";
     assert_eq!(ran.stderr.matches(note).count() + ran.stdout.matches(note).count(), 1, "{ran:#?}");
@@ -64,6 +72,8 @@ fn drains_are_listed_and_stopped_by_host() {
     assert_eq!((&host["workers"], &host["labels"]), (&json!(3), &json!(["gpu"])), "{host:#}");
     assert_eq!((&host["runs"], &host["is_dead"]), (&json!(["run"]), &json!(false)), "{host:#}");
     assert_eq!(host["executing"][0]["phase_id"], "a", "{host:#}");
+    let clone = project.path(".").canonicalize().unwrap();
+    assert_eq!(host["clone"], clone.to_str().unwrap(), "{host:#}");
     assert!(host["last_seen_ms"].as_u64().is_some(), "{host:#}");
     let drains = &project.json(["db", "status", "--json"])["drains"][0];
     assert_eq!(drains["is_dead"], false, "{drains:#}");
@@ -72,7 +82,9 @@ fn drains_are_listed_and_stopped_by_host() {
     let listed = project.autopack(["hosts"]).succeeded().stdout;
     assert!(listed.contains(name) && listed.contains("gpu"), "{listed}");
     let other = project.autopack(["stop", "--host", "another-host"]).succeeded();
-    assert!(other.stdout.contains("no drain is running"), "{other:#?}");
+    assert!(other.stdout.contains("no drain is running on another-host"), "{other:#?}");
+    let phase = project.autopack(["stop", "a", "--host", name]).exited(2);
+    assert!(phase.stderr.contains("--host stops drains"), "{phase:#?}");
     project.autopack(["stop", "--host", name]).succeeded();
     project.wait(drain).exited(130);
     assert_eq!(project.states()["a"], "QUEUED");

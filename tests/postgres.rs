@@ -1,5 +1,6 @@
 //! A Postgres server as the database: the same verbs, errors in words, and outages that cost no attempt.
 
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -138,7 +139,7 @@ fn an_applications_database_url_is_handed_on_and_ours_is_used() {
         &known.replace(&database.port().to_string(), &free.to_string()),
     );
     let ours = ours.env("DATABASE_URL", database.url_at(free));
-    let ran = ours.autopack(["drain", "--run-id", "run"]).exited(1);
+    let ran = ours.autopack(["fix-phases", "--run-id", "run"]).exited(1);
     assert!(ran.stderr.contains("the server does not answer"), "{ran:#?}");
     assert!(!ours.path(".autopack/autopack.db").exists());
 }
@@ -174,6 +175,27 @@ fn a_killed_server_is_waited_for() {
     }
     project.wait(drain).succeeded();
     assert_landed_once(&project, 6);
+}
+
+#[test]
+fn a_drain_that_starts_without_its_server_waits_for_it() {
+    let Some(server) = own_server() else { return };
+    let database = Database::at(&server.url());
+    let project = project(&database.url(), "write_deliverables()").plan(phases(2));
+    project.autopack(["fix-phases", "--run-id", "run"]).succeeded();
+    server.kill();
+    let mut drain = project.spawn(["drain", "--run-id", "run"]);
+    let mut said = String::new();
+    let mut lines = BufReader::new(drain.stderr.take().unwrap());
+    while !said.contains("does not answer; waiting for it") {
+        assert_ne!(lines.read_line(&mut said).unwrap(), 0, "{said}");
+    }
+    server.start();
+    // A full pipe would stop the drain.
+    lines.read_to_string(&mut said).unwrap();
+    project.wait(drain).succeeded();
+    assert!(said.contains("answers again"), "{said}");
+    assert_landed_once(&project, 2);
 }
 
 #[test]

@@ -18,6 +18,8 @@ mod import;
 #[allow(dead_code, reason = "as above")]
 #[path = "../../src/merge_queue/member_step.rs"]
 mod member_step;
+#[path = "../../src/parallel.rs"]
+mod parallel;
 mod parts;
 #[allow(dead_code, unused_imports, reason = "as above")]
 #[path = "../../src/phase/mod.rs"]

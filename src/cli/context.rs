@@ -37,6 +37,7 @@ pub struct Context {
     config: OnceLock<Config>,
     shared_database: OnceLock<SharedDatabase>,
     said_database: AtomicBool,
+    is_for_drain: AtomicBool,
 }
 
 /// Database URL and its origin.
@@ -49,6 +50,16 @@ pub struct DatabaseChoice {
 }
 
 impl Context {
+    /// From now on, the database is opened for a drain, which waits longer for a server.
+    pub fn open_for_drain(&self) {
+        self.is_for_drain.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether the database is opened for a drain.
+    pub fn is_for_drain(&self) -> bool {
+        self.is_for_drain.load(Ordering::Relaxed)
+    }
+
     /// Creates a context from the global options and the environment.
     ///
     /// # Errors
@@ -66,6 +77,7 @@ impl Context {
             config: OnceLock::new(),
             shared_database: OnceLock::new(),
             said_database: AtomicBool::new(false),
+            is_for_drain: AtomicBool::new(false),
         })
     }
 

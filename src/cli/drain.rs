@@ -98,6 +98,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let config = context.config()?;
     let repo = open_repository(context).await?;
     if !args.dry_run {
+        context.open_for_drain();
         open_database::migrate_server(context).await?;
     }
     let named = args.targets.read(context).await?;
@@ -168,7 +169,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         batch_size: args.batch_size,
         max_batches: args.max_batches,
         jobs: room.map_or(wanted, |room| room.slots),
-        labels: args.labels.iter().map(|label| label.trim().to_owned()).collect(),
+        labels: args.labels(),
         stop_on_first_failure: args.stop_on_first_failure,
         sample: args.sample,
         time_limit,
@@ -277,7 +278,9 @@ async fn dry_run(
     context: &Context,
     opened: Option<&DryRunStore>,
 ) -> Result<Exit, Failure> {
+    let labels = args.labels();
     let preview = Preview {
+        labels: &labels,
         agent: args.agent.as_deref(),
         jobs: args.jobs.unwrap_or(context.config()?.settings.executor.jobs),
         json: args.json,
@@ -296,6 +299,13 @@ async fn dry_run(
         tracing::warn!("a drain would not start: {}{hint}", failure.text());
     }
     Ok(Exit::Done)
+}
+
+impl Args {
+    /// Labels of the machine.
+    fn labels(&self) -> Vec<String> {
+        self.labels.iter().map(|label| label.trim().to_owned()).collect()
+    }
 }
 
 /// Selects the output: JSON events, live view or lines.

@@ -1,10 +1,10 @@
 //! `drain --dry-run`: the plan of a drain on one screen, with `-v` also each phase. Writes nothing.
 
-use super::preview_text::{PreviewFacts, preview_text};
+use super::preview_text::{PreviewFacts, needs_label, preview_text};
 use super::{Context, autofix_limits, calibration_in_force};
 use crate::attempt::Estimator;
 use crate::clock::now;
-use crate::drain::{PlannedPhase, forecast, plan, plan_waves};
+use crate::drain::{PlannedDrain, PlannedPhase, forecast, plan, plan_waves};
 use crate::failure::Failure;
 use crate::progress::{duration, fit, screen, shown_id, shown_message, thousands, width, wrap};
 use crate::store::{RunSummary, Store};
@@ -22,6 +22,8 @@ pub(super) struct Preview<'a> {
     pub agent: Option<&'a str>,
     /// Number of workers.
     pub jobs: u32,
+    /// Labels of the machine.
+    pub labels: &'a [String],
     /// Print JSON.
     pub json: bool,
     /// Time window in words.
@@ -42,9 +44,15 @@ impl Preview<'_> {
             let fix = autofix_limits::fixer(settings, &workspace);
             let estimator =
                 Estimator::new(calibration_in_force::active(store).await?, workspace.clone());
+            let drain = PlannedDrain {
+                fix: &fix,
+                settings,
+                agent: self.agent,
+                labels: self.labels,
+                estimator: &estimator,
+            };
             for run in runs {
-                let rows = store.phases(&run.run_id, None).await?;
-                planned.extend(plan(&rows, &fix, settings, self.agent, &estimator));
+                planned.extend(plan(&store.phases(&run.run_id, None).await?, &drain));
             }
             history = store.settled_phases(HISTORY).await?;
             proposal_costs = store.proposal_costs(HISTORY).await?;
@@ -92,11 +100,14 @@ fn phase_text(phase: &PlannedPhase, columns: Option<usize>) -> String {
     let lines = lines.chain(phase.unfixable.iter().map(|why| format!("unfixable: {why}")));
     let waits = (!waits.is_empty()).then(|| format!("blocked: waits for {}", waits.join(", ")));
     let held = phase.held.then(|| "held until `autopack resume`".to_owned());
+    let label = phase.missing_label.as_deref().map(needs_label);
     let scope = match &phase.scope_proposed_by {
         Some(origin) => Some(format!("scope: proposed by {origin}")),
         None => phase.needs_scope.then(|| "scope: proposed before the phase runs".to_owned()),
     };
-    for line in lines.chain(scope).chain(waits).chain(held).chain(describe_deferral(phase)) {
+    for line in
+        lines.chain(scope).chain(waits).chain(held).chain(label).chain(describe_deferral(phase))
+    {
         let line = shown_message(&line);
         let parts = match columns {
             Some(columns) => wrap(&line, columns.saturating_sub(REMARK_INDENT).max(MIN_WIDTH)),

@@ -36,7 +36,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         context.out.line(format_args!("no drain is registered in {database}"))?;
         return Ok(Exit::Done);
     }
-    let head = ["HOST", "PROCESS", "RUNS", "WORKERS", "LABELS", "LAST SEEN", "PHASES"];
+    let head = ["HOST", "PROCESS", "RUNS", "WORKERS", "LABELS", "LAST SEEN", "PHASES", "CLONE"];
     context.out.text(&table(&head, &[1, 3], rows.iter().map(cells).collect()))?;
     Ok(Exit::Done)
 }
@@ -55,7 +55,13 @@ fn cells(row: &OwnerRow) -> Vec<String> {
         or_dash(owner.labels.iter().map(|label| shown_id(label)).collect::<Vec<_>>().join(", ")),
         last_seen(row),
         or_dash(phases.join(", ")),
+        clone_of(row).map_or_else(|| "-".to_owned(), |clone| quoted(clone).into_owned()),
     ]
+}
+
+/// Returns the clone on the drain's machine.
+fn clone_of(row: &OwnerRow) -> Option<&str> {
+    row.owner.lock_path.split_once("/.autopack/").map(|(clone, _)| clone)
 }
 
 fn last_seen(row: &OwnerRow) -> String {
@@ -77,6 +83,7 @@ fn object(row: &OwnerRow) -> Value {
         "host": owner.process.host,
         "machine": owner.process.machine,
         "pid": owner.process.pid,
+        "clone": clone_of(row),
         "runs": owner.runs,
         "workers": owner.workers,
         "labels": owner.labels,

@@ -20,8 +20,9 @@ const NAMED: usize = 5;
 /// Parses the configured database URL.
 pub fn url(context: &Context) -> Result<DatabaseUrl, Failure> {
     let choice = context.database()?;
-    DatabaseUrl::parse(&choice.url, &context.workspace()?)
-        .or_hint(format!("the URL comes from {}", choice.origin))
+    let url = DatabaseUrl::parse(&choice.url, &context.workspace()?)
+        .or_hint(format!("the URL comes from {}", choice.origin))?;
+    Ok(if context.is_for_drain() { url.for_drain() } else { url })
 }
 
 /// Opens or creates the store. A store in `.autopack/` is also excluded from git.

@@ -72,6 +72,7 @@ fn obstacles(page: &mut LabeledPage, planned: &[PlannedPhase], facts: &PreviewFa
         let why = match (&phase.unfixable, roots.get(&(&phase.run_id, &phase.phase_id))) {
             (Some(why), _) => shown_message(why),
             (None, None) if phase.held => "held until `autopack resume`".to_owned(),
+            (None, None) if let Some(label) = &phase.missing_label => needs_label(label),
             (None, Some(root)) => {
                 format!("behind {}", shown_phase(&phase.run_id, root, facts.several))
             }
@@ -94,6 +95,11 @@ fn obstacles(page: &mut LabeledPage, planned: &[PlannedPhase], facts: &PreviewFa
         let first = shown_phase(&phase.run_id, &phase.phase_id, true);
         page.command("", &format!("repair a spec: autopack phases edit {}", quoted(&first)));
     }
+}
+
+/// Says on which machine a phase runs.
+pub(super) fn needs_label(label: &str) -> String {
+    format!("needs a machine with the label {}", shown_id(label))
 }
 
 /// Returns, for each phase behind others, the phase at the start of its chain.

@@ -41,6 +41,11 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let store = open_database::open_existing(context).await?;
     let Targets { runs, phases } = args.targets.choose(&store, context).await?;
     if !phases.is_empty() {
+        if args.host.is_some() {
+            return Err(Failure::new("--host stops drains, and a phase is held on all machines")
+                .hint("name a run instead of phases, or leave the option out")
+                .exit(Exit::Usage));
+        }
         if args.after_current {
             return Err(Failure::new("--after-current stops drains, not single phases")
                 .hint("name a run instead of phases, or leave the option out")
@@ -88,7 +93,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     if alive.is_empty() {
         let more =
             if dead.is_empty() { "" } else { "; a drain died, the next drain reclaims its work" };
-        context.out.line(format!("no drain is running{more}"))?;
+        let place = args.host.map_or(String::new(), |host| format!(" on {}", quoted(&host)));
+        context.out.line(format!("no drain is running{place}{more}"))?;
     }
     Ok(Exit::Done)
 }

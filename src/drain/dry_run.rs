@@ -12,6 +12,20 @@ use crate::phase::protected::ProtectedPaths;
 use crate::phase::{FixedSpec, PhaseId, PhaseState, RunId, UnixMs};
 use crate::store::{Fixer, PhaseRow, QueuePlace};
 
+/// What decides in a drain which phases run, and how.
+pub struct PlannedDrain<'a> {
+    /// The auto-fixer.
+    pub fix: &'a Fixer<'a>,
+    /// Settings of the workspace.
+    pub settings: &'a Settings,
+    /// Agent given on the command line.
+    pub agent: Option<&'a str>,
+    /// Labels of the machine.
+    pub labels: &'a [String],
+    /// Estimates of tokens.
+    pub estimator: &'a Estimator,
+}
+
 /// Queued phase in a dry run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PlannedPhase {
@@ -41,6 +55,8 @@ pub struct PlannedPhase {
     pub not_before: Option<UnixMs>,
     /// Whether the operator stopped the phase.
     pub held: bool,
+    /// Label that the phase asks for, and the machine lacks.
+    pub missing_label: Option<String>,
     /// Protected paths that the phase may change, because it sets `allow_protected`.
     pub protected_paths: Vec<String>,
     /// Dependencies, met or not.
@@ -68,6 +84,7 @@ impl PlannedPhase {
             waits_for: Vec::new(),
             not_before: None,
             held: false,
+            missing_label: None,
             protected_paths: Vec::new(),
             depends_on: Vec::new(),
             footprint: Footprint::everything(),
@@ -77,13 +94,7 @@ impl PlannedPhase {
 
 /// Plans the drain of one run: phases able to run in drain order, then the blocked phases. `rows`: all phases of the
 /// run, in the order of the plan.
-pub fn plan(
-    rows: &[PhaseRow],
-    fix: &Fixer<'_>,
-    settings: &Settings,
-    agent: Option<&str>,
-    estimator: &Estimator,
-) -> Vec<PlannedPhase> {
+pub fn plan(rows: &[PhaseRow], drain: &PlannedDrain<'_>) -> Vec<PlannedPhase> {
     let at: HashMap<&PhaseId, usize> =
         rows.iter().enumerate().map(|(n, row)| (&row.phase_id, n)).collect();
     let waits = |state: PhaseState| matches!(state, PhaseState::Queued | PhaseState::Failed);
@@ -103,8 +114,8 @@ pub fn plan(
     let mut passed = BTreeSet::new();
     let mut order = 0;
     while let Some((_, n)) = ready.pop_first() {
-        let mut phase = one(&rows[n], fix, settings, agent, estimator);
-        if phase.unfixable.is_none() && !phase.held {
+        let mut phase = one(&rows[n], drain);
+        if phase.unfixable.is_none() && !phase.held && phase.missing_label.is_none() {
             order += 1;
             phase.order = Some(order);
             passed.insert(n);
@@ -121,20 +132,15 @@ pub fn plan(
         let missing = |need: &&PhaseId| {
             at.get(*need).is_some_and(|need| waits(rows[*need].state) && !passed.contains(need))
         };
-        let mut phase = one(&rows[n], fix, settings, agent, estimator);
+        let mut phase = one(&rows[n], drain);
         phase.waits_for = rows[n].depends_on.iter().filter(missing).cloned().collect();
         planned.push(phase);
     }
     planned
 }
 
-fn one(
-    row: &PhaseRow,
-    fix: &Fixer<'_>,
-    settings: &Settings,
-    agent: Option<&str>,
-    estimator: &Estimator,
-) -> PlannedPhase {
+fn one(row: &PhaseRow, drain: &PlannedDrain<'_>) -> PlannedPhase {
+    let PlannedDrain { fix, settings, agent, labels, estimator } = *drain;
     let repair = fix(&row.spec, row.last_failure.as_ref());
     let spec = repair.result.as_ref().ok();
     let own = spec.and_then(|spec| spec.agent());
@@ -159,6 +165,7 @@ fn one(
         waits_for: Vec::new(),
         not_before: row.not_before,
         held: row.held,
+        missing_label: spec.and_then(|spec| spec.missing_label(labels)),
         protected_paths: spec.map(|spec| opened_paths(spec, settings)).unwrap_or_default(),
         depends_on: row.depends_on.clone(),
         footprint: spec.map_or_else(Footprint::everything, |spec| match row.excludes_directories {
@@ -199,9 +206,28 @@ mod tests {
         let limits =
             Limits { workspace: None, max_timeout_seconds: 3600, unscoped: Unscoped::Allow };
         let fix = |raw: &RawSpec, last: Option<&_>| autofix(raw, last, &limits);
-        let planned = plan(&rows, &fix, &Settings::default(), None, &Estimator::default());
+        let drain = PlannedDrain {
+            fix: &fix,
+            settings: &Settings::default(),
+            agent: None,
+            labels: &["gpu".to_owned()],
+            estimator: &Estimator::default(),
+        };
+        let planned = plan(&rows, &drain);
         let order: Vec<&str> = planned.iter().map(|phase| phase.phase_id.as_str()).collect();
         assert_eq!(order, ["first", "last", "needs the last", "took drains down"]);
         assert!(planned.iter().all(|phase| phase.order.is_some()), "{planned:#?}");
+        let labelled = |labels| {
+            let spec = serde_json::json!({"phase_id": "a", "description": "do it", "machine_labels": labels});
+            let [phase] = plan(&[PhaseRow::sample("a", spec)], &drain).try_into().unwrap();
+            (phase.order, phase.missing_label)
+        };
+        for labels in
+            [serde_json::json!("gpu"), serde_json::json!([" gpu "]), serde_json::json!([])]
+        {
+            assert_eq!(labelled(labels), (Some(1), None));
+        }
+        assert_eq!(labelled(serde_json::json!(["gpu", 3])), (None, Some("3".to_owned())));
+        assert_eq!(labelled(serde_json::json!("GPU")), (None, Some("GPU".to_owned())));
     }
 }

@@ -53,7 +53,7 @@ use workers::WorkerPool;
 
 pub use claim_end::TimeLimit;
 pub use drain_summary::Tallies;
-pub use dry_run::{PlannedPhase, plan};
+pub use dry_run::{PlannedDrain, PlannedPhase, plan};
 pub use final_test::describe_tip_test;
 pub use forecast::{Forecast, Range, forecast};
 pub use liveness::{appears_dead, executes_here};

@@ -153,14 +153,11 @@ impl Drop for RegisteredDrain {
     }
 }
 
-/// How long a drain waits for a database server: a restart, a failover, a network that is away for a while.
-const PATIENCE: Duration = Duration::from_secs(15 * 60);
-/// How long a drain that was asked to stop waits for it.
+/// How long a drain that was asked to stop waits for a database server.
 const LAST_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Sets how long the store waits for a server, until the drain ends.
+/// Waits less for a server after a request to stop.
 async fn wait_for_server(store: Store, stop: StopReceiver) {
-    store.wait_for_server(PATIENCE);
     stop.reached(StopLevel::Graceful).await;
     store.wait_for_server(LAST_PATIENCE);
 }

@@ -132,9 +132,10 @@ impl Drain<'_> {
         }
         let executor = &self.context.settings.executor;
         let spent = self.workers.with_estimates(self.limits.spent());
-        let admit = |candidate: &Candidate<'_>| match self.missing_label(candidate) {
+        let labels = &self.request.labels;
+        let admit = |candidate: &Candidate<'_>| match candidate.phase.missing_label(labels) {
             Some(label) => {
-                self.report_missing_label(label);
+                self.report_missing_label(&label);
                 Admission::Elsewhere
             }
             None => self.limits.admit(&self.context, candidate, &spent, at),
@@ -157,12 +158,6 @@ impl Drain<'_> {
             }
             next => Ok(next?),
         }
-    }
-
-    /// Returns a label that the phase asks for and this machine lacks.
-    fn missing_label<'p>(&self, candidate: &Candidate<'p>) -> Option<&'p str> {
-        let has = |label: &str| self.request.labels.iter().any(|ours| ours == label);
-        candidate.phase.machine_labels().into_iter().find(|label| !has(label))
     }
 
     /// Says once for each label that phases wait for another machine.

@@ -124,15 +124,20 @@ impl FixedSpec {
     pub fn max_attempts(&self) -> Option<u32> {
         self.max_attempts
     }
-    /// Returns the labels that a machine must have to work on the phase: a list, or a single text.
-    pub fn machine_labels(&self) -> Vec<&str> {
-        match self.json.get("machine_labels") {
-            Some(Value::String(label)) => vec![label.trim()],
-            Some(Value::Array(labels)) => {
-                labels.iter().filter_map(Value::as_str).map(str::trim).collect()
-            }
-            _ => Vec::new(),
-        }
+    /// Returns the first label that a machine with these labels lacks to work on the phase.
+    pub fn missing_label(&self, machine: &[String]) -> Option<String> {
+        let wanted = match self.json.get("machine_labels") {
+            Some(Value::Array(labels)) => labels.as_slice(),
+            Some(label) => std::slice::from_ref(label),
+            None => &[],
+        };
+        // A label such as 3 is a number in a plan.
+        let text = |label: &Value| match label {
+            Value::String(label) => Some(label.trim().to_owned()),
+            Value::Number(_) | Value::Bool(_) => Some(label.to_string()),
+            Value::Null | Value::Array(_) | Value::Object(_) => None,
+        };
+        wanted.iter().filter_map(text).find(|label| !machine.contains(label))
     }
     /// Returns the name of the agent, if set.
     pub fn agent(&self) -> Option<&str> {

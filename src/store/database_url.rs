@@ -98,6 +98,15 @@ impl DatabaseUrl {
         ours.then_some(parsed)
     }
 
+    /// Returns the URL for a drain, which waits longer for a server than other commands. Without effect for a file.
+    #[must_use]
+    pub fn for_drain(self) -> Self {
+        match self.place {
+            Place::Server(server) => Self { place: Place::Server(Box::new(server.for_drain())) },
+            place @ Place::File(_) => Self { place },
+        }
+    }
+
     /// Returns the path, if the database is a file.
     pub fn file(&self) -> Option<&Path> {
         match &self.place {

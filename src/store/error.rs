@@ -373,6 +373,7 @@ fn verb(kind: DatabaseErrorKind) -> &'static str {
         | DatabaseErrorKind::CannotOpen
         | DatabaseErrorKind::Standby
         | DatabaseErrorKind::Unreachable
+        | DatabaseErrorKind::Unanswered
         | DatabaseErrorKind::Other => "use",
     }
 }

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use sqlx::sqlite::SqlitePool;
 
-use super::backend::postgres::server::{Patience, Server};
+use super::backend::postgres::patience::Patience;
+use super::backend::postgres::server::Server;
 use super::backend::{DatabaseErrorKind, Pool, Tx, query_scalar, sqlite};
 use super::database_name::DatabaseName;
 use super::database_probe::{self, DatabaseContents};
@@ -269,7 +270,7 @@ impl Store {
     }
 
     fn at_server(server: &Server) -> Self {
-        let patience = Patience::of_commands();
+        let patience = server.patience();
         let reader = Pool::readers_at(server);
         Self {
             writer: Pool::writer_at(server, &patience),

@@ -8,8 +8,9 @@ use tokio::time::Instant;
 
 use super::backend::DatabaseErrorKind;
 use super::backend::Pool;
+use super::backend::postgres::patience::Patience;
 use super::backend::postgres::schema::{self, ENCODING, OLDEST_POSTGRES, SchemaOwner, ServerFacts};
-use super::backend::postgres::server::{Patience, Server};
+use super::backend::postgres::server::Server;
 use super::backend::postgres::session::LOCK_TIMEOUT;
 use super::database_name::DatabaseName;
 use super::database_probe::refuse_newer;
@@ -19,6 +20,8 @@ use super::migrations::{POSTGRES_MIGRATIONS, SCHEMA_VERSION};
 /// First and longest pause before a server is asked again.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Longest wait for the first answers of a server. A server may accept a connection and stay silent.
+const FIRST_ANSWERS: Duration = Duration::from_secs(5);
 /// Longest pause that is not told.
 const UNTOLD_PAUSE: Duration = Duration::from_millis(500);
 
@@ -114,11 +117,14 @@ impl ServerDatabase<'_> {
 
     /// Returns the version of our schema, if there is one, whatever it is.
     pub async fn find(self) -> Result<Option<i64>, StoreError> {
-        let mut connection = self.connect().await?;
-        let found = schema::find(&mut connection).await?;
-        // Whoever lists the connections of the server finds none of ours.
-        let _ = connection.close().await;
-        match found {
+        let find = async {
+            let mut connection = self.connect().await?;
+            let found = schema::find(&mut connection).await?;
+            // Whoever lists the connections of the server finds none of ours.
+            let _ = connection.close().await;
+            Ok(found)
+        };
+        match answered(find).await? {
             SchemaOwner::Ours(version) => Ok(Some(version)),
             found => self.checked(found),
         }
@@ -126,8 +132,9 @@ impl ServerDatabase<'_> {
 
     /// Returns the version of our schema; refuses schemas of others and of newer versions.
     async fn look(self) -> Result<Option<i64>, StoreError> {
-        let mut connection = self.connect().await?;
-        self.checked(schema::find(&mut connection).await?)
+        let find =
+            async { schema::find(&mut self.connect().await?).await.map_err(StoreError::from) };
+        self.checked(answered(find).await?)
     }
 
     /// Returns a connection that reads; refuses servers and databases that autopack cannot use.
@@ -190,14 +197,22 @@ impl ServerDatabase<'_> {
     }
 }
 
+/// Limits the wait for the first answers of a server.
+async fn answered<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    let late = |_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()).into());
+    tokio::time::timeout(FIRST_ANSWERS, work).await.unwrap_or_else(late)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::backend::postgres::commit::unanswered;
+    use crate::store::{DatabaseUrl, Store};
 
     #[tokio::test(start_paused = true)]
     async fn only_drains_wait_for_a_long_writer() {
         let name = DatabaseName::from(std::path::Path::new("/a.db"));
-        let patience = Patience::of_commands();
+        let patience = Server::parse("postgres://h/d").unwrap().patience();
         let waits = |kind| Wait::default().again_owned(patience.clone(), name.clone(), kind);
         assert!(!waits(DatabaseErrorKind::Busy).await);
         assert!(waits(DatabaseErrorKind::Unreachable).await);
@@ -205,6 +220,43 @@ mod tests {
         patience.set(Duration::from_secs(15 * 60));
         assert!(waits(DatabaseErrorKind::Busy).await);
         assert!(!waits(DatabaseErrorKind::Other).await);
+    }
+
+    /// Opens a database over this address, with and without the patience of a drain. Returns the minutes that it took.
+    async fn minutes_until_given_up(address: std::net::SocketAddr) -> (u64, u64) {
+        let url = format!("postgres://u@{address}/x?sslmode=disable&statement-cache-capacity=0");
+        let url = DatabaseUrl::parse(&url, std::path::Path::new("/")).unwrap();
+        let mut minutes = Vec::new();
+        for url in [url.clone(), url.for_drain()] {
+            let since = Instant::now();
+            let error = Store::open_existing(&url).await.unwrap_err();
+            assert_eq!(error.database_kind(), Some(DatabaseErrorKind::Unreachable), "{error}");
+            minutes.push(since.elapsed().as_secs() / 60);
+        }
+        (minutes[0], minutes[1])
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_is_silent_or_away_is_given_up() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = silent.local_addr().unwrap();
+        let (command, drain) = minutes_until_given_up(address).await;
+        assert!(command == 0 && (14..16).contains(&drain), "{command} {drain}");
+        drop(silent);
+        let (command, drain) = minutes_until_given_up(address).await;
+        assert!(command == 0 && (14..16).contains(&drain), "{command} {drain}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_commit_in_doubt_is_not_repeated() {
+        let name = DatabaseName::from(std::path::Path::new("/a.db"));
+        let patience = Server::parse("postgres://h/d").unwrap().for_drain().patience();
+        let error = unanswered();
+        let kind = DatabaseErrorKind::of(&error);
+        assert_eq!(kind, DatabaseErrorKind::Unanswered);
+        assert!(!Wait::default().again_owned(patience, name.clone(), kind).await);
+        let text = StoreError::from(error).at(&name).to_string();
+        assert!(text.contains("did not tell whether the change is stored"), "{text}");
     }
 
     impl Wait {

@@ -42,7 +42,7 @@ impl SharedArtifacts {
         }
         let above = to.parent().ok_or(io::ErrorKind::InvalidInput)?;
         fs::create_dir_all(above)?;
-        let beside = tempfile::Builder::new().prefix(".autopack-").tempdir_in(above)?;
+        let beside = tempfile::Builder::new().prefix(&prefix_of_copies(to)).tempdir_in(above)?;
         let files = beside.path().join("files");
         copy_directory(from, &files, 0, redactor)?;
         match fs::rename(&files, to) {
@@ -52,16 +52,29 @@ impl SharedArtifacts {
         }
     }
 
-    /// Removes an attempt's files and empty directories above them. Returns `false` if there were none.
+    /// Removes an attempt's files, copies that a killed process began, and empty directories above them. Returns `false` if
+    /// there were none.
     ///
     /// # Errors
     ///
     /// A file cannot be removed.
     pub fn remove(files: &Path) -> io::Result<bool> {
-        if !files.symlink_metadata().is_ok_and(|about| about.is_dir()) {
+        let is_directory = |path: &Path| path.symlink_metadata().is_ok_and(|about| about.is_dir());
+        let prefix = prefix_of_copies(files);
+        let beside = files.parent().and_then(|above| fs::read_dir(above).ok());
+        let copies =
+            beside.into_iter().flatten().flatten().filter(|entry| {
+                entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes())
+            });
+        let all = copies.map(|entry| entry.path()).chain([files.to_owned()]);
+        let mut is_any = false;
+        for directory in all.filter(|path| is_directory(path)) {
+            fs::remove_dir_all(directory)?;
+            is_any = true;
+        }
+        if !is_any {
             return Ok(false);
         }
-        fs::remove_dir_all(files)?;
         for empty in files.ancestors().skip(1).take(2) {
             if fs::remove_dir(empty).is_err() {
                 break;
@@ -69,6 +82,11 @@ impl SharedArtifacts {
         }
         Ok(true)
     }
+}
+
+/// Returns the beginning of the names of copies that are not complete.
+fn prefix_of_copies(files: &Path) -> String {
+    format!(".{}.", files.file_name().unwrap_or_default().to_string_lossy())
 }
 
 fn copy_directory(from: &Path, to: &Path, depth: usize, redactor: &Redactor) -> io::Result<()> {
@@ -120,6 +138,8 @@ mod tests {
         assert_eq!(fs::read_to_string(to.join("agent-files/x")).unwrap(), "x");
         assert!(!to.join("link").exists() && !to.join(".owner").exists());
         assert_eq!(fs::read_dir(to.parent().unwrap()).unwrap().count(), 1);
+        // A process was killed while it copied.
+        fs::create_dir_all(to.with_file_name(".1-1-1.dead").join("files")).unwrap();
         assert!(SharedArtifacts::remove(&to).unwrap());
         assert!(!SharedArtifacts::remove(&to).unwrap() && !dir.path().join("shared/r").exists());
     }

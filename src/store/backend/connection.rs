@@ -8,7 +8,8 @@ use sqlx::sqlite::{Sqlite, SqliteConnection, SqlitePool};
 use sqlx::{Error, Transaction};
 
 use super::postgres::commit;
-use super::postgres::server::{Patience, Preparation, READERS, Server};
+use super::postgres::patience::Patience;
+use super::postgres::server::{Preparation, READERS, Server};
 use super::postgres::session::{BEGIN_NOTE, BEGIN_READ, BEGIN_WRITE};
 use super::postgres::transaction::PgTransaction;
 

@@ -8,6 +8,7 @@ impl DatabaseErrorKind {
     pub(in crate::store) fn of(error: &sqlx::Error) -> Self {
         let sqlx::Error::Database(reported) = error else {
             return match error {
+                error if postgres::commit::is_unanswered(error) => Self::Unanswered,
                 // A connection to a server. Files have no connection that breaks.
                 error if postgres::errors::is_broken_connection(error) => Self::Unreachable,
                 // Every task ahead in the queue for the single writer waited for another process.

@@ -29,6 +29,8 @@ pub enum DatabaseErrorKind {
     Standby,
     /// The server cannot be reached, or does not accept work now.
     Unreachable,
+    /// The connection broke during a commit, and the server did not tell afterwards whether the changes are stored.
+    Unanswered,
     /// Any other error; see the source.
     Other,
 }
@@ -45,6 +47,9 @@ impl DatabaseErrorKind {
                 "check that the server runs and that this machine reaches it, then start again; nothing was lost",
             ),
             Self::Standby => Some(USE_THE_PRIMARY),
+            Self::Unanswered => Some(
+                "look whether it is stored, with `autopack status`, before you repeat the command",
+            ),
             Self::ReadOnly | Self::CannotOpen | Self::Other => None,
         }
     }
@@ -62,6 +67,7 @@ impl fmt::Display for DatabaseErrorKind {
             Self::CannotOpen => "it or a file beside it cannot be opened",
             Self::Standby => "the server is a standby, which accepts no writes",
             Self::Unreachable => "the server does not answer",
+            Self::Unanswered => "the connection broke during a commit, and the server did not tell whether the change is stored",
             Self::Other => "it reported an error",
         })?;
         self.hint().map_or(Ok(()), |hint| write!(f, "; {hint}"))

@@ -58,7 +58,12 @@ impl RemoteFence {
         let twice = access.change_refs("probe", &[RefChange::create(&name, &second)]).await?;
         let left = if twice.is_ok() { &second } else { &first };
         let gone = access.change_refs("probe", &[RefChange::delete(&name, left)]).await?;
-        Ok(gone.map(|()| RemoteAbilities { layout, has_leases: twice.is_err() }))
+        let has_leases = match twice {
+            Ok(()) => false,
+            Err(failure @ RemoteFailure::Unreachable { .. }) => return Ok(Err(failure)),
+            Err(_) => true,
+        };
+        Ok(gone.map(|()| RemoteAbilities { layout, has_leases }))
     }
 
     async fn find_layout(&self) -> Result<RemoteAnswer<RefLayout>> {

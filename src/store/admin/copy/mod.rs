@@ -71,7 +71,7 @@ impl CopyReport {
 /// # Errors
 /// The source has another schema or working drains, the destination has rows, or one of them cannot be used.
 pub async fn copy_database(from: &DatabaseUrl, to: &DatabaseUrl) -> Result<CopyReport, CopyError> {
-    if from == to {
+    if from == to || is_same_file(from, to) {
         return Err(CopyError::SameDatabase(from.name()));
     }
     let source = Store::open_unmigrated(from)
@@ -85,6 +85,12 @@ pub async fn copy_database(from: &DatabaseUrl, to: &DatabaseUrl) -> Result<CopyR
     source.close().await;
     destination.close().await;
     report
+}
+
+/// Returns whether two paths name one file, such as a symbolic link and its target.
+fn is_same_file(from: &DatabaseUrl, to: &DatabaseUrl) -> bool {
+    let real = |url: &DatabaseUrl| url.file()?.canonicalize().ok();
+    real(from).is_some_and(|file| real(to) == Some(file))
 }
 
 async fn require_this_schema(source: &Store) -> Result<(), CopyError> {

@@ -1,5 +1,6 @@
 //! Commits whose answer is lost: the server knows for every transaction whether it was committed.
 
+use std::io;
 use std::time::Duration;
 
 use sqlx::postgres::PgPool;
@@ -7,7 +8,7 @@ use sqlx::{ConnectOptions as _, Error, Row as _};
 use tokio::time::Instant;
 
 use super::errors;
-use super::server::Patience;
+use super::patience::Patience;
 use super::session::BEGIN_READ;
 use super::transaction::{PgTransaction, within};
 use crate::store::backend::error_kind::DatabaseErrorKind;
@@ -16,10 +17,28 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Longest wait for an answer about a transaction.
 const LONGEST_QUESTION: Duration = Duration::from_secs(10);
 
+/// Neither the commit nor the question about it was answered. The transaction must not be repeated.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer to a commit")]
+struct UnansweredCommit;
+
+/// Returns the error of a commit without an answer.
+pub fn unanswered() -> Error {
+    Error::Io(io::Error::other(UnansweredCommit))
+}
+
+/// Returns whether a transaction may have been committed or not.
+pub fn is_unanswered(error: &Error) -> bool {
+    match error {
+        Error::Io(error) => error.get_ref().is_some_and(|why| why.is::<UnansweredCommit>()),
+        _ => false,
+    }
+}
+
 /// Commits. If the connection breaks meanwhile, asks the server whether the transaction was committed.
 ///
 /// # Errors
-/// The transaction was not committed, or nobody could be asked within `patience`.
+/// The transaction was not committed; or nobody could be asked within `patience`, see [`is_unanswered`].
 pub async fn commit(
     mut tx: PgTransaction,
     pool: &PgPool,
@@ -51,7 +70,7 @@ pub async fn commit(
         }
         tokio::time::sleep(PAUSE).await;
     }
-    Err(error)
+    Err(unanswered())
 }
 
 /// Asks over a connection of its own: the pool's may be the broken one.

@@ -3,6 +3,7 @@
 pub mod commit;
 pub mod dialect;
 pub mod errors;
+pub mod patience;
 pub mod schema;
 pub mod server;
 pub mod session;

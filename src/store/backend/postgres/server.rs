@@ -4,12 +4,13 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::str::FromStr as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Error};
 
+use super::patience::Patience;
 use super::session::BEGIN_READ;
 
 /// Parameters of a URL, with the spellings of libpq and of sqlx. An unknown one may be misspelled: it is refused.
@@ -32,6 +33,15 @@ const PARAMETERS: [&str; 18] = [
     "application_name",
     "options",
     "statement-cache-capacity",
+];
+/// Parameters of libpq without effect here, in URLs that other programs use, too: autopack has time limits of its own.
+const TIME_LIMITS: [&str; 6] = [
+    "connect_timeout",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_count",
+    "tcp_user_timeout",
 ];
 
 /// Longest wait of a task for a connection, while the server refuses connections or tasks of the same process use them. The
@@ -57,6 +67,8 @@ pub struct Server {
     options: PgConnectOptions,
     name: Arc<str>,
     preparation: Preparation,
+    /// How long operations wait for the server at first.
+    patience: Duration,
 }
 
 /// Whether statements are prepared once for each connection. Behind a pooler, the next transaction may run in another server
@@ -69,17 +81,6 @@ pub enum Preparation {
     Learned(Arc<AtomicBool>),
 }
 
-/// How long operations wait for a server that does not answer. Shared by all handles of a store.
-#[derive(Clone, Debug)]
-pub struct Patience(Arc<Shared>);
-
-#[derive(Debug)]
-struct Shared {
-    ms: AtomicU64,
-    /// Whether the outage was told.
-    is_told: AtomicBool,
-}
-
 impl Server {
     /// Reads a URL. Parts that it leaves out come from libpq's variables (`PGHOST`, `PGPASSWORD`, `PGSSLMODE` and so on)
     /// and from the password file.
@@ -90,6 +91,14 @@ impl Server {
         // SQLAlchemy allows a driver after the scheme.
         let (scheme, rest) = url.split_once("://").ok_or("it has no ://")?;
         let scheme = scheme.split('+').next().unwrap_or(scheme);
+        let rest = &without_time_limits(rest);
+        let place = rest.split(['/', '?']).next().unwrap_or_default();
+        if place.rsplit('@').next().is_some_and(|hosts| hosts.contains(',')) {
+            return Err(
+                "it names several hosts; write the one of the primary, or a name that follows it"
+                    .to_owned(),
+            );
+        }
         if let Some((_, query)) = rest.split_once('?') {
             for pair in query.split('&').filter(|pair| !pair.is_empty()) {
                 let name = pair.split('=').next().unwrap_or(pair);
@@ -110,8 +119,20 @@ impl Server {
             Some(_) => options,
             None => options.application_name("autopack"),
         };
+        let options = without_brackets(options);
         let name = name_of(&options).into();
-        Ok(Self { options, name, preparation: Preparation::new(capacity) })
+        let preparation = Preparation::new(capacity);
+        Ok(Self { options, name, preparation, patience: Patience::OF_COMMANDS })
+    }
+
+    /// Returns the server, for operations that wait for it as long as a drain does.
+    pub fn for_drain(self) -> Self {
+        Self { patience: Patience::OF_DRAINS, ..self }
+    }
+
+    /// Returns how long operations wait for the server at first.
+    pub fn patience(&self) -> Patience {
+        Patience::new(self.patience)
     }
 
     /// Returns a single connection, within a transaction that reads; it ends with the connection.
@@ -174,6 +195,13 @@ impl Preparation {
     }
 }
 
+fn without_time_limits(url: &str) -> String {
+    let Some((place, query)) = url.split_once('?') else { return url.to_owned() };
+    let is_kept = |pair: &&str| !TIME_LIMITS.contains(&pair.split('=').next().unwrap_or(pair));
+    let pairs: Vec<&str> = query.split('&').filter(is_kept).collect();
+    format!("{place}?{}", pairs.join("&"))
+}
+
 /// Returns the number of prepared statements in the parameters of a URL.
 fn capacity_in(url: &str) -> Result<Option<usize>, String> {
     let (_, query) = url.split_once('?').unwrap_or_default();
@@ -220,40 +248,26 @@ impl PartialEq for Server {
 
 impl Eq for Server {}
 
+/// Returns options whose IPv6 address is looked up as an address: the parser keeps the brackets of the URL.
+fn without_brackets(options: PgConnectOptions) -> PgConnectOptions {
+    let host = options.get_host();
+    match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).map(str::to_owned) {
+        Some(address) => options.host(&address),
+        None => options,
+    }
+}
+
 fn name_of(options: &PgConnectOptions) -> String {
     let user = options.get_username();
     let database = options.get_database().unwrap_or(user);
     let place = match options.get_socket() {
         Some(socket) => socket.display().to_string(),
+        None if options.get_host().contains(':') => {
+            format!("[{}]:{}", options.get_host(), options.get_port())
+        }
         None => format!("{}:{}", options.get_host(), options.get_port()),
     };
     format!("postgres://{user}@{place}/{database}")
-}
-
-impl Patience {
-    /// What a person waits for a command.
-    const OF_COMMANDS: Duration = Duration::from_secs(5);
-
-    pub fn of_commands() -> Self {
-        let patience =
-            Self(Arc::new(Shared { ms: AtomicU64::new(0), is_told: AtomicBool::new(false) }));
-        patience.set(Self::OF_COMMANDS);
-        patience
-    }
-
-    pub fn get(&self) -> Duration {
-        Duration::from_millis(self.0.ms.load(Ordering::Relaxed))
-    }
-
-    pub fn set(&self, time: Duration) {
-        let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        self.0.ms.store(ms, Ordering::Relaxed);
-    }
-
-    /// Records whether the server answers; returns whether that is news.
-    pub fn record_outage(&self, is_outage: bool) -> bool {
-        self.0.is_told.swap(is_outage, Ordering::Relaxed) != is_outage
-    }
 }
 
 #[cfg(test)]
@@ -270,6 +284,9 @@ mod tests {
             ("postgresql+asyncpg://me:x@h/d", "postgres://me@h:5432/d"),
             ("postgres://me@%2Fvar%2Frun/d", "postgres://me@/var/run/d"),
             ("postgres:///d?host=/run/pg&user=u", "postgres://u@/run/pg/d"),
+            ("postgres://me@[::1]:5555/d", "postgres://me@[::1]:5555/d"),
+            ("postgres://me@h/d?hostaddr=::1", "postgres://me@[::1]:5432/d"),
+            ("postgres://me@h/d?connect_timeout=3&keepalives=1", "postgres://me@h:5432/d"),
         ] {
             assert_eq!(Server::parse(url).unwrap().to_string(), name, "{url}");
         }
@@ -300,6 +317,9 @@ mod tests {
             "postgres://me:hunter2@h/d?sslmode=hunter2",
             "postgres://me:hunter2@h:port/d",
             "postgres://me:hunter2@[/d",
+            "postgres://me:hunter2@one:5432,two:5432/d",
+            "postgres://me:hunter2@one,two?user=me",
+            "postgres://me:hunter2@h/d?target_session_attrs=read-only",
         ] {
             let why = Server::parse(url).unwrap_err();
             assert!(!why.contains("hunter2"), "{url}: {why}");
