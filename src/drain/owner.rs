@@ -156,8 +156,9 @@ impl Drop for RegisteredDrain {
 /// How long a drain that was asked to stop waits for a database server.
 const LAST_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Waits less for a server after a request to stop.
+/// Sets how long the store waits for a server, until the drain ends.
 async fn wait_for_server(store: Store, stop: StopReceiver) {
+    store.wait_as_drain();
     stop.reached(StopLevel::Graceful).await;
     store.wait_for_server(LAST_PATIENCE);
 }

@@ -161,6 +161,11 @@ impl Store {
         matches!(self.location, Location::Server(_))
     }
 
+    /// From now on, operations wait for a server that is not reachable as long as those of a drain. Without effect for a file.
+    pub fn wait_as_drain(&self) {
+        self.wait_for_server(Patience::OF_DRAINS);
+    }
+
     /// Sets how long operations wait for a server that is not reachable. Without effect for a file.
     pub fn wait_for_server(&self, time: Duration) {
         if let Location::Server(patience) = &self.location {

@@ -197,8 +197,9 @@ impl<'a> Head<'a> {
             b"HTTP/1.0" => true,
             _ => return Err(RequestError::Malformed),
         };
-        let is_visible = |byte: &u8| *byte > b' ' && *byte != 0x7f;
-        if target.is_empty() || !target.iter().all(is_visible) {
+        // A fragment is not for servers: some cut it off, others do not.
+        let is_allowed = |byte: &u8| *byte > b' ' && !matches!(*byte, 0x7f | b'#');
+        if target.is_empty() || !target.iter().all(is_allowed) {
             return Err(RequestError::Malformed);
         }
         let fields = lines.map(parse_field).collect::<Result<_, _>>()?;
@@ -326,13 +327,10 @@ fn split_url(target: &[u8]) -> Result<(Host, u16, Vec<u8>), RequestError> {
     if !scheme.eq_ignore_ascii_case(SCHEME) {
         return Err(RequestError::NotForProxy);
     }
-    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
+    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
     let authority = str::from_utf8(authority).map_err(|_| RequestError::InvalidHost)?;
     let (host, port) = split_authority(authority).map_err(|_| RequestError::InvalidHost)?;
-    if path.contains(&b'#') {
-        return Err(RequestError::Malformed);
-    }
     let slash: &[u8] = if path.starts_with(b"/") { b"" } else { b"/" };
     Ok((host, port.unwrap_or(80), [slash, path].concat()))
 }

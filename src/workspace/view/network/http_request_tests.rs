@@ -178,6 +178,8 @@ fn chunks_are_announced() {
 fn a_request_inside_a_tunnel_is_for_its_host() {
     let host = Host::Name("a.b".to_owned());
     let parse = |head: &str| parse_tunneled_request(head.as_bytes(), &host, 80);
+    let fragment = parse("GET /x#y HTTP/1.1\r\nHost: a.b\r\n\r\n");
+    assert_eq!(fragment, Err(RequestError::Malformed));
     let request = parse("GET /x HTTP/1.1\r\nHost: a.b\r\n\r\n").unwrap();
     assert_eq!(sent(&request), "GET /x HTTP/1.1\r\nHost: a.b\r\nConnection: close\r\n\r\n");
     assert!(parse("OPTIONS * HTTP/1.1\r\nHost: a.b:80\r\n\r\n").is_ok());
