@@ -1,4 +1,4 @@
-//! Files of a phase's earlier attempt that another machine executed: its patch for the next attempt, its work for a person.
+//! Files of a phase's earlier attempt on another machine: the patch for the next attempt, the work for a person.
 
 use std::path::PathBuf;
 
@@ -10,8 +10,8 @@ use crate::progress::printable;
 use crate::store::{AttemptRow, Claim};
 
 impl DrainContext {
-    /// Finds the files of an attempt of another machine. `None` if it was executed here, or its files are not stored yet: the
-    /// work goes on without them.
+    /// Finds the files of an attempt of another machine. `None` if the attempt was executed here, or the files are not
+    /// stored yet: the work continues without the files.
     pub async fn files_of_other_machine(
         &self,
         run: &RunId,
@@ -24,7 +24,7 @@ impl DrainContext {
         }
     }
 
-    /// Finds what the last attempt of a phase left, for a person who goes on with it.
+    /// Finds the remains of the last attempt of a phase, for a person continuing the work.
     ///
     /// # Errors
     ///
@@ -89,16 +89,16 @@ impl DrainContext {
     }
 }
 
-/// What the last attempt of a phase left.
+/// Remains of the last attempt of a phase.
 #[derive(Debug, Default)]
 pub struct KeptWork {
     /// Directory of the attempt.
     pub directory: Option<PathBuf>,
     /// The patch.
     pub patch: Option<PathBuf>,
-    /// Why the patch is not here, if there may be one.
+    /// The reason for a missing patch, if there may be a patch.
     pub missing: Option<String>,
-    /// A temporary copy lasts as long.
+    /// Keeps a temporary copy alive for the same time.
     _files: Option<AttemptFiles>,
 }
 

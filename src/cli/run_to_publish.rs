@@ -1,4 +1,4 @@
-//! A run as `publish` takes it: its landings and failures with their texts and issues.
+//! A run as input of `publish`: landings and failures with their texts and issues.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,15 +13,15 @@ use crate::report::{ReportInput, pull_request_texts};
 use crate::store::{CleanOutcome, PhaseRow, RunSummary, Store};
 use crate::workspace::{Repo, Tip};
 
-/// A run with landings, and what counts for its pull request besides.
+/// A run with landings, and further facts for the pull request.
 pub(super) struct PublishableRun {
     /// The run.
     pub run: RunToPublish,
-    /// Whether its CI is red in a clean clone.
+    /// Whether CI of the run is red in a clean clone.
     pub is_red: bool,
 }
 
-/// Collects a run for its publication; `None` if it has no branch yet.
+/// Collects a run for publication; `None` if the run has no branch yet.
 ///
 /// # Errors
 /// The branch is gone or has diverged, or the store or git cannot be read.
@@ -105,7 +105,7 @@ pub(super) async fn run_to_publish(
     Ok(Some(PublishableRun { run, is_red }))
 }
 
-/// Returns the issue of a phase: of its tracker, or of a list of issues from the forge of the pull request.
+/// Returns the issue of a phase: from the phase's tracker, or from a list of issues of the pull request's forge.
 fn issue_of(phase: &PhaseRow, forge: Option<&TrackerName>) -> Option<IssueOrigin> {
     let spec = &phase.spec.0;
     let tracker = spec["tracker"]["name"].as_str().and_then(TrackerName::parse);

@@ -1,11 +1,11 @@
-//! Import of what a source has, and of what it no longer has: runs of parts such as tags and directories come and go.
+//! Imports the present and the vanished parts of a source: runs of parts such as tags and directories come and go.
 
 use crate::failure::Failure;
 use crate::phase::plan::{Plan, PlanRun, StoredPart};
 use crate::store::{ImportMode, ImportReport, Store};
 
-/// Imports a plan and returns a report for each run of it. An update also visits the stored runs of parts that the source
-/// no longer has, and adds those that it names or changes to the plan.
+/// Imports a plan and returns a report for each run of the plan. An update also visits the stored runs of vanished
+/// parts. If the update names or changes such a run, the run is added to the plan.
 ///
 /// # Errors
 /// The plan contradicts the store, or the database cannot be written.
@@ -31,7 +31,7 @@ pub(super) async fn import_source(
     Ok(reports)
 }
 
-/// Returns the runs of parts that came from the same source by the same choice of a run, and are not in the plan.
+/// Returns the runs of parts from the same source that have the same choice of a run and are missing in the plan.
 fn vanished_runs(plan: &Plan, stored: &[StoredPart]) -> Vec<PlanRun> {
     let Some(first) = plan.runs.first() else { return Vec::new() };
     let is_missing = |part: &&StoredPart| {

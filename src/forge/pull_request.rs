@@ -15,15 +15,15 @@ pub struct PullRequest {
     pub title: String,
     /// Text, in Markdown.
     pub body: String,
-    /// Whether it can still be merged.
+    /// Whether the pull request can still be merged.
     pub state: PullRequestState,
-    /// Whether it is a draft.
+    /// Whether the pull request is a draft.
     pub is_draft: bool,
-    /// Commit that it would merge, or merged.
+    /// Commit to be merged, or already merged.
     pub head_commit: String,
     /// Branch with the commits.
     pub branch: String,
-    /// Branch into which it goes.
+    /// Target branch.
     pub base: String,
 }
 
@@ -43,24 +43,24 @@ pub enum PullRequestState {
 pub struct NewPullRequest<'a> {
     /// Branch with the commits.
     pub branch: &'a str,
-    /// Branch into which it goes.
+    /// Target branch.
     pub base: &'a str,
     /// Title.
     pub title: &'a str,
     /// Text, in Markdown.
     pub body: &'a str,
-    /// Whether it is a draft.
+    /// Whether the pull request is a draft.
     pub is_draft: bool,
 }
 
-/// Changes of an open pull request; what is `None` stays.
+/// Changes of an open pull request; fields with `None` stay.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PullRequestChange<'a> {
     /// Title.
     pub title: Option<&'a str>,
     /// Text.
     pub body: Option<&'a str>,
-    /// Branch into which it goes.
+    /// Target branch.
     pub base: Option<&'a str>,
 }
 
@@ -78,7 +78,7 @@ pub struct IssueComment {
 pub struct CheckResults {
     /// Checks that passed or were skipped.
     pub passed: u64,
-    /// Checks that wait or run.
+    /// Checks waiting or running.
     pub pending: u64,
     /// Names of failed checks.
     pub failed: Vec<String>,
@@ -93,7 +93,7 @@ pub(super) enum CheckState {
 }
 
 impl PullRequest {
-    /// Takes the mark of a draft from the title. Not all servers say whether it is a draft.
+    /// Removes the mark of a draft from the title. Not all servers say whether a pull request is a draft.
     pub(super) fn without_mark(self, mark: &str) -> Self {
         match self.title.strip_prefix(mark) {
             Some(title) => Self { title: title.to_owned(), is_draft: true, ..self },
@@ -102,12 +102,12 @@ impl PullRequest {
     }
 }
 
-/// Returns a title, with a mark if it is of a draft.
+/// Returns a title, with a mark for a draft.
 pub(super) fn marked(mark: &str, title: &str, is_draft: bool) -> String {
     if is_draft { format!("{mark}{title}") } else { title.to_owned() }
 }
 
-/// Sorts pull requests by their age, and drops those of other branches: forges ignore unknown parameters.
+/// Sorts pull requests by their age, and drops pull requests of other branches: forges ignore unknown parameters.
 pub(super) fn newest_first(mut pulls: Vec<PullRequest>, branch: &str) -> Vec<PullRequest> {
     pulls.retain(|pull| pull.branch == branch);
     pulls.sort_by_key(|pull| std::cmp::Reverse(pull.number));
@@ -141,10 +141,10 @@ impl CheckResults {
     }
 }
 
-/// What a forge does with pull requests and comments.
+/// Operations of a forge on pull requests and comments.
 pub trait PullRequests: Send + Sync {
     /// Returns the pull requests from a branch of the repository, newest first. Gitea cannot choose by branch: there,
-    /// only open ones are found.
+    /// only open pull requests are found.
     ///
     /// # Errors
     /// Any error of a request.
@@ -153,7 +153,7 @@ pub trait PullRequests: Send + Sync {
         branch: &'a str,
     ) -> BoxFuture<'a, Result<Vec<PullRequest>, ForgeError>>;
 
-    /// Returns a pull request; `None` if there is none of this number.
+    /// Returns a pull request; `None` if no pull request has this number.
     ///
     /// # Errors
     /// Any error of a request.
@@ -162,13 +162,13 @@ pub trait PullRequests: Send + Sync {
     /// Opens a pull request.
     ///
     /// # Errors
-    /// Any error of a request. After [`ForgeError::is_passing`], it may be open.
+    /// Any error of a request. After [`ForgeError::is_passing`], the pull request may be open.
     fn open_pull_request<'a>(
         &'a self,
         new: NewPullRequest<'a>,
     ) -> BoxFuture<'a, Result<PullRequest, ForgeError>>;
 
-    /// Changes an open pull request, which is a draft or not as before.
+    /// Changes an open pull request. The draft state stays as before.
     ///
     /// # Errors
     /// Any error of a request.
@@ -187,7 +187,7 @@ pub trait PullRequests: Send + Sync {
     /// Adds a comment to an issue.
     ///
     /// # Errors
-    /// Any error of a request. After [`ForgeError::is_passing`], it may be there.
+    /// Any error of a request. After [`ForgeError::is_passing`], the comment may be there.
     fn add_comment<'a>(
         &'a self,
         issue: u64,

@@ -1,7 +1,7 @@
-//! beads: `.beads/issues.jsonl`, an issue on each line, or the list that `bd list --json` prints.
+//! beads: `.beads/issues.jsonl`, an issue on each line, or the list printed by `bd list --json`.
 //!
-//! An open epic with children is a group, not a phase: issues that wait for the epic wait for its children, and the
-//! children wait for whatever blocks the epic, as `bd ready` decides. Other parents are phases that wait for their
+//! An open epic with children is a group, not a phase: issues waiting for the epic wait for the children, and the
+//! children wait for every blocker of the epic, as `bd ready` decides. Other parents are phases and wait for their
 //! children.
 
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ use super::item_fields::{ItemFields, scalar, with_sections};
 use super::source_place::SourcePosition;
 use super::standing::{self, SourceStatus};
 
-/// Types of issues that are records, not work.
+/// Issue types of records, not work.
 const RECORDS: [&str; 11] = [
     "message",
     "event",
@@ -32,7 +32,7 @@ const RECORDS: [&str; 11] = [
     "molecule",
 ];
 
-/// Keys of phases, which issues do not have.
+/// Keys of phases, missing in issues.
 const PHASE_KEYS: [&str; 5] = ["phase_id", "deliverables", "depends_on", "dependsOn", "scope"];
 
 /// The format: recognized by lines with an `id`, a `title`, a `status`, and a further field of issues.
@@ -173,7 +173,7 @@ fn issue(place: SourcePosition, value: Value) -> Result<Issue, String> {
     Ok(Issue { place, id, status, blockers, parent, fields })
 }
 
-/// The word under which an issue is counted that is no phase.
+/// The word for counting an issue, if the issue is no phase.
 fn left_out(issue: &Issue) -> Option<String> {
     let fields = ItemFields(&issue.fields);
     let kind = fields.text("issue_type").to_lowercase();

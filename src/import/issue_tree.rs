@@ -1,4 +1,4 @@
-//! Issues of beads and their parents: which issues are phases, and which phases each waits for.
+//! Issues of beads and their parents: selects the phases and finds the dependencies of each phase.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,7 +9,7 @@ use super::item_fields::ItemFields;
 use super::source_place::SourcePosition;
 use super::standing::SourceStatus;
 
-/// An issue and its position.
+/// An issue and the position in the source.
 pub(super) struct Issue {
     pub place: SourcePosition,
     pub fields: Map<String, Value>,
@@ -75,7 +75,7 @@ impl<'a> IssueTree<'a> {
         kind.eq_ignore_ascii_case("epic") && is_open && !self.children(&issue.id).is_empty()
     }
 
-    /// The parents of an issue, the nearest first; ends at a cycle.
+    /// The parents of an issue, the nearest first. Ends at a cycle.
     pub fn ancestors(&self, issue: &'a Issue) -> Vec<&'a Issue> {
         let mut found: Vec<&Issue> = Vec::new();
         let mut next = issue.parent.as_deref();
@@ -89,7 +89,7 @@ impl<'a> IssueTree<'a> {
         found
     }
 
-    /// Replaces a group by its children, also inside.
+    /// Replaces a group by the children, also for nested groups.
     fn add_phases(&self, id: &str, seen: &mut HashSet<String>, into: &mut Vec<String>) {
         if !seen.insert(id.to_owned()) {
             return;
@@ -102,13 +102,13 @@ impl<'a> IssueTree<'a> {
         }
     }
 
-    /// Whether a child comes after its group.
+    /// Whether a child comes after the group.
     fn waits(&self, child: &str, group: &Issue) -> bool {
         let child = self.by_id.get(child).filter(|_| self.is_group(group));
         child.is_some_and(|child| child.blockers.contains(&group.id))
     }
 
-    /// The phases that an issue waits for.
+    /// The dependencies of an issue, as phases.
     pub fn dependencies(&self, issue: &'a Issue, ancestors: &[&'a Issue]) -> Vec<String> {
         let mut seen = HashSet::from([issue.id.clone()]);
         let mut found = Vec::new();

@@ -1,5 +1,5 @@
-//! Items that a source has put away: deleted, archived, or no work. They are no phases; an update settles the phases that
-//! an earlier import made of them.
+//! Items put away in a source: deleted, archived, or no work. They are no phases. An update settles the phases created
+//! from them by an earlier import.
 
 use crate::phase::plan::LeftOutItem;
 use crate::phase::{PhaseId, PhaseState, RunId};
@@ -7,7 +7,7 @@ use crate::phase::{PhaseId, PhaseState, RunId};
 use super::drafting::PlanDraftBuilder;
 
 impl PlanDraftBuilder {
-    /// Leaves out an item that is given up in the source, and counts it under the source's word. An update skips the
+    /// Leaves out an item abandoned in the source, and counts the item under the source's word. An update skips the
     /// phase of the item.
     pub(super) fn leave_out(&mut self, run_id: Option<&str>, id: &str, word: &str) {
         let run = self.run_of(run_id);
@@ -16,13 +16,13 @@ impl PlanDraftBuilder {
         self.settle(&run, PhaseId::new(id), PhaseState::Skipped, note);
     }
 
-    /// Counts something that is left out of the plan.
+    /// Counts something left out of the plan.
     pub(super) fn count_left_out(&mut self, run: &RunId, word: &str) {
         *self.run_mut(run).counts.dropped.entry(word.to_owned()).or_default() += 1;
     }
 
-    /// Reads a part of the source that is finished and put away. An update completes the phases of its items. Nothing
-    /// is read if the run is in use again.
+    /// Reads a finished part of the source that was put away. An update completes the phases of the items. Nothing is
+    /// read if the run is in use again.
     pub(super) fn put_away(&mut self, run: &RunId, read: impl FnOnce(&mut Self)) {
         if !self.has_run(run) {
             self.run_mut(run).is_put_away = true;

@@ -1,7 +1,7 @@
 //! Items with links to each other: parents, blockers and groups.
 //!
-//! A parent is a phase that waits for its children. An open group with children is no phase: items that wait for the
-//! group wait for its children, and its children wait for whatever blocks the group. See `group_nodes` for large groups.
+//! A parent is a phase and waits for the children. An open group with children is no phase: items waiting for the group
+//! wait for the children, and the children wait for every blocker of the group. See `group_nodes` for large groups.
 
 use std::collections::{HashMap, HashSet};
 
@@ -22,7 +22,7 @@ pub(super) struct LinkedItem {
     pub aliases: Vec<String>,
     pub parent: String,
     pub children: Vec<String>,
-    /// Items that wait for this one.
+    /// Items waiting for this item.
     pub blocks: Vec<String>,
     /// Whether the item is a group, such as an epic.
     pub is_group: bool,
@@ -37,8 +37,8 @@ impl LinkedItem {
     }
 }
 
-/// Drops the items whose ids earlier items have, with a warning: a tracker lists an issue twice only in joined exports.
-/// An issue that is settled in one of them is settled.
+/// Drops items with the ids of earlier items, with a warning. A tracker lists an issue twice only in joined exports. An
+/// issue settled in one export is settled.
 pub(super) fn without_repeats(
     items: Vec<LinkedItem>,
     plain: fn(&str) -> String,
@@ -93,7 +93,7 @@ pub(super) fn add_linked(
     }
 }
 
-/// Makes ids unique and returns the ids by their plain form; the first item with an id has it.
+/// Makes ids unique and returns the ids by their plain form. The first item with an id keeps the id.
 fn unique_ids(
     items: &mut [LinkedItem],
     plain: fn(&str) -> String,
@@ -187,7 +187,7 @@ impl ItemLinks {
         self.groups.contains(id)
     }
 
-    /// The links of an item as written, and those of the groups around it.
+    /// The links of an item as written, and the links of the groups around the item.
     fn links_of<'a>(&'a self, id: &'a str) -> impl Iterator<Item = &'a String> {
         let mut seen = HashSet::new();
         let mut at = Some(id);
@@ -199,7 +199,7 @@ impl ItemLinks {
         holders.flat_map(|holder| self.needs.get(holder).into_iter().flatten())
     }
 
-    /// The items that an item waits for.
+    /// The dependencies of an item.
     fn needs(&self, id: &str) -> Vec<String> {
         let mut found = Vec::new();
         for need in self.links_of(id) {
@@ -210,7 +210,7 @@ impl ItemLinks {
         found
     }
 
-    /// Replaces a group by its children, unless it is kept.
+    /// Replaces a group by the children, unless the group is kept.
     fn expand<'a>(&'a self, id: &'a str, seen: &mut HashSet<&'a str>, found: &mut Vec<String>) {
         match self.children.get(id).filter(|_| self.is_group(id) && !self.is_kept(id)) {
             None => found.push(id.to_owned()),
@@ -221,7 +221,8 @@ impl ItemLinks {
         }
     }
 
-    /// The phases of the children of an item, except those that wait for it: they come after it.
+    /// The phases of the children of an item. Children waiting for the item are left out, because they come after the
+    /// item.
     fn children_before<'a>(&'a self, id: &'a str) -> Vec<String> {
         let (mut found, mut seen) = (Vec::new(), HashSet::from([id]));
         for child in self.children.get(id).into_iter().flatten() {

@@ -1,4 +1,4 @@
-//! The texts of an input: one of a file or of standard input, several of a directory.
+//! The texts of an input: a single text of a file or of standard input, several texts of a directory.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use super::input_directory::InputFile;
 use super::markdown::MarkdownText;
 use super::source_place::SourcePosition;
 
-/// A text with its name.
+/// A text with a name.
 #[derive(Clone, Copy)]
 pub(super) struct SourceText<'a> {
     /// Name for messages.
@@ -20,7 +20,7 @@ pub(super) struct SourceText<'a> {
 }
 
 impl<'a> SourceText<'a> {
-    /// The text of an input that is no directory.
+    /// The text of an input other than a directory.
     ///
     /// # Errors
     /// The text cannot be read.
@@ -41,7 +41,7 @@ impl<'a> SourceText<'a> {
         SourcePosition::Line(self.name.into(), line)
     }
 
-    /// Warns of lines that look like boxes and are none.
+    /// Warns of lines similar to boxes, but without a valid box.
     pub fn warn_of_near_boxes(&self, markdown: &MarkdownText<'_>, draft: &mut PlanDraftBuilder) {
         for line in markdown.near_boxes() {
             let place = self.at_line(line);
@@ -49,7 +49,7 @@ impl<'a> SourceText<'a> {
         }
     }
 
-    /// Name of the directory that contains the file.
+    /// Name of the directory with the file.
     pub fn directory_name(&self) -> Option<String> {
         let path = self.on_disk?.canonicalize().ok()?;
         Some(path.parent()?.file_name()?.to_string_lossy().into_owned())
@@ -62,7 +62,7 @@ impl<'a> SourceText<'a> {
     }
 }
 
-/// Whether a file name is one of Markdown.
+/// Whether a file name belongs to Markdown.
 pub(super) fn is_markdown(name: &str) -> bool {
     let extension = Path::new(name).extension().and_then(|extension| extension.to_str());
     extension.is_some_and(|extension| matches!(extension, "md" | "markdown" | "mdx"))

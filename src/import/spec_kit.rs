@@ -1,8 +1,8 @@
 //! spec-kit (github/spec-kit): `specs/<feature>/tasks.md`, tasks `T001 [P] [US1] text` under `## Phase N`.
 //!
-//! Each specification is a run. A task without `[P]` waits for all tasks before it in its phase, a task with `[P]` for
-//! the last one without. A phase waits for the phase before. Phases of user stories wait for the foundation only, and
-//! the phase after them waits for all of them: the template says so. Finished tasks hold nothing up.
+//! Each specification is a run. A task without `[P]` waits for all tasks before in the phase; a task with `[P]` waits
+//! for the last task without `[P]`. A phase waits for the phase before. Phases of user stories wait for the foundation
+//! only, and the phase after them waits for all of them, as the template says. Finished tasks block nothing.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
@@ -23,7 +23,7 @@ use super::standing::SourceStatus;
 use super::task_directories::{TaskDirectory, context, put, task_directories};
 use crate::phase::RunId;
 
-/// Files beside the tasks, and what they are.
+/// Files beside the tasks, and their meanings.
 const CONTEXT: [(&str, &str); 4] = [
     ("spec.md", "the specification"),
     ("plan.md", "the technical plan"),
@@ -79,7 +79,7 @@ impl Format for SpecKit {
     }
 }
 
-/// A task line taken apart.
+/// The parts of a task line.
 struct TaskLine {
     id: String,
     is_numbered: bool,
@@ -87,7 +87,7 @@ struct TaskLine {
     is_parallel: bool,
     story: Option<String>,
     text: String,
-    /// Tasks that the text says to wait for.
+    /// Dependencies named in the text.
     named: Vec<String>,
 }
 
@@ -138,7 +138,7 @@ fn read_tasks(directory: &TaskDirectory<'_>, run: &RunId, draft: &mut PlanDraftB
     }
 }
 
-/// The tasks that each open task waits for, by id.
+/// The dependencies of each open task, by id.
 fn waits_for(tasks: &[(&BoxItem<'_>, TaskLine)]) -> HashMap<String, Vec<String>> {
     let named: HashSet<&String> = tasks.iter().flat_map(|(_, line)| &line.named).collect();
     let mut places = Vec::new();
@@ -193,7 +193,7 @@ fn task_line(item: &BoxItem<'_>) -> TaskLine {
     }
 }
 
-/// The heading of the phase: the last one that says so, else the one below the title.
+/// The heading of the phase: the last heading naming a phase, else the heading below the title.
 fn phase_heading<'a>(item: &BoxItem<'a>) -> &'a str {
     let is_phase =
         |heading: &&&str| heading.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("phase"));
@@ -201,7 +201,7 @@ fn phase_heading<'a>(item: &BoxItem<'a>) -> &'a str {
     named.or_else(|| item.headings.get(1)).or_else(|| item.headings.first()).copied().unwrap_or("")
 }
 
-/// The line of the phase that says what it is for.
+/// The line with the purpose of the phase.
 fn goal(markdown: &MarkdownText<'_>, phase: &str) -> Option<Value> {
     let is_phase =
         |kind: &LineKind<'_>| matches!(kind, LineKind::Heading { text, .. } if *text == phase);

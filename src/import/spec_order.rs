@@ -1,9 +1,9 @@
-//! The order of the tasks of a specification: which tasks each one waits for.
+//! The order of the tasks of a specification: the dependencies of each task.
 //!
-//! Where a phase ends with many parallel tasks, the next phase would have to wait for each of them with each of its own
-//! tasks. One of them waits for the others instead, and the next phase waits for that one.
+//! Where a phase ends with many parallel tasks, each task of the next phase would wait for each parallel task. Instead,
+//! one parallel task waits for the others, and the next phase waits for this task only.
 
-/// A task in its phase.
+/// A task in a phase.
 pub(super) struct TaskPlace<'a> {
     pub id: &'a str,
     /// Heading of the phase.
@@ -12,14 +12,14 @@ pub(super) struct TaskPlace<'a> {
     pub is_story: bool,
     /// Whether the task may run beside its neighbors.
     pub is_parallel: bool,
-    /// Whether the text of another task says to wait for this one.
+    /// Whether the text of another task names this task as a dependency.
     pub is_named: bool,
 }
 
-/// Parallel tasks at the end of a phase above which one waits for the others.
+/// Most parallel tasks at the end of a phase before one of them waits for the others.
 const PARALLEL: usize = 50;
 
-/// Returns the tasks that each task waits for. `tasks` are in order.
+/// Returns the dependencies of each task. `tasks` are in order.
 pub(super) fn waits(tasks: &[TaskPlace<'_>]) -> Vec<Vec<String>> {
     let mut order = SpecOrder::default();
     tasks.iter().for_each(|task| order.add(task));
@@ -32,16 +32,16 @@ struct SpecOrder {
     waits: Vec<Vec<String>>,
     phase: String,
     is_story: bool,
-    /// Last tasks of the phases that the current phase waits for.
+    /// Last tasks of the phases required by the current phase.
     before: Vec<String>,
-    /// Last tasks of the foundation: of the last phase that is no story.
+    /// Last tasks of the foundation, the last phase that is no story.
     foundation: Vec<String>,
     /// Last tasks of the stories since then.
     stories: Vec<String>,
-    /// The last task without `[P]` in the phase, and the tasks with it since then.
+    /// The last task without `[P]` in the phase, and the later tasks with `[P]`.
     serial: Option<String>,
     parallel: Vec<String>,
-    /// The last of the parallel tasks that may wait for the others, by position in `waits` and in `parallel`.
+    /// The last parallel task allowed to wait for the others, by position in `waits` and in `parallel`.
     join: Option<(usize, usize)>,
 }
 

@@ -1,4 +1,4 @@
-//! Runs of CI that went on at the same time, and how they ended: whether one may have made another red.
+//! Simultaneous runs of CI and their results: whether a run may have made another run red.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -26,9 +26,9 @@ pub struct Company {
     pub has_green: bool,
     /// A run failed.
     pub has_red: bool,
-    /// The result of a run will stay unknown: it was stopped, or belongs to another drain.
+    /// The result of a run will stay unknown: the run was stopped, or belongs to another drain.
     pub has_unknown: bool,
-    /// A run goes on.
+    /// A run is in progress.
     pub is_running: bool,
 }
 
@@ -42,7 +42,7 @@ impl Company {
 /// Expected rest of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Remaining {
-    /// Part of the mean duration that remains. For a run that takes longer: by how much.
+    /// Remaining part of the mean duration. For a longer run: the excess over the mean.
     pub share: f64,
     /// Mean duration of the runs that passed.
     pub of: Duration,
@@ -53,17 +53,17 @@ pub struct Remaining {
 pub struct RunLog {
     begun: u64,
     runs: VecDeque<LoggedRun>,
-    /// Highest number of a run that was beside a forgotten one.
+    /// Highest number of a run beside a forgotten run.
     forgotten: u64,
 }
 
 #[derive(Debug)]
 struct LoggedRun {
     number: u64,
-    /// The command, which tells CI and a phase's own check apart.
+    /// The command, to distinguish CI from a phase's own check.
     program: String,
     started: Instant,
-    /// Duration, of a run that passed: one that failed may have ended early.
+    /// Duration of a passed run. A failed run may have ended early.
     took: Option<Duration>,
     /// The end, and the number of runs begun until then.
     ended: Option<(RunEnd, u64)>,
@@ -100,13 +100,13 @@ impl RunLog {
         }
     }
 
-    /// Returns the mean duration of the runs that passed.
+    /// Returns the mean duration of the passed runs.
     pub fn mean_duration(&self) -> Option<Duration> {
         mean(self.runs.iter().filter_map(|run| run.took))
     }
 
-    /// Returns what is expected to remain of the runs that go on; `starts`: another one is about to start, if none goes on.
-    /// `None` if no run goes on, or one whose command has not passed.
+    /// Returns the expected rest of the runs in progress. `starts`: another run is about to start, if none is in
+    /// progress. `None` if no run is in progress, or if the command of a run in progress has not passed yet.
     pub fn remaining(&self, starts: bool) -> Option<Remaining> {
         let mean_of = |program: &str| {
             mean(self.runs.iter().filter(|run| run.program == program).filter_map(|run| run.took))
@@ -123,8 +123,8 @@ impl RunLog {
         most.or_else(|| starting().flatten())
     }
 
-    /// Returns whether a run of the test passed, and so did another run of the same command during at least half of it:
-    /// evidence that they share nothing that only one can have.
+    /// Returns whether a run of the test passed, and another run of the same command passed during at least half of
+    /// this run. Such a result is evidence that the runs share no exclusive resource.
     pub fn passed_together(&self, test: &[u64]) -> bool {
         let of_test = |run: &&LoggedRun| test.contains(&run.number);
         self.runs.iter().filter(of_test).any(|own| {
@@ -133,7 +133,7 @@ impl RunLog {
         })
     }
 
-    /// Returns whether a run goes on.
+    /// Returns whether a run is in progress.
     pub fn is_running(&self) -> bool {
         self.runs.iter().any(|run| run.ended.is_none())
     }

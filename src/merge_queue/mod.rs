@@ -1,11 +1,11 @@
-//! Merge queue of a run: the order in which finished attempts land, of all workers and drains.
+//! Merge queue of a run: the landing order of finished attempts, of all workers and drains.
 //!
-//! A member takes a position in the store. Its commit is made on the commit of the member before it, landed or not, and
-//! CI tests exactly that tree, beside the tests of the other members. A member lands once all before it have landed and its
-//! own test is green. If a member leaves, those behind it are made again on what is left, and tested again. So CI runs once
-//! for each landing in the good case, and nothing lands that was not tested.
+//! A member takes a position in the store. The member's commit is made on the commit of the member before, landed or
+//! not. CI tests exactly this tree, beside the tests of the other members. A member lands once all members before have
+//! landed and the member's own test is green. If a member leaves, the members behind are made again on the remaining
+//! commits, and tested again. So CI runs once for each landing in the good case, and nothing lands untested.
 //!
-//! The store gives the order, git decides: a landing moves the branch only from the commit that was tested.
+//! The store gives the order, git decides: a landing moves the branch only from the tested commit.
 
 pub mod ci_company;
 pub mod ci_permits;
@@ -25,7 +25,7 @@ use ci_permits::CiPermits;
 use queue_changes::QueueChanges;
 use test_history::{TestHistory, TestMode};
 
-/// Workers with one other member at most: one run of CI at a time about keeps up with them.
+/// Number of workers with at most one other member: one run of CI at a time about keeps up with them.
 const FEW_WORKERS: u32 = 2;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 
@@ -52,7 +52,7 @@ pub struct Presence {
 }
 
 impl MergeQueue {
-    /// Creates the state for a drain. `directory` has the locks that all drains of the repository share.
+    /// Creates the state for a drain. `directory` has the locks shared by all drains of the repository.
     pub fn new(settings: &CiSettings, directory: &Path) -> Self {
         let changes = QueueChanges::default();
         let permits = CiPermits::new(directory, settings, changes.notifier());
@@ -71,7 +71,7 @@ impl MergeQueue {
         self.workers = workers;
     }
 
-    /// Returns whether this drain has several workers, whose members build on each other.
+    /// Returns whether this drain has several workers, with members building on each other.
     pub fn is_shared(&self) -> bool {
         self.workers > 1
     }
@@ -98,7 +98,7 @@ impl MergeQueue {
         }
     }
 
-    /// Returns how changes of a run are tested.
+    /// Returns the test mode for changes of a run.
     pub fn mode(&self, run: &RunId) -> TestMode {
         match self.history(run, |history| history.mode()) {
             // The second run of CI for each change costs more than waiting for the others does.
@@ -107,7 +107,7 @@ impl MergeQueue {
         }
     }
 
-    /// Returns whether one run of CI at a time about keeps up with the workers.
+    /// Returns whether sequential runs of CI about keep up with the workers.
     fn is_one_enough(&self, run: &RunId) -> bool {
         let (has_other_drains, agent) =
             self.history(run, |history| (history.has_other_drains, history.agent_time()));
@@ -118,9 +118,9 @@ impl MergeQueue {
         ci.zip(agent).is_some_and(|(ci, agent)| ci * self.workers <= agent + ci)
     }
 
-    /// Returns whether a test waits for the runs of CI that go on, because it gains little beside them, and when to ask again.
-    /// `starts`: the test of another member is about to start. If the test is green, it ends sooner by what remains of the others.
-    /// If it is red, it is in doubt because of them, and repeated.
+    /// Returns whether a test waits for the runs of CI in progress, because running beside them gains little, and when
+    /// to ask again. `starts`: the test of another member is about to start. Without waiting, a green test ends sooner
+    /// by the rest of the other runs. A red test is in doubt because of the other runs, and repeated.
     pub fn pause(&self, run: &RunId, starts: bool) -> Option<Duration> {
         let remaining = self.permits.remaining(starts).filter(|_| self.is_one_enough(run))?;
         let red_rate = self.history(run, |history| history.red_rate());

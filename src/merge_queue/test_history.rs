@@ -1,4 +1,4 @@
-//! Recent tests of a run, and how changes are tested because of them.
+//! Recent tests of a run, and the resulting test mode of changes.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,14 +11,14 @@ const REMEMBERED: usize = 20;
 const ENOUGH: usize = 8;
 /// Most CI runs for each landing, over the remembered landings, before each change is tested on its own base first.
 const MOST_RUNS: f64 = 2.0;
-/// Failures beside other runs of CI that passed alone, after which CI runs one at a time.
+/// Failures beside other runs of CI, each followed by a pass alone, after which CI runs one at a time.
 const PARALLEL_FAILURES: u32 = 2;
-/// Tests that passed at the same time as another one after a failure, until the failure is forgotten as a flaky test.
+/// Tests that passed beside another test after a failure, until the failure is forgotten as a flaky test.
 const PARALLEL_PASSES: u32 = 20;
-/// Tests that passed at the same time as another one until runs of CI count as independent of each other.
+/// Tests that passed beside another test, until runs of CI count as independent of each other.
 const PARALLEL_PROOF: u32 = 2;
 
-/// How changes of a run are tested.
+/// Test mode for changes of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TestMode {
     /// In the queue only, on the members before.
@@ -39,16 +39,16 @@ pub struct TestHistory {
     runs_since_landing: u32,
     parallel_failures: u32,
     parallel_passes: u32,
-    /// Whether the last repeated red test was red again, and no red test has counted because of it.
+    /// Whether the last repeated red test was red again, and no red test has counted because of this result.
     was_red_again: bool,
-    /// Times that agents took.
+    /// Durations of agent runs.
     agents: VecDeque<Duration>,
     /// Whether other drains work on the run.
     pub has_other_drains: bool,
 }
 
 impl TestHistory {
-    /// Returns how the next change is tested.
+    /// Returns the test mode for the next change.
     pub fn mode(&self) -> TestMode {
         if self.parallel_failures >= PARALLEL_FAILURES {
             return TestMode::OneAtATime;
@@ -64,12 +64,12 @@ impl TestHistory {
         }
     }
 
-    /// Records a change's result: green as soon as CI passed, red once it counts against the change.
+    /// Records a change's result: green as soon as CI passed, red once the result counts against the change.
     pub fn note_test(&mut self, is_red: bool) {
         push(&mut self.tests, is_red);
     }
 
-    /// Records the time that the agent of a change took.
+    /// Records the duration of the agent's work on a change.
     pub fn note_agent(&mut self, took: Duration) {
         push(&mut self.agents, took);
     }
@@ -94,7 +94,8 @@ impl TestHistory {
         self.was_red_again = is_red;
     }
 
-    /// Returns whether a red test needs no repetition: the last one was red again. The next one will be repeated.
+    /// Returns whether a red test needs no repetition, because the last repeated test was red again. The next red test
+    /// will be repeated.
     pub fn is_red_real(&mut self) -> bool {
         std::mem::take(&mut self.was_red_again)
     }
@@ -103,8 +104,8 @@ impl TestHistory {
         self.tests.iter().filter(|is_red| **is_red).count()
     }
 
-    /// Returns the share of red tests to expect. Few tests are mixed with the guess that one of four is red; before the first one,
-    /// the worst is assumed.
+    /// Returns the expected share of red tests. With few tests, the share includes a guess of one red test in four.
+    /// Before the first test, the worst is assumed.
     pub fn red_rate(&self) -> f64 {
         if self.tests.is_empty() {
             return 1.0;
@@ -117,7 +118,7 @@ impl TestHistory {
         self.parallel_failures == 0 && self.parallel_passes >= PARALLEL_PROOF
     }
 
-    /// Records a test that passed at the same time as another one.
+    /// Records a test that passed beside another test.
     pub fn note_parallel_pass(&mut self) {
         self.parallel_passes += 1;
         if self.parallel_passes >= PARALLEL_PASSES {
@@ -125,8 +126,8 @@ impl TestHistory {
         }
     }
 
-    /// Records a run of CI that was red beside another, and green alone. Returns whether CI runs one at a time from now
-    /// on because of it.
+    /// Records a run of CI that was red beside another run, and green alone. Returns whether CI therefore runs one at a
+    /// time from now on.
     pub fn note_parallel_failure(&mut self) -> bool {
         self.parallel_passes = 0;
         self.parallel_failures += 1;

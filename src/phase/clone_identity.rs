@@ -14,7 +14,7 @@ pub struct CloneIdentity {
     pub path: String,
 }
 
-/// A machine: its host name, which may change, and its installation.
+/// A machine: host name, subject to change, and installation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MachineName {
     /// Host name.
@@ -24,7 +24,7 @@ pub struct MachineName {
 }
 
 impl CloneIdentity {
-    /// Reads an identity; `None` if it is of another kind.
+    /// Reads an identity; `None` for identities of another kind.
     pub fn parse(text: &str) -> Option<Self> {
         let (machine, path) = text.strip_prefix(START)?.split_once(':')?;
         let (host, installation) = match machine.split_once('/') {
@@ -35,7 +35,8 @@ impl CloneIdentity {
         Some(Self { machine, path: path.to_owned() })
     }
 
-    /// Explains why a clone cannot continue the run of another machine's clone; `None` if both are of one machine.
+    /// Explains why a clone cannot continue the run of another machine's clone; `None` if both belong to the same
+    /// machine.
     pub fn explain_other_machine(there: &str, here: &str) -> Option<String> {
         let (there, here) = (Self::parse(there)?, Self::parse(here)?);
         (!there.machine.is_same(&here.machine)).then(|| {
@@ -59,8 +60,8 @@ impl fmt::Display for CloneIdentity {
 }
 
 impl MachineName {
-    /// Whether both are the same machine: the same installation, whatever its host name; or, where it is unknown, the same
-    /// host name.
+    /// Whether both are the same machine: the same installation, regardless of the host name. If the installation is
+    /// unknown, the host names are compared.
     pub fn is_same(&self, other: &Self) -> bool {
         match (&self.installation, &other.installation) {
             (Some(own), Some(other)) => own == other,

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::hash::Hash;
 
-/// Search for cycles that remembers which nodes lead to none. Between calls, edges may be removed but not added.
+/// Search for cycles with a memory of nodes without a path to a cycle. Between calls, edges may be removed but not
+/// added.
 #[derive(Debug)]
 pub struct CycleSearch<'a, T> {
     done: HashSet<&'a T>,
@@ -16,8 +17,8 @@ impl<T> Default for CycleSearch<'_, T> {
 }
 
 impl<'a, T: Eq + Hash> CycleSearch<'a, T> {
-    /// Returns a cycle reachable from `start`, with its start repeated at the end. `need` returns the nth node that a
-    /// node waits for.
+    /// Returns a cycle reachable from `start`, with the start repeated at the end. `need` returns the nth dependency of
+    /// a node.
     ///
     /// Depth first with an explicit stack, since a chain may be as long as the backlog.
     pub fn find(
@@ -49,7 +50,7 @@ impl<'a, T: Eq + Hash> CycleSearch<'a, T> {
     }
 }
 
-/// Names of a cycle, and those of them at its end.
+/// Names shown of a cycle, and the number of these names at the end.
 const SHOWN: usize = 10;
 const ENDS: usize = 3;
 
@@ -63,7 +64,7 @@ pub fn describe<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     format!("{} -> ... {more} more ... -> {}", start.join(" -> "), end.join(" -> "))
 }
 
-/// Returns the first cycle in walking order, with its start repeated at the end.
+/// Returns the first cycle in walking order, with the start repeated at the end.
 pub fn find<'a, T: Eq + Hash>(
     order: impl IntoIterator<Item = &'a T>,
     needs: impl Fn(&T) -> &'a [T],

@@ -1,15 +1,15 @@
-//! The text of an issue in a prompt. Anybody may have written it: it stands in a fence, below a statement of what it
-//! cannot change.
+//! The text of an issue in a prompt. Anybody may have written the text, so the text stands in a fence, below a
+//! statement of the things that the text cannot change.
 
 use serde_json::{Map, Value};
 
 use super::sections::{Section, SectionPriority};
 use crate::phase::FixedSpec;
 
-/// Fields of a spec that an issue fills in, shown here or nowhere.
+/// Fields of a spec filled in by an issue, shown here or nowhere.
 pub(super) const FIELDS: [&str; 5] = ["tracker", "source_url", "labels", "priority", "milestone"];
 
-/// An issue of a tracker, as its importer marked the phase.
+/// An issue of a tracker, as marked in the phase by the importer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Issue<'a> {
     spec: &'a FixedSpec,
@@ -55,7 +55,7 @@ impl<'a> Issue<'a> {
         Section::quoted(SectionPriority::Description, heading, &parts.join("\n\n"))
     }
 
-    /// Returns the acceptance criteria, which are a part of the issue's text.
+    /// Returns the acceptance criteria, a part of the issue's text.
     pub fn criteria(list: &str) -> Section {
         let heading = "## Acceptance criteria\n\nAlso from the issue:".to_owned();
         Section::quoted(SectionPriority::Criteria, heading, list)

@@ -1,4 +1,4 @@
-//! What to do with a branch: what of it was merged before, and its pull request, found by branch or by number.
+//! Plans the publication of a branch: finds commits merged before, and the pull request by branch or by number.
 
 use std::collections::HashSet;
 
@@ -12,45 +12,45 @@ use super::stack::StackMember;
 use super::target::ForgeAccess;
 use super::{Publisher, Step};
 
-/// What to do with a branch.
+/// Plan for a branch.
 pub(super) struct MemberPlan {
     pub pull: PullPlan,
-    /// Commits that neither the base nor a merged pull request has.
+    /// Commits outside the base and outside merged pull requests.
     pub outside: HashSet<String>,
 }
 
-/// What to do with the pull request of a branch.
+/// Plan for the pull request of a branch.
 pub(super) enum PullPlan {
-    /// Nothing, and nothing to push.
+    /// Nothing to do, and nothing to push.
     Settled(PullResult),
-    /// Nothing.
+    /// Nothing to do for the pull request.
     Without(PullAction),
-    /// Open one.
+    /// Open a pull request.
     Open,
-    /// Update this one.
+    /// Update this pull request.
     Update(Box<PullRequest>),
 }
 
 /// Pull requests of a branch.
 #[derive(Default)]
 pub(super) struct BranchPulls {
-    /// The open one.
+    /// The open pull request.
     pub open: Option<PullRequest>,
-    /// The last one, if none is open.
+    /// The last pull request, if none is open.
     last: Option<PullRequest>,
     pub merged: Vec<PullRequest>,
 }
 
 impl BranchPulls {
-    /// Whether the last one was merged or closed.
+    /// Whether the last pull request was merged or closed.
     pub fn has_ended(&self) -> bool {
         self.last.is_some()
     }
 }
 
 impl Publisher<'_> {
-    /// Plans a branch. Without a commit that nobody merged, there is nothing to do; a closed pull request counts as long
-    /// as nothing landed since.
+    /// Plans a branch. Without an unmerged commit, there is nothing to do. A closed pull request counts as long as
+    /// nothing landed since.
     pub(super) async fn plan_member(
         &self,
         step: &Step<'_>,
@@ -104,7 +104,7 @@ impl Publisher<'_> {
         Ok(MemberPlan { pull, outside })
     }
 
-    /// Returns the pull requests of a branch: a stored number alone could be that of another repository by now.
+    /// Returns the pull requests of a branch. By now, a stored number alone could belong to another repository.
     pub(super) async fn find_pulls(
         &self,
         forge: &ForgeAccess,
@@ -130,7 +130,7 @@ impl Publisher<'_> {
         })
     }
 
-    /// Returns the pull request of a stored number, if it is still that of the branch.
+    /// Returns the pull request of a stored number, if the pull request still belongs to the branch.
     async fn stored_pull(
         &self,
         forge: &ForgeAccess,
@@ -144,8 +144,8 @@ impl Publisher<'_> {
         Ok(pull.filter(|pull| pull.branch == known.branch))
     }
 
-    /// Returns commits that a merged pull request had. Its last one may be a stranger's and unknown here; then the last
-    /// one that autopack pushed counts, unless it was pushed again since.
+    /// Returns commits of a merged pull request. The last commit may come from a stranger and be unknown here. In this
+    /// case, the last commit pushed by autopack counts, unless the branch was pushed again since.
     pub(super) async fn merged_commits(
         &self,
         step: &Step<'_>,
@@ -163,7 +163,7 @@ impl Publisher<'_> {
         Ok(commits)
     }
 
-    /// Whether the branch has the same files as the branch into which it is to be merged.
+    /// Whether the branch and the target branch of the merge have the same files.
     async fn is_without_change(
         &self,
         step: &Step<'_>,

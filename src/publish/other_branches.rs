@@ -1,4 +1,4 @@
-//! Branches of earlier publications that are no part of this one: what was merged of them, and what they still promise.
+//! Branches of earlier publications outside this publication: their merged parts, and their remaining promises.
 
 use std::collections::HashSet;
 
@@ -11,7 +11,7 @@ use super::pull_request_text::{PullRequestText, is_same, pull_request_text};
 use super::stack::{StackMember, branch_of, stack_prefix};
 use super::{Publisher, RunToPublish, Step};
 
-/// Text of the pull request of a branch that is published no more.
+/// Text of the pull request of a branch no longer published.
 const SUPERSEDED: &str = "This branch is no longer published by autopack: its landing was undone, or is part of \
                           another pull request. Close this pull request, or keep it as your own.";
 
@@ -22,7 +22,7 @@ pub(super) struct OtherBranch {
 }
 
 impl Publisher<'_> {
-    /// Returns the branches of earlier publications that are no members now.
+    /// Returns the branches of earlier publications that are not members now.
     pub(super) async fn other_branches(
         &self,
         step: &Step<'_>,
@@ -45,8 +45,8 @@ impl Publisher<'_> {
         Ok(found)
     }
 
-    /// Names the branches whose landing is published no more, and takes from their pull requests what a merge would
-    /// close.
+    /// Names the branches with landings no longer published. Removes from their pull requests the issues to be closed
+    /// by a merge.
     pub(super) async fn end_superseded(
         &self,
         step: &Step<'_>,
@@ -72,7 +72,7 @@ impl Publisher<'_> {
         Ok(superseded)
     }
 
-    /// Branches of landings that are published, by this publication or by one for each landing.
+    /// Branches of published landings, by this publication or by a publication for each landing.
     fn live_branches(&self, run: &RunToPublish, members: &[StackMember]) -> HashSet<String> {
         match self.options.per_phase {
             true => members.iter().map(|member| member.branch.clone()).collect(),

@@ -1,4 +1,4 @@
-//! A run as the caller hands it over: its commits, landings, failures and texts.
+//! A run as given by the caller: commits, landings, failures and texts.
 
 use std::collections::HashSet;
 
@@ -12,13 +12,13 @@ pub type RunDescription = dyn Fn(&HashSet<PhaseId>) -> (String, String) + Send +
 pub struct RunToPublish {
     /// Id of the run.
     pub run: RunId,
-    /// Its branch.
+    /// Branch of the run.
     pub branch: String,
-    /// Commit at its start.
+    /// Commit at the start of the run.
     pub base_commit: String,
-    /// Its last commit.
+    /// Last commit of the run.
     pub tip: String,
-    /// Describes it for its pull request.
+    /// Describes the run for the pull request.
     pub describe: Box<RunDescription>,
     /// Landings in the tip.
     pub landed: Vec<LandedPhase>,
@@ -33,22 +33,22 @@ pub struct RunToPublish {
 pub struct LandedPhase {
     /// Id of the phase.
     pub phase_id: PhaseId,
-    /// Its commit in the tip.
+    /// Commit of the landing in the tip.
     pub commit: String,
-    /// Title of its own pull request.
+    /// Title of the landing's own pull request.
     pub title: String,
-    /// Text of its own pull request.
+    /// Text of the landing's own pull request.
     pub text: String,
-    /// The issue that it settles, alone or with others.
+    /// The issue settled by the landing, alone or with others.
     pub issue: Option<IssueOrigin>,
 }
 
-/// A failed phase that comes from an issue.
+/// A failed phase created from an issue.
 #[derive(Clone, Debug)]
 pub struct FailedPhase {
     /// Id of the phase.
     pub phase_id: PhaseId,
-    /// The reason, without its varying parts.
+    /// The reason, without the varying parts.
     pub reason: String,
     /// Text of the comment.
     pub comment: String,

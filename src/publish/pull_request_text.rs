@@ -1,5 +1,5 @@
-//! The text of a pull request: a part of autopack between two hidden marks, which each publication replaces, and the text
-//! of people around it, which stays.
+//! The text of a pull request. The part of autopack stands between two hidden marks, and each publication replaces this
+//! part. The text of people around the marks stays.
 
 use crate::git::harmless_text::harmless;
 
@@ -9,25 +9,25 @@ const END: &str = "<!-- autopack: end -->";
 const LONGEST: usize = 65_536;
 /// Most characters of a title: 255, less the longest mark of a draft.
 const LONGEST_TITLE: usize = 248;
-/// Characters kept free for what forges add.
+/// Characters kept free for additions by forges.
 const RESERVE: usize = 500;
 const CUT: &str =
     "\n\n*The end is cut off: forges limit the length. `autopack report` has all of it.*\n";
 
-/// A text, and whether its end was cut off.
+/// A text, and whether the end was cut off.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PullRequestText {
     pub text: String,
     pub is_cut: bool,
 }
 
-/// Returns a line for each issue that a merge closes, or of which it is a part.
+/// Returns a line for each issue closed by a merge, or only partly resolved by the merge.
 pub(super) fn issue_lines(closes: &[String], part_of: &[String]) -> String {
     let closes = closes.iter().map(|issue| format!("Closes {issue}\n"));
     closes.chain(part_of.iter().map(|issue| format!("Part of {issue}\n"))).collect()
 }
 
-/// Returns a title as every forge takes it: not too long even as a draft, and without a meaning.
+/// Returns a title accepted by every forge: not too long even as a draft, and without a special meaning.
 pub(super) fn title_for_forge(title: &str) -> String {
     let title = harmless(title);
     if title.chars().count() <= LONGEST_TITLE {
@@ -54,7 +54,7 @@ pub(super) fn pull_request_text(
     PullRequestText { text: format!("{before}{START}\n{head}{report}\n{END}{after}"), is_cut }
 }
 
-/// Shortens Markdown at the end of a line to so many characters, and closes what is open there.
+/// Shortens Markdown at the end of a line to this number of characters, and closes open constructs there.
 pub(super) fn cut(text: &str, room: usize) -> (String, bool) {
     if text.chars().count() <= room {
         return (text.to_owned(), false);
@@ -87,7 +87,7 @@ pub(super) fn cut(text: &str, room: usize) -> (String, bool) {
     (format!("{}{CUT}", kept.trim_end()), true)
 }
 
-/// Returns the text of people before and after autopack's part. Without such a part, all of it comes before.
+/// Returns the text of people before and after autopack's part. Without such a part, the whole text comes before.
 fn surroundings(existing: &str) -> (String, String) {
     let own = existing.find(START).and_then(|start| {
         let end = existing[start..].find(END)? + start;
@@ -100,7 +100,7 @@ fn surroundings(existing: &str) -> (String, String) {
     }
 }
 
-/// Whether two texts are the same but for line ends, which forges change.
+/// Whether two texts are the same except for line ends. Forges change line ends.
 pub(super) fn is_same(one: &str, other: &str) -> bool {
     let plain = |text: &str| text.replace("\r\n", "\n").trim().to_owned();
     plain(one) == plain(other)

@@ -1,8 +1,8 @@
-//! Stores the files of ended attempts in the background, and streams the logs of running ones to followers. Only beside a
-//! database at a server.
+//! Stores the files of ended attempts in the background, and streams the logs of running attempts to followers. Only
+//! beside a database at a server.
 //!
-//! An attempt is over before its files are stored: no landing waits, and no failure here costs an attempt. What a killed drain
-//! left is stored by the next drain in the same clone, or by `gc`.
+//! An attempt is over before the files are stored: no landing waits, and no failure here costs an attempt. Files left
+//! by a killed drain are stored by the next drain in the same clone, or by `gc`.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -43,20 +43,20 @@ struct KeeperTasks {
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// State shared with the task that stores.
+/// State shared with the storing task.
 #[derive(Debug)]
 struct Keeper {
     here: Arc<ExecutedHere>,
     shared: Option<SharedArtifacts>,
     /// Attempts in the queue.
     queued: Mutex<HashSet<AttemptKey>>,
-    /// Number of queued attempts, including the one being stored.
+    /// Number of queued attempts, including the attempt being stored.
     waiting: watch::Sender<usize>,
     last_error: Mutex<Option<String>>,
 }
 
 impl ArtifactKeeper {
-    /// Creates a keeper; for a database in a file, one that does nothing.
+    /// Creates a keeper. For a database in a file, the keeper does nothing.
     pub fn new(
         store: &Store,
         repo: &Repo,
@@ -88,7 +88,7 @@ impl ArtifactKeeper {
         }))
     }
 
-    /// Marks the files of an attempt as this process's, and lets others follow its logs.
+    /// Marks the files of an attempt as this process's, and lets others follow the attempt's logs.
     ///
     /// # Errors
     ///
@@ -105,7 +105,7 @@ impl ArtifactKeeper {
         Ok(())
     }
 
-    /// Queues the files of an attempt that is over.
+    /// Queues the files of an ended attempt.
     pub fn end(&self, attempt: ExecutedAttempt) {
         let Some(tasks) = &self.0 else { return };
         tasks.keeper.here.end(&attempt);
@@ -126,7 +126,7 @@ impl ArtifactKeeper {
         }
     }
 
-    /// Waits until everything is stored. Otherwise returns what is missing, and why.
+    /// Waits until everything is stored. Otherwise returns the missing files and the reason.
     pub async fn finish(&self, time: Duration) -> Option<String> {
         let tasks = self.0.as_ref()?;
         let mut waiting = tasks.keeper.waiting.subscribe();
@@ -181,7 +181,7 @@ struct Pending {
     due: Instant,
 }
 
-/// Stores one attempt after the other. One that fails is tried again later, and holds up no other.
+/// Stores attempts one after the other. A failed attempt is tried again later, and blocks no other attempt.
 async fn store_queued(keeper: Arc<Keeper>, mut queued: mpsc::UnboundedReceiver<ExecutedAttempt>) {
     let mut failed: Vec<Pending> = Vec::new();
     loop {
@@ -229,8 +229,8 @@ impl Keeper {
         Ok(())
     }
 
-    /// Copies to the shared directory, and returns whether it did. Without it, the database still has the beginning and the end
-    /// of each file.
+    /// Copies to the shared directory, and returns whether the copy succeeded. Without the copy, the database still has
+    /// the beginning and the end of each file.
     async fn copy_to_shared(&self, attempt: &ExecutedAttempt) -> bool {
         let Some(shared) = self.shared.clone() else { return false };
         let ExecutedAttempt { run_id, phase_id, attempt: number, owner, .. } = attempt;

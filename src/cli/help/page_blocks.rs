@@ -1,19 +1,19 @@
 //! The blocks of a page: headings, paragraphs, items of lists, code, tables.
 
-/// A block of Markdown, with its text as written.
+/// A block of Markdown, with the text as written.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Block {
-    /// A heading, with its depth from 1.
+    /// A heading: depth, counted from 1, and text.
     Heading(usize, String),
     /// A paragraph.
     Paragraph(String),
-    /// An item of a list: its indentation, its mark, its text.
+    /// An item of a list: indentation, mark, text.
     Item(usize, String, String),
     /// A quotation.
     Quote(String),
-    /// Code: its language and its lines.
+    /// Code: language and lines.
     Code(String, Vec<String>),
-    /// A table: its header, then its rows.
+    /// A table: the header, then the rows.
     Table(Vec<Vec<String>>),
 }
 

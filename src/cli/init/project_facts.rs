@@ -1,4 +1,4 @@
-//! What `init` finds: agents, the CI command, the install command of the lock file, and a `.env` to copy.
+//! Facts found by `init`: agents, the CI command, the install command of the lock file, and a `.env` to copy.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -12,24 +12,24 @@ use crate::process::which::{ProgramLookup, find};
 use crate::workspace::Repo;
 use crate::workspace::dependencies::{FrozenInstall, choose_frozen_installs};
 
-/// An agent with its version.
+/// An agent with a version.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FoundAgent {
     /// Name and kind.
     pub name: String,
-    /// Model, for an agent that needs one.
+    /// Model, for agents in need of a model.
     pub model: Option<String>,
-    /// Version and how the agent was found, for people.
+    /// Version of the agent and how autopack found the agent, for people.
     pub note: String,
 }
 
 /// Command found in the repository, or given by the user.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum FoundCommand {
-    /// There is none.
+    /// No command.
     #[default]
     None,
-    /// autopack detects this command by itself.
+    /// Detected by autopack without configuration.
     Detected(String),
     /// To be written.
     Chosen(String),
@@ -42,7 +42,7 @@ pub struct ProjectFacts {
     pub agents: Vec<FoundAgent>,
     /// CI command.
     pub ci: FoundCommand,
-    /// Command that installs the dependencies.
+    /// Command to install the dependencies.
     pub setup: FoundCommand,
     /// Untracked files to copy.
     pub link: Vec<String>,
@@ -51,7 +51,7 @@ pub struct ProjectFacts {
 }
 
 impl ProjectFacts {
-    /// Looks for everything. Whatever cannot be found out is left out.
+    /// Looks for all facts. Unknown facts are left out.
     pub async fn find(repo: &Repo, context: &Context) -> Self {
         let root = repo.root();
         let env = context.env.all();
@@ -88,7 +88,7 @@ impl ProjectFacts {
         facts
     }
 
-    /// Describes what was found, one line each.
+    /// Describes the facts, each on a line.
     pub fn describe(&self) -> Vec<String> {
         let mut lines: Vec<String> = self
             .agents

@@ -1,4 +1,4 @@
-//! Logs of an attempt on another machine: a copy that grows with what its drain sends.
+//! Logs of an attempt on another machine: a copy, extended with the parts sent by the attempt's drain.
 
 use std::collections::HashMap;
 use std::fs::OpenOptions;
@@ -17,7 +17,7 @@ use crate::store::{LogPart, StoredFiles};
 
 /// Interval between two questions for the logs; a drain sends them for half a minute.
 const ASK: Duration = Duration::from_secs(10);
-/// Longest wait for the files of an attempt that ended, and the interval of looks.
+/// Longest wait for the files of an ended attempt, and the interval of looks.
 const LAST_FILES: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -27,7 +27,7 @@ pub(super) struct RemoteLogs {
     asked: Option<Instant>,
     /// Number of the last part.
     last: u32,
-    /// Read bytes of each log, including those left out, and its position among the others.
+    /// Read bytes of each log, including skipped bytes, and the position among the other logs.
     logs: HashMap<String, (u64, u64)>,
 }
 
@@ -42,7 +42,7 @@ impl RemoteLogs {
         self.copy.path()
     }
 
-    /// Asks for the logs, and adds what was sent since the last call.
+    /// Requests the logs, and adds the parts sent since the last call.
     pub async fn update(&mut self, choice: &AttemptChoice) -> Result<(), Failure> {
         let (store, row, number) = (&choice.store, &choice.row, choice.attempt.attempt);
         if self.asked.is_none_or(|asked| asked.elapsed() >= ASK) {
@@ -63,7 +63,8 @@ impl RemoteLogs {
         Ok(())
     }
 
-    /// Waits for the files of the ended attempt, and adds what they have beyond the copy. Returns `false` if they are not stored.
+    /// Waits for the files of the ended attempt, and adds the rest missing in the copy. Returns `false` if the files
+    /// are not stored.
     pub async fn complete(
         &mut self,
         choice: &AttemptChoice,

@@ -10,9 +10,9 @@ pub(in crate::import) struct BoxItem<'a> {
     /// Line in the text, counted from 1.
     pub line: usize,
     pub item: ListItem<'a>,
-    /// Lines below the item that belong to it, without its indentation.
+    /// Lines below the item and part of the item, without the item's indentation.
     pub body: Vec<&'a str>,
-    /// Position of the item around this one.
+    /// Position of the surrounding item.
     pub parent: Option<usize>,
     /// Positions of the items directly inside.
     pub children: Vec<usize>,
@@ -35,7 +35,7 @@ impl BoxItem<'_> {
     }
 }
 
-/// Returns the items with boxes in order. Items inside others come after them.
+/// Returns the items with boxes in order. Nested items come after the surrounding item.
 pub(in crate::import) fn items<'a>(text: &MarkdownText<'a>) -> Vec<BoxItem<'a>> {
     let mut outline = Outline { items: Vec::new(), open: Vec::new(), headings: Vec::new() };
     let mut is_after_blank = false;
@@ -131,7 +131,7 @@ fn without_indent(line: &str, columns: usize) -> &str {
     rest
 }
 
-/// The boxes inside an item as criteria, except those that are tasks of their own.
+/// The boxes inside an item as criteria, except boxes that are separate tasks.
 pub(in crate::import) fn criteria_inside(
     item: &BoxItem<'_>,
     outline: &[BoxItem<'_>],
@@ -145,7 +145,7 @@ pub(in crate::import) fn criteria_inside(
     .collect()
 }
 
-/// The text of a box as a criterion: a done one says so, a dropped one is left out.
+/// The text of a box as a criterion: a done box is marked as done, a dropped box is left out.
 pub(in crate::import) fn criterion(item: &ListItem<'_>) -> Option<String> {
     let text = super::item_text::without_comments(item.text);
     let text = text.trim();

@@ -1,4 +1,4 @@
-//! Asking a forge for the issues of an import: whose issues count, and what they wait for.
+//! Requests the issues of an import from a forge: selects issues by author, and finds their dependencies.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,17 +8,17 @@ use serde_json::{Value, json};
 use crate::forge::{Forge, ForgeError, ForgeIssue, IssueFilter, IssueState, TrackerName};
 use crate::import::issue_text;
 
-/// Issues whose dependencies are asked one by one, at most.
+/// Most issues with a separate request for dependencies.
 const MOST_DEPENDENCY_REQUESTS: usize = 50;
 
-/// What to ask for.
+/// Request to a forge.
 #[derive(Clone, Debug, Default)]
 pub struct TrackerRequest {
-    /// Choice of open issues; `None` asks for no list.
+    /// Choice of open issues; `None` requests no list.
     pub list: Option<IssueFilter>,
-    /// Issues asked for by number, open or closed, unless the list has them.
+    /// Issues requested by number, open or closed, unless the list has them.
     pub numbers: Vec<u64>,
-    /// Those of `numbers` that a person named: they count, whoever wrote them.
+    /// The part of `numbers` named by a person. These issues count with any author.
     pub named: Vec<u64>,
 }
 
@@ -26,9 +26,9 @@ pub struct TrackerRequest {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TrackerChoice {
-    /// Choice of open issues; `None` if issues were only named one by one.
+    /// Choice of open issues; `None` if all issues were named individually.
     pub list: Option<IssueFilter>,
-    /// Issues named one by one.
+    /// Issues named individually.
     pub named: Vec<u64>,
 }
 
@@ -37,13 +37,13 @@ pub struct TrackerChoice {
 pub struct TrackerIssues {
     /// Issues that count, by number.
     pub issues: Vec<ForgeIssue>,
-    /// Numbers asked for, of issues that are open and no longer count: another choice, another author.
+    /// Requested numbers of open issues no longer counted: another choice, another author.
     pub uncounted: Vec<u64>,
-    /// Numbers asked for that the forge does not have.
+    /// Requested numbers unknown to the forge.
     pub gone: Vec<u64>,
     /// Issues of the list that were left out, because of their authors.
     pub left_out: u64,
-    /// Issues that each issue waits for.
+    /// Dependencies of each issue, by number.
     pub blockers: HashMap<u64, Vec<u64>>,
     /// Whether only the texts of issues were searched for dependencies.
     pub lacks_dependencies: bool,
@@ -52,7 +52,7 @@ pub struct TrackerIssues {
 }
 
 impl TrackerIssues {
-    /// Asks a forge.
+    /// Requests issues from a forge.
     ///
     /// # Errors
     /// Any error of a request.
@@ -84,7 +84,8 @@ impl TrackerIssues {
         Ok(found)
     }
 
-    /// Returns the issues that count: all with a wanted label, which maintainers set, else those of members.
+    /// Returns the issues to count. With a wanted label, set by maintainers, all issues count; otherwise only the
+    /// issues of members.
     async fn counting(
         &mut self,
         forge: &dyn Forge,
@@ -131,7 +132,7 @@ impl TrackerIssues {
 }
 
 impl TrackerChoice {
-    /// Reads a stored choice. An unreadable one chooses the issues that the run has.
+    /// Reads a stored choice. An unreadable choice selects the existing issues of the run.
     pub fn of_json(value: &Value) -> Self {
         Self::deserialize(value).unwrap_or_default()
     }
@@ -141,7 +142,7 @@ impl TrackerChoice {
         json!(self)
     }
 
-    /// Adds an import: of a single issue, or of a list, whose choice replaces an earlier one.
+    /// Adds an import of a single issue or of a list. The choice of a list replaces an earlier choice.
     pub fn add(&mut self, tracker: &TrackerName, filter: IssueFilter) {
         match tracker.issue {
             None => self.list = Some(filter),
@@ -162,8 +163,8 @@ impl TrackerChoice {
         }
     }
 
-    /// Returns the request of a synchronization. `phases` has the issue of each phase, whether the phase is settled, and
-    /// whether its issue was closed.
+    /// Returns the request of a synchronization. `phases` has the issue of each phase, whether the phase is settled,
+    /// and whether the issue was closed.
     pub fn sync_request(&self, phases: &[(u64, bool, bool)]) -> TrackerRequest {
         // A list has all issues that were opened again, except those named one by one.
         let is_asked = |(number, is_settled, is_closed): &&(u64, bool, bool)| {

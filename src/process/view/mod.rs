@@ -1,9 +1,9 @@
-//! The view of a program: what it sees of the machine's files, processes and network.
+//! The view of a program: the visible files, processes and network of the machine.
 //!
-//! `spec` describes a view, without knowing slots; `workspace::view` decides what it holds. On Linux, the supervisor
+//! `spec` describes a view, without knowing slots; `workspace::view` decides the contents. On Linux, the supervisor
 //! builds the view between fork and exec: `namespaces` starts the first process of the view, `init_process` makes the
 //! `mounts` and starts the program. Where namespaces are refused, `landlock` restricts the program on the real file
-//! system. `agent_needs` says what a coding agent needs in a view.
+//! system. `agent_needs` lists the needs of a coding agent in a view.
 
 pub mod agent_needs;
 mod child_view;
@@ -36,6 +36,6 @@ pub(super) struct ProgramEnd {
     pub code: Option<i32>,
     /// Signal that killed the program.
     pub signal: Option<i32>,
-    /// Processes that were left.
+    /// Number of remaining processes.
     pub left: u32,
 }

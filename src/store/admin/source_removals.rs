@@ -1,4 +1,4 @@
-//! Phases that the source of an import no longer has: naming them, and skipping the open ones.
+//! Phases missing in the source of an import: naming the phases, and skipping the open phases.
 
 use crate::phase::plan::PlanRun;
 use crate::phase::{PhaseId, PhaseState};
@@ -8,16 +8,16 @@ use crate::store::error::StoreError;
 
 use super::evidence::{IMPORT, record_evidence};
 
-/// A phase that the source of its run no longer has.
+/// A phase no longer present in the source of the phase's run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemovedPhase {
     /// Id of the phase.
     pub phase_id: PhaseId,
-    /// Its state.
+    /// State of the phase.
     pub state: PhaseState,
 }
 
-/// Records where the stored phases of the plan come from.
+/// Records the source of each stored phase of the plan.
 pub(super) async fn record_source(
     tx: &mut Connection,
     row: i64,
@@ -35,8 +35,8 @@ pub(super) async fn record_source(
     Ok(())
 }
 
-/// Returns the phases that came from the same source and are not in it, in the order of the run. Skipped phases are
-/// settled and left out. A source without an origin may be another one, so nothing is missing from it.
+/// Returns the phases from the same source now missing there, in the order of the run. Skipped phases are settled and
+/// left out. A source without an origin may be a different source, so nothing is missing there.
 pub(super) async fn find_removed(
     tx: &mut Connection,
     row: i64,

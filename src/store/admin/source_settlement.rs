@@ -1,5 +1,6 @@
-//! Phases whose source changed its mind. Executing phases that are done or given up in the source: their attempts are
-//! stopped, and they are settled when the attempts have ended. Phases settled by an import that are open again.
+//! Phases with a changed state in the source. For executing phases done or abandoned in the source, the attempts are
+//! stopped, and the phases are settled after the end of the attempts. Phases settled by an import are queued again if
+//! the source has reopened them.
 
 use std::collections::HashMap;
 
@@ -30,8 +31,8 @@ pub(super) async fn settle_open_phase(
     record_evidence(tx, id, IMPORT).await
 }
 
-/// Settles the phases of items that the source has deleted or archived, and stops their attempts. Work that is done
-/// stays, and so do phases of other sources.
+/// Settles the phases of items deleted or archived in the source, and stops their attempts. Completed work stays, and
+/// so do phases of other sources.
 pub(super) async fn settle_left_out(
     tx: &mut Connection,
     run: &PlanRun,
@@ -59,7 +60,7 @@ pub(super) async fn settle_left_out(
     Ok(())
 }
 
-/// Asks the drain to end the attempt, and records the state that the phase takes afterwards.
+/// Asks the drain to end the attempt, and records the later state of the phase.
 pub(super) async fn stop_and_settle(
     tx: &mut Connection,
     id: i64,
@@ -90,7 +91,7 @@ pub(super) async fn withdraw_settlement(tx: &mut Connection, id: i64) -> Result<
     Ok(())
 }
 
-/// Queues a phase that an earlier import settled.
+/// Queues a phase settled by an earlier import.
 pub(super) async fn reopen(
     tx: &mut Connection,
     id: i64,
@@ -104,8 +105,8 @@ pub(super) async fn reopen(
     withdraw_evidence(tx, id).await
 }
 
-/// Settles a phase whose attempt has just ended without landing, if its source has settled it meanwhile. Returns the
-/// new state. Work that landed stays.
+/// Settles a phase after an attempt without a landing, if the source has settled the phase meanwhile. Returns the new
+/// state. Landed work stays.
 pub(crate) async fn settle_after_attempt(
     tx: &mut Connection,
     snapshot: &PhaseSnapshot,

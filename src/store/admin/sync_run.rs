@@ -19,7 +19,7 @@ use crate::store::error::StoreError;
 use crate::store::open::Store;
 use crate::store::queue::dependencies::recount_dependencies;
 
-/// What a tracker has now.
+/// Current state of a tracker.
 #[derive(Clone, Debug, Default)]
 pub struct SyncRequest {
     /// Name of the tracker.
@@ -65,15 +65,15 @@ pub struct SyncReport {
     pub completed: Vec<PhaseId>,
     /// Phases that became SKIPPED.
     pub skipped: Vec<PhaseId>,
-    /// Running phases that are stopped.
+    /// Running phases to be stopped.
     pub stopped: Vec<PhaseId>,
-    /// Phases that are QUEUED again.
+    /// Phases QUEUED again.
     pub requeued: Vec<PhaseId>,
-    /// Issues left out, because a phase that is no issue of the tracker has the id.
+    /// Issues left out, because the id belongs to a phase that is no issue of the tracker.
     pub taken: Vec<PhaseId>,
 }
 
-/// What decides about a phase of the run.
+/// Facts for the decision about a phase of the run.
 #[derive(Clone, Debug, FromRow)]
 struct SyncedRecord {
     id: i64,
@@ -89,7 +89,7 @@ struct SyncedRecord {
 type SyncedPhases = BTreeMap<String, SyncedRecord>;
 
 impl Store {
-    /// Brings a run up to its tracker. Phases that landed or that the operator settled do not change.
+    /// Updates a run to the state of the tracker. Phases landed or settled by the operator do not change.
     ///
     /// # Errors
     /// The run is unknown, dependencies form a cycle, or the database cannot be written; nothing is changed then.
@@ -138,7 +138,7 @@ impl Store {
         .await
     }
 
-    /// Queues a phase again that was settled because its issue was closed.
+    /// Queues a phase again after the phase was settled because of a closed issue.
     async fn reopen(
         &self,
         tx: &mut Connection,
@@ -176,8 +176,8 @@ impl Store {
     }
 }
 
-/// Settles an open phase, or stops its attempt. A phase that the operator queued again after its issue was closed stays
-/// queued.
+/// Settles an open phase, or stops the attempt. If the operator queued a phase again after the issue was closed, the
+/// phase stays queued.
 async fn close(
     tx: &mut Connection,
     record: &SyncedRecord,
@@ -206,7 +206,7 @@ async fn close(
     }
 }
 
-/// Settles a QUEUED or FAILED phase whose issue was closed. The caller recounts dependencies.
+/// Settles a QUEUED or FAILED phase with a closed issue. The caller recounts dependencies.
 async fn settle(
     tx: &mut Connection,
     id: i64,

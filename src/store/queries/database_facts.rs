@@ -1,4 +1,4 @@
-//! What a database is, for its operator.
+//! Facts about a database for the operator.
 
 use std::path::Path;
 
@@ -26,7 +26,7 @@ pub struct DatabaseFacts {
     pub bytes: u64,
     /// Registered drains; none are read from another version of the schema.
     pub owners: Vec<OwnerRow>,
-    /// Connections of this user to a server, but for the one that asked.
+    /// Connections of this user to a server, except the connection of this query.
     pub connections: Vec<Connections>,
 }
 
@@ -40,7 +40,7 @@ pub struct Connections {
 }
 
 impl Store {
-    /// Reads what the database is. For databases that were opened without migration, too.
+    /// Reads the facts about the database. Also works for databases opened without migration.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -112,7 +112,7 @@ impl Store {
     }
 }
 
-/// The file with the part that is not yet written back into it.
+/// Size of the file and of the part not yet written back into the file.
 fn size_of(path: &Path) -> u64 {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");

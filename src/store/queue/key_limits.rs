@@ -1,5 +1,5 @@
-//! Rate limits that belong to the key of a provider. They hold for all agents and machines with the key, which the database
-//! knows only by a salted hash.
+//! Rate limits of a provider's key. They hold for all agents and machines with the key. The database knows the key only
+//! by a salted hash.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ use crate::store::owner_id::OwnerId;
 /// Ended limits are kept for this long: phases may be deferred for a little longer than their key.
 const KEPT_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// The secret by which a provider knows its customer.
+/// The secret used by a provider to recognize a customer.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ProviderKey(String);
 
@@ -58,7 +58,7 @@ pub struct KeyLimits {
 }
 
 impl KeyLimits {
-    /// Returns the fingerprint of a key and the end of its limit; `None` if it was never limited.
+    /// Returns the fingerprint of a key and the end of the key's limit; `None` if the key was never limited.
     pub fn of(&self, key: &ProviderKey) -> Option<(String, UnixMs)> {
         if self.limits.is_empty() {
             return None;
@@ -68,14 +68,14 @@ impl KeyLimits {
         Some(limit.clone())
     }
 
-    /// Returns the fingerprints of keys, for those that were limited.
+    /// Returns the fingerprints of the keys with a recorded limit.
     fn fingerprints(&self, keys: &[ProviderKey]) -> Vec<String> {
         keys.iter().filter_map(|key| Some(self.of(key)?.0)).collect()
     }
 }
 
 impl Store {
-    /// Records that a rate limit of a key deferred a phase until this time.
+    /// Records a phase's deferral until this time by a rate limit of a key.
     ///
     /// # Errors
     /// The database cannot be written.
@@ -121,7 +121,7 @@ impl Store {
         .await
     }
 
-    /// Returns the limits of keys that have not ended, by agent.
+    /// Returns the limits of keys still in force, by agent.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -144,7 +144,8 @@ impl Store {
     }
 }
 
-/// Checks that an owner may claim, and reads the limits of keys: one statement, as there is one for each claim.
+/// Checks an owner's permission to claim, and reads the limits of keys. Uses a single statement, because every claim
+/// needs this check.
 pub(super) async fn read_key_limits(
     tx: &mut Connection,
     owner: &OwnerId,
@@ -173,7 +174,7 @@ pub(super) async fn read_key_limits(
 /// Phases taken back at a time: a drain with the limited key may defer them again.
 const TAKEN_BACK: i64 = 50;
 
-/// Ends deferrals of phases by limits of keys that this machine does not have. Returns whether there were any.
+/// Ends deferrals of phases by limits of keys missing on this machine. Returns whether there were any.
 pub(super) async fn end_deferrals_of_others(
     tx: &mut Connection,
     run: &RunId,

@@ -1,7 +1,7 @@
-//! Values of claims: commits without files, whose message names run, phase, attempt and owner.
+//! Values of claims: commits without files. The message names run, phase, attempt and owner.
 //!
-//! A value depends on nothing else. So whoever takes over an attempt knows the value to delete, and a claim pushed twice is
-//! the same claim. Servers that take branches only want commits.
+//! A value depends on nothing else. So the next owner of an attempt knows the value to delete, and a claim pushed twice
+//! is the same claim. Servers accepting only branches require commits.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use crate::git::error::{Context as _, Result};
 use crate::git::loose_objects::LooseObjects;
 use crate::workspace::blocking_work::blocking;
 
-/// Author and committer, at a time that never changes.
+/// Author and committer, at a constant time.
 const IDENTITY: &str = "autopack <autopack@localhost> 1 +0000";
 
 /// Content of a claim.
@@ -34,7 +34,7 @@ impl ClaimContent {
         }
     }
 
-    /// Reads the message of a claim; an unreadable one counts as attempt 0.
+    /// Reads the message of a claim; an unreadable message counts as attempt 0.
     pub fn parse(commit: &str) -> Self {
         let last = commit.trim_end().rsplit('\n').next().unwrap_or_default();
         serde_json::from_str(last).unwrap_or_default()
@@ -42,7 +42,7 @@ impl ClaimContent {
 }
 
 impl RemoteFence {
-    /// Returns the id of a claim's value, without writing it.
+    /// Returns the id of a claim's value, without writing the value.
     pub(super) fn value_of(&self, work: &ClaimedWork) -> Result<String> {
         let repo = &self.repo;
         let objects = repo.objects_dir();
@@ -53,7 +53,7 @@ impl RemoteFence {
         Ok(commit.doing(cannot, &objects)?.id().to_owned())
     }
 
-    /// Writes a claim's value, to be pushed, and returns its id.
+    /// Writes a claim's value, to be pushed, and returns the id.
     pub(super) async fn write_value(&self, work: &ClaimedWork) -> Result<String> {
         let repo = &self.repo;
         let content = ClaimContent::of(work);

@@ -1,4 +1,4 @@
-//! What the server of the remote can do, found by doing.
+//! Abilities of the remote's server, found by trying.
 
 use super::ref_layout::RefLayout;
 use super::{ClaimedWork, RemoteFence};
@@ -11,17 +11,17 @@ use crate::phase::RunId;
 /// Message of git about a server without atomic pushes.
 const NO_ATOMIC: &str = "does not support --atomic";
 
-/// What the server can do.
+/// Abilities of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemoteAbilities {
-    /// Where it takes refs.
+    /// Location where the server accepts refs.
     pub layout: RefLayout,
-    /// Whether it refuses a change of a ref with another value than expected.
+    /// Whether the server refuses a change of a ref if the value differs from the expected value.
     pub has_leases: bool,
 }
 
 impl RemoteFence {
-    /// Finds out, once, where the server takes refs.
+    /// Finds out, once, where the server accepts refs.
     ///
     /// # Errors
     /// [`WorkspaceError::UnfitRemote`] if the server lacks something, or git cannot be run.
@@ -37,7 +37,7 @@ impl RemoteFence {
         Ok(found)
     }
 
-    /// Finds out what the server can do, for people.
+    /// Finds out the abilities of the server, for people.
     ///
     /// # Errors
     /// As for [`Self::prepare`].
@@ -111,12 +111,12 @@ impl RemoteFence {
     }
 }
 
-/// Work that nobody does.
+/// Work done by nobody.
 fn probe(number: u32) -> ClaimedWork {
     ClaimedWork { run: RunId::new("probe"), phase: None, number, owner: "probe".to_owned() }
 }
 
-/// Returns a name that no other drain uses.
+/// Returns a name not used by any other drain.
 pub(super) fn unique() -> String {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     format!("{}-{}", std::process::id(), since.map_or(0, |time| time.as_nanos()))

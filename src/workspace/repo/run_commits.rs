@@ -1,5 +1,4 @@
-//! Commits of a run's branch, as `publish` needs them: the landings in a tip, the commits that others lack, and what
-//! reverts what.
+//! Commits of a run's branch for `publish`: the landings in a tip, the commits missing elsewhere, and the reverts.
 
 use std::collections::{HashMap, HashSet};
 
@@ -19,9 +18,9 @@ const UPDATE: &str = "Autopack-Update: ";
 pub struct BranchCommit {
     /// Id.
     pub id: String,
-    /// Whether it merges the moved base into the branch, and no more.
+    /// Whether the commit merges the moved base into the branch, and no more.
     pub is_update: bool,
-    /// Commits that it reverts.
+    /// Commits reverted by this commit.
     pub reverted: Vec<String>,
 }
 
@@ -38,7 +37,7 @@ impl Repo {
         Ok(text.split('\0').filter_map(parse_commit).collect())
     }
 
-    /// Returns the commits up to `tip` that none of the others has. Others may be unknown here.
+    /// Returns the commits up to `tip` missing in all of the others. Others may be unknown here.
     ///
     /// # Errors
     /// If git fails.
@@ -54,8 +53,8 @@ impl Repo {
         Ok(listed.lines().map(str::to_owned).collect())
     }
 
-    /// Returns the commit of each landing in a tip: its own, or one that names the phase, after a rebase or a squash.
-    /// Landings that the tip lacks are left out.
+    /// Returns the commit of each landing in a tip: the original commit or, after a rebase or a squash, a commit naming
+    /// the phase. Landings missing in the tip are left out.
     ///
     /// # Errors
     /// If git fails.
@@ -93,7 +92,7 @@ impl Repo {
     }
 }
 
-/// Parses a commit with its parents in the first line.
+/// Parses a commit, with the parents in the first line.
 fn parse_commit(text: &str) -> Option<BranchCommit> {
     let mut lines = text.trim_start().lines();
     let id = lines.next()?.strip_prefix("commit ")?.to_owned();

@@ -1,6 +1,6 @@
-//! Copies a database with its whole history to another one, of the same or the other kind.
+//! Copies a database with the whole history to another database, of the same or the other kind.
 //!
-//! The destination gets everything in one transaction, so a copy that is killed leaves nothing. The source is locked for
+//! The destination gets everything in a single transaction, so a killed copy leaves nothing. The source is locked for
 //! other writers meanwhile: no drain starts there, and no row is missed.
 
 mod copy_error;
@@ -18,10 +18,10 @@ use crate::store::queue::owners::{OWNERS, Owner, OwnerProcess, OwnerRecord};
 pub use copy_error::CopyError;
 use table_catalog::{TABLES, Table};
 
-/// Rows that are read, and written by one statement. Databases limit the values of a statement (SQLite: 32,766).
+/// Rows read together, and written by a single statement. Databases limit the values of a statement (SQLite: 32,766).
 const PAGE: usize = 200;
 
-/// What was copied.
+/// Report of a copy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CopyReport {
     /// Rows of each table.
@@ -35,11 +35,11 @@ pub struct CopyReport {
 pub struct TableCount {
     /// Name of the table.
     pub table: &'static str,
-    /// Number of its rows.
+    /// Number of rows in the table.
     pub rows: u64,
 }
 
-/// Texts of a column with NUL characters, which Postgres does not store: each became U+FFFD.
+/// Texts of a column with NUL characters. Postgres does not store NUL: each became U+FFFD.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplacedText {
     /// Name of the table.
@@ -66,7 +66,7 @@ impl CopyReport {
     }
 }
 
-/// Copies all tables of a database to an empty or new one.
+/// Copies all tables of a database to an empty or new database.
 ///
 /// # Errors
 /// The source has another schema or working drains, the destination has rows, or one of them cannot be used.
@@ -87,7 +87,7 @@ pub async fn copy_database(from: &DatabaseUrl, to: &DatabaseUrl) -> Result<CopyR
     report
 }
 
-/// Returns whether two paths name one file, such as a symbolic link and its target.
+/// Returns whether two paths name the same file, such as a symbolic link and the link's target.
 fn is_same_file(from: &DatabaseUrl, to: &DatabaseUrl) -> bool {
     let real = |url: &DatabaseUrl| url.file()?.canonicalize().ok();
     real(from).is_some_and(|file| real(to) == Some(file))
@@ -108,7 +108,7 @@ async fn check_source(source: &Store) -> Result<(), CopyError> {
     refuse_work(source, &mut tx).await
 }
 
-/// Refuses a source where something is under way.
+/// Refuses a source with work in progress.
 async fn refuse_work(source: &Store, tx: &mut Connection) -> Result<(), CopyError> {
     let rows: Vec<OwnerRecord> =
         query_as(OWNERS).fetch_all(&mut *tx).await.map_err(|error| of(source, error))?;

@@ -1,4 +1,4 @@
-//! The schema in a Postgres database: the mark that it is ours, its version, and migrations.
+//! The schema in a Postgres database: the ownership mark, the version, and migrations.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use sqlx::{AssertSqlSafe, Error};
 use super::server::Server;
 use crate::clock::TimeQuestion;
 
-/// Oldest version that is supported by its developers.
+/// Oldest version with support by the developers of Postgres.
 pub const OLDEST_POSTGRES: i64 = 14;
-/// The encoding of a database that stores every text.
+/// The encoding of a database able to store every text.
 pub const ENCODING: &str = "UTF8";
 
-/// Whose the schema `autopack` of a database is.
+/// Owner of the schema `autopack` in a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SchemaOwner {
     /// There is no such schema.
     Nothing,
-    /// Ours, with its version.
+    /// Ours, with the version.
     Ours(i64),
     /// A schema of this name without our mark.
     Foreign,
@@ -44,7 +44,7 @@ pub async fn find(connection: &mut PgConnection) -> Result<SchemaOwner, Error> {
     Ok(SchemaOwner::Ours(version))
 }
 
-/// What a server says of itself and of the database.
+/// Facts reported by a server about the server and the database.
 #[derive(Clone, Debug)]
 pub struct ServerFacts {
     /// Major version.
@@ -53,7 +53,7 @@ pub struct ServerFacts {
     pub encoding: String,
 }
 
-/// Asks a server what it is; its clock is the clock of this process from now on.
+/// Requests the facts of a server. From now on, the server's clock is the clock of this process.
 pub async fn server_facts(connection: &mut PgConnection) -> Result<ServerFacts, Error> {
     let question = TimeQuestion::begin();
     let (number, encoding, now_ms): (i32, String, i64) = sqlx::query_as(
@@ -107,9 +107,9 @@ pub async fn hosts_of_live_drains(
         .await
 }
 
-/// Whether a database bears our mark; changes nothing. `None`: the server did not say.
+/// Whether a database bears our mark; changes nothing. `None`: the server gave no answer.
 pub async fn has_our_mark(server: &Server) -> Option<bool> {
-    /// A server of an application may be unreachable from here, and every command would wait for it.
+    /// The server of an application may be unreachable from here, and every command would wait for the server.
     const LONGEST: Duration = Duration::from_secs(2);
     let look = async {
         let mut connection = server.connect().await.ok()?;

@@ -1,6 +1,6 @@
-//! Continues a move of branch and files that was killed: completes it if all files were updated, else restores the files
-//! of the old commit. Nothing that only the user has is overwritten: a file is restored only if it is gone, or its
-//! content is the new commit's or the beginning of it.
+//! Continues a killed move of branch and files: completes the move if all files were updated, else restores the files
+//! of the old commit. Content that only the user has is never overwritten. A file is restored only if the file is gone,
+//! or has the new commit's content or the beginning of this content.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,7 +19,7 @@ use crate::workspace::repo::Repo;
 /// Files named in a message; the rest are counted.
 const NAMED: usize = 8;
 
-/// What became of an interrupted merge.
+/// Result of recovering an interrupted merge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recovery {
     /// The merge was completed: the branch moved.
@@ -121,7 +121,7 @@ impl Repo {
 }
 
 impl LockedCheckout {
-    /// Returns the changes whose file differs from the index, which has the old commit.
+    /// Returns the changes with a file different from the index. The index has the old commit.
     async fn find_touched<'a>(&self, changes: &'a [PathChange]) -> Result<Vec<&'a PathChange>> {
         let args = ["diff-files", "-z", "--name-only", "--ignore-submodules=dirty"];
         let listed = self.git.call("find the changed files", args).bytes().await?;
@@ -135,7 +135,8 @@ impl LockedCheckout {
         Ok(changes.iter().filter(is_touched).collect())
     }
 
-    /// Whether a file can be replaced without loss: it is gone, or it has the commit's content or the beginning of it.
+    /// Whether a file can be replaced without loss: the file is gone, or has the commit's content or the beginning of
+    /// this content.
     async fn is_of_commit(&self, commit: &str, change: &PathChange) -> Result<bool> {
         let path = self.path.join(&change.path);
         let there = match path.symlink_metadata() {
@@ -162,7 +163,7 @@ impl LockedCheckout {
         Ok(answer.ok() && answer.output.stdout.starts_with(&on_disk))
     }
 
-    /// Writes the files of the index again, and removes those that are not in it.
+    /// Writes the files of the index again, and removes files missing in the index.
     async fn restore(&self, touched: &[&PathChange]) -> Result<()> {
         for change in touched.iter().filter(|change| !change.is_in_old) {
             let path = self.path.join(&change.path);

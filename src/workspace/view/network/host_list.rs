@@ -1,10 +1,10 @@
-//! The hosts that a program may reach.
+//! The list of hosts reachable for a program.
 
 use std::net::IpAddr;
 
 use super::host_name::{Host, HostError, split_port};
 
-/// Ports of a host that is listed without one.
+/// Ports of a host listed without a port.
 const WEB_PORTS: [u16; 2] = [80, 443];
 
 /// The hosts of `sandbox.network` or `sandbox.ci_network`.
@@ -16,9 +16,9 @@ const WEB_PORTS: [u16; 2] = [80, 443];
 /// | `example.com:8443`, `*.example.com:22` | this port alone, with any protocol |
 /// | `192.0.2.1`, `[2001:db8::1]:5432` | this address, also a private one |
 ///
-/// Case and a trailing dot do not matter. Names in other scripts are compared in punycode. An address is
-/// allowed only where it is listed itself. A name that resolves to a private address needs that address in the
-/// list as well. An empty list allows nothing.
+/// Case and a trailing dot do not matter. Names in other scripts are compared in punycode. An address is allowed only
+/// if the address itself is listed. If a name resolves to a private address, the list must also contain this address.
+/// An empty list allows nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostList {
     entries: Vec<Entry>,
@@ -33,11 +33,11 @@ struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Pattern {
     Exact(Host),
-    /// Suffix of the subdomains, with its leading dot.
+    /// Suffix of the subdomains, with the leading dot.
     Subdomains(String),
 }
 
-/// What the list allows to a connection.
+/// Permission of the list for a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Permission {
     /// TLS or HTTP: the host is listed without a port.
@@ -51,7 +51,7 @@ impl HostList {
     ///
     /// # Errors
     ///
-    /// Fails with the first entry that is not a host, and what to write in its place.
+    /// Fails with the first entry that is not a host, and with a suggested replacement.
     pub fn parse(entries: &[String]) -> Result<Self, String> {
         let parse = |text: &String| {
             Entry::parse(text.trim()).map_err(|reason| format!("{text:?} is not a host: {reason}"))
@@ -64,7 +64,7 @@ impl HostList {
         Host::parse(host).is_ok_and(|host| self.permission(&host, port).is_some())
     }
 
-    /// Returns what the list allows to a connection, if anything.
+    /// Returns the permission of the list for a connection, if any.
     pub fn permission(&self, host: &Host, port: u16) -> Option<Permission> {
         self.entries.iter().filter_map(|entry| entry.permission(host, port)).max()
     }

@@ -1,7 +1,7 @@
-//! Passes on one HTTP/1 request and its response.
+//! Forwards one HTTP/1 request and the response.
 //!
-//! The body is read by its framing and framed anew, so that nothing after it reaches the server. The response
-//! ends with its connection: `Connection: close` is added to both directions.
+//! The body is read by the received framing and framed anew, so nothing after the body reaches the server. The response
+//! ends with the connection: `Connection: close` is added to both directions.
 
 use std::io::{self, ErrorKind};
 
@@ -19,24 +19,24 @@ const MAX_CHUNK_LINE: u64 = 1024;
 /// Most trailer fields.
 const MAX_TRAILERS: usize = 64;
 
-/// Fields of a response that concern the connection to the server alone.
+/// Fields of a response about the connection to the server alone.
 const HOP_BY_HOP: [&str; 5] =
     ["connection", "keep-alive", "proxy-connection", "proxy-authenticate", "upgrade"];
 
-/// Result of an exchange that did not fail on the client's side.
+/// Result of an exchange without a failure on the client's side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exchange {
-    /// The response was passed on, all of it or until the server broke off.
+    /// The response was forwarded, completely or until the server stopped early.
     Answered,
-    /// Nothing was passed on: the server sent no valid response.
+    /// Nothing was forwarded: the server sent no valid response.
     NoResponse,
 }
 
-/// Sends a head and the body that follows in `early` and `client`; returns the response.
+/// Sends a head and the following body from `early` and `client`; returns the response.
 ///
 /// # Errors
 ///
-/// Fails if the client breaks off, or its body has no valid framing.
+/// Fails if the client stops early, or the framing of the body is invalid.
 pub async fn exchange(
     client: &mut TcpStream,
     early: &[u8],
@@ -68,7 +68,7 @@ pub async fn exchange(
     }
 }
 
-/// Passes on a body, exactly as long as its framing says.
+/// Forwards a body, exactly as long as the framing says.
 async fn forward_body(
     client: &mut (impl AsyncBufRead + Unpin),
     body: RequestBody,
@@ -119,7 +119,7 @@ async fn skip_trailers(client: &mut (impl AsyncBufRead + Unpin)) -> io::Result<(
     Err(ErrorKind::InvalidData.into())
 }
 
-/// Reads a line that ends in CR LF, and returns it without. A CR or LF alone is an error.
+/// Reads a line ending in CR LF, and returns the line without CR LF. A CR or LF alone is an error.
 async fn read_line(reader: &mut (impl AsyncBufRead + Unpin), limit: u64) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
     reader.take(limit).read_until(b'\n', &mut line).await?;
@@ -132,7 +132,7 @@ async fn read_line(reader: &mut (impl AsyncBufRead + Unpin), limit: u64) -> io::
     }
 }
 
-/// Passes on interim responses, the final one with its connection fields replaced, and all that follows.
+/// Forwards interim responses, the final response with new connection fields, and everything after.
 async fn forward_response(
     mut server: impl AsyncBufRead + Unpin,
     client: &mut (impl AsyncWrite + Unpin),
@@ -156,7 +156,7 @@ async fn forward_response(
     Ok(Exchange::Answered)
 }
 
-/// Reads up to the empty line. Line ends may be LF alone, as some servers send them.
+/// Reads up to the empty line. Line ends may be LF alone, as sent by some servers.
 async fn read_response_head(server: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     loop {

@@ -1,21 +1,21 @@
-//! The limited network of a view: a proxy that reaches listed hosts, and ports of this machine.
+//! The limited network of a view: a proxy to the listed hosts, and ports of this machine.
 //!
-//! The program's network is loopback alone. autopack accepts connections on two kinds of ports there, and serves
-//! them in its own process: the proxy (`proxy`), and the services in `sandbox.ports` (`port_forward`).
-//! `proxy_environment` points programs at the proxy; a program that ignores it has no network.
+//! The program's network is loopback alone. autopack accepts connections on two kinds of ports there, and serves them
+//! in autopack's own process: the proxy (`proxy`), and the services in `sandbox.ports` (`port_forward`).
+//! `proxy_environment` points programs at the proxy; a program ignoring the proxy has no network.
 //!
 //! The proxy checks, in this order:
 //!
-//! 1. The host and port of `CONNECT` or of the URL, in their one normal form (`host_name`), against the list
+//! 1. The host and port of `CONNECT` or of the URL, in their single normal form (`host_name`), against the list
 //!    (`host_list`).
 //! 2. The addresses of the name, resolved once by autopack: private ones are refused (`public_address`), unless
 //!    the list names them.
-//! 3. The first bytes of a tunnel (`tunnel`): TLS for exactly this host (`tls_server_name`), or one HTTP
-//!    request for it. Other protocols need the host listed with its port.
-//! 4. Each HTTP request, strictly (`http_request`); its body by its framing (`http_relay`).
+//! 3. The first bytes of a tunnel (`tunnel`): TLS for exactly this host (`tls_server_name`), or a single HTTP request
+//!    for this host. Other protocols need the host listed with the port.
+//! 4. Each HTTP request, strictly (`http_request`); the body by the framing (`http_relay`).
 //!
-//! What is inside TLS stays unknown. A listed host that passes on requests for others, as content delivery
-//! networks do, is a way out.
+//! The content of TLS stays unknown. A listed host forwarding requests for others, as content delivery networks do, is
+//! a way out.
 
 pub mod host_list;
 pub mod host_name;
@@ -54,9 +54,9 @@ use crate::process::child_env::Env;
 
 /// Most connections at a time on each port; more wait.
 const MAX_CONNECTIONS: usize = 256;
-/// Pause after a connection could not be accepted, such as for want of file descriptors.
+/// Pause after a failure to accept a connection, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// First choice for the proxy's port in a network of its own, below the ports that systems hand out.
+/// First choice for the proxy's port in a separate network, below the ports handed out by systems.
 const PROXY_PORT: u16 = 20_080;
 
 /// Serves the limited network of a job. Dropping it closes all connections and listeners.
@@ -70,8 +70,8 @@ pub struct NetworkGuard {
 }
 
 impl NetworkGuard {
-    /// Creates a guard that reaches hosts directly. `ports` are those of `sandbox.ports`; in landlock mode there
-    /// are none to serve, because the program shares the machine's loopback.
+    /// Creates a guard with direct connections to hosts. `ports` are the ports of `sandbox.ports`. In landlock mode
+    /// there are none to serve, because the program shares the machine's loopback.
     ///
     /// # Panics
     ///
@@ -80,7 +80,7 @@ impl NetworkGuard {
         Self::with_upstream(list, proxy_port, ports, UpstreamProxies::default())
     }
 
-    /// Creates a guard that reaches hosts through the proxies that autopack itself was given.
+    /// Creates a guard with connections to hosts through the proxies given to autopack itself.
     ///
     /// # Panics
     ///
@@ -116,11 +116,11 @@ impl NetworkGuard {
         })
     }
 
-    /// Serves listening sockets, each with the port that it stands for: the proxy's, or one of `sandbox.ports`.
-    /// Others are closed. May be called from any thread, once for each job.
+    /// Serves listening sockets, each with the port that the socket stands for: the proxy's, or a port of
+    /// `sandbox.ports`. Others are closed. May be called from any thread, once for each job.
     ///
-    /// A listener for one of `sandbox.ports` must be in a network namespace of its own. On the machine's loopback
-    /// it would be the very service that it forwards to.
+    /// A listener for a port of `sandbox.ports` must be in a separate network namespace. On the machine's loopback, the
+    /// listener would be the very service to forward to.
     pub fn serve(&self, listeners: Vec<(u16, net::TcpListener)>) {
         let _context = self.runtime.enter();
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
@@ -149,12 +149,12 @@ impl NetworkGuard {
         self.refusals.hosts()
     }
 
-    /// Returns the variables that make programs use the proxy.
+    /// Returns the variables directing programs to the proxy.
     pub fn environment(&self) -> Vec<(String, String)> {
         proxy_environment::variables(self.proxy_port)
     }
 
-    /// Returns the variables for Maven, Gradle and sbt, which keep the options that they have in `inherited`.
+    /// Returns the variables for Maven, Gradle and sbt. Options already in `inherited` are kept.
     pub fn jvm_environment(&self, inherited: &Env) -> Vec<(String, String)> {
         proxy_environment::jvm_variables(self.proxy_port, inherited)
     }
@@ -165,7 +165,7 @@ impl NetworkGuard {
         [self.proxy_port].into_iter().chain(forwarded).collect()
     }
 
-    /// Chooses a port for the proxy in a network of its own: not one of `sandbox.ports`.
+    /// Chooses a port for the proxy in a separate network, outside `sandbox.ports`.
     pub fn choose_proxy_port(ports: &[u16]) -> u16 {
         let mut candidates = PROXY_PORT..=u16::MAX;
         candidates.find(|port| !ports.contains(port)).unwrap_or(PROXY_PORT)

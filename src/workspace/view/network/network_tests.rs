@@ -9,18 +9,18 @@ use super::tls_server_name::tests::{extension, hello, server_name};
 use super::*;
 
 const PROXY: u16 = 8080;
-/// What every server of the tests answers; it never closes first.
+/// Answer of every server in the tests. The server never closes first.
 pub(super) const ANSWER: &str = "HTTP/1.1 200 OK\r\nKeep-Alive: 5\r\nContent-Length: 2\r\n\r\nok";
 const ALERT: [u8; 7] = [21, 3, 1, 0, 2, 2, 49];
 
-/// A server, and what it received.
+/// A server, and the received bytes.
 pub(super) struct Server {
     pub(super) address: SocketAddr,
     received: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Server {
-    /// Sends `answer` once it received the end of a head or a record, and closes when the client does.
+    /// Sends `answer` after the end of a head or a record, and closes when the client does.
     pub(super) async fn start(answer: &'static [u8]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -60,7 +60,7 @@ impl Server {
     }
 }
 
-/// A guard whose names all resolve to one server, and the address of its proxy.
+/// A guard and the address of the guard's proxy. All names resolve to a single server.
 pub(super) struct Network {
     guard: Arc<NetworkGuard>,
     proxy: SocketAddr,
@@ -104,7 +104,7 @@ impl Network {
         String::from_utf8(self.send(request.as_bytes()).await).unwrap()
     }
 
-    /// Opens a tunnel, sends bytes through it, and returns what comes back.
+    /// Opens a tunnel, sends bytes through the tunnel, and returns the received bytes.
     pub(super) async fn tunnel(&self, target: &str, bytes: &[u8]) -> Vec<u8> {
         let mut client = TcpStream::connect(self.proxy).await.unwrap();
         let request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n");

@@ -1,4 +1,4 @@
-//! The proxy of a limited network: one request for each connection.
+//! The proxy of a limited network: a single request for each connection.
 
 use std::io;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use super::tunnel::{TunnelOutcome, TunnelRefusal, TunnelTarget, serve_tunnel};
 
 /// Limit for the head of a request.
 const HEAD_TIME: Duration = Duration::from_secs(10);
-/// Limit for what a client still sends after an error response, so that it reads the response.
+/// Limit for further bytes of a client after an error response, so the client reads the response.
 const LINGER_TIME: Duration = Duration::from_secs(1);
 const LINGER_BYTES: u64 = 1024 * 1024;
 
@@ -44,7 +44,7 @@ impl Proxy {
         Self { list, dialer, refusals }
     }
 
-    /// Serves a client until its request is done.
+    /// Serves a client until the request is done.
     pub async fn serve(&self, mut client: TcpStream) {
         let _ = client.set_nodelay(true);
         if let Err(response) = self.serve_request(&mut client).await {
@@ -151,7 +151,7 @@ impl Proxy {
         }
     }
 
-    /// Counts a request that is not passed on. `tunnel` is the target of the tunnel that it came through.
+    /// Counts a rejected request. `tunnel` is the target of the tunnel used by the request.
     fn reject(&self, error: &RequestError, tunnel: Option<(&Host, u16)>) -> ErrorResponse {
         match (error, tunnel) {
             (RequestError::OtherHost(Some(host)), target) => {
@@ -172,7 +172,7 @@ impl Proxy {
     }
 }
 
-/// Status of a refused request; clients that show no more than the first line show this.
+/// Status of a refused request, shown by clients limited to the first line.
 const REFUSED: &str = "403 Refused by autopack";
 
 impl ErrorResponse {
@@ -191,7 +191,7 @@ impl ErrorResponse {
     }
 }
 
-/// Closes a connection after what was sent was read: unread bytes would turn the end into a reset.
+/// Closes a connection after reading all sent bytes. Unread bytes would turn the end into a reset.
 async fn close(client: &mut TcpStream) {
     let _ = client.shutdown().await;
     let mut rest = client.take(LINGER_BYTES);
