@@ -6,6 +6,7 @@
 //! sources (the first sentence of a file's header, and the file without it); and 96 descriptions of phases from real
 //! projects as distractors (hshk99/Autopack, MIT). The fix alone is searched for, without its error.
 
+use std::collections::HashSet;
 use std::fs;
 
 use autopack::memory::embed::builtin;
@@ -128,7 +129,7 @@ async fn vector_and_full_text_together_find_more_than_either() {
         let hits = journal.search_text(query, &EntryFilter::default(), POOL).await.unwrap();
         let lexical: Vec<EntryId> = hits.into_iter().map(|hit| hit.id).collect();
         let hybrid: Vec<EntryId> =
-            fuse(&vector, &lexical).into_iter().map(|ranked| ranked.id).collect();
+            fuse(&vector, &lexical, &HashSet::new()).into_iter().map(|ranked| ranked.id).collect();
         let among =
             |list: &[EntryId]| usize::from(list.iter().take(5).any(|id| *id == document.id));
         let of_kind = if document.kind == "error_fix" { &mut fixes } else { &mut files };

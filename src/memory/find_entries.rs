@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::time::{Duration, timeout};
 
+use super::embed::tokens;
 use super::inner::{Backend, MemoryWorker, PATIENCE, locked};
 use super::memory_entry::{Collection, EntryFilter, EntryId, StoredEntry};
 use super::normalise::normalise;
@@ -26,6 +27,19 @@ const FOR_A_FAILURE: [Collection; 3] =
 struct VectorMatches {
     ids: Vec<EntryId>,
     foreign: HashMap<EntryId, StoredEntry>,
+}
+
+impl VectorMatches {
+    /// Returns the entries of other workspaces that share a word with the query. The full-text index of this workspace does
+    /// not have them.
+    fn foreign_with_words_of(&self, query: &str) -> HashSet<EntryId> {
+        let words: HashSet<String> = tokens::terms(query).into_iter().collect();
+        let shares_word = |entry: &StoredEntry| {
+            tokens::terms(&entry.text).iter().any(|word| words.contains(word))
+        };
+        let sharing = self.foreign.iter().filter(|(_, entry)| shares_word(entry));
+        sharing.map(|(id, _)| id.clone()).collect()
+    }
 }
 
 impl MemoryWorker {
@@ -80,7 +94,7 @@ impl MemoryWorker {
             }
             Err(_) => VectorMatches::default(),
         };
-        let ranked = fuse(&near.ids, &lexical);
+        let ranked = fuse(&near.ids, &lexical, &near.foreign_with_words_of(&query.text));
         self.snippets(ranked, near.foreign, query.limit).await
     }
 
