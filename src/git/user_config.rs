@@ -57,10 +57,15 @@ impl Default for Identity {
     }
 }
 
+/// Lists the configuration.
+pub async fn list_config(git: &Git) -> Result<Vec<u8>> {
+    git.call("read the configuration", ["config", "--list", "-z"]).bytes().await
+}
+
 impl UserConfig {
-    pub async fn read(git: &Git) -> Result<Self> {
-        let listed = git.call("read the configuration", ["config", "--list", "-z"]).bytes().await?;
-        let all: Vec<(String, String)> = fields(&listed).map(entry).collect();
+    /// Takes the settings from the answer of [`list_config`]; `git` answers further questions about some of them.
+    pub async fn parse(listed: &[u8], git: &Git) -> Result<Self> {
+        let all: Vec<(String, String)> = fields(listed).map(entry).collect();
         let carried = pick(&all, |key| CARRIED.contains(&key));
         let mut lfs = pick(&all, |key| key.starts_with("filter.lfs."));
         if !lfs.is_empty() && !has_lfs(git).await? {

@@ -17,6 +17,8 @@ pub(super) enum DatabaseContents {
     Nothing,
     /// A file without tables, or a database of autopack.
     Usable,
+    /// A database of autopack in WAL mode; its file, without the WAL, has the current schema.
+    Current,
 }
 
 /// Application owning a database file.
@@ -67,17 +69,21 @@ pub(super) async fn probe(path: &Path) -> Result<DatabaseContents, StoreError> {
     let Some(bytes) = first_bytes(path)? else {
         return Ok(DatabaseContents::Nothing);
     };
+    let mut contents = DatabaseContents::Usable;
     if !bytes.is_empty() {
         let header =
             Header::parse(&bytes).ok_or_else(|| StoreError::NotSqlite { path: path.into() })?;
-        if header.application_id == APPLICATION_ID {
-            refuse_newer(&path.into(), header.user_version.into())?;
-        } else {
+        let version = i64::from(header.user_version);
+        if header.application_id != APPLICATION_ID {
             inspect_contents(path).await?;
+        } else if header.is_wal && version == SCHEMA_VERSION {
+            contents = DatabaseContents::Current;
+        } else {
+            refuse_newer(&path.into(), version)?;
         }
     }
     refuse_read_only(path)?;
-    Ok(DatabaseContents::Usable)
+    Ok(contents)
 }
 
 /// Checks for a database of autopack, of any version; refuses those of others.

@@ -10,7 +10,7 @@ use sqlx::sqlite::SqlitePool;
 
 use super::backend::postgres::patience::Patience;
 use super::backend::postgres::server::Server;
-use super::backend::{DatabaseErrorKind, Pool, Tx, query_scalar, sqlite};
+use super::backend::{DatabaseErrorKind, Pool, Tx, query_as, query_scalar, sqlite};
 use super::database_name::DatabaseName;
 use super::database_probe::{self, DatabaseContents};
 use super::database_url::{DatabaseUrl, Place};
@@ -62,10 +62,11 @@ impl Store {
                 return Ok(store);
             }
         };
-        if database_probe::probe(path).await? == DatabaseContents::Nothing {
+        let contents = database_probe::probe(path).await?;
+        if contents == DatabaseContents::Nothing {
             database_probe::create_directory(path)?;
         }
-        Self::connect(path).await.map_err(|error| error.at(&path.as_path().into()))
+        Self::connect(path, contents).await
     }
 
     /// Migrates the schema at a server, if it has one, also under drains of an older version.
@@ -110,9 +111,7 @@ impl Store {
             DatabaseContents::Nothing => {
                 Err(StoreError::NoDatabase { path: path.as_path().into() })
             }
-            DatabaseContents::Usable => {
-                Self::connect(path).await.map_err(|error| error.at(&path.as_path().into()))
-            }
+            contents => Self::connect(path, contents).await,
         }
     }
 
@@ -306,29 +305,46 @@ impl Store {
         })
     }
 
-    async fn connect(path: &Path) -> Result<Self, StoreError> {
-        let writer = first_connection(path).await?;
-        let store = Self::of_file(path, writer.clone())?;
-        store.refuse_old_sqlite().await?;
-        store.migrate(&writer).await?;
-        Ok(store)
+    async fn connect(path: &Path, contents: DatabaseContents) -> Result<Self, StoreError> {
+        let connected = async {
+            // Most commands only read: the first write opens the writer.
+            if contents == DatabaseContents::Current {
+                let store = Self::of_file(path, sqlite::lazy_writer(path))?;
+                // The WAL may hold another version than the file.
+                if store.version(&store.reader).await? == SCHEMA_VERSION {
+                    return Ok(store);
+                }
+                store.close().await;
+            }
+            let writer = sqlite::writer(path).await?;
+            let store = Self::of_file(path, writer.clone())?;
+            if store.version(&store.writer).await? != SCHEMA_VERSION {
+                store.migrate(&writer).await?;
+            }
+            Ok(store)
+        };
+        connected.await.map_err(|error: StoreError| error.at(&path.into()))
     }
 
-    async fn refuse_old_sqlite(&self) -> Result<(), StoreError> {
-        let found: String = query_scalar("SELECT sqlite_version()").fetch_one(&self.writer).await?;
-        if sqlite::is_new_enough(&found) {
-            return Ok(());
+    /// Returns the schema's version; refuses an old SQLite.
+    async fn version(&self, pool: &Pool) -> Result<i64, StoreError> {
+        let (sqlite, version): (String, i64) =
+            query_as("SELECT sqlite_version(), user_version FROM pragma_user_version")
+                .fetch_one(pool)
+                .await?;
+        match sqlite::is_new_enough(&sqlite) {
+            true => Ok(version),
+            false => {
+                let (major, minor, patch) = sqlite::OLDEST_SQLITE;
+                let needed = format!("{major}.{minor}.{patch}");
+                Err(StoreError::OldSqlite { found: sqlite, needed })
+            }
         }
-        let (major, minor, patch) = sqlite::OLDEST_SQLITE;
-        Err(StoreError::OldSqlite { found, needed: format!("{major}.{minor}.{patch}") })
     }
 
     /// Applies all missing migrations in one transaction, so two processes opening a new database concurrently create
     /// the schema once.
     async fn migrate(&self, writer: &SqlitePool) -> Result<(), StoreError> {
-        if version_of(&mut *writer.acquire().await?).await? == SCHEMA_VERSION {
-            return Ok(());
-        }
         self.require_file()?;
         let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
         let path = self.file().expect("only files are opened with a pool of SQLite");
@@ -346,24 +362,4 @@ impl Store {
 /// Returns device and inode.
 fn file_at(path: &Path) -> io::Result<(u64, u64)> {
     std::fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
-}
-
-/// Opens the first connection, retrying: switching to WAL mode briefly needs exclusive access and does not always wait
-/// for other connections.
-async fn first_connection(path: &Path) -> Result<SqlitePool, sqlx::Error> {
-    const TRIES: u32 = 200;
-    const PAUSE: Duration = Duration::from_millis(25);
-    let mut tries = 0;
-    loop {
-        match sqlite::writer(path).await {
-            // A pool timeout has waited long enough.
-            Err(error @ sqlx::Error::Database(_))
-                if DatabaseErrorKind::of(&error) == DatabaseErrorKind::Busy && tries < TRIES =>
-            {
-                tries += 1;
-                tokio::time::sleep(PAUSE).await;
-            }
-            writer => return writer,
-        }
-    }
 }

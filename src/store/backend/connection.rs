@@ -12,6 +12,7 @@ use super::postgres::patience::Patience;
 use super::postgres::server::{Preparation, READERS, Server};
 use super::postgres::session::{BEGIN_NOTE, BEGIN_READ, BEGIN_WRITE};
 use super::postgres::transaction::PgTransaction;
+use super::sqlite;
 
 /// Connections for one purpose.
 #[derive(Clone, Debug)]
@@ -104,6 +105,7 @@ impl Pool {
     async fn begin_with(&self, sqlite: &'static str) -> Result<Tx, Error> {
         Ok(match self {
             Self::Sqlite(pool) => {
+                sqlite::wait_for_returned(pool).await;
                 let handle = Handle::Transaction(pool.begin_with(sqlite).await?);
                 Tx { connection: Connection::Sqlite(handle), settle: None }
             }
@@ -124,6 +126,7 @@ impl Pool {
     pub async fn acquire(&self) -> Result<Tx, Error> {
         match self {
             Self::Sqlite(pool) => {
+                sqlite::wait_for_returned(pool).await;
                 let connection = Connection::Sqlite(Handle::Pooled(pool.acquire().await?));
                 Ok(Tx { connection, settle: None })
             }

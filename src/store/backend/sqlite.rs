@@ -1,7 +1,7 @@
 //! SQLite specifics: connection settings, file header, version, error codes.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
@@ -21,6 +21,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(120);
 /// Longest wait of a task for the writer of its own process; longer, because each earlier task may wait `BUSY_TIMEOUT`.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(600);
 const READERS: u32 = 4;
+/// Longest wait for a returned connection before another one is opened, which takes about as long.
+const RETURN_TIMEOUT: Duration = Duration::from_millis(1);
 /// Number of rows read ahead. With sqlx's default of 50, the reader and the consumer wake each other constantly.
 pub(in crate::store) const ROW_BUFFER: usize = 1024;
 
@@ -42,9 +44,24 @@ pub(super) fn kind_of(code: &str) -> DatabaseErrorKind {
     }
 }
 
-/// Opens the single writer: transactions queue here in order, not in SQLite's busy handler.
+/// Opens the single writer: transactions queue here in order, not in SQLite's busy handler. Creates the file if missing,
+/// and retries: switching to WAL mode briefly needs exclusive access and does not always wait for other connections.
 pub(in crate::store) async fn writer(path: &Path) -> Result<SqlitePool, sqlx::Error> {
-    pool(1).connect_with(options(path)).await
+    const TRIES: u32 = 200;
+    const PAUSE: Duration = Duration::from_millis(25);
+    let mut tries = 0;
+    loop {
+        match pool(1).connect_with(options(path)).await {
+            // A pool timeout has waited long enough.
+            Err(error @ sqlx::Error::Database(_))
+                if DatabaseErrorKind::of(&error) == DatabaseErrorKind::Busy && tries < TRIES =>
+            {
+                tries += 1;
+                tokio::time::sleep(PAUSE).await;
+            }
+            writer => return writer,
+        }
+    }
 }
 
 /// Creates the single writer, opened on first use.
@@ -70,6 +87,17 @@ pub(in crate::store) fn notes(path: &Path) -> SqlitePool {
         .synchronous(SqliteSynchronous::Normal)
         .busy_timeout(Duration::ZERO);
     pool(1).connect_lazy_with(options)
+}
+
+/// Waits a moment for a connection in use. sqlx checks a returned connection in a task of its own; until then, the next
+/// statement of the same caller would open another connection, which starts a thread and reads the whole schema.
+pub(super) async fn wait_for_returned(pool: &SqlitePool) {
+    let may_open_another =
+        || pool.num_idle() == 0 && (1..pool.options().get_max_connections()).contains(&pool.size());
+    let until = Instant::now() + RETURN_TIMEOUT;
+    while may_open_another() && Instant::now() < until {
+        tokio::task::yield_now().await;
+    }
 }
 
 fn pool(connections: u32) -> SqlitePoolOptions {
@@ -114,6 +142,8 @@ pub(in crate::store) fn read_only_options(path: &Path, through_wal: bool) -> Sql
 pub(in crate::store) struct Header {
     pub application_id: u32,
     pub user_version: u32,
+    /// Whether the file is in WAL mode.
+    pub is_wal: bool,
 }
 
 impl Header {
@@ -122,7 +152,8 @@ impl Header {
     pub(in crate::store) fn parse(bytes: &[u8]) -> Option<Self> {
         let number = |at: usize| bytes.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes);
         bytes.starts_with(b"SQLite format 3\0").then_some(())?;
-        Some(Self { user_version: number(60)?, application_id: number(68)? })
+        let is_wal = bytes.get(18..20)? == [2, 2];
+        Some(Self { user_version: number(60)?, application_id: number(68)?, is_wal })
     }
 }
 
@@ -160,5 +191,8 @@ mod tests {
         bytes[68..72].copy_from_slice(&APPLICATION_ID.to_be_bytes());
         let header = Header::parse(&bytes).unwrap();
         assert_eq!((header.application_id, header.user_version), (APPLICATION_ID, 0));
+        assert!(!header.is_wal);
+        bytes[18..20].fill(2);
+        assert!(Header::parse(&bytes).unwrap().is_wal);
     }
 }

@@ -46,7 +46,7 @@ use crate::git::command::{Git, fields};
 use crate::git::error::{Context, Result, WorkspaceError};
 use crate::git::loose_objects::ObjectDirectory;
 use crate::git::trees::{Tree, Trees};
-use crate::git::user_config::UserConfig;
+use crate::git::user_config::{UserConfig, list_config};
 use crate::phase::RunId;
 use crate::phase::clone_identity::MachineName;
 use crate::workspace::blocking_work::blocking;
@@ -99,9 +99,12 @@ impl Repo {
     /// # Errors
     /// As for [`Self::discover`].
     pub async fn discover_with(dir: &Path, env: &[(OsString, OsString)]) -> Result<Self> {
-        let found = GitLocation::around(dir, env).await?;
-        let mut git = Git::at(dir, env).pinned(&found.git_dir, &found.root).durable();
-        let config = UserConfig::read(&git).await?;
+        let git = Git::at(dir, env).durable();
+        // Both at the same time; outside of a repository, the first answers with the reason.
+        let (found, listed) = tokio::join!(GitLocation::around(dir, env), list_config(&git));
+        let (found, listed) = (found?, listed?);
+        let mut git = git.pinned(&found.git_dir, &found.root);
+        let config = UserConfig::parse(&listed, &git).await?;
         config.identity.set(&mut git);
         Ok(Self {
             root: found.root,
