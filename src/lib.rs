@@ -25,7 +25,7 @@
 //! ```
 //!
 //! `health` looks whether a drain could start. `process` is the only place that starts a program, `config` the only reader of files and variables that
-//! configure, `clock` the wall clock, `schema_version` the migrations of both databases, `http` the only maker of HTTP clients, `parallel` uses all processors. `cli` has one file per verb, and nothing
+//! configure, `clock` the wall clock, `schema_version` the migrations of both databases, `sqlite_pool` what their pools have in common, `http` the only maker of HTTP clients, `parallel` uses all processors. `cli` has one file per verb, and nothing
 //! imports it. `failure` is what the user sees of an error, and the exit code. `docs/architecture.md` says why it is so.
 
 // Unit tests use programs and variables of their own.
@@ -60,6 +60,7 @@ pub mod prompt;
 pub mod publish;
 pub mod report;
 mod schema_version;
+mod sqlite_pool;
 pub mod store;
 pub mod telemetry;
 pub mod workspace;

@@ -28,7 +28,7 @@ const FLOORS: [&[&str]; 10] = [
         "workspace",
     ],
     &["git"],
-    &["failure", "http", "process", "schema_version"],
+    &["failure", "http", "process", "schema_version", "sqlite_pool"],
     &["clock", "config", "file_stamp", "parallel"],
     &["phase"],
 ];

@@ -4,12 +4,13 @@ use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{Connection, SqliteConnection, SqlitePool};
 
 use super::{Journal, JournalContext, JournalError, Result};
 use crate::process::FileLock;
 use crate::schema_version::{Schema, version_of};
+use crate::sqlite_pool::pool_options;
 
 /// "apMe": distinguishes the journal from other SQLite databases.
 const APPLICATION_ID: u32 = 0x6170_4d65;
@@ -173,12 +174,9 @@ fn options(path: &Path) -> SqliteConnectOptions {
 }
 
 async fn pool(options: SqliteConnectOptions, connections: u32) -> Result<SqlitePool> {
-    SqlitePoolOptions::new()
+    pool_options()
         .max_connections(connections)
         .acquire_timeout(BUSY_TIMEOUT * 2)
-        // SQLite rolls back by itself when the disk is full, unnoticed by sqlx: drop such a connection, or every later
-        // write would fail inside a transaction that no longer exists.
-        .after_release(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
         .connect_with(options)
         .await
         .doing("open")

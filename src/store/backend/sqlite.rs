@@ -9,6 +9,7 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions as _, Connection as _};
 
 use super::error_kind::DatabaseErrorKind;
+use crate::sqlite_pool::pool_options;
 
 /// Application id "apck", at offset 68 of every autopack database.
 pub(in crate::store) const APPLICATION_ID: u32 = 0x6170_636b;
@@ -22,7 +23,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(120);
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(600);
 const READERS: u32 = 4;
 /// Longest wait for a returned connection before another one is opened, which takes about as long.
-const RETURN_TIMEOUT: Duration = Duration::from_millis(1);
+const RETURN_TIMEOUT: Duration = Duration::from_millis(2);
 /// Number of rows read ahead. With sqlx's default of 50, the reader and the consumer wake each other constantly.
 pub(in crate::store) const ROW_BUFFER: usize = 1024;
 
@@ -101,15 +102,12 @@ pub(super) async fn wait_for_returned(pool: &SqlitePool) {
 }
 
 fn pool(connections: u32) -> SqlitePoolOptions {
-    SqlitePoolOptions::new()
+    pool_options()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .acquire_slow_threshold(BUSY_TIMEOUT)
         .idle_timeout(None)
         .max_lifetime(None)
-        // On a full disk, SQLite rolls back by itself and sqlx does not notice: the connection would answer every later
-        // transaction with an error, even after space was freed. Such connections are replaced.
-        .after_release(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
 }
 
 fn options(path: &Path) -> SqliteConnectOptions {

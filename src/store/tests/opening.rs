@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 
 use super::*;
-use crate::store::backend::DatabaseErrorKind;
+use crate::store::backend::{DatabaseErrorKind, Pool};
 use crate::store::backend::{query, query_as, query_scalar};
 use crate::store::migrations::SCHEMA_VERSION;
 
@@ -137,6 +137,49 @@ async fn newer_schema_is_unchanged() {
     open(&dir).await.close().await;
     made_by(&dir, "PRAGMA user_version = 99").await;
     is_refused(&dir, &["version 99", "newer autopack"]).await;
+}
+
+#[tokio::test]
+async fn newer_schema_in_the_wal_is_refused() {
+    let dir = TempDir::new().unwrap();
+    open(&dir).await.close().await;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(url(&dir).file().unwrap());
+    let mut newer = options.connect().await.unwrap();
+    sqlx::raw_sql("PRAGMA user_version = 99").execute(&mut newer).await.unwrap();
+    let error = Store::open_existing(&url(&dir)).await.unwrap_err();
+    assert!(matches!(error, StoreError::NewerSchema { found: 99, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn the_first_write_opens_the_writer() {
+    let dir = TempDir::new().unwrap();
+    open(&dir).await.close().await;
+    let store = Store::open_existing(&url(&dir)).await.unwrap();
+    let writers = || match &store.writer {
+        Pool::Sqlite(writer) => writer.size(),
+        Pool::Postgres(_) => unreachable!("the database is a file"),
+    };
+    assert!(store.runs().await.unwrap().is_empty());
+    assert_eq!(writers(), 0);
+    store.import(&plan(vec![phase("a", &[])]), false, NOW).await.unwrap();
+    assert_eq!(writers(), 1);
+    assert_eq!(store.runs().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_dropped_transaction_leaves_its_connection_to_the_next_one() {
+    let bed = StoreFixture::new().await;
+    let Pool::Sqlite(readers) = &bed.store.reader else { unreachable!("the database is a file") };
+    for _ in 0..3 {
+        let mut tx = bed.store.reader.begin().await.unwrap();
+        let _: i64 = query_scalar("SELECT COUNT(*) FROM runs").fetch_one(&mut *tx).await.unwrap();
+        let connections = readers.size();
+        drop(tx);
+        while readers.num_idle() < readers.size() as usize {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(readers.size(), connections);
+    }
 }
 
 /// Two ended attempts of phase 1, an attempt without a started agent, and a running attempt.
