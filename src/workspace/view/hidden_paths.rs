@@ -139,7 +139,7 @@ const LOGIN_VARIABLES: &[(&str, &[&str])] = &[
     ("npm_config_userconfig", &[]),
 ];
 
-/// Files of the system that only root can read.
+/// Files of the system that only root can read. The kernel's debugging files show what other programs do.
 const ROOTS_SECRETS: &[&str] = &[
     "/etc/gshadow",
     "/etc/gshadow-",
@@ -147,6 +147,9 @@ const ROOTS_SECRETS: &[&str] = &[
     "/etc/shadow-",
     "/etc/sudoers",
     "/etc/sudoers.d",
+    "/sys/fs/pstore",
+    "/sys/kernel/debug",
+    "/sys/kernel/tracing",
     "/var/lib/containers",
     "/var/lib/docker",
     "/var/lib/kubelet",
