@@ -187,7 +187,9 @@ fn a_drain_that_starts_without_its_server_waits_for_it() {
     let mut drain = project.spawn(["drain", "--run-id", "run"]);
     let mut said = String::new();
     let mut lines = BufReader::new(drain.stderr.take().unwrap());
-    while !said.contains("does not answer; waiting for it") {
+    while !said.contains(
+        "does not answer (Connection refused (os error 111)); waiting for it, 15 min at most",
+    ) {
         assert_ne!(lines.read_line(&mut said).unwrap(), 0, "{said}");
     }
     server.start();

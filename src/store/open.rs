@@ -221,10 +221,7 @@ impl Store {
                 Err(error) => error,
             };
             let waits = match &self.location {
-                Location::Server(patience) => match error.database_kind() {
-                    Some(kind) => wait.again(patience, &self.name, kind).await,
-                    None => false,
-                },
+                Location::Server(patience) => wait.again(patience, &self.name, &error).await,
                 Location::File { .. } => false,
             };
             if !waits {

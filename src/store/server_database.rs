@@ -54,8 +54,9 @@ impl Wait {
         &mut self,
         patience: &Patience,
         database: &DatabaseName,
-        kind: DatabaseErrorKind,
+        error: &StoreError,
     ) -> bool {
+        let StoreError::Database { kind, source, .. } = error else { return false };
         let state = match kind {
             DatabaseErrorKind::Unreachable => "does not answer",
             DatabaseErrorKind::Standby => "is a standby, which accepts no writes",
@@ -71,11 +72,27 @@ impl Wait {
         }
         // A restart takes less; it is not worth a line.
         if self.pause > UNTOLD_PAUSE && patience.record_outage(true) {
-            tracing::warn!("the database {database} {state}; waiting for it");
+            let limit = match patience.get().as_secs() {
+                seconds @ ..60 => format!("{seconds} s"),
+                seconds => format!("{} min", seconds / 60),
+            };
+            let cause = cause(source);
+            tracing::warn!(
+                "the database {database} {state} ({cause}); waiting for it, {limit} at most"
+            );
         }
         tokio::time::sleep(self.pause).await;
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         true
+    }
+}
+
+/// Returns the cause of an error, without sqlx's introduction.
+fn cause(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Io(cause) => cause.to_string(),
+        sqlx::Error::Database(cause) => cause.message().to_owned(),
+        other => other.to_string(),
     }
 }
 
@@ -213,7 +230,9 @@ mod tests {
     async fn only_drains_wait_for_a_long_writer() {
         let name = DatabaseName::from(std::path::Path::new("/a.db"));
         let patience = Server::parse("postgres://h/d").unwrap().patience();
-        let waits = |kind| Wait::default().again_owned(patience.clone(), name.clone(), kind);
+        let error =
+            |kind| StoreError::Database { path: None, kind, source: sqlx::Error::PoolClosed };
+        let waits = |kind| Wait::default().again_owned(patience.clone(), name.clone(), error(kind));
         assert!(!waits(DatabaseErrorKind::Busy).await);
         assert!(waits(DatabaseErrorKind::Unreachable).await);
         assert!(waits(DatabaseErrorKind::Standby).await);
@@ -252,10 +271,10 @@ mod tests {
         let name = DatabaseName::from(std::path::Path::new("/a.db"));
         let patience = Server::parse("postgres://h/d").unwrap().for_drain().patience();
         let error = unanswered();
-        let kind = DatabaseErrorKind::of(&error);
-        assert_eq!(kind, DatabaseErrorKind::Unanswered);
-        assert!(!Wait::default().again_owned(patience, name.clone(), kind).await);
-        let text = StoreError::from(error).at(&name).to_string();
+        assert_eq!(DatabaseErrorKind::of(&error), DatabaseErrorKind::Unanswered);
+        let error = || StoreError::from(unanswered());
+        assert!(!Wait::default().again_owned(patience, name.clone(), error()).await);
+        let text = error().at(&name).to_string();
         assert!(text.contains("did not tell whether the change is stored"), "{text}");
     }
 
@@ -264,9 +283,9 @@ mod tests {
             mut self,
             patience: Patience,
             name: DatabaseName,
-            kind: DatabaseErrorKind,
+            error: StoreError,
         ) -> bool {
-            self.again(&patience, &name, kind).await
+            self.again(&patience, &name, &error).await
         }
     }
 }
