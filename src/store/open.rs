@@ -10,7 +10,7 @@ use sqlx::sqlite::SqlitePool;
 
 use super::backend::postgres::patience::Patience;
 use super::backend::postgres::server::Server;
-use super::backend::{DatabaseErrorKind, Pool, Tx, query_as, query_scalar, sqlite};
+use super::backend::{DatabaseErrorKind, Pool, Tx, query_scalar, sqlite};
 use super::database_name::DatabaseName;
 use super::database_probe::{self, DatabaseContents};
 use super::database_url::{DatabaseUrl, Place};
@@ -308,40 +308,36 @@ impl Store {
             if contents == DatabaseContents::Current {
                 let store = Self::of_file(path, sqlite::lazy_writer(path))?;
                 // The WAL may hold another version than the file.
-                if store.version(&store.reader).await? == SCHEMA_VERSION {
+                if store.schema_version().await? == SCHEMA_VERSION {
+                    store.refuse_old_sqlite(&store.reader).await?;
                     return Ok(store);
                 }
                 store.close().await;
             }
             let writer = sqlite::writer(path).await?;
             let store = Self::of_file(path, writer.clone())?;
-            if store.version(&store.writer).await? != SCHEMA_VERSION {
-                store.migrate(&writer).await?;
-            }
+            store.refuse_old_sqlite(&store.writer).await?;
+            store.migrate(&writer).await?;
             Ok(store)
         };
         connected.await.map_err(|error: StoreError| error.at(&path.into()))
     }
 
-    /// Returns the schema's version; refuses an old SQLite.
-    async fn version(&self, pool: &Pool) -> Result<i64, StoreError> {
-        let (sqlite, version): (String, i64) =
-            query_as("SELECT sqlite_version(), user_version FROM pragma_user_version")
-                .fetch_one(pool)
-                .await?;
-        match sqlite::is_new_enough(&sqlite) {
-            true => Ok(version),
-            false => {
-                let (major, minor, patch) = sqlite::OLDEST_SQLITE;
-                let needed = format!("{major}.{minor}.{patch}");
-                Err(StoreError::OldSqlite { found: sqlite, needed })
-            }
+    async fn refuse_old_sqlite(&self, pool: &Pool) -> Result<(), StoreError> {
+        let found: String = query_scalar("SELECT sqlite_version()").fetch_one(pool).await?;
+        if sqlite::is_new_enough(&found) {
+            return Ok(());
         }
+        let (major, minor, patch) = sqlite::OLDEST_SQLITE;
+        Err(StoreError::OldSqlite { found, needed: format!("{major}.{minor}.{patch}") })
     }
 
     /// Applies all missing migrations in one transaction, so two processes opening a new database concurrently create
     /// the schema once.
     async fn migrate(&self, writer: &SqlitePool) -> Result<(), StoreError> {
+        if version_of(&mut *writer.acquire().await?).await? == SCHEMA_VERSION {
+            return Ok(());
+        }
         self.require_file()?;
         let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
         let path = self.file().expect("only files are opened with a pool of SQLite");
